@@ -1,0 +1,151 @@
+//! Everything that can go wrong, with its numbers.
+
+use std::time::Duration;
+use std::{fmt, io};
+
+use crate::zconf::ConfigErrors;
+
+/// What every fallible function of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong, with its numbers.
+///
+/// What is ordinary is not an error: a peer that leaves between two frames is a clean end, a stopped server is
+/// `Ok(())`, a miss in the connection manager is `None`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration has problems; all of them are listed.
+    Config(ConfigErrors),
+    /// An operation of the system failed; `what` says which, with its address or file.
+    Io {
+        /// What was being done, for example `bind 127.0.0.1:7777`.
+        what: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A frame announces more payload than `MaxPacketSize` allows.
+    PacketTooLarge {
+        /// The length the header announces, in bytes.
+        len: u64,
+        /// `MaxPacketSize`, in bytes.
+        max: u32,
+    },
+    /// A frame cannot be understood.
+    BadFrame {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The connection is closed or closing: nothing can be sent on it any more.
+    ConnectionClosed,
+    /// The queue of frames to a peer is full and its policy does not wait, or waited in vain.
+    QueueFull {
+        /// Bytes queued on the connection when the frame was refused.
+        bytes: usize,
+        /// Frames queued on the connection when the frame was refused.
+        messages: usize,
+        /// How long the sender waited for room.
+        waited: Duration,
+    },
+    /// A router for this message id exists already.
+    RepeatedRouter {
+        /// The message id.
+        msg_id: u32,
+    },
+    /// No connection has this id.
+    ConnectionNotFound {
+        /// The connection id.
+        conn_id: u64,
+    },
+    /// The connection has no property of this name.
+    PropertyNotFound {
+        /// The name asked for.
+        name: String,
+    },
+    /// The server has been started, so this can no longer be changed.
+    AlreadyStarted {
+        /// What was to be changed.
+        what: &'static str,
+    },
+    /// The server has been stopped: it cannot be started again.
+    Stopped,
+    /// The call would wait for the coroutine that makes it.
+    WouldDeadlock {
+        /// The call.
+        what: &'static str,
+    },
+    /// A second signal or the drain deadline forced the stop.
+    Forced {
+        /// How many connections were still open.
+        open: usize,
+    },
+    /// A second server asks for another coroutine runtime than the one this process has.
+    RuntimeMismatch {
+        /// The setting: `Workers` or `StackBytes`.
+        what: &'static str,
+        /// What the runtime has.
+        have: usize,
+        /// What was asked for.
+        asked: usize,
+    },
+    /// An error from a handler of the user, passed through `?`.
+    Other(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// Wraps an error of the system with what was being done.
+    pub fn io(what: impl Into<String>, source: io::Error) -> Self {
+        Self::Io { what: what.into(), source }
+    }
+
+    /// Wraps any error, for handlers that return their own.
+    pub fn other(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Other(source.into())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(errors) => errors.fmt(f),
+            Self::Io { what, source } => write!(f, "{what}: {source}"),
+            Self::PacketTooLarge { len, max } => {
+                write!(f, "packet of {len} bytes exceeds MaxPacketSize {max}")
+            }
+            Self::BadFrame { reason } => write!(f, "bad frame: {reason}"),
+            Self::ConnectionClosed => f.write_str("connection closed"),
+            Self::QueueFull { bytes, messages, waited } => {
+                write!(f, "send queue full: {messages} messages, {bytes} bytes, waited {waited:?}")
+            }
+            Self::RepeatedRouter { msg_id } => write!(f, "a router for message id {msg_id} exists already"),
+            Self::ConnectionNotFound { conn_id } => write!(f, "no connection has id {conn_id}"),
+            Self::PropertyNotFound { name } => write!(f, "no property named {name:?}"),
+            Self::AlreadyStarted { what } => write!(f, "{what} after the server has started"),
+            Self::Stopped => f.write_str("the server has been stopped and cannot be started again"),
+            Self::WouldDeadlock { what } => write!(f, "{what} on the connection's own coroutine waits for itself"),
+            Self::Forced { open } => write!(f, "stop forced with {open} connections still open"),
+            Self::RuntimeMismatch { what, have, asked } => write!(
+                f,
+                "{what} {asked} differs from {have}, which the first server of this process has set for all"
+            ),
+            Self::Other(source) => source.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(errors) => Some(errors),
+            Self::Io { source, .. } => Some(source),
+            Self::Other(source) => Some(source.as_ref()),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(source: io::Error) -> Self {
+        Self::Io { what: "input or output".to_string(), source }
+    }
+}

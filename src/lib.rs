@@ -1,0 +1,4 @@
+//! zinx
+pub mod error;
+pub mod zconf;
+pub use error::{Error, Result};

@@ -1,0 +1,2 @@
+//! The `zinx` command.
+fn main() {}
