@@ -1,0 +1,69 @@
+//! Green threads: sequential code that runs concurrently, on the stackful coroutines of [`may`].
+//!
+//! The names are gevent's and bluelet's. Everything here works from a coroutine and from a plain thread alike, and the
+//! two can wait for each other. Nothing here knows of messages or servers.
+//!
+//! ```
+//! use std::time::Duration;
+//! use zinx::green;
+//!
+//! let greenlets: Vec<_> = (1..=3).map(|n| green::spawn(move || {
+//!     green::sleep(Duration::from_millis(n));
+//!     n
+//! })).collect();
+//! let sum: u64 = greenlets.into_iter().map(|greenlet| greenlet.get().unwrap()).sum();
+//! assert_eq!(sum, 6);
+//! ```
+//!
+//! It is the only module that names `may`, and keeps its rules so that others need not know them: one set-up a process
+//! ([`Runtime`]), a count of stacks that refuses before the machine does ([`max_coroutines`]), fairness on a time
+//! budget in every primitive ([`fairness_point`]), no code of ours on `may`'s timer thread.
+
+mod runtime;
+pub use runtime::Runtime;
+
+mod limits;
+pub use limits::{live_coroutines, max_coroutines, raise_open_files};
+
+mod greenlet;
+pub use greenlet::{Builder, Greenlet, Panicked, run, spawn};
+
+mod group;
+pub use group::Group;
+
+// Waiting, and who runs meanwhile.
+
+mod park;
+pub(crate) use park::WaitList;
+
+mod fair;
+pub(crate) use fair::Turn;
+pub use fair::{fair_yields, fairness_point, yield_now};
+
+mod worker;
+pub(crate) use worker::{Deferred, ReadBuffer, defer};
+
+mod sleep;
+pub use sleep::sleep;
+
+// What coroutines share.
+
+mod event;
+pub use event::Event;
+
+mod queue;
+pub use queue::{GetError, PutError, Queue};
+
+// The world outside.
+
+mod socket;
+pub(crate) use socket::{Readiness, Socket};
+
+mod net;
+pub use net::{Backoff, TcpListener, TcpStream};
+
+mod blocking;
+pub use blocking::blocking;
+
+mod signal;
+pub use signal::{Terminate, on_terminate};

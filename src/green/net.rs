@@ -1,0 +1,255 @@
+//! TCP for coroutines: a listener and a stream that wait without holding their worker.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::net::{SocketFlags, accept_with};
+use socket2::{Domain, Protocol, SockRef, Type};
+
+use super::blocking::blocking;
+use super::socket::{Readiness, Socket};
+use super::{Event, fair, runtime};
+
+/// A listening TCP socket.
+///
+/// Unlike `may`'s it does not share its port: binding a port that is taken is an error.
+#[derive(Debug)]
+pub struct TcpListener {
+    socket: Socket,
+    local: SocketAddr,
+}
+
+impl TcpListener {
+    /// Listens on `address`; port 0 takes any free one. `backlog` connections may wait to be accepted (the system
+    /// caps it at `net.core.somaxconn`). Accepted connections have `TCP_NODELAY` set.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system: the port is taken, the address is not ours.
+    pub fn bind(address: SocketAddr, backlog: u32) -> io::Result<Self> {
+        runtime::ensure_started().map_err(io::Error::other)?;
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_tcp_nodelay(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        let local = socket.local_addr()?.as_socket().unwrap_or(address);
+        Ok(Self { socket: Socket::new(OwnedFd::from(socket))?, local })
+    }
+
+    /// The address it is bound to, with the port the system chose.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Waits for the next connection.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system, such as no descriptor being free: wait ([`Backoff`]) and try again. `Interrupted` after
+    /// [`interrupt`](Self::interrupt).
+    pub fn accept(&self) -> io::Result<TcpStream> {
+        fair::fairness_point();
+        loop {
+            match accept_with(&self.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok(fd) => return TcpStream::new(fd),
+                Err(rustix::io::Errno::WOULDBLOCK) => {}
+                // The peer was gone before we came, or a signal did: the next may be there.
+                Err(rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            if self.socket.wait(Readiness::ANY).meets(Readiness::INTERRUPT) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+        }
+    }
+
+    /// Ends the accept that waits, or the next that would, with `Interrupted`.
+    pub fn interrupt(&self) {
+        self.socket.interrupt();
+    }
+}
+
+/// The pause after an accept that failed: 5 ms, doubling to 500 ms, ended early by [`end_pause`](Self::end_pause).
+#[derive(Debug, Default)]
+pub struct Backoff {
+    ended: Event,
+}
+
+impl Backoff {
+    /// A back-off at its beginning.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Pauses after the `failures`-th failure in a row, counted from 1. Returns how long at most.
+    pub fn pause(&self, failures: u32) -> Duration {
+        let pause = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_PAUSE);
+        // Cleared after the wait, not before: a descriptor that came free since the failure ends the pause at once.
+        self.ended.wait_timeout(pause);
+        self.ended.clear();
+        pause
+    }
+
+    /// Ends a pause: what was lacking may be there now, for we have closed one of our own.
+    pub fn end_pause(&self) {
+        self.ended.set();
+    }
+}
+
+/// A connected TCP stream. Reading and writing wait without holding the worker; on a plain thread they block it.
+///
+/// One coroutine may read while another writes: clones share the connection, which closes with the last of them.
+#[derive(Clone, Debug)]
+pub struct TcpStream {
+    socket: Arc<Socket>,
+}
+
+impl TcpStream {
+    fn new(fd: OwnedFd) -> io::Result<Self> {
+        Ok(Self { socket: Arc::new(Socket::new(fd)?) })
+    }
+
+    /// Connects to `address` (`"host:port"` or a socket address), trying each address the name resolves to. Names are
+    /// resolved off the workers. `TCP_NODELAY` is set.
+    ///
+    /// # Errors
+    ///
+    /// The last address's error, or `NotFound` where the name has no address.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::io::{Read, Write};
+    /// use zinx::green::{self, TcpStream};
+    ///
+    /// let answer = green::run(|| {
+    ///     let mut stream = TcpStream::connect("localhost:4915")?;
+    ///     stream.write_all(b"hello\n")?;
+    ///     let mut buf = [0; 64];
+    ///     stream.read(&mut buf).map(|n| buf[..n].to_vec())
+    /// });
+    /// # let _ = answer;
+    /// ```
+    pub fn connect(address: impl ToSocketAddrs + Send + 'static) -> io::Result<Self> {
+        runtime::ensure_started().map_err(io::Error::other)?;
+        let addresses = blocking(move || address.to_socket_addrs().map(Vec::from_iter))?;
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in addresses {
+            match Self::connect_one(address) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn connect_one(address: SocketAddr) -> io::Result<Self> {
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        let begun = socket.connect(&address.into());
+        let stream = Self::new(OwnedFd::from(socket))?;
+        match begun {
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
+            other => return other.map(|()| stream),
+        }
+        loop {
+            stream.socket.wait(Readiness::WRITE);
+            if let Some(error) = stream.sock_ref().take_error()? {
+                return Err(error);
+            }
+            match stream.peer_addr() {
+                // The first edge may be the one of the registration.
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+                other => return other.map(|_| stream),
+            }
+        }
+    }
+
+    /// The peer's address.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` where the peer has gone already.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.sock_ref().peer_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// Our own address.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.sock_ref().local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// Sends our end of stream; what the peer sends can still be read.
+    pub fn shutdown_write(&self) {
+        self.socket.shutdown_write();
+    }
+
+    /// Ends both directions, also for whoever waits on them.
+    pub fn shutdown(&self) {
+        self.socket.shutdown_both();
+    }
+
+    pub(crate) fn into_socket(self) -> Arc<Socket> {
+        self.socket
+    }
+
+    fn sock_ref(&self) -> SockRef<'_> {
+        SockRef::from(&*self.socket)
+    }
+}
+
+impl Read for &TcpStream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        fair::fairness_point();
+        loop {
+            match self.socket.try_recv(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.wait(Readiness::READ),
+                other => return other,
+            };
+        }
+    }
+}
+
+impl Write for &TcpStream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        fair::fairness_point();
+        loop {
+            match self.socket.try_send(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.wait(Readiness::WRITE),
+                other => return other,
+            };
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for TcpStream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(buf)
+    }
+}
+
+impl Write for TcpStream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        (&*self).write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);

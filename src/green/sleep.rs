@@ -1,0 +1,37 @@
+//! Sleeping.
+
+use std::time::{Duration, Instant};
+
+use super::fair;
+use super::park::Waiter;
+
+/// Lets the coroutine, or the plain thread, that calls sleep for at least `duration`; others run meanwhile.
+///
+/// Precise to about a millisecond and a half on the monotonic clock, never early. `Duration::ZERO` is
+/// [`yield_now`](super::yield_now). What the caller has sent before is on its way while it sleeps.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use zinx::green;
+///
+/// green::run(|| {
+///     let start = Instant::now();
+///     green::sleep(Duration::from_millis(5));
+///     assert!(start.elapsed() >= Duration::from_millis(5));
+/// });
+/// ```
+pub fn sleep(duration: Duration) {
+    if duration.is_zero() {
+        return fair::yield_now();
+    }
+    let end = Instant::now() + duration;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        Waiter::new().wait(Some(left));
+    }
+}

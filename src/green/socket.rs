@@ -1,0 +1,204 @@
+//! A non-blocking socket on one descriptor and one epoll registration, on which a reader and a writer may wait at once.
+//!
+//! `may`'s own streams need a second descriptor and registration for that, and lose wake-ups without. Here one of the
+//! two waits in epoll and wakes the other where its turn has come; whoever leaves hands the watch over.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use may::io::{CoIo, WaitIo};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown};
+
+use super::fair;
+use super::park::Waiter;
+
+/// What a wait on a socket is for, and what it ended with: a set of the constants below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Readiness(u8);
+
+impl Readiness {
+    /// Something can be read, or the peer has closed or reset.
+    pub(crate) const READ: Self = Self(1);
+    /// Something can be written, or the peer has reset.
+    pub(crate) const WRITE: Self = Self(2);
+    /// Someone has called [`Socket::interrupt`].
+    pub(crate) const INTERRUPT: Self = Self(4);
+    /// Any of them.
+    pub(crate) const ANY: Self = Self(7);
+
+    /// Whether the two sets have something in common.
+    pub(crate) const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    fn from_epoll(flags: usize) -> Self {
+        let mut ready = 0;
+        if flags & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) != 0 {
+            ready |= Self::READ.0;
+        }
+        if flags & (EPOLLOUT | EPOLLHUP | EPOLLERR) != 0 {
+            ready |= Self::WRITE.0;
+        }
+        if flags & WOKEN != 0 {
+            ready |= Self::INTERRUPT.0;
+        }
+        Self(ready)
+    }
+}
+
+/// A connected or listening socket. Dropped, it leaves epoll first and closes its descriptor then, so that a
+/// descriptor of the same number opened meanwhile keeps its registration.
+pub(crate) struct Socket {
+    io: CoIo<Borrowed>,
+    fd: OwnedFd,
+    watch: Mutex<Watch>,
+}
+
+/// Who waits in epoll and who beside it.
+struct Watch {
+    /// What has become ready and nobody has taken yet. Edge-triggered: what is lost here comes no second time.
+    ready: u8,
+    /// Whether a coroutine is in epoll for this socket. It alone may call `wait_io`.
+    held: bool,
+    beside: Vec<Arc<Waiter>>,
+}
+
+impl Socket {
+    /// Registers a descriptor with epoll and makes it non-blocking.
+    pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
+        let io = CoIo::new(Borrowed(fd.as_raw_fd())).map_err(|error| io::Error::other(format!("{error:?}")))?;
+        Ok(Self { io, fd, watch: Mutex::new(Watch { ready: 0, held: false, beside: Vec::new() }) })
+    }
+
+    /// Waits until something of `interest` is ready, and takes it.
+    ///
+    /// On a plain thread it polls, and knows nothing of interrupts.
+    pub(crate) fn wait(&self, interest: Readiness) -> Readiness {
+        if !may::coroutine::is_coroutine() {
+            return self.poll(interest);
+        }
+        fair::before_yield();
+        loop {
+            let beside = {
+                let mut watch = self.lock();
+                let hit = watch.ready & interest.0;
+                if hit != 0 {
+                    watch.ready &= !hit;
+                    return Readiness(hit);
+                }
+                watch.enter()
+            };
+            match beside {
+                Some(waiter) => drop(waiter.wait(None)),
+                None => self.watch_epoll(),
+            }
+        }
+    }
+
+    /// Wakes who waits with [`Readiness::INTERRUPT`], or the next who does. From any thread, without waiting.
+    pub(crate) fn interrupt(&self) {
+        self.io.waker().wakeup();
+    }
+
+    /// Reads what is there, without waiting. `WouldBlock` where there is nothing, 0 where the peer has ended.
+    pub(crate) fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(recv(&self.fd, buf, RecvFlags::DONTWAIT)?.1)
+    }
+
+    /// As [`try_recv`](Self::try_recv), into several buffers.
+    pub(crate) fn try_recv_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        Ok(rustix::io::readv(&self.fd, bufs)?)
+    }
+
+    /// Writes what the socket takes, without waiting. `WouldBlock` where it takes nothing.
+    pub(crate) fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
+        Ok(send(&self.fd, buf, SEND)?)
+    }
+
+    /// As [`try_send`](Self::try_send), from several buffers.
+    pub(crate) fn try_send_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(sendmsg(&self.fd, bufs, &mut SendAncillaryBuffer::default(), SEND)?)
+    }
+
+    /// Sends the peer our end of stream; what it sends can still be read.
+    pub(crate) fn shutdown_write(&self) {
+        // Fails only where the peer has gone first.
+        let _ = shutdown(&self.fd, Shutdown::Write);
+    }
+
+    /// Ends both directions at once and wakes whoever waits.
+    pub(crate) fn shutdown_both(&self) {
+        let _ = shutdown(&self.fd, Shutdown::Both);
+        self.interrupt();
+    }
+
+    fn watch_epoll(&self) {
+        let ready = Readiness::from_epoll(self.io.wait_io());
+        let mut watch = self.lock();
+        watch.held = false;
+        watch.ready |= ready.0;
+        // Each looks for itself: one takes what came, or takes the watch over.
+        for waiter in watch.beside.drain(..) {
+            waiter.wake();
+        }
+    }
+
+    fn poll(&self, interest: Readiness) -> Readiness {
+        let mut flags = PollFlags::empty();
+        flags.set(PollFlags::IN, interest.meets(Readiness::READ));
+        flags.set(PollFlags::OUT, interest.meets(Readiness::WRITE));
+        // An interrupted poll returns early: the caller tries, and comes back.
+        let _ = poll(&mut [PollFd::new(&self.fd, flags)], None);
+        interest
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watch {
+    /// Takes the watch (`None`), or a place beside who has it.
+    fn enter(&mut self) -> Option<Arc<Waiter>> {
+        if !std::mem::replace(&mut self.held, true) {
+            return None;
+        }
+        let waiter = Waiter::new();
+        self.beside.push(Arc::clone(&waiter));
+        Some(waiter)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl std::fmt::Debug for Socket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Socket").field(&self.fd).finish()
+    }
+}
+
+/// The descriptor as `may` sees it: it registers and forgets it, but never closes it.
+#[derive(Debug)]
+struct Borrowed(RawFd);
+
+impl AsRawFd for Borrowed {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
+}
+
+const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+
+const EPOLLIN: usize = 0x1;
+const EPOLLOUT: usize = 0x4;
+const EPOLLERR: usize = 0x8;
+const EPOLLHUP: usize = 0x10;
+const EPOLLRDHUP: usize = 0x2000;
+/// Set by `WaitIoWaker::wakeup`.
+const WOKEN: usize = 0x8000_0000;

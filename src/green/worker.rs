@@ -1,0 +1,149 @@
+//! What belongs to the thread a coroutine runs on: calls put off until it next yields, its pace, read buffers.
+//!
+//! This file holds the crate's only thread-local. A coroutine may resume on another thread, so no reference into it
+//! outlives one of the accessors below, and none of them yields.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use super::fair::Pace;
+
+/// Something to do when the running coroutine next yields, whatever it yields on, or when it ends.
+pub(crate) trait Deferred: Send + Sync {
+    /// Does it. Must neither block nor yield.
+    fn run(self: Arc<Self>);
+}
+
+/// Puts `call` off until the running coroutine yields or ends. On a plain thread, which never yields, runs it at once.
+pub(crate) fn defer(call: Arc<dyn Deferred>) {
+    if may::coroutine::is_coroutine() {
+        with(|local| local.deferred.borrow_mut().push(call));
+    } else {
+        call.run();
+    }
+}
+
+/// Takes the calls put off on this thread, for `super::fair::run_deferred`.
+pub(super) fn take_deferred() -> Vec<Arc<dyn Deferred>> {
+    with(|local| local.deferred.take())
+}
+
+/// Gives the emptied list back, so that its memory serves again.
+pub(super) fn give_deferred_list(mut list: Vec<Arc<dyn Deferred>>) {
+    list.clear();
+    with(|local| {
+        let mut current = local.deferred.borrow_mut();
+        if current.is_empty() && current.capacity() < list.capacity() && list.capacity() <= MAX_KEPT_CALLS {
+            *current = list;
+        }
+    });
+}
+
+/// Counts fairness points passed on this thread.
+pub(super) fn pace<R>(update: impl FnOnce(&mut Pace) -> R) -> R {
+    with(|local| {
+        let mut pace = local.pace.get();
+        let result = update(&mut pace);
+        local.pace.set(pace);
+        result
+    })
+}
+
+/// Which of the turnstiles serves this thread.
+pub(super) fn turnstile() -> usize {
+    with(|local| local.turnstile.get())
+}
+
+/// Says which of the turnstiles serves this thread.
+pub(super) fn set_turnstile(index: usize) {
+    with(|local| local.turnstile.set(index));
+}
+
+/// A read buffer of the thread that took it. Belongs to one read pass; dropped, it serves the next.
+pub(crate) struct ReadBuffer(Vec<u8>);
+
+impl ReadBuffer {
+    /// Takes a buffer of [`READ_BUFFER_BYTES`], from the thread where it has one to spare.
+    pub(crate) fn take() -> Self {
+        let spare = with(|local| local.buffers.borrow_mut().pop());
+        Self(spare.unwrap_or_else(|| vec![0; READ_BUFFER_BYTES]))
+    }
+}
+
+impl std::ops::Deref for ReadBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for ReadBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl AsRef<[u8]> for ReadBuffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for ReadBuffer {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.0);
+        // The thread may be past its thread-locals when a static drops the last buffer: then it is freed.
+        let _ = try_with(|local| {
+            let mut buffers = local.buffers.borrow_mut();
+            if buffers.len() < MAX_SPARE_BUFFERS {
+                buffers.push(buffer);
+            }
+        });
+    }
+}
+
+/// Size of a read buffer: one system call empties a socket's default receive buffer.
+pub(crate) const READ_BUFFER_BYTES: usize = 256 * 1024;
+
+/// Spare read buffers a thread keeps; a handler that yields holds one more for as long as it waits.
+const MAX_SPARE_BUFFERS: usize = 4;
+
+/// Longest list of deferred calls that is kept for its memory.
+const MAX_KEPT_CALLS: usize = 4096;
+
+struct Local {
+    deferred: RefCell<Vec<Arc<dyn Deferred>>>,
+    pace: Cell<Pace>,
+    turnstile: Cell<usize>,
+    buffers: RefCell<Vec<Vec<u8>>>,
+}
+
+#[expect(clippy::disallowed_macros, reason = "reached through `with` only, which is never inlined and never yields")]
+mod local {
+    use super::{Cell, Local, Pace, RefCell};
+
+    thread_local! {
+        pub(super) static LOCAL: Local = const {
+            Local {
+                deferred: RefCell::new(Vec::new()),
+                pace: Cell::new(Pace::new()),
+                turnstile: Cell::new(0),
+                buffers: RefCell::new(Vec::new()),
+            }
+        };
+    }
+}
+
+/// Runs `f` on the thread's own state. Never inlined: inlined twice into one coroutine, the thread's address could be
+/// kept across a yield between the two.
+#[inline(never)]
+fn with<R>(f: impl FnOnce(&Local) -> R) -> R {
+    local::LOCAL.with(f)
+}
+
+/// As [`with`], for a thread that may be ending.
+#[inline(never)]
+fn try_with<R>(f: impl FnOnce(&Local) -> R) -> Result<R, std::thread::AccessError> {
+    local::LOCAL.try_with(f)
+}

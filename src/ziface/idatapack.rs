@@ -1,0 +1,148 @@
+//! How messages become bytes and back.
+
+use bytes::Bytes;
+
+use super::IMessage;
+use crate::error::Result;
+
+/// A wire format: a head of fixed length that announces the length of the payload behind it.
+///
+/// Implement it for a format of your own and give it to `Server::set_packet`. The
+/// framework reads [`get_head_len`](Self::get_head_len) bytes, calls [`unpack`](Self::unpack), checks the announced
+/// length against `MaxPacketSize` before it reserves anything, and reads the payload.
+pub trait IDataPack: Send + Sync {
+    /// Length of the head, in bytes, 1 to 64.
+    #[doc(alias = "GetHeadLen")]
+    fn get_head_len(&self) -> usize;
+
+    /// Reads a head of exactly [`get_head_len`](Self::get_head_len) bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadFrame`](crate::Error::BadFrame) where the head cannot be one: it closes the connection.
+    #[doc(alias = "Unpack")]
+    fn unpack(&self, head: &[u8]) -> Result<Head>;
+
+    /// Appends the head of a message of `data_len` bytes to `out`. The payload follows it on the wire.
+    ///
+    /// # Errors
+    ///
+    /// Where the format cannot carry such a message.
+    fn pack_head(&self, msg_id: u32, data_len: u32, out: &mut Vec<u8>) -> Result<()>;
+
+    /// The whole frame of a message, in memory of its own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`pack_head`](Self::pack_head).
+    #[doc(alias = "Pack")]
+    fn pack(&self, message: &dyn IMessage) -> Result<Vec<u8>> {
+        let data = message.get_data();
+        let mut frame = Vec::with_capacity(self.get_head_len() + data.len());
+        self.pack_head(message.get_msg_id(), message.get_data_len(), &mut frame)?;
+        frame.extend_from_slice(data);
+        Ok(frame)
+    }
+}
+
+/// What the head of a frame says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The message id.
+    pub msg_id: u32,
+    /// Length of the payload that follows, in bytes.
+    pub data_len: u32,
+}
+
+impl Head {
+    /// The message id.
+    #[doc(alias = "GetMsgId")]
+    pub const fn get_msg_id(self) -> u32 {
+        self.msg_id
+    }
+
+    /// Length of the payload that follows, in bytes.
+    #[doc(alias = "GetDataLen")]
+    pub const fn get_data_len(self) -> u32 {
+        self.data_len
+    }
+}
+
+/// A payload to be sent: borrowed bytes are copied into the queue, [`Bytes`] of 16 KiB and more leave without a copy.
+///
+/// Made by `into()` from `&[u8]`, `&[u8; N]`, `&str`, `&String`, `String`, `&Vec<u8>`, `Vec<u8>`, `Bytes` and `&Bytes`.
+#[derive(Debug)]
+pub enum Payload<'a> {
+    /// Bytes that stay the caller's.
+    Borrowed(&'a [u8]),
+    /// Bytes that the queue may share.
+    Shared(Bytes),
+}
+
+impl Payload<'_> {
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(data) => data,
+            Self::Shared(data) => data,
+        }
+    }
+}
+
+impl<'a> From<&'a [u8]> for Payload<'a> {
+    fn from(data: &'a [u8]) -> Self {
+        Self::Borrowed(data)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Payload<'a> {
+    fn from(data: &'a [u8; N]) -> Self {
+        Self::Borrowed(data)
+    }
+}
+
+impl<'a> From<&'a str> for Payload<'a> {
+    fn from(data: &'a str) -> Self {
+        Self::Borrowed(data.as_bytes())
+    }
+}
+
+impl<'a> From<&'a String> for Payload<'a> {
+    fn from(data: &'a String) -> Self {
+        Self::Borrowed(data.as_bytes())
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Payload<'a> {
+    fn from(data: &'a Vec<u8>) -> Self {
+        Self::Borrowed(data)
+    }
+}
+
+impl From<String> for Payload<'_> {
+    fn from(data: String) -> Self {
+        Self::Shared(data.into())
+    }
+}
+
+impl From<Vec<u8>> for Payload<'_> {
+    fn from(data: Vec<u8>) -> Self {
+        Self::Shared(data.into())
+    }
+}
+
+impl From<Bytes> for Payload<'_> {
+    fn from(data: Bytes) -> Self {
+        Self::Shared(data)
+    }
+}
+
+impl<'a> From<&'a Bytes> for Payload<'a> {
+    fn from(data: &'a Bytes) -> Self {
+        // A clone costs two atomic operations: worth it only where it saves a copy of some size.
+        if data.len() < SHARE_FROM { Self::Borrowed(data) } else { Self::Shared(data.clone()) }
+    }
+}
+
+/// Length from which sharing a payload is cheaper than copying it.
+const SHARE_FROM: usize = 4096;

@@ -1,0 +1,30 @@
+//! A message: an id and its payload.
+
+use bytes::Bytes;
+
+/// A message: an id that chooses the router, and a payload.
+pub trait IMessage: Send + Sync {
+    /// The message id.
+    #[doc(alias = "GetMsgID")]
+    #[doc(alias = "GetMsgId")]
+    fn get_msg_id(&self) -> u32;
+
+    /// Length of the payload, in bytes.
+    #[doc(alias = "GetDataLen")]
+    #[doc(alias = "GetMsgLen")]
+    fn get_data_len(&self) -> u32;
+
+    /// The payload. Cloning it copies nothing; a payload of up to 4 KiB owns its memory, a clone of a larger one
+    /// keeps the read buffer (at most 256 KiB) it arrived in.
+    #[doc(alias = "GetData")]
+    fn get_data(&self) -> &Bytes;
+
+    /// Replaces the id.
+    #[doc(alias = "SetMsgID")]
+    #[doc(alias = "SetMsgId")]
+    fn set_msg_id(&mut self, id: u32);
+
+    /// Replaces the payload and, with it, its length.
+    #[doc(alias = "SetData")]
+    fn set_data(&mut self, data: Bytes);
+}

@@ -1,0 +1,69 @@
+//! A router: what is done with the messages of one id.
+
+use super::IRequest;
+use crate::error::Result;
+
+/// What is done with the messages of one id: a hook before, the business, a hook after.
+///
+/// All three run in the connection's own coroutine, one message after the other, and may wait: it is a coroutine, so
+/// plain sequential code holds nobody else up. A closure `|request: &dyn IRequest| { .. Ok(()) }` is a router too.
+///
+/// An error from one step is logged with the connection and the message id, and skips the steps after it; the
+/// connection goes on. A panic ends the connection.
+///
+/// # Examples
+///
+/// ```
+/// use zinx::ziface::{IRequest, IRouter};
+///
+/// struct PingRouter;
+///
+/// impl IRouter for PingRouter {
+///     fn handle(&self, request: &dyn IRequest) -> zinx::Result<()> {
+///         request.get_connection().send_msg(1, "ping\n")
+///     }
+/// }
+/// ```
+pub trait IRouter: Send + Sync {
+    /// Runs before [`handle`](Self::handle): checks, a login gate.
+    ///
+    /// # Errors
+    ///
+    /// Any: the message goes no further.
+    #[doc(alias = "PreHandle")]
+    fn pre_handle(&self, request: &dyn IRequest) -> Result<()> {
+        let _ = request;
+        Ok(())
+    }
+
+    /// The business itself.
+    ///
+    /// # Errors
+    ///
+    /// Any: it is logged, and [`post_handle`](Self::post_handle) is skipped.
+    #[doc(alias = "Handle")]
+    fn handle(&self, request: &dyn IRequest) -> Result<()> {
+        let _ = request;
+        Ok(())
+    }
+
+    /// Runs after [`handle`](Self::handle).
+    ///
+    /// # Errors
+    ///
+    /// Any: it is logged.
+    #[doc(alias = "PostHandle")]
+    fn post_handle(&self, request: &dyn IRequest) -> Result<()> {
+        let _ = request;
+        Ok(())
+    }
+}
+
+impl<F> IRouter for F
+where
+    F: Fn(&dyn IRequest) -> Result<()> + Send + Sync,
+{
+    fn handle(&self, request: &dyn IRequest) -> Result<()> {
+        self(request)
+    }
+}

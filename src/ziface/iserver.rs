@@ -1,0 +1,74 @@
+//! A server.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::sealed::Sealed;
+use super::{IConnManager, IConnection, IDataPack, IMsgHandler};
+use crate::error::Result;
+
+/// A hook on the start or the stop of a connection. Runs in the connection's own coroutine and may wait. An error is
+/// logged (and from the start hook closes the connection); a panic is contained.
+pub type ConnHook = dyn Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync;
+
+/// A server. What takes a router or a hook sits, generic, on `Server`.
+pub trait IServer: Sealed + Send + Sync {
+    /// Binds, listens and returns; connections are accepted in the background.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](crate::Error::Io) with the address where it cannot be bound, [`AlreadyStarted`](crate::Error::AlreadyStarted)
+    /// the second time, [`Stopped`](crate::Error::Stopped) after a stop.
+    #[doc(alias = "Start")]
+    fn start(&self) -> Result<()>;
+
+    /// Asks the server to stop in order, and returns at once: stop accepting, drain and close every connection within
+    /// `DrainMs`, let [`serve`](Self::serve) return. Asking again changes nothing.
+    #[doc(alias = "Stop")]
+    fn stop(&self);
+
+    /// Starts, and returns when the server has stopped: by [`stop`](Self::stop) or, unless `HandleSignals` is false,
+    /// by SIGINT or SIGTERM.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`start`](Self::start); [`Forced`](crate::Error::Forced) where a second signal or the drain deadline
+    /// cut connections off.
+    #[doc(alias = "Serve")]
+    fn serve(&self) -> Result<()>;
+
+    /// The address it is bound to, with the port the system chose; `None` before the start.
+    fn local_addr(&self) -> Option<SocketAddr>;
+
+    /// `Name` of the configuration.
+    #[doc(alias = "ServerName")]
+    fn server_name(&self) -> &str;
+
+    /// The connections.
+    #[doc(alias = "GetConnMgr")]
+    fn get_conn_mgr(&self) -> &dyn IConnManager;
+
+    /// The routers.
+    #[doc(alias = "GetMsgHandler")]
+    fn get_msg_handler(&self) -> &dyn IMsgHandler;
+
+    /// The wire format.
+    #[doc(alias = "GetPacket")]
+    fn get_packet(&self) -> Arc<dyn IDataPack>;
+
+    /// Runs the start hook for a connection. The machinery does; a program has no need to.
+    ///
+    /// # Errors
+    ///
+    /// Those of the hook.
+    #[doc(alias = "CallOnConnStart")]
+    fn call_on_conn_start(&self, conn: &Arc<dyn IConnection>) -> Result<()>;
+
+    /// Runs the stop hook for a connection. The machinery does; a program has no need to.
+    ///
+    /// # Errors
+    ///
+    /// Those of the hook.
+    #[doc(alias = "CallOnConnStop")]
+    fn call_on_conn_stop(&self, conn: &Arc<dyn IConnection>) -> Result<()>;
+}

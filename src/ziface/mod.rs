@@ -1,0 +1,35 @@
+//! The Zinx contracts: what a Zinx user already knows, a small file a trait, no machinery.
+//!
+//! You implement [`IRouter`] and [`IDataPack`]. The others are sealed, so that they can grow without breaking anyone:
+//! this crate implements them and hands them out as `&dyn IRequest`, `Arc<dyn IConnection>` and so on. What is generic
+//! sits on `impl dyn IConnection` and on `Server`.
+
+mod imessage;
+pub use imessage::IMessage;
+
+mod idatapack;
+pub use idatapack::{Head, IDataPack, Payload};
+
+mod irequest;
+pub use irequest::IRequest;
+
+mod irouter;
+pub use irouter::{IRouter, IRouter as BaseRouter};
+
+mod imsghandler;
+pub use imsghandler::IMsgHandler;
+
+mod iconnection;
+pub use iconnection::{CloseReason, IConnection, Unsent};
+
+mod iconnmanager;
+pub use iconnmanager::{IConnManager, IConnManager as IConManager};
+
+mod iserver;
+pub use iserver::{ConnHook, IServer};
+
+/// Keeps the traits that this crate alone implements from being implemented elsewhere.
+pub(crate) mod sealed {
+    /// Implemented by this crate's types only.
+    pub trait Sealed {}
+}
