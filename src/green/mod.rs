@@ -31,6 +31,9 @@ pub use greenlet::{Builder, Greenlet, Panicked, run, spawn};
 mod group;
 pub use group::Group;
 
+mod stack;
+pub(crate) use stack::StackMark;
+
 // Waiting, and who runs meanwhile.
 
 mod park;
@@ -41,7 +44,7 @@ pub(crate) use fair::Turn;
 pub use fair::{fair_yields, fairness_point, yield_now};
 
 mod worker;
-pub(crate) use worker::{Deferred, ReadBuffer, defer};
+pub(crate) use worker::{Deferred, ReadBuffer, SendBuffer, defer};
 
 mod sleep;
 pub use sleep::sleep;
@@ -58,6 +61,9 @@ pub use queue::{GetError, PutError, Queue};
 
 mod socket;
 pub(crate) use socket::{Readiness, Socket};
+
+mod alarm;
+pub(crate) use alarm::set_alarm;
 
 mod net;
 pub use net::{Backoff, TcpListener, TcpStream};

@@ -103,11 +103,64 @@ impl Drop for ReadBuffer {
     }
 }
 
+/// A buffer for frames on their way out, from the thread where it has one to spare; dropped, it serves the next.
+#[derive(Default)]
+pub(crate) struct SendBuffer(Vec<u8>);
+
+impl SendBuffer {
+    /// An empty buffer. Takes memory with its first byte.
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The bytes, to append to.
+    pub(crate) fn grow(&mut self) -> &mut Vec<u8> {
+        if self.0.capacity() == 0 {
+            self.0 = with(|local| local.send_buffers.borrow_mut().pop()).unwrap_or_default();
+        }
+        &mut self.0
+    }
+}
+
+impl std::ops::Deref for SendBuffer {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for SendBuffer {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl Drop for SendBuffer {
+    fn drop(&mut self) {
+        let mut buffer = std::mem::take(&mut self.0);
+        if buffer.capacity() == 0 || buffer.capacity() > MAX_SPARE_SEND_BYTES {
+            return;
+        }
+        buffer.clear();
+        let _ = try_with(|local| {
+            let mut buffers = local.send_buffers.borrow_mut();
+            if buffers.len() < MAX_SPARE_SEND_BUFFERS {
+                buffers.push(buffer);
+            }
+        });
+    }
+}
+
 /// Size of a read buffer: one system call empties a socket's default receive buffer.
 pub(crate) const READ_BUFFER_BYTES: usize = 256 * 1024;
 
 /// Spare read buffers a thread keeps; a handler that yields holds one more for as long as it waits.
 const MAX_SPARE_BUFFERS: usize = 4;
+
+/// Spare buffers for frames a thread keeps, and how large each may be: 8 MiB together at most.
+const MAX_SPARE_SEND_BUFFERS: usize = 64;
+const MAX_SPARE_SEND_BYTES: usize = 128 * 1024;
 
 /// Longest list of deferred calls that is kept for its memory.
 const MAX_KEPT_CALLS: usize = 4096;
@@ -117,6 +170,7 @@ struct Local {
     pace: Cell<Pace>,
     turnstile: Cell<usize>,
     buffers: RefCell<Vec<Vec<u8>>>,
+    send_buffers: RefCell<Vec<Vec<u8>>>,
 }
 
 #[expect(clippy::disallowed_macros, reason = "reached through `with` only, which is never inlined and never yields")]
@@ -130,6 +184,7 @@ mod local {
                 pace: Cell::new(Pace::new()),
                 turnstile: Cell::new(0),
                 buffers: RefCell::new(Vec::new()),
+                send_buffers: RefCell::new(Vec::new()),
             }
         };
     }
