@@ -1,6 +1,36 @@
-//! Config
-/// stub
-#[derive(Debug)]
-pub struct ConfigErrors;
-impl std::fmt::Display for ConfigErrors { fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { Ok(()) } }
-impl std::error::Error for ConfigErrors {}
+//! The configuration of a server: defaults < file < environment < code, checked once and passed down.
+//!
+//! Nothing here is global: a [`Config`] is a value, two servers may have two. Keys have Zinx's names, so an old
+//! `zinx.json` loads unchanged (JSON is YAML); every problem is reported with file, line, key, what was found and
+//! what was expected, all at once. This module does not open sockets, resolve names or start anything.
+//!
+//! ```
+//! use zinx::zconf::{Config, QueueFull};
+//!
+//! # fn main() -> zinx::Result<()> {
+//! let mut config = Config::from_yaml("TcpPort: 0\nQueueFull: drop_oldest\n")?;
+//! assert_eq!(config.queue_full, QueueFull::DropOldest);
+//!
+//! config.max_conn = 0;
+//! let error = config.validate().unwrap_err();
+//! assert_eq!(error.to_string(), "MaxConn: found 0, expected a whole number from 1 to 16777216");
+//! # Ok(())
+//! # }
+//! ```
+
+// What users hold: the struct, its words, its problems.
+mod config;
+mod defaults;
+mod problem;
+mod words;
+
+// From text to fields: the layers in order, the reader of YAML, the table of keys, what a field accepts.
+mod field;
+mod keys;
+mod layers;
+mod nearest;
+mod yaml;
+
+pub use config::Config;
+pub use problem::{ConfigErrors, ConfigProblem};
+pub use words::{MaxConnPolicy, Mode, PackKind, QueueFull, WorkerMode};

@@ -1,0 +1,245 @@
+//! The configuration itself: a field a key, and the ways to get one.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::keys::{KEYS, Key, State};
+use super::layers::Layers;
+use super::problem::{ConfigProblem, none_of};
+use super::{MaxConnPolicy, Mode, PackKind, QueueFull, WorkerMode};
+use crate::error::Result;
+
+/// The configuration of one server: a field a key, named as the key in snake_case.
+///
+/// Get one from [`Config::load`] or [`Config::default`], then assign fields: what is set in code comes last. Sizes
+/// are in bytes, durations in milliseconds unless a field says otherwise. A field marked *later* belongs to a feature
+/// that does not exist yet: it is accepted and, when changed, listed by [`Config::warnings`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Address or host name to listen on, not empty. Default `127.0.0.1`: this machine only (Go: `0.0.0.0`).
+    pub host: String,
+    /// Port to listen on. Default 7777 (Go: 8999). 0: any free port.
+    pub tcp_port: u16,
+    /// Connections that the system holds until they are accepted, from 1 to 65535. Default 4096.
+    pub backlog: u32,
+    /// Name of the server in logs. Default `ZinxServerApp`.
+    pub name: String,
+    /// Version of the user's application, in logs. Default `V1.0`.
+    pub version: String,
+    /// Whether `serve` turns SIGTERM and SIGINT into a graceful stop. Default true.
+    pub handle_signals: bool,
+
+    /// Most connections at a time, from 1 to 16777216. Default 12000.
+    pub max_conn: usize,
+    /// What happens to one connection too many. Default `close`.
+    pub max_conn_policy: MaxConnPolicy,
+
+    /// How messages are framed. Default `ltv_little_endian`.
+    pub data_pack: PackKind,
+    /// Largest payload accepted from a peer, in bytes, to 1 GiB; a larger one closes the connection. Also written
+    /// `MaxPackageSize`. Default 4096. 0: only messages without payload (in Go: no limit).
+    pub max_packet_size: u32,
+
+    /// Most messages queued to one peer, from 1 to 16777216. Default 1024.
+    pub max_msg_chan_len: usize,
+    /// Most bytes queued to one peer, from 1 to 1 TiB. A frame of any allowed size fits an empty queue, also when it
+    /// is larger than this. Default 1 MiB.
+    pub max_msg_chan_bytes: usize,
+    /// Most bytes queued to all peers of the server, from 1 to 1 TiB. Default 256 MiB.
+    pub max_queued_bytes: usize,
+    /// What a send does when the queue is full. Default `wait`.
+    pub queue_full: QueueFull,
+    /// Longest wait for room in a full queue, in milliseconds, to 31 days. Default 5000. 0: no limit.
+    pub queue_wait_ms: u64,
+
+    /// Longest time from connecting to the end of the first frame, in milliseconds, to 31 days. Default 0: off, since
+    /// a client may only listen.
+    pub first_frame_timeout_ms: u64,
+    /// Longest time from the first to the last byte of a frame, in milliseconds, to 31 days. Default 10000. 0: off.
+    pub frame_timeout_ms: u64,
+    /// Longest time without a byte from the peer, in milliseconds, to 31 days. Default 0: off.
+    pub idle_timeout_ms: u64,
+    /// Longest time a write to the peer makes no progress, in milliseconds, to 31 days. Default 10000. 0: off.
+    pub write_timeout_ms: u64,
+    /// Longest time a stop waits for handlers and for queued messages, in milliseconds, to 31 days. Default 5000. 0: no
+    /// limit, a peer that does not read may then hold up the stop (`abort` does not drain).
+    pub drain_ms: u64,
+
+    /// Threads that run coroutines, to 1024; one value a process. Default 0: as many as cores.
+    pub workers: usize,
+    /// Stack of a coroutine, in bytes, 0 or from 16 KiB to 1 GiB; one value a process. Default 0: 64 KiB in release
+    /// builds, 256 KiB in debug builds.
+    pub stack_bytes: usize,
+
+    /// Workers that run handlers, to 65535; *later*. Default 0: handlers run on their connection's own coroutine
+    /// (Go: 10).
+    pub worker_pool_size: usize,
+    /// Most requests queued to one worker, from 1 to 16777216; *later*. Default 1024.
+    pub max_worker_task_len: usize,
+    /// How connections are given to workers; *later*. Default `Hash`.
+    pub worker_mode: WorkerMode,
+    /// Whether routers are slices of handlers; *later*. Default false.
+    pub router_slices_mode: bool,
+    /// Whether requests are reused; *later*. Default false.
+    pub request_pool_mode: bool,
+    /// Bytes asked for in one read, from 1 to 16 MiB; *later*. Default 1024.
+    pub io_read_buff_size: usize,
+    /// Longest time without a sign of life once heartbeats run, in **seconds**, to 31 days; *later*. Default 10.
+    /// 0: off.
+    pub heartbeat_max: u64,
+
+    /// Transports to listen on. Default `tcp`; all others *later*: until then the empty word means TCP alone.
+    pub mode: Mode,
+    /// Port for WebSocket; *later*. Default 9000. 0: any free port.
+    pub ws_port: u16,
+    /// Path for WebSocket, not empty; *later*. Default `/`.
+    pub ws_path: String,
+    /// File with the TLS certificate; *later*. Default empty: no TLS.
+    pub cert_file: String,
+    /// File with the TLS private key; *later*. Default empty: no TLS.
+    pub private_key_file: String,
+
+    /// Port for KCP; *later*. Default 9001. 0: any free port.
+    pub kcp_port: u16,
+    /// Whether KCP acknowledges at once; *later*. Default false.
+    pub kcp_ack_no_delay: bool,
+    /// Whether KCP joins small messages into one segment; *later*. Default true.
+    pub kcp_stream_mode: bool,
+    /// 1: KCP retransmits fast; *later*. Default 1. 0: off.
+    pub kcp_no_delay: u32,
+    /// Step of KCP's clock, in milliseconds, from 1 to 5000; *later*. Default 10.
+    pub kcp_interval: u32,
+    /// Later acknowledgements after which KCP sends a segment again, to 65535; *later*. Default 2. 0: off.
+    pub kcp_resend: u32,
+    /// 1: KCP sends without congestion control; *later*. Default 1. 0: with it.
+    pub kcp_nc: u32,
+    /// KCP's send window, in packets, from 1 to 65535; *later*. Default 32.
+    pub kcp_send_window: u32,
+    /// KCP's receive window, in packets, from 1 to 65535; *later*. Default 32.
+    pub kcp_recv_window: u32,
+    /// Data shards of KCP's error correction, to 255; *later*. Default 0: none.
+    pub kcp_fec_data_shards: u32,
+    /// Parity shards of KCP's error correction, to 255; *later*. Default 0: none.
+    pub kcp_fec_parity_shards: u32,
+
+    /// Folder of log files; *later*. Default `./log`.
+    pub log_dir: String,
+    /// Name of the log file; *later*. Default empty: stderr.
+    pub log_file: String,
+    /// Days after which log files are deleted, to 36500; *later*. Default 0: never.
+    pub log_save_days: u32,
+    /// Size at which a new log file is begun, in bytes, to 1 TiB; *later*. Default 64 MiB. 0: never.
+    pub log_file_size: u64,
+    /// Whether what goes to the log file goes to stdout too; *later*. Default false.
+    pub log_cons: bool,
+    /// Lowest level logged, to 255; *later*. Default 0: everything. 1: no debug, 2: no info, 3: no warnings.
+    pub log_isolation_level: u32,
+}
+
+impl Config {
+    /// Loads the configuration of this process: defaults < file < environment. Logs the warnings.
+    ///
+    /// The file is the one that `ZINX_CONFIG_FILE_PATH` names, else `zinx.yaml`, else `conf/zinx.json`, both in the
+    /// working directory, else none. A key is overridden by the environment variable `ZINX_` + the key in capitals,
+    /// for example `ZINX_TCPPORT=0`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) with every problem of the file and of the environment.
+    pub fn load() -> Result<Self> {
+        let (config, warnings) = Self::load_from(Path::new(""), std::env::vars_os())?;
+        log_all(&warnings);
+        Ok(config)
+    }
+
+    /// Loads the configuration as [`Config::load`] does, from another directory and another environment.
+    ///
+    /// Returns the warnings too, and logs nothing: those of [`Config::warnings`], one for every unknown `ZINX_`
+    /// variable (another program may own it), one for every key of an old `zinx.json` that Go Zinx ignores too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn load_from<N, V>(
+        dir: &Path,
+        environment: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<(Self, Vec<String>)>
+    where
+        N: Into<OsString>,
+        V: Into<OsString>,
+    {
+        let environment = environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let mut layers = Layers::default();
+        layers.take_file_and_environment(dir, environment);
+        layers.finish()
+    }
+
+    /// Loads defaults < this file, without the environment. Logs the warnings.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) with every problem, also when the file cannot be read.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        let mut layers = Layers::default();
+        layers.take_file(path.as_ref(), "");
+        let (config, warnings) = layers.finish()?;
+        log_all(&warnings);
+        Ok(config)
+    }
+
+    /// Reads defaults < this text, YAML or JSON. Logs nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) with every problem.
+    pub fn from_yaml(text: &str) -> Result<Self> {
+        let mut layers = Layers::default();
+        layers.take_text(text, None);
+        layers.finish().map(|(config, _)| config)
+    }
+
+    /// Checks every field against the limits of its key: for values set in code, as a server does before it starts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) with every problem.
+    pub fn validate(&self) -> Result<()> {
+        let mut scratch = self.clone();
+        let mut problems = Vec::new();
+        for key in KEYS {
+            let (field, value) = ((key.get_mut)(&mut scratch), (key.get)(self).scalar());
+            if !field.take(&value, key.rule) {
+                problems.push(ConfigProblem {
+                    key: key.name.to_string(),
+                    found: value.to_string(),
+                    expected: field.expected(key.rule),
+                    ..ConfigProblem::default()
+                });
+            }
+        }
+        none_of(problems)
+    }
+
+    /// Lists the keys that differ from their default although their feature does not exist yet, a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let defaults = Self::default();
+        KEYS.iter().filter_map(|key| self.warning(key, &defaults)).collect()
+    }
+
+    fn warning(&self, key: &Key, defaults: &Self) -> Option<String> {
+        let (value, default) = ((key.get)(self).scalar(), (key.get)(defaults).scalar());
+        // The empty mode asks for TCP too, and TCP it gets.
+        let served = key.name == "Mode" && self.mode == Mode::TcpAndWebsocket;
+        let name = key.name;
+        (key.state == State::Later && value != default && !served).then(|| {
+            format!("{name} {value} has no effect yet: this version has no such feature; remove it or set {default}")
+        })
+    }
+}
+
+fn log_all(warnings: &[String]) {
+    for warning in warnings {
+        log::warn!(target: "zinx::zconf", "{warning}");
+    }
+}

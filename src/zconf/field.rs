@@ -1,0 +1,230 @@
+//! What a field of the configuration accepts, and how it says so.
+
+use std::fmt;
+
+use super::words::Word;
+
+/// A field of [`Config`](super::Config), whatever its type.
+pub(super) trait Field {
+    /// Takes the value and returns true, or leaves the field as it is and returns false.
+    fn take(&mut self, value: &Scalar, rule: Rule) -> bool;
+
+    /// Says what `take` accepts.
+    fn expected(&self, rule: Rule) -> String;
+
+    /// Returns the present value.
+    fn scalar(&self) -> Scalar;
+}
+
+/// A value as it was found, before it is known what it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Scalar {
+    /// A key without a value.
+    Nothing,
+    Flag(bool),
+    Whole(u64),
+    Text(String),
+    /// What no key accepts, described: a fraction, a list.
+    Other(String),
+}
+
+/// Which values of the right type a key accepts.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rule {
+    Any,
+    /// A text that is not empty.
+    Filled,
+    /// From the first to the second, both included.
+    From(u64, u64),
+    /// 0, or from the first to the second.
+    ZeroOr(u64, u64),
+}
+
+impl Scalar {
+    /// Reads the text of an environment variable as a value of the kind that `sample` has.
+    pub(super) fn like(sample: &Self, text: &str) -> Self {
+        let other = || Self::Text(text.to_string());
+        match sample {
+            Self::Flag(_) => text.to_ascii_lowercase().parse().map_or_else(|_| other(), Self::Flag),
+            Self::Whole(_) => text.parse().map_or_else(|_| other(), Self::Whole),
+            _ => other(),
+        }
+    }
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("nothing"),
+            Self::Flag(flag) => flag.fmt(f),
+            Self::Whole(number) => number.fmt(f),
+            Self::Text(text) => write!(f, "{:?}", shorten(text)),
+            Self::Other(what) => f.write_str(what),
+        }
+    }
+}
+
+impl Rule {
+    fn fits(self, number: u64) -> bool {
+        match self {
+            Self::From(min, max) => (min..=max).contains(&number),
+            Self::ZeroOr(min, max) => number == 0 || (min..=max).contains(&number),
+            Self::Any | Self::Filled => true,
+        }
+    }
+}
+
+impl Field for String {
+    fn take(&mut self, value: &Scalar, rule: Rule) -> bool {
+        match value {
+            Scalar::Text(text) if !(text.is_empty() && matches!(rule, Rule::Filled)) => {
+                self.clone_from(text);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn expected(&self, rule: Rule) -> String {
+        let empty = if matches!(rule, Rule::Filled) { " that is not empty" } else { "" };
+        format!("text{empty}, in quotes if it looks like a number, true, false or null")
+    }
+
+    fn scalar(&self) -> Scalar {
+        Scalar::Text(self.clone())
+    }
+}
+
+impl Field for bool {
+    fn take(&mut self, value: &Scalar, _rule: Rule) -> bool {
+        let Scalar::Flag(flag) = value else { return false };
+        *self = *flag;
+        true
+    }
+
+    fn expected(&self, _rule: Rule) -> String {
+        "true or false".to_string()
+    }
+
+    fn scalar(&self) -> Scalar {
+        Scalar::Flag(*self)
+    }
+}
+
+impl<T: Word> Field for T {
+    fn take(&mut self, value: &Scalar, _rule: Rule) -> bool {
+        let Scalar::Text(text) = value else { return false };
+        let Some((_, value)) = T::WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)) else {
+            return false;
+        };
+        *self = *value;
+        true
+    }
+
+    fn expected(&self, _rule: Rule) -> String {
+        let words: Vec<&str> =
+            T::WORDS.iter().map(|(word, _)| if word.is_empty() { "\"\"" } else { word }).collect();
+        format!("one of {}", words.join(", "))
+    }
+
+    fn scalar(&self) -> Scalar {
+        let word = T::WORDS.iter().find(|(_, value)| value == self).map_or("", |(word, _)| word);
+        Scalar::Text(word.to_string())
+    }
+}
+
+macro_rules! whole_numbers {
+    ($($number:ty),*) => {$(
+        impl Field for $number {
+            fn take(&mut self, value: &Scalar, rule: Rule) -> bool {
+                let Scalar::Whole(number) = value else { return false };
+                match Self::try_from(*number) {
+                    Ok(fitting) if rule.fits(*number) => {
+                        *self = fitting;
+                        true
+                    }
+                    _ => false,
+                }
+            }
+
+            fn expected(&self, rule: Rule) -> String {
+                expected_number(rule, Self::MAX as u64)
+            }
+
+            fn scalar(&self) -> Scalar {
+                Scalar::Whole(*self as u64)
+            }
+        }
+    )*};
+}
+
+whole_numbers!(u16, u32, u64, usize);
+
+fn expected_number(rule: Rule, largest: u64) -> String {
+    match rule {
+        Rule::From(min, max) => format!("a whole number from {min} to {}", max.min(largest)),
+        Rule::ZeroOr(min, max) => format!("0 or a whole number from {min} to {}", max.min(largest)),
+        Rule::Any | Rule::Filled => format!("a whole number from 0 to {largest}"),
+    }
+}
+
+/// Cuts a text from outside to what fits a line of a log.
+pub(super) fn shorten(text: &str) -> String {
+    let mut short: String = text.chars().take(SHOWN).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// Characters of a text from outside that are shown.
+const SHOWN: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::super::words::{Mode, WorkerMode};
+    use super::*;
+
+    #[test]
+    fn numbers_keep_their_range_and_their_type() {
+        let mut port = 1_u16;
+        assert!(port.take(&Scalar::Whole(65_535), Rule::Any));
+        assert!(!port.take(&Scalar::Whole(65_536), Rule::Any));
+        assert!(!port.take(&Scalar::Text("7".into()), Rule::Any));
+        assert_eq!(port, 65_535);
+        let mut stack = 0_usize;
+        let rule = Rule::ZeroOr(16, 32);
+        for (number, fits) in [(0, true), (15, false), (16, true), (32, true), (33, false), (u64::MAX, false)]
+        {
+            assert_eq!(stack.take(&Scalar::Whole(number), rule), fits, "{number}");
+        }
+        assert_eq!(stack, 32);
+        assert_eq!(port.expected(Rule::From(1, 1 << 40)), "a whole number from 1 to 65535");
+    }
+
+    #[test]
+    fn words_in_any_case_and_the_empty_word() {
+        let mut mode = Mode::Tcp;
+        assert!(mode.take(&Scalar::Text("WebSocket".into()), Rule::Any));
+        assert_eq!(mode, Mode::Websocket);
+        assert!(mode.take(&Scalar::Text(String::new()), Rule::Any));
+        assert_eq!(mode, Mode::TcpAndWebsocket);
+        assert!(!mode.take(&Scalar::Text("udp".into()), Rule::Any));
+        assert_eq!(mode.expected(Rule::Any), "one of tcp, websocket, kcp, \"\"");
+        assert_eq!(WorkerMode::Hash.scalar(), Scalar::Text("Hash".into()));
+    }
+
+    #[test]
+    fn text_of_a_variable_is_read_as_the_field_needs_it() {
+        assert_eq!(Scalar::like(&Scalar::Whole(0), "12"), Scalar::Whole(12));
+        assert_eq!(Scalar::like(&Scalar::Whole(0), "12x"), Scalar::Text("12x".into()));
+        assert_eq!(Scalar::like(&Scalar::Flag(true), "False"), Scalar::Flag(false));
+        assert_eq!(Scalar::like(&Scalar::Text(String::new()), "12"), Scalar::Text("12".into()));
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(Scalar::Text("é\n".into()).to_string(), "\"é\\n\"");
+        assert_eq!(Scalar::Text("é".repeat(99)).to_string().chars().count(), 63);
+    }
+}
