@@ -122,7 +122,9 @@ impl fmt::Display for Error {
             Self::PropertyNotFound { name } => write!(f, "no property named {name:?}"),
             Self::AlreadyStarted { what } => write!(f, "{what} after the server has started"),
             Self::Stopped => f.write_str("the server has been stopped and cannot be started again"),
-            Self::WouldDeadlock { what } => write!(f, "{what} on the connection's own coroutine waits for itself"),
+            Self::WouldDeadlock { what } => {
+                write!(f, "{what} on the connection's own coroutine waits for itself")
+            }
             Self::Forced { open } => write!(f, "stop forced with {open} connections still open"),
             Self::RuntimeMismatch { what, have, asked } => write!(
                 f,

@@ -1,7 +1,48 @@
-//! zinx
+//! **zinx**: TCP servers that hold many long connections, written as straight-line code.
+//!
+//! Every connection is served by coroutines of its own, so a handler may wait (for room in a queue, for another
+//! connection, for time to pass) in the middle of plain sequential code. The names are those of Zinx, the Go framework
+//! and its Python tutorial; [`green`] has those of gevent and bluelet.
+//!
+//! ```no_run
+//! use zinx::ziface::{IRequest, IServer};
+//!
+//! fn main() -> zinx::Result<()> {
+//!     let server = zinx::new_server()?; // zinx.yaml, then the environment
+//!     server.add_router(1, |request: &dyn IRequest| {
+//!         request.get_connection().send_msg(1, "pong\n")
+//!     })?;
+//!     server.serve()
+//! }
+//! ```
+//!
+//! # The data path, one file a step
+//!
+//! ```text
+//!             acceptor ── connection ───────────────────────────────┐
+//!                             │ reader coroutine                    │ state, properties, reasons
+//!  socket ──> reader ──> zpack frames ──> dispatch ──> YOUR HANDLER ─┤
+//!    ▲                                                             │ send_msg
+//!    └────────────────── writer <────── outbox (bounded) <───────────┘
+//! ```
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`znet`] | the machinery: server, connections, reader, dispatch, outbox, writer |
+//! | [`ziface`] | the Zinx contracts, a trait a file |
+//! | [`zpack`] | bytes to messages and back |
+//! | [`zconf`] | the configuration: defaults, `zinx.yaml`, environment, code |
+//! | [`green`] | coroutines made safe: spawn, queues, events, sockets |
+//! | [`error`] | everything that can go wrong, with its numbers |
+
 pub mod error;
 pub mod green;
 pub mod zconf;
 pub mod ziface;
+pub mod znet;
 pub mod zpack;
+
 pub use error::{Error, Result};
+pub use zconf::Config;
+pub use znet::{Server, exit, new_server, new_server_with_config};
+pub use zpack::{new_data_pack, new_message};

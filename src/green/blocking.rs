@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::park::Waiter;
 use super::queue::Queue;
 
-/// Runs `work` on a pool of at most [`MAX_THREADS`] threads; the coroutine that calls waits, its worker does not.
+/// Runs `work` on a pool of at most 16 threads; the coroutine that calls waits, its worker does not.
 ///
 /// For file access, name resolution, a database driver that blocks, a computation that takes long. A panic of `work`
 /// goes on in the caller. Where all threads are busy it waits for its turn.
@@ -36,11 +36,13 @@ where
     }));
     waiter.wait(None);
     let outcome = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-    outcome.expect("the waiter is woken after the answer is there").unwrap_or_else(|payload| resume_unwind(payload))
+    outcome
+        .expect("the waiter is woken after the answer is there")
+        .unwrap_or_else(|payload| resume_unwind(payload))
 }
 
 /// Threads of the pool at most; they start with the work and end after [`IDLE`] without.
-pub const MAX_THREADS: usize = 16;
+pub(crate) const MAX_THREADS: usize = 16;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -60,7 +62,9 @@ impl Pool {
     }
 
     fn start_thread(&'static self) {
-        let threads = self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < MAX_THREADS).then_some(n + 1));
+        let threads = self
+            .threads
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < MAX_THREADS).then_some(n + 1));
         if threads.is_err() {
             return;
         }
@@ -86,7 +90,8 @@ impl Pool {
 
     /// Ends this thread, unless it is the last: a job queued at this moment must find one.
     fn leave(&self) -> bool {
-        let left = self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n > 1).then_some(n - 1));
+        let left =
+            self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n > 1).then_some(n - 1));
         left.is_ok()
     }
 }

@@ -174,7 +174,7 @@ impl Turnstile {
     }
 
     fn serve(&'static self, worker: usize) {
-        worker::set_turnstile(worker);
+        worker::set_worker_index(worker);
         let bell = CoIo::new(Bell(self.bell.as_raw_fd()))
             .unwrap_or_else(|error| panic!("epoll refuses an eventfd: {error:?}"));
         loop {
@@ -228,7 +228,7 @@ fn pass_turnstile() {
 }
 
 fn turnstile() -> Option<&'static Turnstile> {
-    turnstiles_all().get(worker::turnstile())
+    turnstiles_all().get(worker::worker_index())
 }
 
 fn turnstiles_all() -> &'static [Turnstile] {

@@ -187,7 +187,9 @@ impl<T> Greenlet<T> {
     pub fn get(self) -> Result<T, Panicked> {
         self.join();
         let outcome = self.shared.lock().outcome.take();
-        outcome.expect("an ended coroutine leaves an outcome, and `get` takes the only handle").map_err(Panicked::new)
+        outcome
+            .expect("an ended coroutine leaves an outcome, and `get` takes the only handle")
+            .map_err(Panicked::new)
     }
 
     fn wait(&self, timeout: Option<Duration>) -> bool {
@@ -227,7 +229,9 @@ impl fmt::Display for Panicked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let payload = self.payload.lock().unwrap_or_else(PoisonError::into_inner);
         let text = payload.downcast_ref::<&str>().copied();
-        f.write_str(text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no text)"))
+        f.write_str(
+            text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no text)"),
+        )
     }
 }
 

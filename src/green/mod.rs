@@ -44,7 +44,7 @@ pub(crate) use fair::Turn;
 pub use fair::{fair_yields, fairness_point, yield_now};
 
 mod worker;
-pub(crate) use worker::{Deferred, ReadBuffer, SendBuffer, defer};
+pub(crate) use worker::{Deferred, ReadBuffer, SendBuffer, defer, worker_index};
 
 mod sleep;
 pub use sleep::sleep;

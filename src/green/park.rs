@@ -44,7 +44,10 @@ impl Waiter {
         while self.state.load(Ordering::Acquire) == WAITING {
             if self.blocker.park(timeout).is_err() {
                 leave_timer_thread();
-                return self.state.compare_exchange(WAITING, EXPIRED, Ordering::AcqRel, Ordering::Acquire).is_err();
+                return self
+                    .state
+                    .compare_exchange(WAITING, EXPIRED, Ordering::AcqRel, Ordering::Acquire)
+                    .is_err();
             }
         }
         true

@@ -3,11 +3,12 @@
 //! `may`'s own streams need a second descriptor and registration for that, and lose wake-ups without. Here one of the
 //! two waits in epoll and wakes the other where its turn has come; whoever leaves hands the watch over.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use may::io::{CoIo, WaitIo};
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown};
 
@@ -19,14 +20,21 @@ use super::park::Waiter;
 pub(crate) struct Readiness(u8);
 
 impl Readiness {
-    /// Something can be read, or the peer has closed or reset.
+    /// Something can be read.
     pub(crate) const READ: Self = Self(1);
-    /// Something can be written, or the peer has reset.
+    /// Something can be written.
     pub(crate) const WRITE: Self = Self(2);
     /// Someone has called [`Socket::interrupt`].
     pub(crate) const INTERRUPT: Self = Self(4);
+    /// The peer has ended or reset the stream. Read on until the end is reached: no other event tells of it.
+    pub(crate) const HANGUP: Self = Self(8);
     /// Any of them.
-    pub(crate) const ANY: Self = Self(7);
+    pub(crate) const ANY: Self = Self(15);
+
+    /// Both sets.
+    pub(crate) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 
     /// Whether the two sets have something in common.
     pub(crate) const fn meets(self, other: Self) -> bool {
@@ -35,8 +43,11 @@ impl Readiness {
 
     fn from_epoll(flags: usize) -> Self {
         let mut ready = 0;
-        if flags & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) != 0 {
+        if flags & EPOLLIN != 0 {
             ready |= Self::READ.0;
+        }
+        if flags & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) != 0 {
+            ready |= Self::READ.0 | Self::HANGUP.0;
         }
         if flags & (EPOLLOUT | EPOLLHUP | EPOLLERR) != 0 {
             ready |= Self::WRITE.0;
@@ -68,7 +79,8 @@ struct Watch {
 impl Socket {
     /// Registers a descriptor with epoll and makes it non-blocking.
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
-        let io = CoIo::new(Borrowed(fd.as_raw_fd())).map_err(|error| io::Error::other(format!("{error:?}")))?;
+        let io =
+            CoIo::new(Borrowed(fd.as_raw_fd())).map_err(|error| io::Error::other(format!("{error:?}")))?;
         Ok(Self { io, fd, watch: Mutex::new(Watch { ready: 0, held: false, beside: Vec::new() }) })
     }
 
@@ -107,9 +119,16 @@ impl Socket {
         Ok(recv(&self.fd, buf, RecvFlags::DONTWAIT)?.1)
     }
 
-    /// As [`try_recv`](Self::try_recv), into several buffers.
-    pub(crate) fn try_recv_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        Ok(rustix::io::readv(&self.fd, bufs)?)
+    /// As [`try_recv`](Self::try_recv), appending at most `max` bytes to `buf`, which has room for them.
+    pub(crate) fn try_recv_into(&self, buf: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+        let len = buf.len();
+        if buf.capacity() - len == max {
+            return Ok(recv(&self.fd, spare_capacity(buf), RecvFlags::DONTWAIT)?.0);
+        }
+        buf.resize(len + max, 0);
+        let received = self.try_recv(&mut buf[len..]);
+        buf.truncate(len + received.as_ref().map_or(0, |n| *n));
+        received
     }
 
     /// Writes what the socket takes, without waiting. `WouldBlock` where it takes nothing.

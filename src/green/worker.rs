@@ -49,14 +49,14 @@ pub(super) fn pace<R>(update: impl FnOnce(&mut Pace) -> R) -> R {
     })
 }
 
-/// Which of the turnstiles serves this thread.
-pub(super) fn turnstile() -> usize {
-    with(|local| local.turnstile.get())
+/// The worker the caller runs on, from 0; 0 also on a thread that is none. Also the number of its turnstile.
+pub(crate) fn worker_index() -> usize {
+    with(|local| local.index.get())
 }
 
-/// Says which of the turnstiles serves this thread.
-pub(super) fn set_turnstile(index: usize) {
-    with(|local| local.turnstile.set(index));
+/// Says which worker this thread is.
+pub(super) fn set_worker_index(index: usize) {
+    with(|local| local.index.set(index));
 }
 
 /// A read buffer of the thread that took it. Belongs to one read pass; dropped, it serves the next.
@@ -108,11 +108,6 @@ impl Drop for ReadBuffer {
 pub(crate) struct SendBuffer(Vec<u8>);
 
 impl SendBuffer {
-    /// An empty buffer. Takes memory with its first byte.
-    pub(crate) const fn new() -> Self {
-        Self(Vec::new())
-    }
-
     /// The bytes, to append to.
     pub(crate) fn grow(&mut self) -> &mut Vec<u8> {
         if self.0.capacity() == 0 {
@@ -168,12 +163,15 @@ const MAX_KEPT_CALLS: usize = 4096;
 struct Local {
     deferred: RefCell<Vec<Arc<dyn Deferred>>>,
     pace: Cell<Pace>,
-    turnstile: Cell<usize>,
+    index: Cell<usize>,
     buffers: RefCell<Vec<Vec<u8>>>,
     send_buffers: RefCell<Vec<Vec<u8>>>,
 }
 
-#[expect(clippy::disallowed_macros, reason = "reached through `with` only, which is never inlined and never yields")]
+#[expect(
+    clippy::disallowed_macros,
+    reason = "reached through `with` only, which is never inlined and never yields"
+)]
 mod local {
     use super::{Cell, Local, Pace, RefCell};
 
@@ -182,7 +180,7 @@ mod local {
             Local {
                 deferred: RefCell::new(Vec::new()),
                 pace: Cell::new(Pace::new()),
-                turnstile: Cell::new(0),
+                index: Cell::new(0),
                 buffers: RefCell::new(Vec::new()),
                 send_buffers: RefCell::new(Vec::new()),
             }

@@ -183,9 +183,13 @@ impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PeerClosed => f.write_str("the peer closed"),
-            Self::PeerClosedInFrame { received } => write!(f, "the peer closed {received} bytes into a frame"),
+            Self::PeerClosedInFrame { received } => {
+                write!(f, "the peer closed {received} bytes into a frame")
+            }
             Self::Failed { error } => write!(f, "the connection failed: {error}"),
-            Self::PacketTooLarge { len, max } => write!(f, "packet of {len} bytes exceeds MaxPacketSize {max}"),
+            Self::PacketTooLarge { len, max } => {
+                write!(f, "packet of {len} bytes exceeds MaxPacketSize {max}")
+            }
             Self::BadFrame { reason } => write!(f, "bad frame: {reason}"),
             Self::FirstFrameTimeout => f.write_str("no frame within FirstFrameTimeoutMs"),
             Self::FrameTimeout => f.write_str("a frame was not complete within FrameTimeoutMs"),

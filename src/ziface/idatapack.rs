@@ -87,6 +87,14 @@ impl Payload<'_> {
             Self::Shared(data) => data,
         }
     }
+
+    /// The same payload again, without a copy.
+    pub fn reborrow(&self) -> Payload<'_> {
+        match self {
+            Self::Borrowed(data) => Payload::Borrowed(data),
+            Self::Shared(data) => Payload::Shared(data.clone()),
+        }
+    }
 }
 
 impl<'a> From<&'a [u8]> for Payload<'a> {

@@ -288,8 +288,18 @@ mod tests {
                 sent = (sent + step).min(all.len());
                 queue.advance(&LtvLittleEndian, step);
                 let mut end = 0;
-                let left = frames.iter().filter(|frame| { end += frame.len(); end > sent }).count();
-                assert_eq!((queue.messages(), queue.bytes()), (left, all.len() - sent), "step {step}, sent {sent}");
+                let left = frames
+                    .iter()
+                    .filter(|frame| {
+                        end += frame.len();
+                        end > sent
+                    })
+                    .count();
+                assert_eq!(
+                    (queue.messages(), queue.bytes()),
+                    (left, all.len() - sent),
+                    "step {step}, sent {sent}"
+                );
                 assert_eq!(bytes(&queue), &all[sent..]);
             }
         }
@@ -302,16 +312,29 @@ mod tests {
             let (mut queue, frames) = queue(&lens);
             queue.advance(&LtvLittleEndian, sent);
             let mut begin = 0;
-            let starts: Vec<usize> = frames.iter().map(|f| { let at = begin; begin += f.len(); at }).collect();
+            let starts: Vec<usize> = frames
+                .iter()
+                .map(|f| {
+                    let at = begin;
+                    begin += f.len();
+                    at
+                })
+                .collect();
             let mut expected: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
-            while let Some(first) = starts.iter().position(|&at| at >= sent).filter(|_| queue.messages() > 0) {
+            while let Some(first) = starts.iter().position(|&at| at >= sent).filter(|_| queue.messages() > 0)
+            {
                 if !queue.drop_oldest(&LtvLittleEndian) {
                     break;
                 }
                 let gone = frames.len() - expected.len();
                 expected.remove(first);
                 let whole = expected.concat();
-                assert_eq!(bytes(&queue), &whole[sent.min(whole.len())..], "sent {sent}, dropped {}", gone + 1);
+                assert_eq!(
+                    bytes(&queue),
+                    &whole[sent.min(whole.len())..],
+                    "sent {sent}, dropped {}",
+                    gone + 1
+                );
             }
             assert!(queue.messages() <= 1, "only a frame begun stays");
         }

@@ -44,7 +44,7 @@ impl FrameReader {
     }
 
     /// Where a large frame has begun: its buffer, with room behind what has arrived, and how many bytes are still to
-    /// be read into it. No more is reserved than has arrived twice over, or 64 KiB: the peer chooses the length.
+    /// be read into it. No more is reserved than has arrived twice over, or 96 KiB: the peer chooses the length.
     pub fn large_rest(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         if self.large == 0 {
             return None;
@@ -223,7 +223,7 @@ const SMALL_PAYLOAD: usize = 4096;
 const SMALL_FRAME: usize = 8192;
 
 /// What is reserved for a large frame before more of it has arrived.
-const FIRST_RESERVE: usize = 64 * 1024;
+const FIRST_RESERVE: usize = 96 * 1024;
 
 #[cfg(test)]
 mod tests {

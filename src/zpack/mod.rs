@@ -7,4 +7,4 @@ mod datapack;
 pub use datapack::{LtvLittleEndian, TlvBigEndian, new_data_pack};
 
 mod frames;
-pub use frames::{FrameReader, Pass, read_message};
+pub use frames::{FrameReader, MIN_BUFFER, Pass, read_message};

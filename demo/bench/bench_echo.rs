@@ -1,0 +1,36 @@
+//! The server that is measured against others: id 1 is echoed, id 2 is sent to every connection. It uses the public
+//! interface only, as a program of yours would.
+//!
+//! Run it: `cargo run --release --example bench_echo -- 7777`
+
+use std::process::ExitCode;
+
+use zinx::ziface::{IRequest, IServer};
+use zinx::{Config, Result, green, new_server_with_config};
+
+fn main() -> ExitCode {
+    let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(7777);
+    zinx::exit(serve(port))
+}
+
+fn serve(port: u16) -> Result<()> {
+    green::raise_open_files(65_536);
+    let mut config = Config::default();
+    config.host = "0.0.0.0".to_string();
+    config.tcp_port = port;
+    config.max_packet_size = 1 << 20;
+    config.max_conn = 19_000;
+    let server = new_server_with_config(config)?;
+    server
+        .add_router(1, |request: &dyn IRequest| request.get_connection().send_msg(1, request.get_data()))?;
+    server.add_router(2, |request: &dyn IRequest| {
+        let server = request.get_connection().get_tcp_server();
+        server.get_conn_mgr().range(&mut |conn| {
+            // One that is closing or does not read must not end the round.
+            let _ = conn.try_send_msg(2, request.get_data());
+            true
+        });
+        Ok(())
+    })?;
+    server.serve()
+}

@@ -1,0 +1,112 @@
+//! The acceptor coroutine: from the listener to connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::connection::Connection;
+use super::core::Core;
+use super::reader;
+use super::throttle::Throttle;
+use crate::green::{Builder, TcpListener, TcpStream};
+use crate::zconf::MaxConnPolicy;
+use crate::ziface::IConnManager;
+
+/// Accepts until the server stops. An error costs a pause, never the loop.
+pub(crate) fn accept_all(core: &Arc<Core>, listener: &TcpListener) {
+    let mut acceptor = Acceptor { core, next_id: 0, over_log: Throttle::new() };
+    let mut failures = 0;
+    while acceptor.wait_for_place() {
+        match listener.accept() {
+            Ok(stream) => {
+                failures = 0;
+                acceptor.admit(stream);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                failures += 1;
+                core.log_refused(&format_args!("accept on {}: {error}", listener.local_addr()));
+                core.backoff().pause(failures);
+            }
+        }
+    }
+}
+
+struct Acceptor<'a> {
+    core: &'a Arc<Core>,
+    next_id: u64,
+    over_log: Throttle,
+}
+
+impl Acceptor<'_> {
+    /// Under the wait policy, waits until there is a place for one more connection. `false` once the server stops.
+    fn wait_for_place(&self) -> bool {
+        let core = self.core;
+        while core.config().max_conn_policy == MaxConnPolicy::Wait
+            && self.is_full()
+            && !core.stopping().is_set()
+        {
+            // A connection that goes ends the pause; should its call come too early, the pause ends by itself.
+            core.backoff().pause(u32::MAX);
+        }
+        !core.stopping().is_set()
+    }
+
+    fn is_full(&self) -> bool {
+        self.core.manager().len() >= self.core.config().max_conn
+    }
+
+    /// Makes a connection of a stream and starts its reader, where there is a place for it.
+    fn admit(&mut self, stream: TcpStream) {
+        if self.is_full() {
+            return self.turn_away(stream);
+        }
+        // A peer that has gone already leaves no address; its connection begins and ends all the same.
+        let remote = stream.peer_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let local = stream.local_addr().unwrap_or(remote);
+        let id = self.next_id;
+        self.next_id += 1;
+        let core = self.core;
+        let socket = stream.into_socket();
+        let conn = Connection::new(id, Arc::clone(core), Arc::clone(&socket), local, remote);
+        core.manager().add(Arc::clone(&conn));
+        let place = Place { core: Arc::clone(core), conn };
+        let started = core.group().spawn(Builder::new().name("reader"), move || {
+            reader::run(&place.conn, &socket);
+            // The descriptor closes before the place is free.
+            drop(socket);
+            drop(place);
+        });
+        match started {
+            Ok(()) => core.counters.accepted.add(),
+            Err(error) => core.log_refused(&format_args!("connection {id} from {remote}: {error}")),
+        }
+    }
+
+    /// Closes a connection over MaxConn. Nothing is written to the peer.
+    fn turn_away(&self, stream: TcpStream) {
+        let core = self.core;
+        core.counters.over_max_conn.add();
+        if let Some(more) = self.over_log.pass() {
+            let max = core.config().max_conn;
+            let peer =
+                stream.peer_addr().map_or_else(|_| "a peer".to_string(), |address| address.to_string());
+            log::warn!("closed {peer}: {max} connections are open, MaxConn is {max}{more}");
+        }
+    }
+}
+
+/// A connection's place with the manager, given up when its coroutine ends, also by a panic of our own.
+struct Place {
+    core: Arc<Core>,
+    conn: Arc<Connection>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.conn.outbox().lock().release_socket();
+        self.core.manager().forget(self.conn.id());
+        self.conn.closed().set();
+        self.core.backoff().end_pause();
+    }
+}

@@ -1,0 +1,124 @@
+//! How a connection closes, in one order, however many ask: last words, drain, end of stream, close.
+//!
+//! The order is what keeps replies from being lost: a socket closed while input waits unread makes the kernel send a
+//! reset, and a reset destroys what is still on its way to the peer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::connection::Connection;
+use super::outbox::Flushed;
+use crate::green::{ReadBuffer, Readiness, Socket, set_alarm, yield_now};
+use crate::ziface::{CloseReason, IConnection};
+
+impl Connection {
+    /// Closes. Runs in the reader coroutine, once, after the last handler.
+    pub(crate) fn close(&self, shared: &Arc<dyn IConnection>, socket: &Arc<Socket>) {
+        self.note_reason(CloseReason::Stopped);
+        // The stop hook may send, and wait for room: someone else has to watch the socket meanwhile.
+        self.outbox().lock().set_busy(true);
+        self.stop_hook(shared);
+        {
+            let mut state = self.outbox().lock();
+            state.close();
+            state.set_busy(false);
+        }
+        let deadline = Deadline::after(self.core().config().drain_ms, socket);
+        self.drain(socket, deadline);
+        socket.shutdown_write();
+        self.linger(socket, deadline);
+        self.outbox().lock().discard(self.core().bounds());
+        socket.shutdown_both();
+        self.join_writer();
+        self.finish();
+    }
+
+    /// Sends what is queued until the deadline.
+    fn drain(&self, socket: &Socket, deadline: Deadline) {
+        while !self.is_aborted() && !deadline.is_over() {
+            match self.flush() {
+                Flushed::Empty | Flushed::Failed => return,
+                Flushed::ByAnother => yield_now(),
+                Flushed::Blocked { .. } => drop(socket.wait(Readiness::WRITE.or(Readiness::INTERRUPT))),
+            }
+        }
+    }
+
+    /// Reads and throws away until the peer has ended too, has been silent for a while, or the deadline has come.
+    fn linger(&self, socket: &Arc<Socket>, deadline: Deadline) {
+        let mut heard = Instant::now();
+        set_alarm(socket, heard + LINGER);
+        while !self.is_aborted() && !deadline.is_over() && heard.elapsed() < LINGER {
+            let received = socket.try_recv(&mut ReadBuffer::take());
+            match received {
+                Ok(0) => return,
+                Ok(_) => {
+                    heard = Instant::now();
+                    yield_now();
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    if socket.wait(Readiness::ANY).meets(Readiness::INTERRUPT) {
+                        set_alarm(socket, heard + LINGER);
+                    }
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn join_writer(&self) {
+        loop {
+            let waiter = {
+                let mut state = self.outbox().lock();
+                if !state.has_writer() {
+                    return state.release_socket();
+                }
+                state.room().enlist()
+            };
+            waiter.wait(None);
+        }
+    }
+
+    fn finish(&self) {
+        let core = self.core();
+        let unsent = self.get_unsent();
+        core.counters.unsent_messages.add_many(unsent.messages);
+        core.counters.unsent_bytes.add_many(unsent.bytes);
+        self.log_closed();
+    }
+
+    fn log_closed(&self) {
+        let reason = self.get_close_reason().unwrap_or(CloseReason::Stopped);
+        let (id, unsent) = (self.id(), self.get_unsent());
+        let ordinary =
+            matches!(reason, CloseReason::PeerClosed | CloseReason::Stopped | CloseReason::ServerStopped);
+        if ordinary && unsent.messages == 0 {
+            log::debug!("connection {id} closed: {reason}");
+        } else if let Some(more) = self.core().closed_log.pass() {
+            let (messages, bytes) = (unsent.messages, unsent.bytes);
+            log::warn!("connection {id} closed: {reason}; {messages} messages, {bytes} bytes unsent{more}");
+        }
+    }
+}
+
+/// The time by which something must be over; the socket is interrupted when it comes.
+#[derive(Clone, Copy)]
+struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// In `millis` from now; 0 is never.
+    fn after(millis: u64, socket: &Arc<Socket>) -> Self {
+        let at = (millis > 0).then(|| Instant::now() + Duration::from_millis(millis));
+        if let Some(at) = at {
+            set_alarm(socket, at);
+        }
+        Self(at)
+    }
+
+    fn is_over(self) -> bool {
+        self.0.is_some_and(|at| Instant::now() >= at)
+    }
+}
+
+/// How long a peer may be silent after our end of stream before the socket is closed without its own.
+const LINGER: Duration = Duration::from_secs(1);

@@ -1,0 +1,236 @@
+//! A connection: its state, and what a program may ask of it.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use super::core::Core;
+use super::outbox::Outbox;
+use super::server::Server;
+use crate::error::{Error, Result};
+use crate::green::{Event, Socket, StackMark};
+use crate::ziface::sealed::Sealed;
+use crate::ziface::{CloseReason, IConnection, IServer, Payload, Unsent};
+
+type Property = Arc<dyn Any + Send + Sync>;
+
+/// One connection of a server. Its reader coroutine (`reader.rs`) runs it from the start hook to the close.
+pub(crate) struct Connection {
+    id: u64,
+    core: Arc<Core>,
+    this: Weak<Self>,
+    local: SocketAddr,
+    remote: SocketAddr,
+    outbox: Outbox,
+    /// What was asked of the reader: bits of [`STOP`], [`ABORT`], [`IDLE`]. Set before the socket is interrupted.
+    asked: AtomicU8,
+    reason: Mutex<Option<CloseReason>>,
+    properties: Mutex<Option<Box<HashMap<String, Property>>>>,
+    reader: StackMark,
+    times: Times,
+    closed: Event,
+}
+
+/// When things happened, in milliseconds of the server's clock; 0 for never. Written by the reader, read by the
+/// sweeper.
+#[derive(Default)]
+pub(crate) struct Times {
+    /// The connection was accepted.
+    pub(crate) opened: u64,
+    /// Something was last received.
+    pub(crate) active: AtomicU64,
+    /// The frame that has begun to arrive began.
+    pub(crate) frame: AtomicU64,
+    /// The first whole frame had arrived.
+    pub(crate) first_frame: AtomicU64,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        id: u64,
+        core: Arc<Core>,
+        socket: Arc<Socket>,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Arc<Self> {
+        let opened = core.clock().now();
+        Arc::new_cyclic(|this| Self {
+            id,
+            core,
+            this: Weak::clone(this),
+            local,
+            remote,
+            outbox: Outbox::new(socket),
+            asked: AtomicU8::new(0),
+            reason: Mutex::new(None),
+            properties: Mutex::new(None),
+            reader: StackMark::default(),
+            times: Times { opened, active: AtomicU64::new(opened), ..Times::default() },
+            closed: Event::new(),
+        })
+    }
+
+    /// The shared form of this connection.
+    pub(crate) fn arc(&self) -> Arc<Self> {
+        self.this.upgrade().expect("made by `new`, and a method runs on it")
+    }
+
+    pub(crate) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(crate) const fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    pub(crate) const fn times(&self) -> &Times {
+        &self.times
+    }
+
+    pub(crate) const fn reader_mark(&self) -> &StackMark {
+        &self.reader
+    }
+
+    pub(crate) const fn closed(&self) -> &Event {
+        &self.closed
+    }
+
+    /// Whether the reader should take no more from the socket.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.asked.load(Ordering::Acquire) & (STOP | ABORT) != 0
+    }
+
+    /// Whether nothing more is to be sent or handled.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.asked.load(Ordering::Acquire) & ABORT != 0
+    }
+
+    /// Asks for a close in order. The first reason stays.
+    pub(crate) fn stop_because(&self, reason: CloseReason) {
+        self.note_reason(reason);
+        self.ask(STOP);
+    }
+
+    /// Asks for a close without sending what is queued. The first reason stays.
+    pub(crate) fn abort_because(&self, reason: CloseReason) {
+        self.note_reason(reason);
+        self.asked.fetch_or(ABORT, Ordering::AcqRel);
+        let socket = {
+            let mut state = self.outbox.lock();
+            state.discard(self.core.bounds());
+            state.socket()
+        };
+        if let Some(socket) = socket {
+            socket.shutdown_both();
+        }
+    }
+
+    /// A send has failed: the peer is gone.
+    pub(crate) fn fail_sending(&self) {
+        self.abort_because(CloseReason::Failed { error: "the peer has reset the connection".to_string() });
+    }
+
+    /// Asks the reader to run the idle hook.
+    pub(crate) fn ask_idle(&self) {
+        self.ask(IDLE);
+    }
+
+    /// Takes a request to run the idle hook.
+    pub(crate) fn take_idle(&self) -> bool {
+        self.asked.fetch_and(!IDLE, Ordering::AcqRel) & IDLE != 0
+    }
+
+    pub(crate) fn note_reason(&self, reason: CloseReason) {
+        lock(&self.reason).get_or_insert(reason);
+    }
+
+    fn ask(&self, what: u8) {
+        if self.asked.fetch_or(what, Ordering::AcqRel) & what == 0 {
+            let socket = self.outbox.lock().socket();
+            if let Some(socket) = socket {
+                socket.interrupt();
+            }
+        }
+    }
+}
+
+impl Sealed for Connection {}
+
+impl IConnection for Connection {
+    fn get_conn_id(&self) -> u64 {
+        self.id
+    }
+
+    fn get_remote_addr(&self) -> SocketAddr {
+        self.remote
+    }
+
+    fn get_local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    fn get_tcp_server(&self) -> Arc<dyn IServer> {
+        Arc::new(Server::of(Arc::clone(&self.core)))
+    }
+
+    fn is_alive(&self) -> bool {
+        !self.outbox.lock().is_closed()
+    }
+
+    fn stop(&self) {
+        self.stop_because(CloseReason::Stopped);
+    }
+
+    fn abort(&self) {
+        self.abort_because(CloseReason::Aborted);
+    }
+
+    fn wait_closed(&self, timeout: Duration) -> Result<bool> {
+        if self.reader.is_current() {
+            return Err(Error::WouldDeadlock { what: "wait_closed" });
+        }
+        Ok(self.closed.wait_timeout(timeout))
+    }
+
+    fn get_close_reason(&self) -> Option<CloseReason> {
+        lock(&self.reason).clone()
+    }
+
+    fn get_unsent(&self) -> Unsent {
+        self.outbox.lock().unsent()
+    }
+
+    fn send_payload(&self, msg_id: u32, data: Payload<'_>, may_wait: bool) -> Result<()> {
+        self.send(msg_id, data, may_wait)
+    }
+
+    fn set_property(&self, name: &str, value: Property) {
+        let replaced = lock(&self.properties).get_or_insert_default().insert(name.to_string(), value);
+        // Dropped after the lock: its destructor may use the connection.
+        drop(replaced);
+    }
+
+    fn get_property(&self, name: &str) -> Option<Property> {
+        lock(&self.properties).as_ref()?.get(name).cloned()
+    }
+
+    fn remove_property(&self, name: &str) {
+        let removed = lock(&self.properties).as_mut().and_then(|properties| properties.remove(name));
+        drop(removed);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const STOP: u8 = 1;
+const ABORT: u8 = 2;
+const IDLE: u8 = 4;

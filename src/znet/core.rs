@@ -1,0 +1,213 @@
+//! What the connections of a server share.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Instant;
+
+use super::conn_manager::ConnManager;
+use super::dispatch::MsgHandler;
+use super::outbox::Bounds;
+use super::server::Life;
+use super::throttle::Throttle;
+use crate::error::Result;
+use crate::green::{Backoff, Event, Group};
+use crate::zconf::{Config, PackKind};
+use crate::ziface::{ConnHook, IConnection, IDataPack};
+use crate::zpack::{LtvLittleEndian, TlvBigEndian};
+
+/// What the connections of a server share. A server is a value: nothing here is global.
+pub(crate) struct Core {
+    config: Config,
+    pack: OnceLock<Arc<dyn IDataPack>>,
+    bounds: Bounds,
+    clock: Clock,
+    handler: MsgHandler,
+    hooks: RwLock<Hooks>,
+    manager: ConnManager,
+    /// Readers and writers of all connections.
+    group: Group,
+    /// Pauses of the acceptor, ended by a connection that goes.
+    backoff: Backoff,
+    /// Set once the server begins to stop.
+    stopping: Event,
+    /// Set once it has stopped.
+    pub(super) stopped: Event,
+    pub(super) life: Mutex<Life>,
+    pub(crate) counters: Counters,
+    refused_log: Throttle,
+    pub(crate) closed_log: Throttle,
+    pub(crate) handler_log: Throttle,
+}
+
+/// What becomes of an idle connection, said by the idle hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdleAction {
+    /// It closes, with [`CloseReason::IdleTimeout`](crate::ziface::CloseReason::IdleTimeout).
+    Close,
+    /// It stays, and its idle time begins anew.
+    Keep,
+}
+
+type IdleHook = dyn Fn(&Arc<dyn IConnection>) -> IdleAction + Send + Sync;
+
+#[derive(Default, Clone)]
+pub(crate) struct Hooks {
+    pub(crate) start: Option<Arc<ConnHook>>,
+    pub(crate) stop: Option<Arc<ConnHook>>,
+    pub(crate) idle: Option<Arc<IdleHook>>,
+}
+
+impl Core {
+    pub(crate) fn new(config: Config) -> Arc<Self> {
+        Arc::new(Self {
+            pack: OnceLock::new(),
+            bounds: Bounds::new(&config),
+            clock: Clock::new(),
+            handler: MsgHandler::new(),
+            hooks: RwLock::new(Hooks::default()),
+            manager: ConnManager::new(),
+            group: Group::new(),
+            backoff: Backoff::new(),
+            stopping: Event::new(),
+            stopped: Event::new(),
+            life: Mutex::default(),
+            counters: Counters::default(),
+            refused_log: Throttle::new(),
+            closed_log: Throttle::new(),
+            handler_log: Throttle::new(),
+            config,
+        })
+    }
+
+    pub(crate) const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The wire format: the one set, or the one the configuration names. Fixed by the first use.
+    pub(crate) fn pack(&self) -> &dyn IDataPack {
+        &**self.shared_pack()
+    }
+
+    pub(crate) fn shared_pack(&self) -> &Arc<dyn IDataPack> {
+        self.pack.get_or_init(|| match self.config.data_pack {
+            PackKind::LtvLittleEndian => Arc::new(LtvLittleEndian),
+            PackKind::TlvBigEndian => Arc::new(TlvBigEndian),
+        })
+    }
+
+    /// Sets the wire format. `false` where it is fixed already.
+    pub(crate) fn set_pack(&self, pack: Arc<dyn IDataPack>) -> bool {
+        self.pack.set(pack).is_ok()
+    }
+
+    pub(crate) const fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) const fn handler(&self) -> &MsgHandler {
+        &self.handler
+    }
+
+    pub(crate) const fn manager(&self) -> &ConnManager {
+        &self.manager
+    }
+
+    pub(crate) const fn group(&self) -> &Group {
+        &self.group
+    }
+
+    pub(crate) const fn backoff(&self) -> &Backoff {
+        &self.backoff
+    }
+
+    pub(crate) const fn stopping(&self) -> &Event {
+        &self.stopping
+    }
+
+    pub(crate) fn hooks(&self) -> Hooks {
+        self.hooks.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_hooks(&self, set: impl FnOnce(&mut Hooks)) {
+        set(&mut self.hooks.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn call_start_hook(&self, conn: &Arc<dyn IConnection>) -> Result<()> {
+        self.hooks().start.map_or(Ok(()), |hook| hook(conn))
+    }
+
+    pub(crate) fn call_stop_hook(&self, conn: &Arc<dyn IConnection>) -> Result<()> {
+        self.hooks().stop.map_or(Ok(()), |hook| hook(conn))
+    }
+
+    /// Counts and logs, at a bounded rate, that the machine had no room for a connection or for its writer.
+    pub(crate) fn log_refused(&self, why: &dyn std::fmt::Display) {
+        self.counters.refused.add();
+        if let Some(more) = self.refused_log.pass() {
+            log::warn!("refused: {why}{more}");
+        }
+    }
+}
+
+/// Milliseconds since the server was made, read once in a while by the sweeper so that a pass need not.
+pub(crate) struct Clock {
+    epoch: Instant,
+    now: AtomicU64,
+}
+
+impl Clock {
+    fn new() -> Self {
+        Self { epoch: Instant::now(), now: AtomicU64::new(1) }
+    }
+
+    /// The last reading, never 0.
+    pub(crate) fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// Reads the monotonic clock.
+    pub(crate) fn tick(&self) -> u64 {
+        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        self.now.store(now, Ordering::Relaxed);
+        now
+    }
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicUsize);
+
+impl Counter {
+    pub(crate) fn add(&self) {
+        self.add_many(1);
+    }
+
+    pub(crate) fn add_many(&self, n: usize) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) accepted: Counter,
+    pub(crate) over_max_conn: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) requests: Counter,
+    pub(crate) unknown_ids: Counter,
+    pub(crate) start_hooks: Counter,
+    pub(crate) stop_hooks: Counter,
+    pub(crate) handler_panics: Counter,
+    pub(crate) hook_panics: Counter,
+    pub(crate) unsent_messages: Counter,
+    pub(crate) unsent_bytes: Counter,
+    /// Connections cut off at the stop.
+    pub(crate) forced: AtomicUsize,
+}

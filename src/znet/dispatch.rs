@@ -1,0 +1,128 @@
+//! From a message to the user's handler: the table of routers, and what contains a panic.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use super::connection::Connection;
+use super::request::Request;
+use crate::error::{Error, Result};
+use crate::green::Panicked;
+use crate::ziface::sealed::Sealed;
+use crate::ziface::{CloseReason, IMsgHandler, IRequest, IRouter};
+
+/// The routers of a server. Collected until the server starts, then sorted and frozen, so that a look-up takes no lock.
+pub(crate) struct MsgHandler {
+    collected: Mutex<Table>,
+    frozen: OnceLock<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    /// Sorted by id.
+    routers: Vec<(u32, Box<dyn IRouter>)>,
+    not_found: Option<Box<dyn IRouter>>,
+}
+
+impl Table {
+    fn find(&self, msg_id: u32) -> Option<&dyn IRouter> {
+        let at = self.routers.binary_search_by_key(&msg_id, |(id, _)| *id).ok()?;
+        Some(&*self.routers[at].1)
+    }
+}
+
+impl MsgHandler {
+    pub(crate) fn new() -> Self {
+        Self { collected: Mutex::default(), frozen: OnceLock::new() }
+    }
+
+    /// Takes no more routers from now on.
+    pub(crate) fn freeze(&self) {
+        self.table();
+    }
+
+    /// Sets the router of messages whose id has none.
+    pub(crate) fn set_not_found(&self, router: Box<dyn IRouter>) -> Result<()> {
+        self.collect("set the not-found route", |table| {
+            table.not_found = Some(router);
+            Ok(())
+        })
+    }
+
+    fn collect(&self, what: &'static str, change: impl FnOnce(&mut Table) -> Result<()>) -> Result<()> {
+        let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.frozen.get().is_some() {
+            return Err(Error::AlreadyStarted { what });
+        }
+        change(&mut collected)
+    }
+
+    fn table(&self) -> &Table {
+        self.frozen.get_or_init(|| {
+            std::mem::take(&mut *self.collected.lock().unwrap_or_else(PoisonError::into_inner))
+        })
+    }
+}
+
+impl Sealed for MsgHandler {}
+
+impl IMsgHandler for MsgHandler {
+    fn add_router(&self, msg_id: u32, router: Box<dyn IRouter>) -> Result<()> {
+        self.collect("add a router", |table| {
+            match table.routers.binary_search_by_key(&msg_id, |(id, _)| *id) {
+                Ok(_) => Err(Error::RepeatedRouter { msg_id }),
+                Err(at) => {
+                    table.routers.insert(at, (msg_id, router));
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    fn do_msg_handler(&self, request: &dyn IRequest) -> Result<()> {
+        let table = self.table();
+        let Some(router) = table.find(request.get_msg_id()).or(table.not_found.as_deref()) else {
+            return Ok(());
+        };
+        router.pre_handle(request)?;
+        router.handle(request)?;
+        router.post_handle(request)
+    }
+}
+
+impl Connection {
+    /// Runs the router of a request. A panic ends the connection, an error is logged, an id without a router counted.
+    pub(crate) fn dispatch(&self, request: &Request) {
+        let handler = self.core().handler();
+        let table = handler.table();
+        if table.find(request.get_msg_id()).is_none() {
+            self.count_unknown(request.get_msg_id());
+        }
+        match catch_unwind(AssertUnwindSafe(|| handler.do_msg_handler(request))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.log_handler_error(request.get_msg_id(), &error),
+            Err(payload) => self.end_after_panic(request.get_msg_id(), &Panicked::new(payload)),
+        }
+    }
+
+    #[cold]
+    fn count_unknown(&self, msg_id: u32) {
+        self.core().counters.unknown_ids.add();
+        if let Some(more) = self.core().handler_log.pass() {
+            log::warn!("connection {}: no router for message id {msg_id}{more}", self.id());
+        }
+    }
+
+    #[cold]
+    fn log_handler_error(&self, msg_id: u32, error: &Error) {
+        if let Some(more) = self.core().handler_log.pass() {
+            log::warn!("connection {}: handler of message id {msg_id}: {error}{more}", self.id());
+        }
+    }
+
+    #[cold]
+    fn end_after_panic(&self, msg_id: u32, panicked: &Panicked) {
+        self.core().counters.handler_panics.add();
+        log::error!("connection {}: handler of message id {msg_id} panicked: {panicked}", self.id());
+        self.stop_because(CloseReason::HandlerPanicked { msg_id });
+    }
+}

@@ -1,0 +1,39 @@
+//! The machinery of a server. Its modules stand in the order in which data travels.
+
+mod server;
+pub use server::{Server, Stats, exit, new_server, new_server_with_config};
+
+mod core;
+pub use core::IdleAction;
+
+// A peer comes,
+
+mod acceptor;
+
+mod conn_manager;
+
+mod connection;
+
+// what it sends becomes requests,
+
+mod reader;
+
+mod request;
+
+mod dispatch;
+
+// what the handlers answer goes back,
+
+mod frame_queue;
+
+mod outbox;
+
+mod writer;
+
+// and at last it goes.
+
+mod closing;
+
+mod sweeper;
+
+mod throttle;

@@ -1,0 +1,399 @@
+//! The outbox: the queue that a connection's handlers and its writer share.
+//!
+//! It owns the closed state, so there is no window between "is it closed" and "put". Who sends takes everything out,
+//! sends without the lock, and takes along what others have appended meanwhile; so frames of all senders leave in one
+//! order, whole. The lock is a plain mutex held for a few instructions and never across a yield or a system call.
+
+use std::io::IoSlice;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::frame_queue::FrameQueue;
+use crate::error::{Error, Result};
+use crate::green::{Socket, WaitList, worker_index};
+use crate::zconf::{Config, QueueFull};
+use crate::ziface::{IDataPack, Payload, Unsent};
+
+/// The bounds of an outbox, and what being full means.
+#[derive(Debug)]
+pub(crate) struct Bounds {
+    messages: usize,
+    bytes: usize,
+    all_bytes: usize,
+    pub(crate) policy: QueueFull,
+    /// How long a sender waits for room; `None` for ever.
+    pub(crate) wait: Option<Duration>,
+    /// Bytes granted to all outboxes of the server, in steps of [`GRANT`].
+    granted: AtomicUsize,
+}
+
+impl Bounds {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            messages: config.max_msg_chan_len,
+            bytes: config.max_msg_chan_bytes,
+            all_bytes: config.max_queued_bytes,
+            policy: config.queue_full,
+            wait: (config.queue_wait_ms > 0).then(|| Duration::from_millis(config.queue_wait_ms)),
+            granted: AtomicUsize::new(0),
+        }
+    }
+
+    fn grant(&self) -> bool {
+        let granted = self.granted.fetch_add(GRANT, Ordering::Relaxed) + GRANT;
+        // The first grant is never refused: a small frame fits a server whose bound is smaller than a step.
+        let fits = granted <= self.all_bytes.max(GRANT);
+        if !fits {
+            self.give_back(GRANT);
+        }
+        fits
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.granted.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The queue of one connection.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    /// When the socket stopped taking what is queued, in milliseconds of the server's clock; 0 while it does.
+    blocked_since: AtomicU64,
+}
+
+/// What the lock guards.
+#[derive(Default)]
+pub(crate) struct State {
+    /// Frames nobody is sending right now.
+    queue: FrameQueue,
+    /// Bytes and frames that whoever is in [`Sender::Sending`] has taken out.
+    taken: (usize, usize),
+    sender: Sender,
+    /// Someone wanted to send while another did: it tries once more before it calls the socket full, because the
+    /// edge that says "writable" may have come in between.
+    again: bool,
+    /// The reader is in user code, and may stay there: it cannot watch the socket.
+    busy: bool,
+    /// A writer coroutine watches the socket.
+    writer: bool,
+    /// The worker, counted from 1, on whose list of connections to be flushed at the next yield this one is; 0: none.
+    deferred: usize,
+    closed: bool,
+    discarded: bool,
+    /// Bytes still to leave before the write timeout begins anew.
+    mark: usize,
+    granted: usize,
+    unsent: Unsent,
+    room: WaitList,
+    socket: Option<Arc<Socket>>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Sender {
+    /// Nobody sends, and the socket takes what comes.
+    #[default]
+    Idle,
+    /// Someone sends, without the lock.
+    Sending,
+    /// The socket is full; whoever sees it writable sends.
+    Blocked,
+}
+
+/// What became of a frame that was to be queued.
+pub(crate) enum Appended {
+    /// Queued. `flush`: so much waits that it should be sent at once; `defer`: else it is to be put on the list.
+    Queued { flush: bool, defer: bool },
+    /// No room.
+    Full,
+}
+
+/// What became of an attempt to send.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// Nothing is left.
+    Empty,
+    /// Another is sending, and takes everything along.
+    ByAnother,
+    /// The socket is full. `watched`: the reader or a writer will see it writable.
+    Blocked { watched: bool },
+    /// The connection has failed.
+    Failed,
+}
+
+impl Outbox {
+    /// An outbox that sends on `socket`.
+    pub(crate) fn new(socket: Arc<Socket>) -> Self {
+        let state = State { socket: Some(socket), ..State::default() };
+        Self { state: Mutex::new(state), blocked_since: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Since when the socket is full, in milliseconds of the server's clock; 0 where it is not.
+    pub(crate) fn blocked_since(&self) -> u64 {
+        self.blocked_since.load(Ordering::Relaxed)
+    }
+
+    /// Sends what is queued, as far as the socket takes it, and what others append meanwhile.
+    pub(crate) fn flush(&self, pack: &dyn IDataPack, bounds: &Bounds, now: u64) -> Flushed {
+        let mut state = self.lock();
+        loop {
+            if state.sender == Sender::Sending {
+                state.again = true;
+                return Flushed::ByAnother;
+            }
+            if state.queue.is_empty() {
+                self.drained(&mut state, bounds);
+                return Flushed::Empty;
+            }
+            let Some(socket) = state.socket.clone() else { return Flushed::Failed };
+            let mut batch = state.take();
+            drop(state);
+            let before = batch.bytes();
+            let outcome = send(&socket, pack, &mut batch);
+            let sent = before - batch.bytes();
+            state = self.lock();
+            let again = state.put_back(batch);
+            match outcome {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.note_blocked(&mut state, sent, now);
+                    state.make_room(bounds);
+                    if !again {
+                        return Flushed::Blocked { watched: !state.busy || state.writer };
+                    }
+                }
+                Err(_) => return Flushed::Failed,
+            }
+        }
+    }
+
+    fn drained(&self, state: &mut State, bounds: &Bounds) {
+        state.sender = Sender::Idle;
+        self.blocked_since.store(0, Ordering::Relaxed);
+        bounds.give_back(std::mem::take(&mut state.granted));
+        state.room.wake_all();
+    }
+
+    /// The time a peer has to read begins when the socket fills, and anew each time it has read all that was queued
+    /// then: a trickle does not keep a slow reader alive.
+    fn note_blocked(&self, state: &mut State, sent: usize, now: u64) {
+        state.sender = Sender::Blocked;
+        if self.blocked_since() == 0 || sent >= state.mark {
+            self.blocked_since.store(now.max(1), Ordering::Relaxed);
+            state.mark = state.queue.bytes();
+        } else {
+            state.mark -= sent;
+        }
+    }
+}
+
+impl State {
+    /// Appends a frame, or says that there is no room.
+    pub(crate) fn append(
+        &mut self,
+        pack: &dyn IDataPack,
+        bounds: &Bounds,
+        msg_id: u32,
+        data: Payload<'_>,
+    ) -> Result<Appended> {
+        if self.closed {
+            return Err(Error::ConnectionClosed);
+        }
+        if !self.has_room(bounds, pack.get_head_len() + data.as_slice().len()) {
+            return Ok(Appended::Full);
+        }
+        self.queue.push(pack, msg_id, data)?;
+        let flush = self.sender == Sender::Idle && self.queue.bytes() >= FLUSH_FROM;
+        let defer = !flush && self.sender != Sender::Sending && self.defer_here();
+        Ok(Appended::Queued { flush, defer })
+    }
+
+    /// Room for a frame: always in an empty queue, whatever the frame's size.
+    fn has_room(&mut self, bounds: &Bounds, frame: usize) -> bool {
+        let (bytes, messages) = (self.bytes(), self.messages());
+        if messages == 0 {
+            return true;
+        }
+        if messages >= bounds.messages || bytes + frame > bounds.bytes {
+            return false;
+        }
+        while bytes + frame > FREE_BYTES + self.granted {
+            if !bounds.grant() {
+                return false;
+            }
+            self.granted += GRANT;
+        }
+        true
+    }
+
+    /// Drops frames, oldest first, until one of `frame` bytes fits. `false` where nothing can be dropped.
+    pub(crate) fn drop_oldest_for(&mut self, pack: &dyn IDataPack, bounds: &Bounds, frame: usize) -> bool {
+        while !self.has_room(bounds, frame) {
+            let before = self.queue.bytes();
+            if !self.queue.drop_oldest(pack) {
+                return false;
+            }
+            self.unsent.messages += 1;
+            self.unsent.bytes += before - self.queue.bytes();
+        }
+        true
+    }
+
+    /// Bytes queued or being sent.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.queue.bytes() + self.taken.0
+    }
+
+    /// Frames queued or being sent.
+    pub(crate) const fn messages(&self) -> usize {
+        self.queue.messages() + self.taken.1
+    }
+
+    /// Whether so much waits on a full socket that the peer, which does not read, should not be read from either.
+    pub(crate) fn holds_back_reading(&self) -> bool {
+        self.sender == Sender::Blocked && self.queue.bytes() > HOLD_BACK_FROM
+    }
+
+    /// Whether the socket is full.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.sender == Sender::Blocked
+    }
+
+    pub(crate) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(crate) const fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    pub(crate) const fn set_busy(&mut self, busy: bool) {
+        self.busy = busy;
+    }
+
+    pub(crate) const fn has_writer(&self) -> bool {
+        self.writer
+    }
+
+    pub(crate) fn set_writer(&mut self, writer: bool) {
+        self.writer = writer;
+        if !writer {
+            self.room.wake_all();
+        }
+    }
+
+    /// Notes that the connection is to be flushed when the coroutine that calls next yields. `false` where that is
+    /// noted already. On the list of another worker it is of no use: the coroutine there may not yield for long.
+    pub(crate) fn defer_here(&mut self) -> bool {
+        let here = worker_index() + 1;
+        std::mem::replace(&mut self.deferred, here) != here
+    }
+
+    /// Takes note that the list of this worker is being flushed.
+    pub(crate) fn undefer_here(&mut self) {
+        if self.deferred == worker_index() + 1 {
+            self.deferred = 0;
+        }
+    }
+
+    /// Those who wait for room or for the end.
+    pub(crate) const fn room(&mut self) -> &mut WaitList {
+        &mut self.room
+    }
+
+    /// What was dropped, or left when the outbox was discarded.
+    pub(crate) const fn unsent(&self) -> Unsent {
+        self.unsent
+    }
+
+    pub(crate) fn socket(&self) -> Option<Arc<Socket>> {
+        self.socket.clone()
+    }
+
+    /// Takes no more frames; what is queued may still leave.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        self.room.wake_all();
+    }
+
+    /// Closes, throws away what is queued and counts it; so does whoever is sending with what it cannot send.
+    pub(crate) fn discard(&mut self, bounds: &Bounds) {
+        self.close();
+        self.discarded = true;
+        let queue = std::mem::take(&mut self.queue);
+        self.count_unsent(&queue);
+        if self.sender != Sender::Sending {
+            bounds.give_back(std::mem::take(&mut self.granted));
+        }
+    }
+
+    const fn count_unsent(&mut self, queue: &FrameQueue) {
+        self.unsent.messages += queue.messages();
+        self.unsent.bytes += queue.bytes();
+    }
+
+    /// Lets the socket go: its descriptor closes with the last who uses it.
+    pub(crate) fn release_socket(&mut self) {
+        self.socket = None;
+    }
+
+    fn take(&mut self) -> FrameQueue {
+        self.sender = Sender::Sending;
+        let batch = std::mem::take(&mut self.queue);
+        self.taken = (batch.bytes(), batch.messages());
+        batch
+    }
+
+    /// Puts what was not sent in front again. Returns whether another wanted to send meanwhile.
+    fn put_back(&mut self, mut rest: FrameQueue) -> bool {
+        self.sender = Sender::Idle;
+        self.taken = (0, 0);
+        if self.discarded {
+            self.count_unsent(&rest);
+        } else if !rest.is_empty() {
+            rest.append(std::mem::take(&mut self.queue));
+            self.queue = rest;
+        }
+        std::mem::take(&mut self.again)
+    }
+
+    /// Wakes senders once half of the room is free: one wake-up for many frames.
+    fn make_room(&mut self, bounds: &Bounds) {
+        if self.queue.bytes() <= bounds.bytes / 2 && self.queue.messages() <= bounds.messages / 2 {
+            self.room.wake_all();
+        }
+    }
+}
+
+/// Sends until the batch is empty or the socket full.
+fn send(socket: &Socket, pack: &dyn IDataPack, batch: &mut FrameQueue) -> std::io::Result<()> {
+    while !batch.is_empty() {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let sent = match batch.slices(&mut slices) {
+            1 => socket.try_send(&slices[0])?,
+            filled => socket.try_send_vectored(&slices[..filled])?,
+        };
+        batch.advance(pack, sent);
+    }
+    Ok(())
+}
+
+/// Buffers in one system call.
+const MAX_SLICES: usize = 64;
+
+/// So much queued on a socket that takes it is sent at once, not at the next yield.
+const FLUSH_FROM: usize = 64 * 1024;
+
+/// More than this queued on a full socket, and the peer is not read from until it has read.
+const HOLD_BACK_FROM: usize = 64 * 1024;
+
+/// Bytes an outbox holds without asking the server's bound.
+const FREE_BYTES: usize = 4 * 1024;
+
+/// What it asks for at once beyond.
+const GRANT: usize = 64 * 1024;

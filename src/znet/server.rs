@@ -1,0 +1,393 @@
+//! The server: what a program builds, starts and stops.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::core::{Core, IdleAction};
+use super::{acceptor, sweeper};
+use crate::error::{Error, Result};
+use crate::green::{self, Builder, Greenlet, Runtime, TcpListener};
+use crate::zconf::Config;
+use crate::ziface::sealed::Sealed;
+use crate::ziface::{CloseReason, IConnManager, IConnection, IDataPack, IMsgHandler, IRouter, IServer};
+
+/// A server configured by `zinx.yaml` and the environment: see [`Config::load`].
+///
+/// # Errors
+///
+/// [`Error::Config`] with every problem of the configuration.
+#[doc(alias = "NewServer")]
+pub fn new_server() -> Result<Server> {
+    new_server_with_config(Config::load()?)
+}
+
+/// A server with a configuration of its own.
+///
+/// # Errors
+///
+/// [`Error::Config`] where a value is out of range.
+#[doc(alias = "NewServerWithConfig")]
+pub fn new_server_with_config(config: Config) -> Result<Server> {
+    config.validate()?;
+    Ok(Server { core: Core::new(config) })
+}
+
+/// A server. Clones share it.
+///
+/// # Examples
+///
+/// ```no_run
+/// use zinx::new_server;
+/// use zinx::ziface::{IRequest, IServer};
+///
+/// # fn main() -> zinx::Result<()> {
+/// let server = new_server()?;
+/// server.add_router(1, |request: &dyn IRequest| {
+///     request.get_connection().send_msg(1, "pong\n")
+/// })?;
+/// server.serve()
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Server {
+    core: Arc<Core>,
+}
+
+/// What runs once the server has started.
+#[derive(Default)]
+pub(super) struct Life {
+    started: bool,
+    stopping: bool,
+    local: Option<SocketAddr>,
+    listener: Option<Arc<TcpListener>>,
+    acceptor: Option<Greenlet<()>>,
+    sweeper: Option<Greenlet<()>>,
+}
+
+impl Server {
+    /// The server that a connection belongs to.
+    pub(super) const fn of(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    /// Adds the router of one message id: a type that implements [`IRouter`], or a closure.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RepeatedRouter`] where the id has one, [`Error::AlreadyStarted`] after the start.
+    #[doc(alias = "AddRouter")]
+    pub fn add_router(&self, msg_id: u32, router: impl IRouter + 'static) -> Result<()> {
+        self.core().handler().add_router(msg_id, Box::new(router))
+    }
+
+    /// Sets the router of messages whose id has none. Without it they are counted and logged, at most once a second.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyStarted`] after the start.
+    pub fn set_not_found(&self, router: impl IRouter + 'static) -> Result<()> {
+        self.core().handler().set_not_found(Box::new(router))
+    }
+
+    /// Sets what runs when a connection begins, before its first message.
+    #[doc(alias = "SetOnConnStart")]
+    pub fn set_on_conn_start(
+        &self,
+        hook: impl Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync + 'static,
+    ) {
+        self.core().set_hooks(|hooks| hooks.start = Some(Arc::new(hook)));
+    }
+
+    /// Sets what runs when a connection ends, after its last message. What it sends still reaches the peer.
+    #[doc(alias = "SetOnConnStop")]
+    pub fn set_on_conn_stop(
+        &self,
+        hook: impl Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync + 'static,
+    ) {
+        self.core().set_hooks(|hooks| hooks.stop = Some(Arc::new(hook)));
+    }
+
+    /// Sets what decides about a connection on which nothing was received for `IdleTimeoutMs`. Without it the
+    /// connection closes.
+    pub fn set_on_idle(&self, hook: impl Fn(&Arc<dyn IConnection>) -> IdleAction + Send + Sync + 'static) {
+        self.core().set_hooks(|hooks| hooks.idle = Some(Arc::new(hook)));
+    }
+
+    /// Sets the wire format, in place of the one the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyStarted`] once a format is in use or set.
+    #[doc(alias = "SetPacket")]
+    pub fn set_packet(&self, pack: impl IDataPack + 'static) -> Result<()> {
+        let set = self.core().set_pack(Arc::new(pack));
+        if set { Ok(()) } else { Err(Error::AlreadyStarted { what: "set the packet format" }) }
+    }
+
+    /// Waits until the server has stopped, at most for `timeout`. `false` where it has not.
+    pub fn wait_stopped(&self, timeout: Duration) -> bool {
+        self.core.stopped.wait_timeout(timeout)
+    }
+
+    /// Counts since the server was made.
+    pub fn stats(&self) -> Stats {
+        let counters = &self.core().counters;
+        Stats {
+            accepted: counters.accepted.get(),
+            over_max_conn: counters.over_max_conn.get(),
+            refused: counters.refused.get(),
+            requests: counters.requests.get(),
+            unknown_ids: counters.unknown_ids.get(),
+            start_hooks: counters.start_hooks.get(),
+            stop_hooks: counters.stop_hooks.get(),
+            handler_panics: counters.handler_panics.get(),
+            hook_panics: counters.hook_panics.get(),
+            unsent_messages: counters.unsent_messages.get(),
+            unsent_bytes: counters.unsent_bytes.get(),
+        }
+    }
+
+    const fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.core.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bind(&self) -> Result<TcpListener> {
+        let config = self.core().config();
+        let name = format!("listen on {}:{}", config.host, config.tcp_port);
+        let addresses = (config.host.as_str(), config.tcp_port).to_socket_addrs();
+        let mut last = std::io::ErrorKind::NotFound.into();
+        for address in addresses.map_err(|source| Error::io(name.clone(), source))? {
+            match TcpListener::bind(address, config.backlog) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last = error,
+            }
+        }
+        Err(Error::io(name, last))
+    }
+
+    /// The end, in one order: listener, connections, sweeper, whoever waits.
+    fn wind_down(&self, acceptor: Option<Greenlet<()>>, sweeper: Option<Greenlet<()>>) {
+        let core = self.core();
+        if let Some(acceptor) = acceptor {
+            acceptor.join();
+        }
+        core.manager().stop_all(&CloseReason::ServerStopped);
+        let drain_ms = core.config().drain_ms;
+        let drained = if drain_ms == 0 {
+            core.group().join();
+            true
+        } else {
+            // The connections have the same deadline: a moment more lets them meet it.
+            core.group().join_timeout(Duration::from_millis(drain_ms) + GRACE)
+        };
+        if !drained {
+            self.force();
+            core.group().join_timeout(GRACE);
+        }
+        self.core.stopped.set();
+        if let Some(sweeper) = sweeper {
+            sweeper.join();
+        }
+        log::info!("{} stopped", core.config().name);
+    }
+
+    /// Cuts off what is still open.
+    fn force(&self) {
+        let core = self.core();
+        let open = core.manager().len();
+        if open > 0 {
+            core.counters.forced.store(open, Ordering::Release);
+            core.manager().abort_all(&CloseReason::ServerStopped);
+        }
+    }
+
+    /// The first signal stops in order, a second one cuts off.
+    fn stop_on_signals(&self) -> Result<green::Terminate> {
+        let terminate =
+            green::on_terminate().map_err(|source| Error::io("catch SIGINT and SIGTERM", source))?;
+        let (queue, this) = (terminate.queue(), self.clone());
+        green::spawn(move || {
+            for (already, signal) in queue.iter().enumerate() {
+                if already == 0 {
+                    log::info!("signal {signal}: stopping; a second one cuts off what is still open");
+                    this.stop();
+                } else {
+                    this.force();
+                }
+            }
+        });
+        Ok(terminate)
+    }
+}
+
+impl Sealed for Server {}
+
+impl IServer for Server {
+    fn start(&self) -> Result<()> {
+        let mut life = self.life();
+        if life.stopping {
+            return Err(Error::Stopped);
+        }
+        if life.started {
+            return Err(Error::AlreadyStarted { what: "start" });
+        }
+        let core = self.core();
+        let config = core.config();
+        Runtime { workers: config.workers, stack_bytes: config.stack_bytes }.start()?;
+        check_limits(config);
+        let listener = Arc::new(self.bind()?);
+        core.handler().freeze();
+        life.started = true;
+        life.local = Some(listener.local_addr());
+        log::info!("listening on {}", listener.local_addr());
+        let (theirs, accepting) = (Arc::clone(core), Arc::clone(&listener));
+        life.acceptor = Some(spawn("acceptor", move || acceptor::accept_all(&theirs, &accepting))?);
+        let theirs = Arc::clone(core);
+        life.sweeper = Some(spawn("sweeper", move || sweeper::sweep_until(&theirs))?);
+        life.listener = Some(listener);
+        Ok(())
+    }
+
+    fn stop(&self) {
+        let mut life = self.life();
+        if std::mem::replace(&mut life.stopping, true) {
+            return;
+        }
+        self.core().stopping().set();
+        // The acceptor has the other handle: the port closes when it ends.
+        if let Some(listener) = life.listener.take() {
+            listener.interrupt();
+        }
+        self.core().backoff().end_pause();
+        let (acceptor, sweeper) = (life.acceptor.take(), life.sweeper.take());
+        if !life.started {
+            return self.core.stopped.set();
+        }
+        let this = self.clone();
+        if let Err(error) = spawn("stop", move || this.wind_down(acceptor, sweeper)) {
+            log::error!("cannot stop in order: {error}");
+            self.force();
+            self.core.stopped.set();
+        }
+    }
+
+    fn serve(&self) -> Result<()> {
+        self.start()?;
+        let signals = if self.core().config().handle_signals { Some(self.stop_on_signals()?) } else { None };
+        self.core.stopped.wait();
+        drop(signals);
+        match self.core().counters.forced.load(Ordering::Acquire) {
+            0 => Ok(()),
+            open => Err(Error::Forced { open }),
+        }
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.life().local
+    }
+
+    fn server_name(&self) -> &str {
+        &self.core().config().name
+    }
+
+    fn get_conn_mgr(&self) -> &dyn IConnManager {
+        self.core().manager()
+    }
+
+    fn get_msg_handler(&self) -> &dyn IMsgHandler {
+        self.core().handler()
+    }
+
+    fn get_packet(&self) -> Arc<dyn IDataPack> {
+        Arc::clone(self.core().shared_pack())
+    }
+
+    fn call_on_conn_start(&self, conn: &Arc<dyn IConnection>) -> Result<()> {
+        self.core().call_start_hook(conn)
+    }
+
+    fn call_on_conn_stop(&self, conn: &Arc<dyn IConnection>) -> Result<()> {
+        self.core().call_stop_hook(conn)
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("local_addr", &self.local_addr()).finish_non_exhaustive()
+    }
+}
+
+/// What a server has counted since it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections accepted and begun.
+    pub accepted: usize,
+    /// Connections closed because `MaxConn` were open.
+    pub over_max_conn: usize,
+    /// Connections, writers and accepts refused for want of stacks or descriptors.
+    pub refused: usize,
+    /// Messages handled; counted when their connection next waits for input.
+    pub requests: usize,
+    /// Messages whose id had no router.
+    pub unknown_ids: usize,
+    /// Start hooks called, also where none is set.
+    pub start_hooks: usize,
+    /// Stop hooks called, also where none is set.
+    pub stop_hooks: usize,
+    /// Handlers that panicked.
+    pub handler_panics: usize,
+    /// Hooks that panicked.
+    pub hook_panics: usize,
+    /// Messages queued but not sent before their connection closed.
+    pub unsent_messages: usize,
+    /// Their bytes.
+    pub unsent_bytes: usize,
+}
+
+/// Turns the result of `serve` into the exit code of `main`: prints an error on stderr, in one line where it is one,
+/// and maps configuration errors to 2, others to 1.
+pub fn exit(result: Result<()>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    eprintln!("{error}");
+    ExitCode::from(if matches!(error, Error::Config(_)) { 2 } else { 1 })
+}
+
+fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<Greenlet<()>> {
+    Builder::new().name(name).spawn(body).map_err(|source| Error::io(format!("start the {name}"), source))
+}
+
+/// Says at the start, in one line each, what to set for MaxConn connections.
+fn check_limits(config: &Config) {
+    let max_conn = config.max_conn;
+    let files = green::raise_open_files(max_conn + SPARE_FILES);
+    if files < max_conn + SPARE_FILES {
+        log::warn!(
+            "MaxConn is {max_conn} but only {files} files may be open: set ulimit -n {}",
+            max_conn + SPARE_FILES
+        );
+    }
+    let coroutines = green::max_coroutines();
+    if coroutines < max_conn + SPARE_COROUTINES {
+        let maps = (max_conn + SPARE_COROUTINES) * 2 + 4096;
+        log::warn!(
+            "MaxConn is {max_conn} but the machine has room for {coroutines} coroutines: set sysctl vm.max_map_count={maps}"
+        );
+    }
+}
+
+/// Descriptors beside those of the connections.
+const SPARE_FILES: usize = 64;
+
+/// Coroutines beside the readers: a writer for each connection whose peer does not read, and the server's own.
+const SPARE_COROUTINES: usize = 256;
+
+/// What connections get to end after their deadline.
+const GRACE: Duration = Duration::from_millis(500);

@@ -1,0 +1,69 @@
+//! The sweeper: one coroutine a server that reads the clock and finds idle, stalled and slow peers. No timer a
+//! connection.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::connection::Connection;
+use super::core::Core;
+use crate::ziface::CloseReason;
+
+/// Sweeps until the server has stopped.
+pub(crate) fn sweep_until(core: &Arc<Core>) {
+    let period = period(core);
+    while !core.stopped.wait_timeout(period) {
+        let now = core.clock().tick();
+        core.manager().each(|conn| {
+            check(core, conn, now);
+            true
+        });
+    }
+}
+
+/// An eighth of the shortest timeout, so that none is missed by more, within 5 ms and 1 s.
+fn period(core: &Core) -> Duration {
+    let config = core.config();
+    let timeouts = [
+        config.first_frame_timeout_ms,
+        config.frame_timeout_ms,
+        config.idle_timeout_ms,
+        config.write_timeout_ms,
+    ];
+    let shortest = timeouts.into_iter().filter(|&ms| ms > 0).min().unwrap_or(u64::MAX);
+    Duration::from_millis((shortest / 8).clamp(5, 1000))
+}
+
+fn check(core: &Core, conn: &Connection, now: u64) {
+    let config = core.config();
+    if is_over(conn.outbox().blocked_since(), config.write_timeout_ms, now) {
+        return conn.abort_because(CloseReason::SlowReader);
+    }
+    let times = conn.times();
+    let first = if times.first_frame.load(Ordering::Relaxed) == 0 { times.opened } else { 0 };
+    let frame = times.frame.load(Ordering::Relaxed);
+    let active = times.active.load(Ordering::Relaxed);
+    let reason = if is_over(first, config.first_frame_timeout_ms, now) {
+        CloseReason::FirstFrameTimeout
+    } else if is_over(frame, config.frame_timeout_ms, now) {
+        CloseReason::FrameTimeout
+    } else if is_over(active, config.idle_timeout_ms, now) {
+        CloseReason::IdleTimeout
+    } else {
+        return;
+    };
+    // While a handler runs, nothing is read: the peer is not to blame.
+    if conn.outbox().lock().is_busy() || conn.is_stopping() {
+        return;
+    }
+    if reason == CloseReason::IdleTimeout && core.hooks().idle.is_some() {
+        conn.ask_idle();
+    } else {
+        conn.stop_because(reason);
+    }
+}
+
+/// Whether `since`, where it is not 0, is longer than `timeout_ms` ago, where that is not 0.
+const fn is_over(since: u64, timeout_ms: u64, now: u64) -> bool {
+    since != 0 && timeout_ms != 0 && now.saturating_sub(since) >= timeout_ms
+}

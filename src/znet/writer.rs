@@ -1,0 +1,161 @@
+//! From the outbox to the socket: sending, waiting for room, and the writer coroutine.
+//!
+//! A message is queued and leaves when the coroutine that sent it next yields, whatever it yields on, with all that was
+//! queued by then. Only where the socket is full does someone have to watch it: the reader does, as long as it waits
+//! for input anyway; while it is in a handler, a writer coroutine takes its place until the queue is empty.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::connection::Connection;
+use super::outbox::{Appended, Flushed};
+use crate::error::{Error, Result};
+use crate::green::{Builder, Deferred, Readiness, Socket, defer, yield_now};
+use crate::zconf::QueueFull;
+use crate::ziface::{CloseReason, Payload};
+
+impl Connection {
+    /// Queues a frame; where there is no room, does what the policy says.
+    pub(crate) fn send(&self, msg_id: u32, data: Payload<'_>, may_wait: bool) -> Result<()> {
+        let (pack, bounds) = (self.core().pack(), self.core().bounds());
+        let frame = pack.get_head_len() + data.as_slice().len();
+        let mut since = None;
+        loop {
+            let appended = {
+                let mut state = self.outbox().lock();
+                state.append(pack, bounds, msg_id, data.reborrow())?
+            };
+            if let Appended::Queued { flush, defer } = appended {
+                self.after_append(flush, defer);
+                return Ok(());
+            }
+            let Some(since) = since else {
+                // The socket may well take it: what is queued has just not been sent yet.
+                since = Some(Instant::now());
+                self.flush();
+                continue;
+            };
+            match bounds.policy {
+                QueueFull::Wait if may_wait => self.wait_for_room(since)?,
+                QueueFull::DropOldest => {
+                    if !self.outbox().lock().drop_oldest_for(pack, bounds, frame) {
+                        return Err(self.queue_full(Duration::ZERO));
+                    }
+                }
+                QueueFull::Disconnect => {
+                    let error = self.queue_full(Duration::ZERO);
+                    self.abort_because(CloseReason::QueueFull);
+                    return Err(error);
+                }
+                _ => return Err(self.queue_full(Duration::ZERO)),
+            }
+        }
+    }
+
+    fn after_append(&self, flush: bool, to_defer: bool) {
+        // A handler that fills the socket may return soon: a writer starts only if it really yields.
+        let unwatched = flush && self.flush() == (Flushed::Blocked { watched: false });
+        if to_defer || unwatched && self.outbox().lock().defer_here() {
+            self.flush_at_yield();
+        }
+    }
+
+    /// Has what is queued sent when the coroutine that calls next yields.
+    pub(crate) fn flush_at_yield(&self) {
+        defer(self.arc());
+    }
+
+    /// Sends what the socket takes.
+    pub(crate) fn flush(&self) -> Flushed {
+        let core = self.core();
+        let flushed = self.outbox().flush(core.pack(), core.bounds(), core.clock().now());
+        if flushed == Flushed::Failed {
+            self.fail_sending();
+        }
+        flushed
+    }
+
+    /// Sends what the socket takes; where it is full and the reader in user code, starts the writer.
+    fn flush_or_watch(&self) {
+        if self.flush() != (Flushed::Blocked { watched: false }) {
+            return;
+        }
+        let socket = {
+            let mut state = self.outbox().lock();
+            if state.has_writer() || !state.is_blocked() {
+                return;
+            }
+            state.set_writer(true);
+            state.socket()
+        };
+        let this = self.arc();
+        let writer = Builder::new().name("writer");
+        let started =
+            socket.map(|socket| self.core().group().spawn(writer, move || this.write_until_empty(&socket)));
+        if let Some(Err(error)) = started {
+            // The reader watches the socket again when its handler returns.
+            self.outbox().lock().set_writer(false);
+            self.core().log_refused(&error);
+        }
+    }
+
+    /// The writer coroutine.
+    fn write_until_empty(&self, socket: &Socket) {
+        loop {
+            if self.flush() == Flushed::ByAnother {
+                yield_now();
+                continue;
+            }
+            {
+                let mut state = self.outbox().lock();
+                if !state.is_blocked() {
+                    state.set_writer(false);
+                    drop(state);
+                    // The reader watches the socket again, or reads on where it held back.
+                    return socket.interrupt();
+                }
+            }
+            socket.wait(Readiness::WRITE);
+        }
+    }
+
+    fn wait_for_room(&self, since: Instant) -> Result<()> {
+        let left = match self.core().bounds().wait {
+            None => None,
+            Some(wait) => Some(wait.saturating_sub(since.elapsed())),
+        };
+        if left == Some(Duration::ZERO) {
+            return Err(self.queue_full(since.elapsed()));
+        }
+        let waiter = {
+            let mut state = self.outbox().lock();
+            if state.is_closed() {
+                return Err(Error::ConnectionClosed);
+            }
+            let waiter = state.room().enlist();
+            let to_defer = state.defer_here();
+            drop(state);
+            if to_defer {
+                // Waiting yields, and so flushes, or starts the writer.
+                self.flush_at_yield();
+            }
+            waiter
+        };
+        if !waiter.wait(left) {
+            self.outbox().lock().room().forget(&waiter);
+        }
+        Ok(())
+    }
+
+    fn queue_full(&self, waited: Duration) -> Error {
+        let state = self.outbox().lock();
+        Error::QueueFull { bytes: state.bytes(), messages: state.messages(), waited }
+    }
+}
+
+impl Deferred for Connection {
+    fn run(self: Arc<Self>) {
+        self.outbox().lock().undefer_here();
+        self.flush_or_watch();
+    }
+}
