@@ -168,10 +168,6 @@ struct Local {
     send_buffers: RefCell<Vec<Vec<u8>>>,
 }
 
-#[expect(
-    clippy::disallowed_macros,
-    reason = "reached through `with` only, which is never inlined and never yields"
-)]
 mod local {
     use super::{Cell, Local, Pace, RefCell};
 

@@ -62,7 +62,7 @@ impl Acceptor<'_> {
             return self.turn_away(stream);
         }
         // A peer that has gone already leaves no address; its connection begins and ends all the same.
-        let remote = stream.peer_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let remote = stream.peer_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
         let local = stream.local_addr().unwrap_or(remote);
         let id = self.next_id;
         self.next_id += 1;

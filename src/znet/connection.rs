@@ -1,7 +1,6 @@
 //! A connection: its state, and what a program may ask of it.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -28,7 +27,8 @@ pub(crate) struct Connection {
     /// What was asked of the reader: bits of [`STOP`], [`ABORT`], [`IDLE`]. Set before the socket is interrupted.
     asked: AtomicU8,
     reason: Mutex<Option<CloseReason>>,
-    properties: Mutex<Option<Box<HashMap<String, Property>>>>,
+    /// Few, so searched one by one.
+    properties: Mutex<Vec<(String, Property)>>,
     reader: StackMark,
     times: Times,
     closed: Event,
@@ -66,7 +66,7 @@ impl Connection {
             outbox: Outbox::new(socket),
             asked: AtomicU8::new(0),
             reason: Mutex::new(None),
-            properties: Mutex::new(None),
+            properties: Mutex::default(),
             reader: StackMark::default(),
             times: Times { opened, active: AtomicU64::new(opened), ..Times::default() },
             closed: Event::new(),
@@ -212,17 +212,28 @@ impl IConnection for Connection {
     }
 
     fn set_property(&self, name: &str, value: Property) {
-        let replaced = lock(&self.properties).get_or_insert_default().insert(name.to_string(), value);
+        let mut properties = lock(&self.properties);
+        let replaced = match properties.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => Some(std::mem::replace(old, value)),
+            None => {
+                properties.push((name.to_string(), value));
+                None
+            }
+        };
+        drop(properties);
         // Dropped after the lock: its destructor may use the connection.
         drop(replaced);
     }
 
     fn get_property(&self, name: &str) -> Option<Property> {
-        lock(&self.properties).as_ref()?.get(name).cloned()
+        lock(&self.properties).iter().find(|(known, _)| known == name).map(|(_, value)| Arc::clone(value))
     }
 
     fn remove_property(&self, name: &str) {
-        let removed = lock(&self.properties).as_mut().and_then(|properties| properties.remove(name));
+        let mut properties = lock(&self.properties);
+        let at = properties.iter().position(|(known, _)| known == name);
+        let removed = at.map(|at| properties.swap_remove(at));
+        drop(properties);
         drop(removed);
     }
 }

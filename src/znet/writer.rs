@@ -120,10 +120,7 @@ impl Connection {
     }
 
     fn wait_for_room(&self, since: Instant) -> Result<()> {
-        let left = match self.core().bounds().wait {
-            None => None,
-            Some(wait) => Some(wait.saturating_sub(since.elapsed())),
-        };
+        let left = self.core().bounds().wait.map(|wait| wait.saturating_sub(since.elapsed()));
         if left == Some(Duration::ZERO) {
             return Err(self.queue_full(since.elapsed()));
         }

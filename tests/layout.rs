@@ -1,0 +1,60 @@
+//! The architecture, kept: which module names which, how many `unsafe` blocks and thread-locals there are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    found
+}
+
+/// Lines of code that hold `word`: comments and documentation left out.
+fn lines_with(folder: &str, word: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (path, text) in sources(folder) {
+        for line in text.lines().filter(|line| !line.trim_start().starts_with("//") && line.contains(word)) {
+            lines.push(format!("{}: {}", path.display(), line.trim()));
+        }
+    }
+    lines
+}
+
+#[test]
+fn lower_layers_name_no_higher_ones() {
+    let forbidden = [
+        ("ziface", ["crate::znet", "crate::zpack", "crate::green", "crate::zconf"].as_slice()),
+        ("green", &["crate::znet", "crate::zpack", "crate::ziface", "crate::zconf"]),
+        ("zpack", &["crate::znet", "crate::green"]),
+        ("zconf", &["crate::znet", "crate::zpack", "crate::ziface", "crate::green"]),
+    ];
+    for (folder, names) in forbidden {
+        for name in names {
+            assert_eq!(lines_with(folder, name), Vec::<String>::new(), "{folder} names {name}");
+        }
+    }
+}
+
+#[test]
+fn only_green_names_may() {
+    for folder in ["ziface", "zpack", "zconf", "znet"] {
+        assert_eq!(lines_with(folder, "may::"), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn there_is_one_unsafe_block_and_one_thread_local() {
+    assert_eq!(lines_with("", "unsafe {").len(), 1, "{:?}", lines_with("", "unsafe {"));
+    assert_eq!(lines_with("", "thread_local!").len(), 1, "{:?}", lines_with("", "thread_local!"));
+}
