@@ -1,0 +1,236 @@
+//! What the test files share: a server on a free port with a healthy client beside it, and peers that speak raw bytes.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use zinx::ziface::{CloseReason, IRequest, IServer};
+use zinx::{Config, Server};
+
+/// The message id that every test server echoes; the healthy client speaks it.
+pub(crate) const ECHO: u32 = 1;
+
+/// A configuration for tests: any free port, no signals, the worker count of `ZINX_TEST_WORKERS`.
+pub(crate) fn config() -> Config {
+    let mut config = Config::default();
+    config.tcp_port = 0;
+    config.handle_signals = false;
+    config.workers = std::env::var("ZINX_TEST_WORKERS").map_or(0, |count| count.parse().unwrap());
+    config
+}
+
+/// A server that runs until this is dropped. By then the healthy client must have been served throughout.
+pub(crate) struct Running {
+    pub(crate) server: Server,
+    stops: Arc<Mutex<Vec<Stop>>>,
+    healthy: Option<Healthy>,
+    _watchdog: Watchdog,
+}
+
+/// The peer and the reason, as the stop hook saw them.
+type Stop = (SocketAddr, Option<CloseReason>);
+
+/// Starts a server and a healthy client beside what the test does to it.
+pub(crate) fn start(config: Config, set_up: impl FnOnce(&Server)) -> Running {
+    let mut running = start_alone(config, set_up);
+    running.healthy = Some(Healthy::beside(&running));
+    running
+}
+
+/// Starts a server without a healthy client: for another wire format, and to measure.
+pub(crate) fn start_alone(config: Config, set_up: impl FnOnce(&Server)) -> Running {
+    let watchdog = Watchdog::start(Duration::from_secs(60));
+    let server = zinx::new_server_with_config(config).unwrap();
+    let stops = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&stops);
+    server.set_on_conn_stop(move |conn| {
+        noted.lock().unwrap().push((conn.get_remote_addr(), conn.get_close_reason()));
+        Ok(())
+    });
+    server
+        .add_router(ECHO, |request: &dyn IRequest| {
+            request.get_connection().send_msg(ECHO, request.get_data())
+        })
+        .unwrap();
+    set_up(&server);
+    server.start().unwrap();
+    Running { server, stops, healthy: None, _watchdog: watchdog }
+}
+
+impl Running {
+    pub(crate) fn connect(&self) -> Peer {
+        let stream = TcpStream::connect(self.server.local_addr().unwrap()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Peer { stream }
+    }
+
+    /// Waits for the stop hook of a peer's connection; returns why it closed.
+    pub(crate) fn close_reason(&self, of: SocketAddr) -> CloseReason {
+        wait_until("the stop hook", || self.stop_hooks(of) > 0);
+        let stops = self.stops.lock().unwrap();
+        stops.iter().find(|(peer, _)| *peer == of).unwrap().1.clone().unwrap()
+    }
+
+    /// How often the stop hook has run for a peer's connection.
+    pub(crate) fn stop_hooks(&self, of: SocketAddr) -> usize {
+        self.stops.lock().unwrap().iter().filter(|(peer, _)| *peer == of).count()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let healthy = self.healthy.take().map(Healthy::finish);
+        self.server.stop();
+        let stopped = self.server.wait_stopped(Duration::from_secs(20));
+        if !thread::panicking() {
+            if let Some(Err(problem)) = healthy {
+                panic!("the healthy client: {problem}");
+            }
+            assert!(stopped, "the server has not stopped");
+        }
+    }
+}
+
+/// A peer that speaks raw bytes and waits at most ten seconds for each answer.
+pub(crate) struct Peer {
+    pub(crate) stream: TcpStream,
+}
+
+impl Peer {
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.stream.local_addr().unwrap()
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Ends the stream towards the server; answers can still be read.
+    pub(crate) fn finish(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    pub(crate) fn read_exactly(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.stream.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    pub(crate) fn read_frame(&mut self) -> (u32, Vec<u8>) {
+        let head = self.read_exactly(8);
+        let word = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().unwrap());
+        (word(4), self.read_exactly(word(0) as usize))
+    }
+
+    pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Has a message echoed, which shows that the connection lives and all before it has been handled.
+    pub(crate) fn check_echo(&mut self) {
+        self.send(&frame(ECHO, b"still there?"));
+        assert_eq!(self.read_frame(), (ECHO, b"still there?".to_vec()));
+    }
+}
+
+/// A frame as `ltv_little_endian` has it: length, id, value.
+pub(crate) fn frame(msg_id: u32, data: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(data.len()).unwrap();
+    [&len.to_le_bytes()[..], &msg_id.to_le_bytes(), data].concat()
+}
+
+/// Bytes in which no two places look alike for long.
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at * 31 + at / 251) as u8).collect()
+}
+
+/// Polls until `condition` holds, for ten seconds at most.
+pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    assert!(comes_true(Duration::from_secs(10), condition), "not within ten seconds: {what}");
+}
+
+/// Polls until `condition` holds; `false` where it does not within the time.
+pub(crate) fn comes_true(within: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + within;
+    while !condition() {
+        if Instant::now() >= end {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    true
+}
+
+/// A client that has a message echoed every few milliseconds, and must never wait long.
+struct Healthy {
+    stop: Arc<AtomicBool>,
+    echoes: Arc<AtomicUsize>,
+    thread: JoinHandle<Result<(), String>>,
+}
+
+impl Healthy {
+    fn beside(running: &Running) -> Self {
+        let mut peer = running.connect();
+        let (stop, echoes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (stopped, echoed) = (Arc::clone(&stop), Arc::clone(&echoes));
+        let thread = thread::spawn(move || {
+            while !stopped.load(Ordering::Acquire) {
+                let start = Instant::now();
+                let ping = frame(ECHO, b"ping");
+                let mut pong = vec![0; ping.len()];
+                let io = peer.stream.write_all(&ping).and_then(|()| peer.stream.read_exact(&mut pong));
+                io.map_err(|error| error.to_string())?;
+                if pong != ping || start.elapsed() > SLOW {
+                    return Err(format!("{pong:?} after {:?}", start.elapsed()));
+                }
+                echoed.fetch_add(1, Ordering::Release);
+                thread::sleep(Duration::from_millis(5));
+            }
+            Ok(())
+        });
+        let healthy = Self { stop, echoes, thread };
+        wait_until("the healthy client's first echo", || healthy.served_beyond(0));
+        healthy
+    }
+
+    fn served_beyond(&self, count: usize) -> bool {
+        self.echoes.load(Ordering::Acquire) > count || self.thread.is_finished()
+    }
+
+    /// One more echo, so that it was served after the fault too.
+    fn finish(self) -> Result<(), String> {
+        let now = self.echoes.load(Ordering::Acquire) + 1;
+        comes_true(Duration::from_secs(10), || self.served_beyond(now));
+        self.stop.store(true, Ordering::Release);
+        self.thread.join().unwrap()
+    }
+}
+
+/// Ends the process, loudly, where a test takes too long.
+struct Watchdog {
+    _alive: Sender<()>,
+}
+
+impl Watchdog {
+    fn start(limit: Duration) -> Self {
+        let (alive, gone) = mpsc::channel();
+        let test = thread::current().name().unwrap_or("a test").to_string();
+        thread::spawn(move || {
+            if gone.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("WATCHDOG: {test} is not over after {limit:?}");
+                std::process::abort();
+            }
+        });
+        Self { _alive: alive }
+    }
+}
+
+/// No echo may take longer, on however busy a machine.
+const SLOW: Duration = Duration::from_secs(3);
