@@ -5,7 +5,7 @@
 //! and its Python tutorial; [`green`] has those of gevent and bluelet.
 //!
 //! ```no_run
-//! use zinx::ziface::{IRequest, IServer};
+//! use zinx::prelude::*;
 //!
 //! fn main() -> zinx::Result<()> {
 //!     let server = zinx::new_server()?; // zinx.yaml, then the environment
@@ -46,3 +46,14 @@ pub use error::{Error, Result};
 pub use zconf::Config;
 pub use znet::{Server, exit, new_server, new_server_with_config};
 pub use zpack::{new_data_pack, new_message};
+
+/// What most programs need: `use zinx::prelude::*;`.
+pub mod prelude {
+    pub use crate::error::{Error, Result};
+    pub use crate::zconf::Config;
+    pub use crate::ziface::{
+        BaseRouter, IConnManager, IConnection, IDataPack, IMessage, IMsgHandler, IRequest, IRouter, IServer,
+    };
+    pub use crate::znet::{Server, exit, new_server, new_server_with_config};
+    pub use crate::zpack::{new_data_pack, new_message};
+}
