@@ -4,6 +4,7 @@
 //! reset, and a reset destroys what is still on its way to the peer.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
@@ -25,6 +26,7 @@ impl Connection {
         }
         let deadline = Deadline::after(self.core().config().drain_ms, socket);
         self.drain(socket, deadline);
+        self.note_cut_off();
         socket.shutdown_write();
         self.linger(socket, deadline);
         self.outbox().lock().discard(self.core().bounds());
@@ -41,6 +43,16 @@ impl Connection {
                 Flushed::ByAnother => yield_now(),
                 Flushed::Blocked { .. } => drop(socket.wait(Readiness::WRITE.or(Readiness::INTERRUPT))),
             }
+        }
+    }
+
+    /// A stopping server that cannot send all in time has not stopped in order.
+    fn note_cut_off(&self) {
+        let left = self.outbox().lock().messages();
+        if left > 0 && !self.is_aborted() && self.core().stopping().is_set() {
+            self.core().counters.forced.fetch_add(1, Ordering::AcqRel);
+            let (id, remote) = (self.id(), self.get_remote_addr());
+            log::warn!("cut off connection {id} from {remote} at the drain deadline, {left} messages unsent");
         }
     }
 

@@ -51,13 +51,6 @@ impl ConnManager {
         });
     }
 
-    pub(crate) fn abort_all(&self, reason: &CloseReason) {
-        self.each(|conn| {
-            conn.abort_because(reason.clone());
-            true
-        });
-    }
-
     fn shard(&self, conn_id: u64) -> MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
         lock(&self.shards[conn_id as usize % SHARDS])
     }

@@ -198,13 +198,23 @@ impl Server {
         log::info!("{} stopped", core.config().name);
     }
 
-    /// Cuts off what is still open.
+    /// Cuts off what is still open, and names it.
     fn force(&self) {
         let core = self.core();
-        let open = core.manager().len();
-        if open > 0 {
-            core.counters.forced.store(open, Ordering::Release);
-            core.manager().abort_all(&CloseReason::ServerStopped);
+        let mut open = Vec::new();
+        core.manager().each(|conn| {
+            open.push(format!("{} from {}", conn.id(), conn.get_remote_addr()));
+            conn.abort_because(CloseReason::ServerStopped);
+            true
+        });
+        if !open.is_empty() {
+            core.counters.forced.fetch_add(open.len(), Ordering::AcqRel);
+            let more = if open.len() > NAMED { ", .." } else { "" };
+            log::warn!(
+                "cut off {} open connections: {}{more}",
+                open.len(),
+                open[..open.len().min(NAMED)].join(", ")
+            );
         }
     }
 
@@ -279,8 +289,10 @@ impl IServer for Server {
     }
 
     fn serve(&self) -> Result<()> {
+        let core = self.core();
+        // Caught before anybody can know that the server runs.
+        let signals = if core.config().handle_signals { Some(self.stop_on_signals()?) } else { None };
         self.start()?;
-        let signals = if self.core().config().handle_signals { Some(self.stop_on_signals()?) } else { None };
         self.core.stopped.wait();
         drop(signals);
         match self.core().counters.forced.load(Ordering::Acquire) {
@@ -388,6 +400,9 @@ const SPARE_FILES: usize = 64;
 
 /// Coroutines beside the readers: a writer for each connection whose peer does not read, and the server's own.
 const SPARE_COROUTINES: usize = 256;
+
+/// Connections named in the log when they are cut off.
+const NAMED: usize = 10;
 
 /// What connections get to end after their deadline.
 const GRACE: Duration = Duration::from_millis(500);
