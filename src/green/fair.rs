@@ -163,7 +163,7 @@ impl Turnstile {
             round.waiting.push(Arc::clone(&waiter));
             self.ring(&mut round);
         }
-        waiter.wait_raw(None);
+        waiter.wait_raw();
     }
 
     fn ring(&self, round: &mut Round) {

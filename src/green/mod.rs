@@ -17,7 +17,7 @@
 //!
 //! It is the only module that names `may`, and keeps its rules so that others need not know them: one set-up a process
 //! ([`Runtime`]), a count of stacks that refuses before the machine does ([`max_coroutines`]), fairness on a time
-//! budget in every primitive ([`fairness_point`]), no code of ours on `may`'s timer thread.
+//! budget in every primitive ([`fairness_point`]), deadlines that never run code of ours on a timer thread.
 
 mod runtime;
 pub use runtime::Runtime;
@@ -46,6 +46,9 @@ pub use fair::{fair_yields, fairness_point, yield_now};
 mod worker;
 pub(crate) use worker::{Deferred, ReadBuffer, SendBuffer, defer, worker_index};
 
+mod timer;
+pub(crate) use timer::set_alarm;
+
 mod sleep;
 pub use sleep::sleep;
 
@@ -61,9 +64,6 @@ pub use queue::{GetError, PutError, Queue};
 
 mod socket;
 pub(crate) use socket::{Readiness, Socket};
-
-mod alarm;
-pub(crate) use alarm::set_alarm;
 
 mod net;
 pub use net::{Backoff, TcpListener, TcpStream};

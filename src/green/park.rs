@@ -4,13 +4,14 @@
 //! (an item, a permit) can be given to another instead of being lost.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use may::sync::Blocker;
 
-use super::fair;
+use super::timer::Timed;
+use super::{fair, timer};
 
 /// One wait of one coroutine or thread.
 pub(crate) struct Waiter {
@@ -26,39 +27,45 @@ impl Waiter {
 
     /// Ends the wait. `false` where it has ended already: woken by another, or given up.
     pub(crate) fn wake(&self) -> bool {
-        let woken = self.state.compare_exchange(WAITING, WOKEN, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        if woken {
-            self.blocker.unpark();
+        self.end(WOKEN)
+    }
+
+    /// Waits until woken, at most for `timeout`. `false` where the time was up first.
+    pub(crate) fn wait(self: &Arc<Self>, timeout: Option<Duration>) -> bool {
+        fair::before_yield();
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout)).map(|at| {
+            let timed: Weak<Self> = Arc::downgrade(self);
+            timer::set(at, timed)
+        });
+        self.wait_raw();
+        let woken = self.state.load(Ordering::Acquire) == WOKEN;
+        if let Some(deadline) = deadline.filter(|_| woken) {
+            timer::cancel(deadline);
         }
         woken
     }
 
-    /// Waits until woken, at most for `timeout`. `false` where the time was up first.
-    pub(crate) fn wait(&self, timeout: Option<Duration>) -> bool {
-        fair::before_yield();
-        self.wait_raw(timeout)
+    /// As [`wait`](Self::wait), for `super::fair`, which must not come back to itself.
+    pub(super) fn wait_raw(&self) {
+        while self.state.load(Ordering::Acquire) == WAITING {
+            // Ends with the permit that `end` leaves; `false` wake-ups are looked at above.
+            let _ = self.blocker.park(None);
+        }
     }
 
-    /// As [`wait`](Self::wait), for `super::fair`, which must not come back to itself.
-    pub(super) fn wait_raw(&self, timeout: Option<Duration>) -> bool {
-        while self.state.load(Ordering::Acquire) == WAITING {
-            if self.blocker.park(timeout).is_err() {
-                leave_timer_thread();
-                return self
-                    .state
-                    .compare_exchange(WAITING, EXPIRED, Ordering::AcqRel, Ordering::Acquire)
-                    .is_err();
-            }
+    /// `false` where the wait has ended already.
+    fn end(&self, how: u8) -> bool {
+        let ended = self.state.compare_exchange(WAITING, how, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if ended {
+            self.blocker.unpark();
         }
-        true
+        ended
     }
 }
 
-/// After a timeout `may` runs the coroutine on its timer thread, where one that does not yield would hold up every
-/// timer of the process: go back to a worker first.
-pub(super) fn leave_timer_thread() {
-    if may::coroutine::is_coroutine() {
-        may::coroutine::yield_now();
+impl Timed for Waiter {
+    fn time_is_up(&self) {
+        self.end(EXPIRED);
     }
 }
 

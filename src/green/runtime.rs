@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::{alarm, fair, limits};
+use super::{fair, limits};
 use crate::error::{Error, Result};
 
 /// How the coroutine runtime of the process is set up. The first to start it decides for all.
@@ -46,7 +46,6 @@ impl Runtime {
             .set_worker_pin(false);
         *running = Some(chosen);
         fair::start_turnstiles(chosen.workers)
-            .and_then(|()| alarm::start_alarms())
             .map_err(|source| Error::io("start the coroutine runtime", source))
     }
 

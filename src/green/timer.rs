@@ -1,0 +1,101 @@
+//! Deadlines: one thread that wakes whoever has waited long enough.
+//!
+//! `may` has timers of its own, but its timed park can lose one that is over before the coroutine is stored, and runs
+//! the woken coroutine on its timer thread. Here a deadline only wakes: the coroutine goes on on a worker.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Instant;
+
+/// Something that waits with a deadline.
+pub(super) trait Timed: Send + Sync {
+    /// The deadline has come. Must neither block nor yield.
+    fn time_is_up(&self);
+}
+
+/// A deadline that has been set, to take it back.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Deadline {
+    at: Instant,
+    /// Tells apart those of the same moment.
+    number: u64,
+}
+
+/// Has `timed` told at `at`, unless it is gone by then.
+pub(super) fn set(at: Instant, timed: Weak<dyn Timed>) -> Deadline {
+    let mut pending = lock();
+    pending.last += 1;
+    let deadline = Deadline { at, number: pending.last };
+    pending.timed.insert(deadline, timed);
+    let earliest = pending.timed.first_key_value().is_some_and(|(first, _)| *first == deadline);
+    drop(pending);
+    if earliest {
+        thread().unpark();
+    }
+    deadline
+}
+
+/// Takes a deadline back; it may have come already.
+pub(super) fn cancel(deadline: Deadline) {
+    lock().timed.remove(&deadline);
+}
+
+/// As [`set`], for a socket: a wait in epoll has no deadline of its own. Whoever is interrupted looks at the clock: an
+/// alarm set for a wait that has ended goes off all the same.
+pub(crate) fn set_alarm(socket: &Arc<super::Socket>, at: Instant) {
+    let timed: Weak<super::Socket> = Arc::downgrade(socket);
+    set(at, timed);
+}
+
+impl Timed for super::Socket {
+    fn time_is_up(&self) {
+        self.interrupt();
+    }
+}
+
+struct Pending {
+    timed: BTreeMap<Deadline, Weak<dyn Timed>>,
+    last: u64,
+}
+
+fn lock() -> MutexGuard<'static, Pending> {
+    static PENDING: Mutex<Pending> = Mutex::new(Pending { timed: BTreeMap::new(), last: 0 });
+    PENDING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The thread, started with the first deadline.
+fn thread() -> &'static std::thread::Thread {
+    static THREAD: OnceLock<std::thread::Thread> = OnceLock::new();
+    THREAD.get_or_init(|| {
+        let started = std::thread::Builder::new().name("zinx-timer".to_string()).spawn(keep_time);
+        started.unwrap_or_else(|error| panic!("cannot start the timer thread: {error}")).thread().clone()
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "a thread of its own, that runs no coroutine")]
+fn keep_time() {
+    loop {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        let next = {
+            let mut pending = lock();
+            loop {
+                match pending.timed.first_entry() {
+                    Some(first) if first.key().at <= now => due.push(first.remove()),
+                    first => break first.map(|first| first.key().at),
+                }
+            }
+        };
+        for timed in &due {
+            if let Some(timed) = timed.upgrade() {
+                timed.time_is_up();
+            }
+        }
+        match next {
+            _ if !due.is_empty() => {}
+            // A deadline set meanwhile has left its token: the park returns at once.
+            Some(next) => std::thread::park_timeout(next.saturating_duration_since(Instant::now())),
+            None => std::thread::park(),
+        }
+    }
+}
