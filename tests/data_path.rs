@@ -9,8 +9,10 @@
 mod common;
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use common::{ECHO, Running, config, frame, pattern, start, start_alone, wait_until};
+use zinx::green;
 use zinx::zconf::PackKind;
 use zinx::ziface::{CloseReason, IRequest};
 
@@ -170,6 +172,22 @@ fn an_end_after_a_whole_frame_still_delivers_the_reply() {
 }
 
 #[test]
+fn an_end_while_the_handler_waits_still_delivers_the_reply() {
+    let running = start(config(), |server| {
+        let router = |request: &dyn IRequest| {
+            green::sleep(Duration::from_millis(100));
+            request.get_connection().send_msg(KEEP, "late")
+        };
+        server.add_router(KEEP, router).unwrap();
+    });
+    let mut peer = running.connect();
+    peer.send(&frame(KEEP, b""));
+    peer.finish();
+    assert_eq!(peer.read_to_end(), frame(KEEP, b"late"));
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::PeerClosed);
+}
+
+#[test]
 fn the_wire_is_length_id_value_little_endian_by_default() {
     let running = start(config(), |_| {});
     let mut peer = running.connect();
@@ -190,6 +208,28 @@ fn the_wire_is_id_length_value_big_endian_on_request() {
         peer.send(&bytes[cut..]);
         assert_eq!(peer.read_exactly(bytes.len()), bytes);
     }
+}
+
+#[test]
+fn a_message_sent_before_the_handler_sleeps_arrives_while_it_sleeps() {
+    let woken = Arc::new(green::Event::new());
+    let wakes = Arc::clone(&woken);
+    let running = start(config(), |server| {
+        let router = move |request: &dyn IRequest| {
+            request.get_connection().send_msg(KEEP, "before")?;
+            green::sleep(Duration::from_secs(5));
+            wakes.set();
+            request.get_connection().send_msg(KEEP, "after")
+        };
+        server.add_router(KEEP, router).unwrap();
+    });
+    let mut peer = running.connect();
+    let start = Instant::now();
+    peer.send(&frame(KEEP, b""));
+    assert_eq!(peer.read_frame(), (KEEP, b"before".to_vec()));
+    assert!(start.elapsed() < Duration::from_secs(1), "after {:?}", start.elapsed());
+    assert!(!woken.is_set());
+    assert_eq!(peer.read_frame(), (KEEP, b"after".to_vec()));
 }
 
 #[test]

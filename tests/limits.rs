@@ -140,6 +140,18 @@ fn a_full_queue_fails_a_send_by_policy_and_the_connection_stays() {
 }
 
 #[test]
+fn a_full_queue_fails_a_send_that_has_waited_in_vain() {
+    let (running, outcome) = start_flooding(QueueFull::Wait);
+    let mut peer = flood(&running);
+    let sent = wait_for(&outcome);
+    let Err(Error::QueueFull { bytes, waited, .. }) = sent.result else { panic!("{:?}", sent.result) };
+    assert!(bytes <= QUEUE_BYTES, "{bytes} bytes");
+    assert!(waited >= Duration::from_millis(QUEUE_WAIT_MS), "{waited:?}");
+    assert_eq!(read_flood(&mut peer, sent.accepted), (0..sent.accepted).collect::<Vec<_>>());
+    peer.check_echo();
+}
+
+#[test]
 fn a_full_queue_drops_the_oldest_by_policy_and_counts_them() {
     let (running, outcome) = start_flooding(QueueFull::DropOldest);
     let mut peer = flood(&running);
