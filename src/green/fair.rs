@@ -36,6 +36,7 @@ pub fn fairness_point() {
 
 /// Does what was put off until now. Called before each wait.
 pub(crate) fn before_yield() {
+    drop(worker::take_spent());
     loop {
         let mut calls = worker::take_deferred();
         if calls.is_empty() {

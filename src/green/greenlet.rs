@@ -141,6 +141,7 @@ impl Builder {
                 log::error!("coroutine {name:?} panicked: {}", Panicked::new(payload));
             }
             fair::before_yield();
+            leave_wake_up();
             drop(permit);
         };
         #[expect(unsafe_code, reason = "see SAFETY")]
@@ -150,6 +151,12 @@ impl Builder {
         // code we do not own it is the caller's promise, stated under "Contract" of `spawn`.
         unsafe { builder.spawn(body) }.map(drop)
     }
+}
+
+/// Yields once more, so that the coroutine does not end within the call that woke it. `may` runs a coroutine that is
+/// unparked while it parks inside the parking call itself, and to end there is to wait for that call for ever.
+fn leave_wake_up() {
+    may::coroutine::yield_now();
 }
 
 /// A handle to a coroutine, to wait for its end and take its result. Dropped, it lets the coroutine go on.

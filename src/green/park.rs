@@ -6,23 +6,34 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use may::sync::Blocker;
+use may::coroutine::Coroutine;
 
 use super::timer::Timed;
-use super::{fair, timer};
+use super::{fair, timer, worker};
 
 /// One wait of one coroutine or thread.
 pub(crate) struct Waiter {
-    blocker: Blocker,
+    who: Who,
     state: AtomicU8,
+}
+
+enum Who {
+    Coroutine(Coroutine),
+    Thread(Thread),
 }
 
 impl Waiter {
     /// A waiter for the coroutine or thread that calls.
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { blocker: Blocker::new(true), state: AtomicU8::new(WAITING) })
+        let who = if may::coroutine::is_coroutine() {
+            Who::Coroutine(may::coroutine::current())
+        } else {
+            Who::Thread(std::thread::current())
+        };
+        Arc::new(Self { who, state: AtomicU8::new(WAITING) })
     }
 
     /// Ends the wait. `false` where it has ended already: woken by another, or given up.
@@ -46,10 +57,14 @@ impl Waiter {
     }
 
     /// As [`wait`](Self::wait), for `super::fair`, which must not come back to itself.
+    #[expect(clippy::disallowed_methods, reason = "a plain thread has nothing else to do")]
     pub(super) fn wait_raw(&self) {
+        // A token left by an earlier wait ends a park early: the state says whether this wait is over.
         while self.state.load(Ordering::Acquire) == WAITING {
-            // Ends with the permit that `end` leaves; `false` wake-ups are looked at above.
-            let _ = self.blocker.park(None);
+            match self.who {
+                Who::Coroutine(_) => may::coroutine::park(),
+                Who::Thread(_) => std::thread::park(),
+            }
         }
     }
 
@@ -57,7 +72,10 @@ impl Waiter {
     fn end(&self, how: u8) -> bool {
         let ended = self.state.compare_exchange(WAITING, how, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if ended {
-            self.blocker.unpark();
+            match &self.who {
+                Who::Coroutine(coroutine) => coroutine.unpark(),
+                Who::Thread(thread) => thread.unpark(),
+            }
         }
         ended
     }
@@ -89,7 +107,9 @@ impl WaitList {
     /// Wakes the first who still waits.
     pub(crate) fn wake_one(&mut self) {
         while let Some(waiter) = self.0.pop_front() {
-            if waiter.wake() {
+            let woken = waiter.wake();
+            worker::drop_later(waiter);
+            if woken {
                 return;
             }
         }
@@ -99,6 +119,7 @@ impl WaitList {
     pub(crate) fn wake_all(&mut self) {
         for waiter in self.0.drain(..) {
             waiter.wake();
+            worker::drop_later(waiter);
         }
     }
 

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::fair::Pace;
+use super::park::Waiter;
 
 /// Something to do when the running coroutine next yields, whatever it yields on, or when it ends.
 pub(crate) trait Deferred: Send + Sync {
@@ -37,6 +38,19 @@ pub(super) fn give_deferred_list(mut list: Vec<Arc<dyn Deferred>>) {
             *current = list;
         }
     });
+}
+
+/// Drops a waiter when the running coroutine next yields. The last handle of a coroutine that has ended may wait for
+/// `may` to be done with it, and that wait yields: it must not happen under the lock of a wait list.
+pub(super) fn drop_later(waiter: Arc<Waiter>) {
+    if may::coroutine::is_coroutine() {
+        with(|local| local.spent.borrow_mut().push(waiter));
+    }
+}
+
+/// Takes the waiters to be dropped.
+pub(super) fn take_spent() -> Vec<Arc<Waiter>> {
+    with(|local| local.spent.take())
 }
 
 /// Counts fairness points passed on this thread.
@@ -162,6 +176,7 @@ const MAX_KEPT_CALLS: usize = 4096;
 
 struct Local {
     deferred: RefCell<Vec<Arc<dyn Deferred>>>,
+    spent: RefCell<Vec<Arc<Waiter>>>,
     pace: Cell<Pace>,
     index: Cell<usize>,
     buffers: RefCell<Vec<Vec<u8>>>,
@@ -175,6 +190,7 @@ mod local {
         pub(super) static LOCAL: Local = const {
             Local {
                 deferred: RefCell::new(Vec::new()),
+                spent: RefCell::new(Vec::new()),
                 pace: Cell::new(Pace::new()),
                 index: Cell::new(0),
                 buffers: RefCell::new(Vec::new()),
