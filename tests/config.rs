@@ -280,7 +280,12 @@ fn keys_of_later_features_give_one_warning_each() {
         "LogFile \"a.log\" has no effect yet: this version has no such feature; remove it or set \"\"",
     ];
     assert_eq!(Config::from_yaml(text).unwrap().warnings(), expected);
-    assert!(Config::from_yaml("Mode: ''").unwrap().warnings().is_empty());
+    // The empty mode asks for WebSocket too.
+    let both = Config::from_yaml("Mode: ''").unwrap().warnings();
+    assert_eq!(
+        both,
+        ["Mode \"\" has no effect yet: this version has no such feature; remove it or set \"tcp\""]
+    );
 }
 
 #[test]

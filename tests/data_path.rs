@@ -6,6 +6,7 @@
     reason = "tests are plain threads and speak raw sockets"
 )]
 
+#[expect(dead_code, reason = "each test file uses its share")]
 mod common;
 
 use std::sync::{Arc, Mutex};

@@ -50,6 +50,20 @@ fn sigint_ends_an_idle_server_at_once() {
 }
 
 #[test]
+fn sigterm_with_a_silent_client_ends_the_server_within_two_seconds() {
+    let server = Process::hook_server(&[("ZINX_TCPPORT", "0")]);
+    let mut silent = connect(server.address);
+    silent.read_exact(&mut vec![0; Answers::Hook.greeting().len()]).unwrap();
+    let start = Instant::now();
+    server.kill(Signal::TERM);
+    let ended = server.end_within(SLACK);
+    assert!(start.elapsed() < Duration::from_secs(2), "after {:?}", start.elapsed());
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let last = ended.stderr.lines().last().unwrap_or_default();
+    assert!(last.ends_with("stopped"), "the last line is not that it has stopped: {}", ended.stderr);
+}
+
+#[test]
 fn drain_deadline_forces_the_stop_and_names_what_was_open() {
     let server = Process::hook_server(&[("ZINX_TCPPORT", "0"), ("ZINX_DRAINMS", "500"), NO_WRITE_TIMEOUT]);
     let peer = fill_until_stuck(server.address);

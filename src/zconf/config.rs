@@ -229,10 +229,8 @@ impl Config {
 
     fn warning(&self, key: &Key, defaults: &Self) -> Option<String> {
         let (value, default) = ((key.get)(self).scalar(), (key.get)(defaults).scalar());
-        // The empty mode asks for TCP too, and TCP it gets.
-        let served = key.name == "Mode" && self.mode == Mode::TcpAndWebsocket;
         let name = key.name;
-        (key.state == State::Later && value != default && !served).then(|| {
+        (key.state == State::Later && value != default).then(|| {
             format!("{name} {value} has no effect yet: this version has no such feature; remove it or set {default}")
         })
     }

@@ -56,11 +56,14 @@ impl Connection {
         }
     }
 
-    /// Reads and throws away until the peer has ended too, has been silent for a while, or the deadline has come.
+    /// Reads and throws away until the peer has ended too, has been silent for a while, has had time enough, or the
+    /// deadline has come.
     fn linger(&self, socket: &Arc<Socket>, deadline: Deadline) {
-        let mut heard = Instant::now();
+        let begun = Instant::now();
+        let mut heard = begun;
         set_alarm(socket, heard + LINGER);
-        while !self.is_aborted() && !deadline.is_over() && heard.elapsed() < LINGER {
+        let is_over = |heard: Instant| heard.elapsed() >= LINGER || begun.elapsed() >= LINGER_AT_MOST;
+        while !self.is_aborted() && !deadline.is_over() && !is_over(heard) {
             let received = socket.try_recv(&mut ReadBuffer::take());
             match received {
                 Ok(0) => return,
@@ -134,3 +137,6 @@ impl Deadline {
 
 /// How long a peer may be silent after our end of stream before the socket is closed without its own.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// How long it may go on sending, also where `DrainMs` sets no deadline.
+const LINGER_AT_MOST: Duration = Duration::from_secs(5);

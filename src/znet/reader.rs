@@ -26,6 +26,8 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: &Arc<Socket>) {
         request: Request::new(Arc::clone(&shared)),
         turn: Turn::new(),
         handled: 0,
+        heard: false,
+        held_back: false,
         hangup: false,
     };
     reader.read_until_end(&shared);
@@ -41,6 +43,10 @@ struct Reader<'a> {
     turn: Turn,
     /// Messages handled in this pass.
     handled: usize,
+    /// Bytes came in this pass.
+    heard: bool,
+    /// What may have come was left unread, because the peer does not read.
+    held_back: bool,
     /// The peer has ended its stream: the end is to be read, no further event tells of it.
     hangup: bool,
 }
@@ -84,18 +90,27 @@ impl Reader<'_> {
 
     /// Ends the time in which user code runs, and says what to wait for.
     fn end_pass(&mut self) -> Readiness {
-        self.conn.core().counters.requests.add_many(std::mem::take(&mut self.handled));
-        let times = self.conn.times();
-        let now = self.conn.core().clock().now();
-        times.active.store(now, Ordering::Relaxed);
-        if self.frames.received() == 0 {
-            times.frame.store(0, Ordering::Relaxed);
-        } else if times.frame.load(Ordering::Relaxed) == 0 {
-            times.frame.store(now, Ordering::Relaxed);
+        let handled = std::mem::take(&mut self.handled);
+        self.conn.core().counters.requests.add_many(handled);
+        let (heard, held_back) = (std::mem::take(&mut self.heard), std::mem::take(&mut self.held_back));
+        if heard || held_back {
+            self.stamp(handled > 0 || held_back);
         }
         let mut state = self.conn.outbox().lock();
         state.set_busy(false);
         if state.has_writer() { READ_OR_ASKED } else { Readiness::ANY }
+    }
+
+    /// Notes the time of the last sign of life, and of the frame in which the input ends. `afresh`: whatever frame that
+    /// is, its time begins now.
+    fn stamp(&self, afresh: bool) {
+        let (times, now) = (self.conn.times(), self.conn.core().clock().now());
+        times.active.store(now, Ordering::Relaxed);
+        if self.frames.received() == 0 {
+            times.frame.store(0, Ordering::Relaxed);
+        } else if afresh || times.frame.load(Ordering::Relaxed) == 0 {
+            times.frame.store(now, Ordering::Relaxed);
+        }
     }
 
     /// Begins the time in which user code runs and may yield: someone else has to watch a full socket then.
@@ -117,6 +132,7 @@ impl Reader<'_> {
     /// Reads what the socket has, once, and handles every whole frame in it.
     fn pass(&mut self) -> Result<Read> {
         if !self.begin_pass() {
+            self.held_back = true;
             return Ok(Read::Nothing);
         }
         if self.frames.large_rest().is_some() {
@@ -126,6 +142,7 @@ impl Reader<'_> {
         let start = self.frames.restore(&mut buffer);
         let room = buffer.len() - start;
         let (n, read) = received(self.socket.try_recv(&mut buffer[start..]), room)?;
+        self.heard |= n > 0;
         let mut pass = Pass::new(buffer, start + n);
         let max = self.conn.core().config().max_packet_size;
         while let Some(message) = self.frames.next(self.conn.core().pack(), max, &mut pass)? {
@@ -140,7 +157,8 @@ impl Reader<'_> {
     /// Reads on a large frame, into its own buffer.
     fn pass_large(&mut self) -> Result<Read> {
         let Some((buffer, missing)) = self.frames.large_rest() else { return Ok(Read::More) };
-        let (_, read) = received(self.socket.try_recv_into(buffer, missing), missing)?;
+        let (n, read) = received(self.socket.try_recv_into(buffer, missing), missing)?;
+        self.heard |= n > 0;
         if let Some(message) = self.frames.take_large(self.conn.core().pack())? {
             self.handle(message);
         }
@@ -198,8 +216,9 @@ impl Connection {
             action = hook(shared);
             Ok(())
         });
-        if action == IdleAction::Close {
-            self.stop_because(CloseReason::IdleTimeout);
+        match action {
+            IdleAction::Close => self.stop_because(CloseReason::IdleTimeout),
+            IdleAction::Keep => self.times().active.store(self.core().clock().now(), Ordering::Relaxed),
         }
     }
 

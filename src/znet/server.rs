@@ -191,11 +191,12 @@ impl Server {
             self.force();
             core.group().join_timeout(GRACE);
         }
+        // First the line: who waits may end the process.
+        log::info!("{} stopped", core.config().name);
         self.core.stopped.set();
         if let Some(sweeper) = sweeper {
             sweeper.join();
         }
-        log::info!("{} stopped", core.config().name);
     }
 
     /// Cuts off what is still open, and names it.

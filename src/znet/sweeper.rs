@@ -52,8 +52,7 @@ fn check(core: &Core, conn: &Connection, now: u64) {
     } else {
         return;
     };
-    // While a handler runs, nothing is read: the peer is not to blame.
-    if conn.outbox().lock().is_busy() || conn.is_stopping() {
+    if is_not_read(conn) || conn.is_stopping() {
         return;
     }
     if reason == CloseReason::IdleTimeout && core.hooks().idle.is_some() {
@@ -61,6 +60,12 @@ fn check(core: &Core, conn: &Connection, now: u64) {
     } else {
         conn.stop_because(reason);
     }
+}
+
+/// While a handler runs, or what is sent waits for the peer, nothing is read: what is missing may have come long ago.
+fn is_not_read(conn: &Connection) -> bool {
+    let state = conn.outbox().lock();
+    state.is_busy() || state.holds_back_reading()
 }
 
 /// Whether `since`, where it is not 0, is longer than `timeout_ms` ago, where that is not 0.

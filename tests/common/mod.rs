@@ -2,14 +2,18 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use zinx::ziface::{CloseReason, IRequest, IServer};
 use zinx::{Config, Server};
+
+pub(crate) mod child;
+
+mod healthy;
+use healthy::Healthy;
 
 /// The message id that every test server echoes; the healthy client speaks it.
 pub(crate) const ECHO: u32 = 1;
@@ -168,51 +172,6 @@ pub(crate) fn comes_true(within: Duration, mut condition: impl FnMut() -> bool) 
     true
 }
 
-/// A client that has a message echoed every few milliseconds, and must never wait long.
-struct Healthy {
-    stop: Arc<AtomicBool>,
-    echoes: Arc<AtomicUsize>,
-    thread: JoinHandle<Result<(), String>>,
-}
-
-impl Healthy {
-    fn beside(running: &Running) -> Self {
-        let mut peer = running.connect();
-        let (stop, echoes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let (stopped, echoed) = (Arc::clone(&stop), Arc::clone(&echoes));
-        let thread = thread::spawn(move || {
-            while !stopped.load(Ordering::Acquire) {
-                let start = Instant::now();
-                let ping = frame(ECHO, b"ping");
-                let mut pong = vec![0; ping.len()];
-                let io = peer.stream.write_all(&ping).and_then(|()| peer.stream.read_exact(&mut pong));
-                io.map_err(|error| error.to_string())?;
-                if pong != ping || start.elapsed() > SLOW {
-                    return Err(format!("{pong:?} after {:?}", start.elapsed()));
-                }
-                echoed.fetch_add(1, Ordering::Release);
-                thread::sleep(Duration::from_millis(5));
-            }
-            Ok(())
-        });
-        let healthy = Self { stop, echoes, thread };
-        wait_until("the healthy client's first echo", || healthy.served_beyond(0));
-        healthy
-    }
-
-    fn served_beyond(&self, count: usize) -> bool {
-        self.echoes.load(Ordering::Acquire) > count || self.thread.is_finished()
-    }
-
-    /// One more echo, so that it was served after the fault too.
-    fn finish(self) -> Result<(), String> {
-        let now = self.echoes.load(Ordering::Acquire) + 1;
-        comes_true(Duration::from_secs(10), || self.served_beyond(now));
-        self.stop.store(true, Ordering::Release);
-        self.thread.join().unwrap()
-    }
-}
-
 /// Ends the process, loudly, where a test takes too long.
 struct Watchdog {
     _alive: Sender<()>,
@@ -231,6 +190,3 @@ impl Watchdog {
         Self { _alive: alive }
     }
 }
-
-/// No echo may take longer, on however busy a machine.
-const SLOW: Duration = Duration::from_secs(3);

@@ -1,0 +1,21 @@
+//! Tests that need a process to themselves.
+
+use std::process::Command;
+
+/// Runs a test in a process of its own: what it measures or exhausts belongs to the whole process.
+pub(crate) fn in_child(name: &str, body: impl FnOnce()) {
+    const CHILD: &str = "ZINX_TEST_CHILD";
+    if std::env::var(CHILD).is_ok_and(|child| child == name) {
+        return body();
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, name).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", output.status);
+}
+
+/// Resident memory of this process.
+pub(crate) fn resident_kib() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * rustix::param::page_size() / 1024
+}

@@ -1,0 +1,162 @@
+//! Full queues: what is sent to a peer that does not read stays bounded, and the policy acts.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are plain threads and speak raw sockets"
+)]
+
+#[expect(dead_code, reason = "each test file uses its share")]
+mod common;
+
+use std::io::Read;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use common::{Peer, Running, comes_true, config, frame, start, wait_until};
+use zinx::zconf::QueueFull;
+use zinx::ziface::{CloseReason, IConnection, IRequest};
+use zinx::{Config, Error};
+
+/// The message id whose handler sends more than a socket takes.
+const FLOOD: u32 = 9;
+
+/// Messages in a flood, each of [`FLOOD_BYTES`]: 64 MiB together.
+const FLOOD_MESSAGES: u32 = 1024;
+const FLOOD_BYTES: usize = 64 << 10;
+
+/// Bytes that may be queued to the peer that is flooded.
+const QUEUE_BYTES: usize = 256 << 10;
+
+#[test]
+fn a_full_queue_fails_a_send_by_policy_and_the_connection_stays() {
+    let (running, outcome) = start_flooding(QueueFull::Fail);
+    let mut peer = flood(&running);
+    let sent = wait_for(&outcome);
+    let Err(Error::QueueFull { bytes, messages, .. }) = sent.result else { panic!("{:?}", sent.result) };
+    assert!(bytes <= QUEUE_BYTES && messages > 0, "{bytes} bytes, {messages} messages");
+    assert_eq!(read_flood(&mut peer, sent.accepted), (0..sent.accepted).collect::<Vec<_>>());
+    peer.check_echo();
+}
+
+#[test]
+fn a_full_queue_fails_a_send_that_has_waited_in_vain() {
+    let (running, outcome) = start_flooding(QueueFull::Wait);
+    let mut peer = flood(&running);
+    let sent = wait_for(&outcome);
+    let Err(Error::QueueFull { bytes, waited, .. }) = sent.result else { panic!("{:?}", sent.result) };
+    assert!(bytes <= QUEUE_BYTES, "{bytes} bytes");
+    assert!(waited >= Duration::from_millis(QUEUE_WAIT_MS), "{waited:?}");
+    assert_eq!(read_flood(&mut peer, sent.accepted), (0..sent.accepted).collect::<Vec<_>>());
+    peer.check_echo();
+}
+
+#[test]
+fn a_full_queue_drops_the_oldest_by_policy_and_counts_them() {
+    let (running, outcome) = start_flooding(QueueFull::DropOldest);
+    let mut peer = flood(&running);
+    let sent = wait_for(&outcome);
+    sent.result.unwrap();
+    assert_eq!(sent.accepted, FLOOD_MESSAGES);
+    let dropped = sent.conn.get_unsent();
+    assert!(dropped.messages > 0);
+    assert_eq!(dropped.bytes, dropped.messages * (FLOOD_BYTES + 8));
+    let numbers = read_flood(&mut peer, FLOOD_MESSAGES - u32::try_from(dropped.messages).unwrap());
+    assert!(numbers.is_sorted_by(|a, b| a < b));
+    assert_eq!(numbers.last(), Some(&(FLOOD_MESSAGES - 1)));
+    peer.check_echo();
+}
+
+#[test]
+fn a_full_queue_disconnects_by_policy() {
+    let (running, outcome) = start_flooding(QueueFull::Disconnect);
+    let peer = flood(&running);
+    let sent = wait_for(&outcome);
+    assert!(matches!(sent.result, Err(Error::QueueFull { .. })), "{:?}", sent.result);
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::QueueFull);
+    assert!(matches!(sent.conn.send_msg(FLOOD, "more"), Err(Error::ConnectionClosed)));
+    assert!(sent.conn.wait_closed(Duration::from_secs(10)).unwrap());
+    let unsent = sent.conn.get_unsent();
+    assert!(unsent.messages > 0 && unsent.bytes <= QUEUE_BYTES, "{unsent:?}");
+}
+
+#[test]
+fn a_slow_reader_is_closed_at_the_write_timeout() {
+    let running = start_flooding_with(QueueFull::Fail, |config| config.write_timeout_ms = 300).0;
+    let mut peer = flood(&running);
+    let mut bytes = [0; 64];
+    let closed = comes_true(Duration::from_secs(20), || {
+        let _ = peer.stream.read(&mut bytes);
+        thread::sleep(Duration::from_millis(50));
+        running.stop_hooks(peer.addr()) > 0
+    });
+    assert!(closed, "a slow reader is kept");
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::SlowReader);
+    assert_eq!(running.stop_hooks(peer.addr()), 1);
+}
+
+/// How a flood ended.
+struct Sent {
+    accepted: u32,
+    result: zinx::Result<()>,
+    conn: Arc<dyn IConnection>,
+}
+
+type Outcome = Arc<Mutex<Option<Sent>>>;
+
+const QUEUE_WAIT_MS: u64 = 200;
+
+fn start_flooding(policy: QueueFull) -> (Running, Outcome) {
+    start_flooding_with(policy, |_| {})
+}
+
+/// A server whose [`FLOOD`] handler sends numbered messages until one is refused.
+fn start_flooding_with(policy: QueueFull, change: impl FnOnce(&mut Config)) -> (Running, Outcome) {
+    let mut config = config();
+    config.queue_full = policy;
+    config.queue_wait_ms = QUEUE_WAIT_MS;
+    config.max_msg_chan_bytes = QUEUE_BYTES;
+    config.write_timeout_ms = 0;
+    config.drain_ms = 500;
+    change(&mut config);
+    let outcome = Outcome::default();
+    let noted = Arc::clone(&outcome);
+    let running = start(config, |server| {
+        let router = move |request: &dyn IRequest| {
+            let conn = Arc::clone(request.get_connection());
+            let (mut accepted, mut result) = (0, Ok(()));
+            while accepted < FLOOD_MESSAGES && result.is_ok() {
+                let mut data = vec![0; FLOOD_BYTES];
+                data[..4].copy_from_slice(&accepted.to_le_bytes());
+                result = conn.send_msg(FLOOD, data);
+                accepted += u32::from(result.is_ok());
+            }
+            *noted.lock().unwrap() = Some(Sent { accepted, result, conn });
+            Ok(())
+        };
+        server.add_router(FLOOD, router).unwrap();
+    });
+    (running, outcome)
+}
+
+fn flood(running: &Running) -> Peer {
+    let mut peer = running.connect();
+    peer.send(&frame(FLOOD, b""));
+    peer
+}
+
+fn wait_for(outcome: &Outcome) -> Sent {
+    wait_until("the end of the flood", || outcome.lock().unwrap().is_some());
+    outcome.lock().unwrap().take().unwrap()
+}
+
+/// Reads so many messages of a flood; returns their numbers.
+fn read_flood(peer: &mut Peer, count: u32) -> Vec<u32> {
+    let number = |_| {
+        let (msg_id, data) = peer.read_frame();
+        assert_eq!((msg_id, data.len()), (FLOOD, FLOOD_BYTES));
+        u32::from_le_bytes(data[..4].try_into().unwrap())
+    };
+    (0..count).map(number).collect()
+}

@@ -1,0 +1,175 @@
+//! Timeouts: whoever is silent, or slow with a frame, is closed in time, and nobody else.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are plain threads and speak raw sockets"
+)]
+
+#[expect(dead_code, reason = "each test file uses its share")]
+mod common;
+
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{ECHO, comes_true, config, frame, pattern, start, wait_until};
+use zinx::Config;
+use zinx::ziface::{CloseReason, IConnection};
+use zinx::znet::IdleAction;
+
+#[test]
+fn a_peer_that_sends_nothing_is_closed_at_the_first_frame_timeout() {
+    let mut config = config();
+    config.first_frame_timeout_ms = 300;
+    let running = start(config, |_| {});
+    let mut other = running.connect();
+    other.check_echo();
+    let start = Instant::now();
+    let mut silent = running.connect();
+    assert_eq!(silent.read_to_end(), b"");
+    assert!(start.elapsed() > Duration::from_millis(250), "after {:?}", start.elapsed());
+    assert_eq!(running.close_reason(silent.addr()), CloseReason::FirstFrameTimeout);
+    // One that has sent a frame may be silent as long as it likes.
+    other.check_echo();
+}
+
+#[test]
+fn a_head_and_then_silence_is_closed_at_the_frame_timeout() {
+    let running = start(with_frame_timeout(), |_| {});
+    let mut other = running.connect();
+    let mut peer = running.connect();
+    peer.check_echo();
+    let start = Instant::now();
+    peer.send(&frame(ECHO, b"never all of it")[..8]);
+    assert_eq!(peer.read_to_end(), b"");
+    assert!(start.elapsed() > Duration::from_millis(250), "after {:?}", start.elapsed());
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::FrameTimeout);
+    assert_eq!(running.stop_hooks(peer.addr()), 1);
+    // Silent between two frames: no frame has begun.
+    other.check_echo();
+}
+
+#[test]
+fn a_trickle_of_bytes_does_not_put_off_the_frame_timeout() {
+    let running = start(with_frame_timeout(), |_| {});
+    let mut peer = running.connect();
+    let start = Instant::now();
+    for byte in frame(ECHO, &pattern(2000)) {
+        if running.stop_hooks(peer.addr()) > 0 || peer.stream.write_all(&[byte]).is_err() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(start.elapsed() < Duration::from_secs(10), "after {:?}", start.elapsed());
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::FrameTimeout);
+}
+
+#[test]
+fn each_frame_has_its_own_frame_timeout_where_segments_hold_two_halves() {
+    let mut config = with_frame_timeout();
+    config.frame_timeout_ms = 1000;
+    let running = start(config, |_| {});
+    let mut peer = running.connect();
+    let bytes = frame(ECHO, &pattern(32));
+    let (head, tail) = bytes.split_at(20);
+    peer.send(head);
+    // No frame takes longer than 100 ms, but the connection is never between two frames.
+    for _ in 0..25 {
+        thread::sleep(Duration::from_millis(100));
+        peer.send(&[tail, head].concat());
+        assert_eq!(peer.read_exactly(bytes.len()), bytes);
+    }
+    assert_eq!(running.stop_hooks(peer.addr()), 0);
+}
+
+#[test]
+fn an_idle_connection_is_closed_at_the_idle_timeout() {
+    let running = start(with_idle_timeout(), |_| {});
+    let mut peer = running.connect();
+    peer.check_echo();
+    let start = Instant::now();
+    assert_eq!(peer.read_to_end(), b"");
+    assert!(start.elapsed() > Duration::from_millis(250), "after {:?}", start.elapsed());
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::IdleTimeout);
+}
+
+#[test]
+fn the_idle_hook_closes_an_idle_connection_after_its_last_words() {
+    let running = start(with_idle_timeout(), |server| {
+        server.set_on_idle(|conn| {
+            conn.send_msg(ECHO, "idle").unwrap();
+            IdleAction::Close
+        });
+    });
+    let mut peer = running.connect();
+    assert_eq!(peer.read_to_end(), frame(ECHO, b"idle"));
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::IdleTimeout);
+    assert_eq!(running.stop_hooks(peer.addr()), 1);
+}
+
+#[test]
+fn the_idle_hook_keeps_an_idle_connection() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let called = Arc::clone(&calls);
+    let running = start(with_idle_timeout(), |server| {
+        server.set_on_idle(move |_| {
+            called.fetch_add(1, Ordering::Relaxed);
+            IdleAction::Keep
+        });
+    });
+    let mut peer = running.connect();
+    let start = Instant::now();
+    wait_until("three calls of the idle hook", || calls.load(Ordering::Relaxed) >= 3);
+    assert!(start.elapsed() > Duration::from_millis(700), "the idle time does not begin anew");
+    peer.check_echo();
+    assert_eq!(running.stop_hooks(peer.addr()), 0);
+}
+
+#[test]
+fn a_connection_that_only_receives_is_idle() {
+    let conns = Arc::new(Mutex::new(Vec::new()));
+    let begun = Arc::clone(&conns);
+    let mut config = with_idle_timeout();
+    config.max_msg_chan_bytes = 8 << 20;
+    let running = start(config, |server| {
+        server.set_on_conn_start(move |conn| {
+            begun.lock().unwrap().push(Arc::clone(conn));
+            Ok(())
+        });
+    });
+    let mut peer = running.connect();
+    let find = || conns.lock().unwrap().iter().find(|conn| conn.get_remote_addr() == peer.addr()).cloned();
+    wait_until("the connection", || find().is_some());
+    let conn: Arc<dyn IConnection> = find().unwrap();
+    let addr = peer.addr();
+    let ended = Arc::new(AtomicBool::new(false));
+    let end = Arc::clone(&ended);
+    let reading = thread::spawn(move || {
+        let mut bytes = vec![0; 64 << 10];
+        while peer.stream.read(&mut bytes).is_ok_and(|n| n > 0) {}
+        end.store(true, Ordering::Release);
+    });
+    // More than the socket takes, so that the connection wakes again and again to send the rest.
+    let closed = comes_true(Duration::from_secs(10), || {
+        let _ = conn.try_send_msg(ECHO, vec![7; 4 << 20]);
+        ended.load(Ordering::Acquire)
+    });
+    assert!(closed, "kept alive by what it is sent");
+    reading.join().unwrap();
+    assert_eq!(running.close_reason(addr), CloseReason::IdleTimeout);
+}
+
+fn with_frame_timeout() -> Config {
+    let mut config = config();
+    config.frame_timeout_ms = 300;
+    config
+}
+
+fn with_idle_timeout() -> Config {
+    let mut config = config();
+    config.idle_timeout_ms = 300;
+    config
+}
