@@ -1,12 +1,10 @@
 //! The acceptor coroutine: from the listener to connections.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::connection::Connection;
 use super::core::Core;
-use super::reader;
+use super::place::Place;
 use super::throttle::Throttle;
 use crate::green::{Builder, TcpListener, TcpStream};
 use crate::zconf::MaxConnPolicy;
@@ -61,25 +59,15 @@ impl Acceptor<'_> {
         if self.is_full() {
             return self.turn_away(stream);
         }
-        // A peer that has gone already leaves no address; its connection begins and ends all the same.
-        let remote = stream.peer_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
-        let local = stream.local_addr().unwrap_or(remote);
         let id = self.next_id;
         self.next_id += 1;
         let core = self.core;
-        let socket = stream.into_socket();
-        let conn = Connection::new(id, Arc::clone(core), Arc::clone(&socket), local, remote);
-        core.manager().add(Arc::clone(&conn));
-        let place = Place { core: Arc::clone(core), conn };
-        let started = core.group().spawn(Builder::new().name("reader"), move || {
-            reader::run(&place.conn, &socket);
-            // The descriptor closes before the place is free.
-            drop(socket);
-            drop(place);
-        });
+        let place = Place::take(core, id, stream);
+        let conn = Arc::clone(place.conn());
+        let started = core.group().spawn(Builder::new().name("reader"), move || place.run());
         match started {
             Ok(()) => core.counters.accepted.add(),
-            Err(error) => core.log_refused(&format_args!("connection {id} from {remote}: {error}")),
+            Err(error) => core.log_refused(&format_args!("connection {conn}: {error}")),
         }
     }
 
@@ -93,20 +81,5 @@ impl Acceptor<'_> {
                 stream.peer_addr().map_or_else(|_| "a peer".to_string(), |address| address.to_string());
             log::warn!("closed {peer}: {max} connections are open, MaxConn is {max}{more}");
         }
-    }
-}
-
-/// A connection's place with the manager, given up when its coroutine ends, also by a panic of our own.
-struct Place {
-    core: Arc<Core>,
-    conn: Arc<Connection>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.conn.outbox().lock().release_socket();
-        self.core.manager().forget(self.conn.id());
-        self.conn.closed().set();
-        self.core.backoff().end_pause();
     }
 }

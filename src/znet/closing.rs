@@ -51,8 +51,7 @@ impl Connection {
         let left = self.outbox().lock().messages();
         if left > 0 && !self.is_aborted() && self.core().stopping().is_set() {
             self.core().counters.forced.fetch_add(1, Ordering::AcqRel);
-            let (id, remote) = (self.id(), self.get_remote_addr());
-            log::warn!("cut off connection {id} from {remote} at the drain deadline, {left} messages unsent");
+            log::warn!("cut off connection {self} at the drain deadline, {left} messages unsent");
         }
     }
 

@@ -1,6 +1,7 @@
 //! A connection: its state, and what a program may ask of it.
 
 use std::any::Any;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -158,6 +159,13 @@ impl Connection {
                 socket.interrupt();
             }
         }
+    }
+}
+
+/// For the log: the id and the peer.
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} from {}", self.id, self.remote)
     }
 }
 

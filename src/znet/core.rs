@@ -6,18 +6,19 @@ use std::time::Instant;
 
 use super::conn_manager::ConnManager;
 use super::dispatch::MsgHandler;
+use super::life::Life;
 use super::outbox::Bounds;
-use super::server::Life;
 use super::throttle::Throttle;
 use crate::error::Result;
 use crate::green::{Backoff, Event, Group};
 use crate::zconf::{Config, PackKind};
-use crate::ziface::{ConnHook, IConnection, IDataPack};
+use crate::ziface::{CloseReason, ConnHook, IConnection, IDataPack};
 use crate::zpack::{LtvLittleEndian, TlvBigEndian};
 
 /// What the connections of a server share. A server is a value: nothing here is global.
 pub(crate) struct Core {
     config: Config,
+    stop_reason: CloseReason,
     pack: OnceLock<Arc<dyn IDataPack>>,
     bounds: Bounds,
     clock: Clock,
@@ -58,8 +59,10 @@ pub(crate) struct Hooks {
 }
 
 impl Core {
-    pub(crate) fn new(config: Config) -> Arc<Self> {
+    /// What the connections share that close with `stop_reason` when all stops.
+    pub(crate) fn new(config: Config, stop_reason: CloseReason) -> Arc<Self> {
         Arc::new(Self {
+            stop_reason,
             pack: OnceLock::new(),
             bounds: Bounds::new(&config),
             clock: Clock::new(),
@@ -81,6 +84,11 @@ impl Core {
 
     pub(crate) const fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Why connections close that the stop closes.
+    pub(crate) const fn stop_reason(&self) -> &CloseReason {
+        &self.stop_reason
     }
 
     /// The wire format: the one set, or the one the configuration names. Fixed by the first use.

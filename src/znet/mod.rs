@@ -6,9 +6,13 @@ pub use server::{Server, Stats, exit, new_server, new_server_with_config};
 mod core;
 pub use core::IdleAction;
 
+mod life;
+
 // A peer comes,
 
 mod acceptor;
+
+mod place;
 
 mod conn_manager;
 

@@ -2,14 +2,15 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::acceptor;
 use super::core::{Core, IdleAction};
-use super::{acceptor, sweeper};
+use super::life::spawn;
 use crate::error::{Error, Result};
-use crate::green::{self, Builder, Greenlet, Runtime, TcpListener};
+use crate::green::{self, TcpListener};
 use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{CloseReason, IConnManager, IConnection, IDataPack, IMsgHandler, IRouter, IServer};
@@ -32,7 +33,7 @@ pub fn new_server() -> Result<Server> {
 #[doc(alias = "NewServerWithConfig")]
 pub fn new_server_with_config(config: Config) -> Result<Server> {
     config.validate()?;
-    Ok(Server { core: Core::new(config) })
+    Ok(Server { core: Core::new(config, CloseReason::ServerStopped) })
 }
 
 /// A server. Clones share it.
@@ -54,17 +55,6 @@ pub fn new_server_with_config(config: Config) -> Result<Server> {
 #[derive(Clone)]
 pub struct Server {
     core: Arc<Core>,
-}
-
-/// What runs once the server has started.
-#[derive(Default)]
-pub(super) struct Life {
-    started: bool,
-    stopping: bool,
-    local: Option<SocketAddr>,
-    listener: Option<Arc<TcpListener>>,
-    acceptor: Option<Greenlet<()>>,
-    sweeper: Option<Greenlet<()>>,
 }
 
 impl Server {
@@ -154,10 +144,6 @@ impl Server {
         &self.core
     }
 
-    fn life(&self) -> MutexGuard<'_, Life> {
-        self.core.life.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn bind(&self) -> Result<TcpListener> {
         let config = self.core().config();
         let name = format!("listen on {}:{}", config.host, config.tcp_port);
@@ -172,53 +158,6 @@ impl Server {
         Err(Error::io(name, last))
     }
 
-    /// The end, in one order: listener, connections, sweeper, whoever waits.
-    fn wind_down(&self, acceptor: Option<Greenlet<()>>, sweeper: Option<Greenlet<()>>) {
-        let core = self.core();
-        if let Some(acceptor) = acceptor {
-            acceptor.join();
-        }
-        core.manager().stop_all(&CloseReason::ServerStopped);
-        let drain_ms = core.config().drain_ms;
-        let drained = if drain_ms == 0 {
-            core.group().join();
-            true
-        } else {
-            // The connections have the same deadline: a moment more lets them meet it.
-            core.group().join_timeout(Duration::from_millis(drain_ms) + GRACE)
-        };
-        if !drained {
-            self.force();
-            core.group().join_timeout(GRACE);
-        }
-        // First the line: who waits may end the process.
-        log::info!("{} stopped", core.config().name);
-        self.core.stopped.set();
-        if let Some(sweeper) = sweeper {
-            sweeper.join();
-        }
-    }
-
-    /// Cuts off what is still open, and names it.
-    fn force(&self) {
-        let core = self.core();
-        let mut open = Vec::new();
-        core.manager().each(|conn| {
-            open.push(format!("{} from {}", conn.id(), conn.get_remote_addr()));
-            conn.abort_because(CloseReason::ServerStopped);
-            true
-        });
-        if !open.is_empty() {
-            core.counters.forced.fetch_add(open.len(), Ordering::AcqRel);
-            let more = if open.len() > NAMED { ", .." } else { "" };
-            log::warn!(
-                "cut off {} open connections: {}{more}",
-                open.len(),
-                open[..open.len().min(NAMED)].join(", ")
-            );
-        }
-    }
-
     /// The first signal stops in order, a second one cuts off.
     fn stop_on_signals(&self) -> Result<green::Terminate> {
         let terminate =
@@ -230,7 +169,7 @@ impl Server {
                     log::info!("signal {signal}: stopping; a second one cuts off what is still open");
                     this.stop();
                 } else {
-                    this.force();
+                    this.core().force();
                 }
             }
         });
@@ -242,51 +181,22 @@ impl Sealed for Server {}
 
 impl IServer for Server {
     fn start(&self) -> Result<()> {
-        let mut life = self.life();
-        if life.stopping {
-            return Err(Error::Stopped);
-        }
-        if life.started {
-            return Err(Error::AlreadyStarted { what: "start" });
-        }
         let core = self.core();
-        let config = core.config();
-        Runtime { workers: config.workers, stack_bytes: config.stack_bytes }.start()?;
-        check_limits(config);
-        let listener = Arc::new(self.bind()?);
-        core.handler().freeze();
-        life.started = true;
-        life.local = Some(listener.local_addr());
-        log::info!("listening on {}", listener.local_addr());
-        let (theirs, accepting) = (Arc::clone(core), Arc::clone(&listener));
-        life.acceptor = Some(spawn("acceptor", move || acceptor::accept_all(&theirs, &accepting))?);
-        let theirs = Arc::clone(core);
-        life.sweeper = Some(spawn("sweeper", move || sweeper::sweep_until(&theirs))?);
-        life.listener = Some(listener);
-        Ok(())
+        core.begin(|life, config| {
+            check_limits(config);
+            let listener = Arc::new(self.bind()?);
+            life.local = Some(listener.local_addr());
+            log::info!("listening on {}", listener.local_addr());
+            let (theirs, accepting) = (Arc::clone(core), Arc::clone(&listener));
+            life.acceptor = Some(spawn("acceptor", move || acceptor::accept_all(&theirs, &accepting))?);
+            // Two handles: the port closes when the acceptor has ended and its wait has been interrupted.
+            life.interrupt = Some(Box::new(move || listener.interrupt()));
+            Ok(())
+        })
     }
 
     fn stop(&self) {
-        let mut life = self.life();
-        if std::mem::replace(&mut life.stopping, true) {
-            return;
-        }
-        self.core().stopping().set();
-        // The acceptor has the other handle: the port closes when it ends.
-        if let Some(listener) = life.listener.take() {
-            listener.interrupt();
-        }
-        self.core().backoff().end_pause();
-        let (acceptor, sweeper) = (life.acceptor.take(), life.sweeper.take());
-        if !life.started {
-            return self.core.stopped.set();
-        }
-        let this = self.clone();
-        if let Err(error) = spawn("stop", move || this.wind_down(acceptor, sweeper)) {
-            log::error!("cannot stop in order: {error}");
-            self.force();
-            self.core.stopped.set();
-        }
+        self.core().stop();
     }
 
     fn serve(&self) -> Result<()> {
@@ -303,7 +213,7 @@ impl IServer for Server {
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {
-        self.life().local
+        self.core().life().local
     }
 
     fn server_name(&self) -> &str {
@@ -373,10 +283,6 @@ pub fn exit(result: Result<()>) -> ExitCode {
     ExitCode::from(if matches!(error, Error::Config(_)) { 2 } else { 1 })
 }
 
-fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<Greenlet<()>> {
-    Builder::new().name(name).spawn(body).map_err(|source| Error::io(format!("start the {name}"), source))
-}
-
 /// Says at the start, in one line each, what to set for MaxConn connections.
 fn check_limits(config: &Config) {
     let max_conn = config.max_conn;
@@ -401,9 +307,3 @@ const SPARE_FILES: usize = 64;
 
 /// Coroutines beside the readers: a writer for each connection whose peer does not read, and the server's own.
 const SPARE_COROUTINES: usize = 256;
-
-/// Connections named in the log when they are cut off.
-const NAMED: usize = 10;
-
-/// What connections get to end after their deadline.
-const GRACE: Duration = Duration::from_millis(500);

@@ -1,0 +1,133 @@
+//! The life of a server or a client: begun once, stopped in one order.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::core::Core;
+use super::sweeper;
+use crate::error::{Error, Result};
+use crate::green::{Builder, Greenlet, Runtime};
+use crate::zconf::Config;
+
+/// What runs between the start and the stop.
+#[derive(Default)]
+pub(crate) struct Life {
+    started: bool,
+    stopping: bool,
+    /// The address listened on.
+    pub(super) local: Option<SocketAddr>,
+    /// Ends the waits of who makes connections, so that it looks whether all stops.
+    pub(super) interrupt: Option<Box<dyn FnOnce() + Send>>,
+    /// Makes connections; ended before they are, so that none comes after.
+    pub(super) acceptor: Option<Greenlet<()>>,
+    sweeper: Option<Greenlet<()>>,
+}
+
+impl Core {
+    pub(super) fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins, once: `make` starts what makes connections.
+    pub(super) fn begin(self: &Arc<Self>, make: impl FnOnce(&mut Life, &Config) -> Result<()>) -> Result<()> {
+        let mut life = self.life();
+        if life.stopping {
+            return Err(Error::Stopped);
+        }
+        if life.started {
+            return Err(Error::AlreadyStarted { what: "start" });
+        }
+        let config = self.config();
+        Runtime { workers: config.workers, stack_bytes: config.stack_bytes }.start()?;
+        make(&mut life, config)?;
+        life.started = true;
+        self.handler().freeze();
+        let theirs = Arc::clone(self);
+        life.sweeper = Some(spawn("sweeper", move || sweeper::sweep_until(&theirs))?);
+        Ok(())
+    }
+
+    /// Asks all to stop in order, and returns at once.
+    pub(super) fn stop(self: &Arc<Self>) {
+        let mut life = self.life();
+        if std::mem::replace(&mut life.stopping, true) {
+            return;
+        }
+        self.stopping().set();
+        let interrupt = life.interrupt.take();
+        let (acceptor, sweeper) = (life.acceptor.take(), life.sweeper.take());
+        let started = life.started;
+        drop(life);
+        if let Some(interrupt) = interrupt {
+            interrupt();
+        }
+        self.backoff().end_pause();
+        if !started {
+            return self.stopped.set();
+        }
+        let this = Arc::clone(self);
+        if let Err(error) = spawn("stop", move || this.wind_down(acceptor, sweeper)) {
+            log::error!("cannot stop in order: {error}");
+            self.force();
+            self.stopped.set();
+        }
+    }
+
+    /// The end, in one order: listener, connections, sweeper, whoever waits.
+    fn wind_down(&self, acceptor: Option<Greenlet<()>>, sweeper: Option<Greenlet<()>>) {
+        if let Some(acceptor) = acceptor {
+            acceptor.join();
+        }
+        self.manager().stop_all(self.stop_reason());
+        let drain_ms = self.config().drain_ms;
+        let drained = if drain_ms == 0 {
+            self.group().join();
+            true
+        } else {
+            // The connections have the same deadline: a moment more lets them meet it.
+            self.group().join_timeout(Duration::from_millis(drain_ms) + GRACE)
+        };
+        if !drained {
+            self.force();
+            self.group().join_timeout(GRACE);
+        }
+        // First the line: who waits may end the process.
+        log::info!("{} stopped", self.config().name);
+        self.stopped.set();
+        if let Some(sweeper) = sweeper {
+            sweeper.join();
+        }
+    }
+
+    /// Cuts off what is still open, and names it.
+    pub(super) fn force(&self) {
+        let mut open = Vec::new();
+        self.manager().each(|conn| {
+            open.push(conn.to_string());
+            conn.abort_because(self.stop_reason().clone());
+            true
+        });
+        if !open.is_empty() {
+            self.counters.forced.fetch_add(open.len(), Ordering::AcqRel);
+            let more = if open.len() > NAMED { ", .." } else { "" };
+            log::warn!(
+                "cut off {} open connections: {}{more}",
+                open.len(),
+                open[..open.len().min(NAMED)].join(", ")
+            );
+        }
+    }
+}
+
+/// Starts a coroutine that lives as long as its server.
+pub(super) fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<Greenlet<()>> {
+    Builder::new().name(name).spawn(body).map_err(|source| Error::io(format!("start the {name}"), source))
+}
+
+/// Connections named in the log when they are cut off.
+const NAMED: usize = 10;
+
+/// What connections get to end after their deadline.
+const GRACE: Duration = Duration::from_millis(500);

@@ -1,0 +1,51 @@
+//! A connection's place with the manager, from the stream to the end of the coroutine that runs it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::connection::Connection;
+use super::core::Core;
+use super::reader;
+use crate::green::{Socket, TcpStream};
+
+/// A connection's place with the manager, given up when it is dropped, also by a panic of our own.
+pub(crate) struct Place {
+    core: Arc<Core>,
+    conn: Arc<Connection>,
+    socket: Option<Arc<Socket>>,
+}
+
+impl Place {
+    /// Makes a connection of a stream.
+    pub(crate) fn take(core: &Arc<Core>, id: u64, stream: TcpStream) -> Self {
+        // A peer that has gone already leaves no address; its connection begins and ends all the same.
+        let remote = stream.peer_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
+        let local = stream.local_addr().unwrap_or(remote);
+        let socket = stream.into_socket();
+        let conn = Connection::new(id, Arc::clone(core), Arc::clone(&socket), local, remote);
+        core.manager().add(Arc::clone(&conn));
+        Self { core: Arc::clone(core), conn, socket: Some(socket) }
+    }
+
+    pub(crate) const fn conn(&self) -> &Arc<Connection> {
+        &self.conn
+    }
+
+    /// Runs the connection, from the start hook to the close, in the coroutine that calls.
+    pub(crate) fn run(self) {
+        if let Some(socket) = &self.socket {
+            reader::run(&self.conn, socket);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // The descriptor closes before the place is free.
+        drop(self.socket.take());
+        self.conn.outbox().lock().release_socket();
+        self.core.manager().forget(self.conn.id());
+        self.conn.closed().set();
+        self.core.backoff().end_pause();
+    }
+}
