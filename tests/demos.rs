@@ -16,6 +16,62 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
+fn echo() {
+    let expected = "==> Recv Msg: ID=1, data=b\"hello\"\n\
+                    ==> Recv Msg: ID=1, data=b\"zinx\"\n\
+                    ==> Recv Msg: ID=1, data=b\"\"\n";
+    check("echo", &[], expected);
+}
+
+#[test]
+fn connection() {
+    let one = |id: u32| {
+        format!(
+            "==> Recv Msg: ID=1, data=\"conn id {id}, from my own address\"\n\
+             ==> Recv Msg: ID=2, data=\"bye\"\nclosed by the server\n"
+        )
+    };
+    check("connection", &[], &[one(0), one(1)].concat());
+}
+
+#[test]
+fn router() {
+    let three = "==> Recv Msg: ID=1, data=b\"before ping ...\"\n\
+                 ==> Recv Msg: ID=1, data=b\"ping...ping...ping\"\n\
+                 ==> Recv Msg: ID=1, data=b\"after ping ...\"\n";
+    check("router", &[], &three.repeat(2));
+}
+
+#[test]
+fn globalobj() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/globalobj/conf/zinx.json");
+    let told = "b\"zinx chapter 4 demo V0.4, MaxConn 3, MaxPacketSize";
+    let expected = format!("64 bytes: {told} 64\"\n65 bytes: closed by the server\n");
+    check("globalobj", &[("ZINX_CONFIG_FILE_PATH", file)], &expected);
+    let expected = format!("64 bytes: {told} 4096\"\n65 bytes: {told} 4096\"\n");
+    check("globalobj", &[("ZINX_CONFIG_FILE_PATH", file), ("ZINX_MAXPACKETSIZE", "4096")], &expected);
+}
+
+#[test]
+fn datapack() {
+    let expected = "a frame: 04 00 00 00 01 00 00 00 70 69 6e 67\n\
+                    ==> Recv Msg: ID=1, data=b\"4 bytes: PING\"\n\
+                    ==> Recv Msg: ID=1, data=b\"4 bytes: PONG\"\n\
+                    ==> Recv Msg: ID=1, data=b\"10 bytes: CUT IN TWO\"\n";
+    check("datapack", &[], expected);
+}
+
+#[test]
+fn property() {
+    let expected = "first: ID=1, data=b\"message 1 of guest 0\"\n\
+                    second: ID=1, data=b\"message 1 of guest 1\"\n\
+                    first: ID=1, data=b\"message 2 of guest 0\"\n\
+                    first: ID=2, data=b\"forgotten\"\n\
+                    first: ID=1, data=b\"message 3 of somebody\"\n";
+    check("property", &[], expected);
+}
+
+#[test]
 fn hook() {
     let reply = |n: u32| {
         format!(
@@ -64,7 +120,6 @@ fn check(demo: &str, settings: &[(&str, &str)], expected: &str) {
         example(&format!("{demo}_server"))
             .envs(settings.iter().copied())
             .env("ZINX_TCPPORT", "0")
-            .env("RUST_LOG", "info")
             .stdout(Stdio::null()),
     );
     let address = server.address(deadline);

@@ -25,6 +25,9 @@ fn serve() -> Result<()> {
 }
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,may=warn")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(LOG)).init();
     zinx::exit(serve())
 }
+
+/// What is logged unless `RUST_LOG` says otherwise: the lines of the tutorial too.
+const LOG: &str = "info,may=warn,zinx::tutorial=trace";

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::sealed::Sealed;
-use super::{IServer, Payload};
+use super::{IServer, ITcpConnection, Payload};
 use crate::error::Result;
 
 /// A connection with a peer. Shared as `Arc<dyn IConnection>`; a clone may be kept for as long as one likes, also past
@@ -25,6 +25,11 @@ pub trait IConnection: Sealed + Send + Sync {
     /// Our own address.
     #[doc(alias = "LocalAddr")]
     fn get_local_addr(&self) -> SocketAddr;
+
+    /// The socket: its addresses and options, never its bytes.
+    #[doc(alias = "GetTCPConnection")]
+    #[doc(alias = "GetConnection")]
+    fn get_tcp_connection(&self) -> &dyn ITcpConnection;
 
     /// The server it belongs to.
     #[doc(alias = "GetTcpServer")]

@@ -22,6 +22,9 @@ pub use imsghandler::IMsgHandler;
 mod iconnection;
 pub use iconnection::{CloseReason, IConnection, Unsent};
 
+mod itcpconnection;
+pub use itcpconnection::ITcpConnection;
+
 mod iconnmanager;
 pub use iconnmanager::{IConnManager, IConnManager as IConManager};
 

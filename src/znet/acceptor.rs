@@ -6,12 +6,14 @@ use std::sync::Arc;
 use super::core::Core;
 use super::place::Place;
 use super::throttle::Throttle;
+use super::tutorial;
 use crate::green::{Builder, TcpListener, TcpStream};
 use crate::zconf::MaxConnPolicy;
 use crate::ziface::IConnManager;
 
 /// Accepts until the server stops. An error costs a pause, never the loop.
 pub(crate) fn accept_all(core: &Arc<Core>, listener: &TcpListener) {
+    announce(core, listener);
     let mut acceptor = Acceptor { core, next_id: 0, over_log: Throttle::new() };
     let mut failures = 0;
     while acceptor.wait_for_place() {
@@ -28,6 +30,17 @@ pub(crate) fn accept_all(core: &Arc<Core>, listener: &TcpListener) {
             }
         }
     }
+    tutorial::say(format_args!("[STOP] server {:?} accepts no more", core.config().name));
+}
+
+fn announce(core: &Core, listener: &TcpListener) {
+    let config = core.config();
+    let address = listener.local_addr();
+    tutorial::say(format_args!("[START] server {:?} accepts on {address}", config.name));
+    tutorial::say(format_args!(
+        "[START] version {}, MaxConn {}, MaxPacketSize {}",
+        config.version, config.max_conn, config.max_packet_size
+    ));
 }
 
 struct Acceptor<'a> {

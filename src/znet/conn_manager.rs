@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::connection::Connection;
+use super::tutorial;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{CloseReason, IConnManager, IConnection};
 
@@ -20,8 +21,10 @@ impl ConnManager {
     }
 
     pub(crate) fn add(&self, conn: Arc<Connection>) {
-        if self.shard(conn.id()).insert(conn.id(), conn).is_none() {
-            self.len.fetch_add(1, Ordering::AcqRel);
+        let id = conn.id();
+        if self.shard(id).insert(id, conn).is_none() {
+            let open = self.len.fetch_add(1, Ordering::AcqRel) + 1;
+            tutorial::say(format_args!("[CONN] id {id} added to the manager, {open} open"));
         }
     }
 
@@ -30,7 +33,8 @@ impl ConnManager {
         // The connection is dropped after the lock.
         let forgotten = self.shard(conn_id).remove(&conn_id);
         if forgotten.is_some() {
-            self.len.fetch_sub(1, Ordering::AcqRel);
+            let open = self.len.fetch_sub(1, Ordering::AcqRel) - 1;
+            tutorial::say(format_args!("[CONN] id {conn_id} removed from the manager, {open} open"));
         }
     }
 

@@ -13,7 +13,7 @@ use super::server::Server;
 use crate::error::{Error, Result};
 use crate::green::{Event, Socket, StackMark};
 use crate::ziface::sealed::Sealed;
-use crate::ziface::{CloseReason, IConnection, IServer, Payload, Unsent};
+use crate::ziface::{CloseReason, IConnection, IServer, ITcpConnection, Payload, Unsent};
 
 type Property = Arc<dyn Any + Send + Sync>;
 
@@ -182,6 +182,10 @@ impl IConnection for Connection {
 
     fn get_local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    fn get_tcp_connection(&self) -> &dyn ITcpConnection {
+        self
     }
 
     fn get_tcp_server(&self) -> Arc<dyn IServer> {

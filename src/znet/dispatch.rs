@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::connection::Connection;
 use super::request::Request;
+use super::tutorial;
 use crate::error::{Error, Result};
 use crate::green::Panicked;
 use crate::ziface::sealed::Sealed;
@@ -72,6 +73,7 @@ impl IMsgHandler for MsgHandler {
                 Ok(_) => Err(Error::RepeatedRouter { msg_id }),
                 Err(at) => {
                     table.routers.insert(at, (msg_id, router));
+                    tutorial::say(format_args!("[ROUTER] message id {msg_id} added"));
                     Ok(())
                 }
             }

@@ -18,6 +18,8 @@ mod conn_manager;
 
 mod connection;
 
+mod tcp_connection;
+
 // what it sends becomes requests,
 
 mod reader;
@@ -41,3 +43,5 @@ mod closing;
 mod sweeper;
 
 mod throttle;
+
+mod tutorial;

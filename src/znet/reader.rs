@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use super::connection::Connection;
 use super::core::IdleAction;
 use super::request::Request;
+use super::tutorial;
 use crate::error::{Error, Result};
 use crate::green::{Panicked, ReadBuffer, Readiness, Socket, Turn};
 use crate::ziface::{CloseReason, IConnection};
@@ -18,6 +19,7 @@ use crate::zpack::{FrameReader, Message, Pass};
 pub(crate) fn run(conn: &Arc<Connection>, socket: &Arc<Socket>) {
     conn.reader_mark().set();
     let shared = Arc::clone(conn) as Arc<dyn IConnection>;
+    tutorial::say(format_args!("[READER] conn id {} runs, for {}", conn.id(), conn.get_remote_addr()));
     conn.start_hook(&shared);
     let mut reader = Reader {
         conn,
@@ -33,6 +35,7 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: &Arc<Socket>) {
     reader.read_until_end(&shared);
     drop(reader);
     conn.close(&shared, socket);
+    tutorial::say(format_args!("[READER] conn id {} ends", conn.id()));
 }
 
 struct Reader<'a> {
@@ -198,6 +201,7 @@ impl Connection {
     fn start_hook(&self, shared: &Arc<dyn IConnection>) {
         self.core().counters.start_hooks.add();
         let core = self.core();
+        tutorial::say(format_args!("[HOOK] conn id {}: call_on_conn_start", self.id()));
         if !self.contain("start", || core.call_start_hook(shared)) {
             self.stop_because(CloseReason::StartHookFailed);
         }
@@ -206,6 +210,7 @@ impl Connection {
     pub(crate) fn stop_hook(&self, shared: &Arc<dyn IConnection>) {
         self.core().counters.stop_hooks.add();
         let core = self.core();
+        tutorial::say(format_args!("[HOOK] conn id {}: call_on_conn_stop", self.id()));
         self.contain("stop", || core.call_stop_hook(shared));
     }
 

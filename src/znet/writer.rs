@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::outbox::{Appended, Flushed};
+use super::tutorial;
 use crate::error::{Error, Result};
 use crate::green::{Builder, Deferred, Readiness, Socket, defer, yield_now};
 use crate::zconf::QueueFull;
@@ -101,6 +102,7 @@ impl Connection {
 
     /// The writer coroutine.
     fn write_until_empty(&self, socket: &Socket) {
+        tutorial::say(format_args!("[WRITER] conn id {} runs until its queue is empty", self.id()));
         loop {
             if self.flush() == Flushed::ByAnother {
                 yield_now();
