@@ -105,18 +105,19 @@ impl Core {
     pub(super) fn force(&self) {
         let mut open = Vec::new();
         self.manager().each(|conn| {
-            open.push(conn.to_string());
-            conn.abort_because(self.stop_reason().clone());
+            open.push(Arc::clone(conn));
             true
         });
-        if !open.is_empty() {
-            self.counters.forced.fetch_add(open.len(), Ordering::AcqRel);
-            let more = if open.len() > NAMED { ", .." } else { "" };
-            log::warn!(
-                "cut off {} open connections: {}{more}",
-                open.len(),
-                open[..open.len().min(NAMED)].join(", ")
-            );
+        if open.is_empty() {
+            return;
+        }
+        // Counted and named first: all has stopped with the last of them, and the process may end.
+        self.counters.forced.fetch_add(open.len(), Ordering::AcqRel);
+        let named: Vec<_> = open.iter().take(NAMED).map(ToString::to_string).collect();
+        let more = if open.len() > NAMED { ", .." } else { "" };
+        log::warn!("cut off {} open connections: {}{more}", open.len(), named.join(", "));
+        for conn in open {
+            conn.abort_because(self.stop_reason().clone());
         }
     }
 }
