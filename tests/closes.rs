@@ -1,4 +1,4 @@
-//! Closes: what a connection gets to end in, and that it ends.
+//! Closes: what a connection gets to end in, that it ends, and once.
 
 #![expect(
     clippy::disallowed_methods,
@@ -10,23 +10,118 @@
 mod common;
 
 use std::io::Write;
-use std::time::Duration;
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use common::{ECHO, comes_true, config, frame, start};
-use zinx::ziface::{CloseReason, IRequest};
+use common::{ECHO, comes_true, config, frame, start, wait_until};
+use zinx::Error;
+use zinx::ziface::{CloseReason, IConnection, IRequest};
+
+/// The message id whose handler asks its connection to stop, and echoes.
+const STOP: u32 = 2;
+
+const LONG: Duration = Duration::from_secs(20);
+
+fn stop_and_echo(request: &dyn IRequest) -> zinx::Result<()> {
+    request.get_connection().stop();
+    request.get_connection().send_msg(STOP, request.get_data())
+}
+
+#[test]
+fn requests_read_before_a_stop_are_all_answered() {
+    let running = start(config(), |server| server.add_router(STOP, stop_and_echo).unwrap());
+    let mut peer = running.connect();
+    let requests: Vec<u8> = (0..100_u32).flat_map(|n| frame(STOP, &n.to_le_bytes())).collect();
+    peer.send(&requests);
+    assert_eq!(peer.read_to_end(), requests);
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::Stopped);
+}
+
+#[test]
+fn sending_after_the_close_is_an_error_at_once() {
+    let running = start(config(), |_| {});
+    let peer = running.connect();
+    let conn = running.conn(peer.addr());
+    assert!(conn.is_alive());
+    conn.abort();
+    assert!(conn.wait_closed(LONG).unwrap());
+    assert!(!conn.is_alive());
+    assert_eq!(conn.get_close_reason(), Some(CloseReason::Aborted));
+    let start = Instant::now();
+    for result in [conn.send_msg(1, "late"), conn.send_buff_msg(1, "late"), conn.try_send_msg(1, "late")] {
+        assert!(matches!(result, Err(Error::ConnectionClosed)), "{result:?}");
+    }
+    assert!(start.elapsed() < Duration::from_secs(1), "after {:?}", start.elapsed());
+}
+
+#[test]
+fn three_closes_at_once_run_the_stop_hook_once() {
+    let running = start(config(), |_| {});
+    for round in 0..100 {
+        let peer = running.connect();
+        let conn = running.conn(peer.addr());
+        let barrier = Barrier::new(4);
+        thread::scope(|scope| {
+            for closer in 0..3 {
+                let (conn, barrier) = (&conn, &barrier);
+                scope.spawn(move || {
+                    barrier.wait();
+                    if closer == round % 4 { conn.abort() } else { conn.stop() }
+                });
+            }
+            barrier.wait();
+            peer.finish();
+        });
+        assert!(conn.wait_closed(LONG).unwrap());
+        assert_eq!(running.stop_hooks(peer.addr()), 1);
+    }
+    let stats = running.stop();
+    assert_eq!((stats.start_hooks, stats.stop_hooks), (101, 101));
+}
+
+#[test]
+fn waiting_for_the_own_close_is_an_error() {
+    let answers = Arc::new(Mutex::new(Vec::new()));
+    let ask = |answers: &Arc<Mutex<Vec<zinx::Result<bool>>>>| {
+        let theirs = Arc::clone(answers);
+        move |conn: &Arc<dyn IConnection>| {
+            let answer = conn.wait_closed(LONG);
+            theirs.lock().unwrap().push(answer);
+            Ok(())
+        }
+    };
+    let in_handler = ask(&answers);
+    let running = start(config(), |server| {
+        server.set_on_conn_start(ask(&answers));
+        server.set_on_conn_stop(ask(&answers));
+        server.add_router(7, move |request: &dyn IRequest| in_handler(request.get_connection())).unwrap();
+    });
+    let mut peer = running.connect();
+    peer.send(&frame(7, b""));
+    peer.finish();
+    assert_eq!(peer.read_to_end(), b"");
+    // Start hook, handler and stop hook, and the start hook of the healthy client.
+    wait_until("four answers", || answers.lock().unwrap().len() == 4);
+    for answer in answers.lock().unwrap().iter() {
+        assert!(matches!(answer, Err(Error::WouldDeadlock { .. })), "{answer:?}");
+    }
+}
+
+#[test]
+fn waiting_for_the_close_of_an_open_connection_times_out() {
+    let running = start(config(), |_| {});
+    let peer = running.connect();
+    let conn = running.conn(peer.addr());
+    assert!(!conn.wait_closed(Duration::from_millis(5)).unwrap());
+    assert_eq!(conn.get_close_reason(), None);
+}
 
 #[test]
 fn a_peer_that_goes_on_sending_past_the_end_is_closed_also_without_a_drain_deadline() {
-    const STOP: u32 = 2;
     let mut config = config();
     config.drain_ms = 0;
-    let running = start(config, |server| {
-        let router = |request: &dyn IRequest| {
-            request.get_connection().stop();
-            Ok(())
-        };
-        server.add_router(STOP, router).unwrap();
-    });
+    let running = start(config, |server| server.add_router(STOP, stop_and_echo).unwrap());
     let mut peer = running.connect();
     peer.send(&frame(STOP, b""));
     let closed = comes_true(Duration::from_secs(30), || {

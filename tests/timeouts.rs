@@ -10,14 +10,14 @@
 mod common;
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{ECHO, comes_true, config, frame, pattern, start, wait_until};
 use zinx::Config;
-use zinx::ziface::{CloseReason, IConnection};
+use zinx::ziface::CloseReason;
 use zinx::znet::IdleAction;
 
 #[test]
@@ -130,20 +130,11 @@ fn the_idle_hook_keeps_an_idle_connection() {
 
 #[test]
 fn a_connection_that_only_receives_is_idle() {
-    let conns = Arc::new(Mutex::new(Vec::new()));
-    let begun = Arc::clone(&conns);
     let mut config = with_idle_timeout();
     config.max_msg_chan_bytes = 8 << 20;
-    let running = start(config, |server| {
-        server.set_on_conn_start(move |conn| {
-            begun.lock().unwrap().push(Arc::clone(conn));
-            Ok(())
-        });
-    });
+    let running = start(config, |_| {});
     let mut peer = running.connect();
-    let find = || conns.lock().unwrap().iter().find(|conn| conn.get_remote_addr() == peer.addr()).cloned();
-    wait_until("the connection", || find().is_some());
-    let conn: Arc<dyn IConnection> = find().unwrap();
+    let conn = running.conn(peer.addr());
     let addr = peer.addr();
     let ended = Arc::new(AtomicBool::new(false));
     let end = Arc::clone(&ended);

@@ -19,3 +19,8 @@ pub(crate) fn resident_kib() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * rustix::param::page_size() / 1024
 }
+
+/// Descriptors of this process.
+pub(crate) fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}

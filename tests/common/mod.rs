@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zinx::ziface::{CloseReason, IRequest, IServer};
+use zinx::ziface::{CloseReason, IConnection, IRequest, IServer};
+use zinx::znet::Stats;
 use zinx::{Config, Server};
 
 pub(crate) mod child;
@@ -47,7 +48,7 @@ pub(crate) fn start(config: Config, set_up: impl FnOnce(&Server)) -> Running {
 
 /// Starts a server without a healthy client: for another wire format, and to measure.
 pub(crate) fn start_alone(config: Config, set_up: impl FnOnce(&Server)) -> Running {
-    let watchdog = Watchdog::start(Duration::from_secs(60));
+    let watchdog = Watchdog::start(LIMIT);
     let server = zinx::new_server_with_config(config).unwrap();
     let stops = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&stops);
@@ -73,6 +74,28 @@ impl Running {
         Peer { stream }
     }
 
+    /// The server's side of a peer's connection, while it is open.
+    pub(crate) fn conn(&self, of: SocketAddr) -> Arc<dyn IConnection> {
+        let mut found = None;
+        wait_until("the connection", || {
+            self.server.get_conn_mgr().range(&mut |conn| {
+                let is_it = conn.get_remote_addr() == of;
+                if is_it {
+                    found = Some(Arc::clone(conn));
+                }
+                !is_it
+            });
+            found.is_some()
+        });
+        found.unwrap()
+    }
+
+    /// Stops the server, and returns what it has counted, the healthy client's connection included.
+    pub(crate) fn stop(mut self) -> Stats {
+        self.end();
+        self.server.stats()
+    }
+
     /// Waits for the stop hook of a peer's connection; returns why it closed.
     pub(crate) fn close_reason(&self, of: SocketAddr) -> CloseReason {
         wait_until("the stop hook", || self.stop_hooks(of) > 0);
@@ -84,10 +107,8 @@ impl Running {
     pub(crate) fn stop_hooks(&self, of: SocketAddr) -> usize {
         self.stops.lock().unwrap().iter().filter(|(peer, _)| *peer == of).count()
     }
-}
 
-impl Drop for Running {
-    fn drop(&mut self) {
+    fn end(&mut self) {
         let healthy = self.healthy.take().map(Healthy::finish);
         self.server.stop();
         let stopped = self.server.wait_stopped(Duration::from_secs(20));
@@ -97,6 +118,12 @@ impl Drop for Running {
             }
             assert!(stopped, "the server has not stopped");
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -116,7 +143,13 @@ impl Peer {
 
     /// Ends the stream towards the server; answers can still be read.
     pub(crate) fn finish(&self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        // It may have been ended from the other side.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Ends the connection with a reset.
+    pub(crate) fn reset(self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     pub(crate) fn read_exactly(&mut self, len: usize) -> Vec<u8> {
@@ -190,3 +223,6 @@ impl Watchdog {
         Self { _alive: alive }
     }
 }
+
+/// The longest one test may take.
+const LIMIT: Duration = Duration::from_secs(120);
