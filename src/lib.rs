@@ -44,7 +44,9 @@ pub mod zpack;
 
 pub use error::{Error, Result};
 pub use zconf::Config;
-pub use znet::{Server, exit, new_server, new_server_with_config};
+pub use znet::{
+    Client, Server, exit, new_client, new_client_with_config, new_server, new_server_with_config,
+};
 pub use zpack::{new_data_pack, new_message};
 
 /// What most programs need: `use zinx::prelude::*;`.
@@ -52,8 +54,11 @@ pub mod prelude {
     pub use crate::error::{Error, Result};
     pub use crate::zconf::Config;
     pub use crate::ziface::{
-        BaseRouter, IConnManager, IConnection, IDataPack, IMessage, IMsgHandler, IRequest, IRouter, IServer,
+        BaseRouter, IClient, IConnManager, IConnection, IDataPack, IMessage, IMsgHandler, IRequest, IRouter,
+        IServer,
     };
-    pub use crate::znet::{Server, exit, new_server, new_server_with_config};
+    pub use crate::znet::{
+        Client, Server, exit, new_client, new_client_with_config, new_server, new_server_with_config,
+    };
     pub use crate::zpack::{new_data_pack, new_message};
 }

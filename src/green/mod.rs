@@ -68,6 +68,9 @@ pub(crate) use socket::{Readiness, Socket};
 mod net;
 pub use net::{Backoff, TcpListener, TcpStream};
 
+mod connect;
+pub(crate) use connect::Connector;
+
 mod blocking;
 pub use blocking::blocking;
 

@@ -148,26 +148,11 @@ impl TcpStream {
     }
 
     fn connect_one(address: SocketAddr) -> io::Result<Self> {
-        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
-        let begun = socket.connect(&address.into());
-        let stream = Self::new(OwnedFd::from(socket))?;
-        match begun {
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
-            other => return other.map(|()| stream),
+        let connecting = Connecting::begin(address)?;
+        while !connecting.is_connected()? {
+            connecting.socket().wait(Readiness::WRITE);
         }
-        loop {
-            stream.socket.wait(Readiness::WRITE);
-            if let Some(error) = stream.sock_ref().take_error()? {
-                return Err(error);
-            }
-            match stream.peer_addr() {
-                // The first edge may be the one of the registration.
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
-                other => return other.map(|_| stream),
-            }
-        }
+        Ok(connecting.into_stream())
     }
 
     /// The peer's address.
@@ -204,6 +189,47 @@ impl TcpStream {
 
     fn sock_ref(&self) -> SockRef<'_> {
         SockRef::from(&*self.socket)
+    }
+}
+
+/// A stream that is being connected.
+pub(super) struct Connecting {
+    stream: TcpStream,
+}
+
+impl Connecting {
+    /// Begins; the socket is writable once it is decided.
+    pub(super) fn begin(address: SocketAddr) -> io::Result<Self> {
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        let begun = socket.connect(&address.into());
+        let stream = TcpStream::new(OwnedFd::from(socket))?;
+        match begun {
+            Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
+                Err(error)
+            }
+            _ => Ok(Self { stream }),
+        }
+    }
+
+    /// Whether it is connected. `false` while that is not decided: the first edge may be the registration's.
+    pub(super) fn is_connected(&self) -> io::Result<bool> {
+        if let Some(error) = self.stream.sock_ref().take_error()? {
+            return Err(error);
+        }
+        match self.stream.peer_addr() {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            other => other.map(|_| true),
+        }
+    }
+
+    pub(super) const fn socket(&self) -> &Arc<Socket> {
+        &self.stream.socket
+    }
+
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
     }
 }
 

@@ -31,7 +31,8 @@ pub trait IConnection: Sealed + Send + Sync {
     #[doc(alias = "GetConnection")]
     fn get_tcp_connection(&self) -> &dyn ITcpConnection;
 
-    /// The server it belongs to.
+    /// The server it belongs to. On a client's connection its client, seen as a server: it listens nowhere, `stop` stops
+    /// it.
     #[doc(alias = "GetTcpServer")]
     fn get_tcp_server(&self) -> Arc<dyn IServer>;
 
@@ -182,6 +183,8 @@ pub enum CloseReason {
     Aborted,
     /// The server stopped.
     ServerStopped,
+    /// The client stopped, or made a new connection instead.
+    ClientStopped,
 }
 
 impl fmt::Display for CloseReason {
@@ -206,6 +209,7 @@ impl fmt::Display for CloseReason {
             Self::Stopped => f.write_str("stopped"),
             Self::Aborted => f.write_str("aborted"),
             Self::ServerStopped => f.write_str("the server stopped"),
+            Self::ClientStopped => f.write_str("the client stopped"),
         }
     }
 }

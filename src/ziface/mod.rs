@@ -28,6 +28,9 @@ pub use itcpconnection::ITcpConnection;
 mod iconnmanager;
 pub use iconnmanager::{IConnManager, IConnManager as IConManager};
 
+mod iclient;
+pub use iclient::IClient;
+
 mod iserver;
 pub use iserver::{ConnHook, IServer};
 

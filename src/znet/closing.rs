@@ -104,8 +104,13 @@ impl Connection {
     fn log_closed(&self) {
         let reason = self.get_close_reason().unwrap_or(CloseReason::Stopped);
         let (id, unsent) = (self.id(), self.get_unsent());
-        let ordinary =
-            matches!(reason, CloseReason::PeerClosed | CloseReason::Stopped | CloseReason::ServerStopped);
+        let ordinary = matches!(
+            reason,
+            CloseReason::PeerClosed
+                | CloseReason::Stopped
+                | CloseReason::ServerStopped
+                | CloseReason::ClientStopped
+        );
         if ordinary && unsent.messages == 0 {
             log::debug!("connection {id} closed: {reason}");
         } else if let Some(more) = self.core().closed_log.pass() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::core::Core;
 use super::sweeper;
 use crate::error::{Error, Result};
-use crate::green::{Builder, Greenlet, Runtime};
+use crate::green::{Builder, Event, Greenlet, Runtime};
 use crate::zconf::Config;
 
 /// What runs between the start and the stop.
@@ -22,8 +22,11 @@ pub(crate) struct Life {
     pub(super) interrupt: Option<Box<dyn FnOnce() + Send>>,
     /// Makes connections; ended before they are, so that none comes after.
     pub(super) acceptor: Option<Greenlet<()>>,
-    sweeper: Option<Greenlet<()>>,
+    sweeper: Option<Sweeper>,
 }
+
+/// The sweeper, and what ends it.
+type Sweeper = (Greenlet<()>, Arc<Event>);
 
 impl Core {
     pub(super) fn life(&self) -> MutexGuard<'_, Life> {
@@ -44,9 +47,31 @@ impl Core {
         make(&mut life, config)?;
         life.started = true;
         self.handler().freeze();
-        let theirs = Arc::clone(self);
-        life.sweeper = Some(spawn("sweeper", move || sweeper::sweep_until(&theirs))?);
+        let (this, end) = (Arc::clone(self), Arc::new(Event::new()));
+        let theirs = Arc::clone(&end);
+        life.sweeper = Some((spawn("sweeper", move || sweeper::sweep_until(&this, &theirs))?, end));
         Ok(())
+    }
+
+    /// Whether it has begun and nobody has asked it to stop.
+    pub(super) fn is_running(&self) -> bool {
+        let life = self.life();
+        life.started && !life.stopping
+    }
+
+    /// Whether it has begun, be it stopped or not.
+    pub(super) fn has_begun(&self) -> bool {
+        self.life().started || self.life().stopping
+    }
+
+    /// May begin again, where it has stopped.
+    pub(super) fn reset(&self) {
+        let mut life = self.life();
+        if self.stopped.is_set() {
+            *life = Life::default();
+            self.stopping().clear();
+            self.stopped.clear();
+        }
     }
 
     /// Asks all to stop in order, and returns at once.
@@ -76,7 +101,7 @@ impl Core {
     }
 
     /// The end, in one order: listener, connections, sweeper, whoever waits.
-    fn wind_down(&self, acceptor: Option<Greenlet<()>>, sweeper: Option<Greenlet<()>>) {
+    fn wind_down(&self, acceptor: Option<Greenlet<()>>, sweeper: Option<Sweeper>) {
         if let Some(acceptor) = acceptor {
             acceptor.join();
         }
@@ -93,12 +118,13 @@ impl Core {
             self.force();
             self.group().join_timeout(GRACE);
         }
+        if let Some((sweeper, end)) = sweeper {
+            end.set();
+            sweeper.join();
+        }
         // First the line: who waits may end the process.
         log::info!("{} stopped", self.config().name);
         self.stopped.set();
-        if let Some(sweeper) = sweeper {
-            sweeper.join();
-        }
     }
 
     /// Cuts off what is still open, and names it.

@@ -3,6 +3,9 @@
 mod server;
 pub use server::{Server, Stats, exit, new_server, new_server_with_config};
 
+mod client;
+pub use client::{Client, new_client, new_client_with_config};
+
 mod core;
 pub use core::IdleAction;
 
@@ -11,6 +14,9 @@ mod life;
 // A peer comes,
 
 mod acceptor;
+
+mod dialer;
+pub use dialer::Reconnect;
 
 mod place;
 

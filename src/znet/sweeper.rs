@@ -1,18 +1,18 @@
 //! The sweeper: one coroutine a server that reads the clock and finds idle, stalled and slow peers. No timer a
 //! connection.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::connection::Connection;
 use super::core::Core;
+use crate::green::Event;
 use crate::ziface::CloseReason;
 
-/// Sweeps until the server has stopped.
-pub(crate) fn sweep_until(core: &Arc<Core>) {
+/// Sweeps until `end` is set.
+pub(crate) fn sweep_until(core: &Core, end: &Event) {
     let period = period(core);
-    while !core.stopped.wait_timeout(period) {
+    while !end.wait_timeout(period) {
         let now = core.clock().tick();
         core.manager().each(|conn| {
             check(core, conn, now);

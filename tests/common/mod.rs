@@ -206,12 +206,12 @@ pub(crate) fn comes_true(within: Duration, mut condition: impl FnMut() -> bool) 
 }
 
 /// Ends the process, loudly, where a test takes too long.
-struct Watchdog {
+pub(crate) struct Watchdog {
     _alive: Sender<()>,
 }
 
 impl Watchdog {
-    fn start(limit: Duration) -> Self {
+    pub(crate) fn start(limit: Duration) -> Self {
         let (alive, gone) = mpsc::channel();
         let test = thread::current().name().unwrap_or("a test").to_string();
         thread::spawn(move || {
