@@ -13,6 +13,8 @@ use zinx::{Config, Server};
 
 pub(crate) mod child;
 
+pub(crate) mod coroutines;
+
 mod healthy;
 use healthy::Healthy;
 
