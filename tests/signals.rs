@@ -1,4 +1,4 @@
-//! A server as a process: signals, exit codes, and what it says when it cannot start.
+//! A server as a process: the first signal stops it in order, the second at once, and its exit code says which.
 
 #![expect(
     clippy::disallowed_methods,
@@ -6,22 +6,23 @@
     reason = "tests are plain threads and speak raw sockets"
 )]
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+#[expect(dead_code, reason = "each test file uses its share")]
+mod common;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-
-// SIGTERM.
+use common::frame;
+use common::process::{Ended, Process, SLACK};
+use rustix::process::Signal;
 
 #[test]
 fn sigterm_under_load_loses_no_reply_of_the_hook_server() {
-    let server = Process::hook_server(&[("ZINX_TCPPORT", "0")]);
+    let server = Process::hook_server(&[]);
     let answered = Load::start(server.address, Answers::Hook).run_and(|| server.kill(Signal::TERM));
     let ended = server.end_within(Duration::from_secs(5) + SLACK);
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
@@ -43,7 +44,7 @@ fn sigterm_under_load_loses_no_reply_of_the_echo_server() {
 
 #[test]
 fn sigint_ends_an_idle_server_at_once() {
-    let server = Process::hook_server(&[("ZINX_TCPPORT", "0")]);
+    let server = Process::hook_server(&[]);
     server.kill(Signal::INT);
     let ended = server.end_within(SLACK);
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
@@ -51,7 +52,7 @@ fn sigint_ends_an_idle_server_at_once() {
 
 #[test]
 fn sigterm_with_a_silent_client_ends_the_server_within_two_seconds() {
-    let server = Process::hook_server(&[("ZINX_TCPPORT", "0")]);
+    let server = Process::hook_server(&[]);
     let mut silent = connect(server.address);
     silent.read_exact(&mut vec![0; Answers::Hook.greeting().len()]).unwrap();
     let start = Instant::now();
@@ -65,7 +66,7 @@ fn sigterm_with_a_silent_client_ends_the_server_within_two_seconds() {
 
 #[test]
 fn drain_deadline_forces_the_stop_and_names_what_was_open() {
-    let server = Process::hook_server(&[("ZINX_TCPPORT", "0"), ("ZINX_DRAINMS", "500"), NO_WRITE_TIMEOUT]);
+    let server = Process::hook_server(&[("ZINX_DRAINMS", "500"), NO_WRITE_TIMEOUT]);
     let peer = fill_until_stuck(server.address);
     let start = Instant::now();
     server.kill(Signal::TERM);
@@ -77,7 +78,7 @@ fn drain_deadline_forces_the_stop_and_names_what_was_open() {
 
 #[test]
 fn second_sigterm_forces_the_stop_at_once() {
-    let server = Process::hook_server(&[("ZINX_TCPPORT", "0"), ("ZINX_DRAINMS", "300000"), NO_WRITE_TIMEOUT]);
+    let server = Process::hook_server(&[("ZINX_DRAINMS", "300000"), NO_WRITE_TIMEOUT]);
     let peer = fill_until_stuck(server.address);
     server.kill(Signal::TERM);
     // Two signals of one kind that are pending at once are one.
@@ -86,36 +87,6 @@ fn second_sigterm_forces_the_stop_at_once() {
     let ended = server.end_within(SLACK);
     forced(&ended);
     drop(peer);
-}
-
-// Starts that fail.
-
-#[test]
-fn port_in_use_is_one_line_and_exit_code_1() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
-    let server =
-        Process::spawn(hook_command().env("ZINX_TCPPORT", address.port().to_string()).env("RUST_LOG", "off"));
-    let ended = server.end_within(SLACK);
-    assert_eq!(ended.status.code(), Some(1));
-    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
-    assert!(ended.stderr.contains(&address.to_string()), "{}", ended.stderr);
-}
-
-#[test]
-fn bad_configuration_names_file_line_key_and_what_was_expected() {
-    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("signals-bad-zinx.yaml");
-    std::fs::write(&file, "Name: fine\nTcpPort: 0\nMaxConn: many\nDrainMs: -1\n").unwrap();
-    let server = Process::spawn(hook_command().env("ZINX_CONFIG_FILE_PATH", &file).env("RUST_LOG", "off"));
-    let ended = server.end_within(SLACK);
-    assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
-    let lines: Vec<_> = ended.stderr.lines().collect();
-    assert_eq!(lines.len(), 2, "{lines:?}");
-    let file = file.display();
-    assert!(lines[0].starts_with(&format!("{file}:3: MaxConn: ")), "{}", lines[0]);
-    assert!(lines[0].contains("many") && lines[0].contains("expected a whole number"), "{}", lines[0]);
-    assert!(lines[1].starts_with(&format!("{file}:4: DrainMs: ")), "{}", lines[1]);
-    assert!(lines[1].contains("-1") && lines[1].contains("expected"), "{}", lines[1]);
 }
 
 // The load.
@@ -258,131 +229,10 @@ fn forced(ended: &Ended) {
     assert!(last.contains("forced") && last.contains('1'), "{}", ended.stderr);
 }
 
-// Processes.
-
 const LONG: Duration = Duration::from_secs(60);
-
-/// What a busy machine may take for what takes no time.
-const SLACK: Duration = Duration::from_secs(10);
-
-/// A server in a process of its own, killed at the end of the test.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-    /// The lines of stderr, as they come.
-    lines: mpsc::Receiver<String>,
-    stdout: Option<JoinHandle<String>>,
-}
-
-struct Ended {
-    status: ExitStatus,
-    stdout: String,
-    /// Without what was read before.
-    stderr: String,
-}
-
-impl Process {
-    fn hook_server(env: &[(&str, &str)]) -> Self {
-        let mut server = Self::spawn(hook_command().envs(env.iter().copied()).env("RUST_LOG", "info"));
-        let line = server.wait_for("listening on ");
-        server.address = line.split_once("listening on ").unwrap().1.trim().parse().unwrap();
-        server
-    }
-
-    fn bench_echo() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut server = Self::spawn(Command::new(example("bench_echo")).arg(free.port().to_string()));
-        server.address = free;
-        let start = Instant::now();
-        // It does not say when it listens.
-        while TcpStream::connect(free).is_err() {
-            assert!(start.elapsed() < LONG, "it does not listen");
-            thread::yield_now();
-        }
-        server
-    }
-
-    fn spawn(command: &mut Command) -> Self {
-        let mut child = command
-            .current_dir(env!("CARGO_TARGET_TMPDIR"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (stderr, mut stdout) = (child.stderr.take().unwrap(), child.stdout.take().unwrap());
-        let (send, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines() {
-                // The test may have ended.
-                let _ = send.send(line.unwrap());
-            }
-        });
-        let stdout = thread::spawn(move || {
-            let mut text = String::new();
-            stdout.read_to_string(&mut text).unwrap();
-            text
-        });
-        Self { child, address: ([0, 0, 0, 0], 0).into(), lines, stdout: Some(stdout) }
-    }
-
-    /// The next line of stderr that has this in it.
-    fn wait_for(&self, what: &str) -> String {
-        loop {
-            let line = self.lines.recv_timeout(LONG).unwrap_or_else(|_| panic!("it has not said {what:?}"));
-            if line.contains(what) {
-                return line;
-            }
-        }
-    }
-
-    fn kill(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    fn end_within(mut self, limit: Duration) -> Ended {
-        let end = Instant::now() + limit;
-        let mut stderr = String::new();
-        loop {
-            match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(line) => stderr = stderr + &line + "\n",
-                // It has closed its stderr: it ends.
-                Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(mpsc::RecvTimeoutError::Timeout) => panic!("not ended within {limit:?}: {stderr}"),
-            }
-        }
-        let status = self.child.wait().unwrap();
-        let stdout = self.stdout.take().unwrap().join().unwrap();
-        Ended { status, stdout, stderr }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn hook_command() -> Command {
-    let mut command = Command::new(example("hook_server"));
-    command.env("ZINX_HOST", "127.0.0.1");
-    command
-}
-
-fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
-    profile.join("examples").join(name)
-}
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
     stream
-}
-
-fn frame(id: u32, data: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(data.len()).unwrap();
-    [&len.to_le_bytes(), &id.to_le_bytes(), data].concat()
 }

@@ -1,0 +1,141 @@
+//! Servers in processes of their own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// What a busy machine may take for what takes no time.
+pub(crate) const SLACK: Duration = Duration::from_secs(10);
+
+/// A server in a process of its own, killed at the end of the test.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// The lines of stderr, as they come.
+    lines: mpsc::Receiver<String>,
+    stdout: Option<JoinHandle<String>>,
+}
+
+/// How a process has ended.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    /// Without what was read before.
+    pub(crate) stderr: String,
+}
+
+impl Process {
+    /// The hook demo's server, with settings from the environment, once it listens.
+    pub(crate) fn hook_server(env: &[(&str, &str)]) -> Self {
+        let settings = env.iter().copied();
+        let mut server =
+            Self::spawn(hook_command().env("ZINX_TCPPORT", "0").envs(settings).env("RUST_LOG", "info"));
+        let line = server.wait_for("listening on ");
+        server.address = line.split_once("listening on ").unwrap().1.trim().parse().unwrap();
+        server
+    }
+
+    /// The echo server without logging, once it listens.
+    pub(crate) fn bench_echo() -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut server = Self::spawn(Command::new(example("bench_echo")).arg(free.port().to_string()));
+        server.address = free;
+        let start = Instant::now();
+        // It does not say when it listens.
+        while TcpStream::connect(free).is_err() {
+            assert!(start.elapsed() < LONG, "it does not listen");
+            thread::yield_now();
+        }
+        server
+    }
+
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command
+            .current_dir(env!("CARGO_TARGET_TMPDIR"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (stderr, mut stdout) = (child.stderr.take().unwrap(), child.stdout.take().unwrap());
+        let (send, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines() {
+                // The test may have ended.
+                let _ = send.send(line.unwrap());
+            }
+        });
+        let stdout = thread::spawn(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).unwrap();
+            text
+        });
+        Self { child, address: ([0, 0, 0, 0], 0).into(), lines, stdout: Some(stdout) }
+    }
+
+    /// The next line of stderr that has this in it.
+    pub(crate) fn wait_for(&self, what: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(LONG).unwrap_or_else(|_| panic!("it has not said {what:?}"));
+            if line.contains(what) {
+                return line;
+            }
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn kill(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end.
+    pub(crate) fn end_within(mut self, limit: Duration) -> Ended {
+        let end = Instant::now() + limit;
+        let mut stderr = String::new();
+        loop {
+            match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) => stderr = stderr + &line + "\n",
+                // It has closed its stderr: it ends.
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("not ended within {limit:?}: {stderr}"),
+            }
+        }
+        let status = self.child.wait().unwrap();
+        let stdout = self.stdout.take().unwrap().join().unwrap();
+        Ended { status, stdout, stderr }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The command that starts the hook demo's server.
+pub(crate) fn hook_command() -> Command {
+    let mut command = Command::new(example("hook_server"));
+    command.env("ZINX_HOST", "127.0.0.1");
+    command
+}
+
+/// An example program: `cargo test` builds them beside the tests.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
+    let program = profile.join("examples").join(name);
+    assert!(program.exists(), "{} is missing: run cargo build --examples", program.display());
+    program
+}
+
+const LONG: Duration = Duration::from_secs(60);
