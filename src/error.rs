@@ -74,6 +74,25 @@ pub enum Error {
         /// The call.
         what: &'static str,
     },
+    /// What was waited for has not come in time.
+    TimedOut {
+        /// What was waited for.
+        what: &'static str,
+        /// How long.
+        waited: Duration,
+    },
+    /// Messages that came while another was waited for fill the room to keep them (`MaxKeptMessages`, `MaxKeptBytes`).
+    KeptFull {
+        /// Messages kept.
+        messages: usize,
+        /// Their payloads, in bytes.
+        bytes: usize,
+    },
+    /// Only the connection's own coroutine can do this: a handler or hook of the same connection.
+    NotOnConnection {
+        /// The call.
+        what: &'static str,
+    },
     /// A second signal or the drain deadline forced the stop.
     Forced {
         /// How many connections were still open.
@@ -124,6 +143,13 @@ impl fmt::Display for Error {
             Self::Stopped => f.write_str("the server has been stopped and cannot be started again"),
             Self::WouldDeadlock { what } => {
                 write!(f, "{what} on the connection's own coroutine waits for itself")
+            }
+            Self::TimedOut { what, waited } => write!(f, "{what}: nothing within {waited:?}"),
+            Self::KeptFull { messages, bytes } => {
+                write!(f, "no room for later messages: {messages} kept, {bytes} bytes")
+            }
+            Self::NotOnConnection { what } => {
+                write!(f, "{what} elsewhere than on the connection's own coroutine")
             }
             Self::Forced { open } => write!(f, "stop forced with {open} connections still open"),
             Self::RuntimeMismatch { what, have, asked } => write!(

@@ -47,7 +47,7 @@ mod worker;
 pub(crate) use worker::{Deferred, ReadBuffer, SendBuffer, defer, worker_index};
 
 mod timer;
-pub(crate) use timer::set_alarm;
+pub(crate) use timer::{Alarm, alarm, set_alarm};
 
 mod sleep;
 pub use sleep::sleep;

@@ -47,6 +47,21 @@ pub(crate) fn set_alarm(socket: &Arc<super::Socket>, at: Instant) {
     set(at, timed);
 }
 
+/// As [`set_alarm`], taken back when what is returned is dropped.
+pub(crate) fn alarm(socket: &Arc<super::Socket>, at: Instant) -> Alarm {
+    let timed: Weak<super::Socket> = Arc::downgrade(socket);
+    Alarm(set(at, timed))
+}
+
+/// An alarm for one wait.
+pub(crate) struct Alarm(Deadline);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        cancel(self.0);
+    }
+}
+
 impl Timed for super::Socket {
     fn time_is_up(&self) {
         self.interrupt();

@@ -66,6 +66,14 @@ pub struct Config {
     /// limit, a peer that does not read may then hold up the stop (`abort` does not drain).
     pub drain_ms: u64,
 
+    /// Time for which an answer that came too late is not taken for the next one with the same message id, in
+    /// milliseconds, to 31 days. Default 1000. 0: the next call asks at once.
+    pub call_grace_ms: u64,
+    /// Most messages kept for later while a handler waits for another, from 1 to 16777216. Default 1024.
+    pub max_kept_messages: usize,
+    /// Most bytes of payload kept so, from 1 to 1 TiB. Default 1 MiB.
+    pub max_kept_bytes: usize,
+
     /// Threads that run coroutines, to 1024; one value a process. Default 0: as many as cores.
     pub workers: usize,
     /// Stack of a coroutine, in bytes, 0 or from 16 KiB to 1 GiB; one value a process. Default 0: 64 KiB in release

@@ -30,6 +30,10 @@ impl Default for Config {
             write_timeout_ms: 10_000,
             drain_ms: 5000,
 
+            call_grace_ms: 1000,
+            max_kept_messages: 1024,
+            max_kept_bytes: 1 << 20,
+
             workers: 0,
             stack_bytes: 0,
 

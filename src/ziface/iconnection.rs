@@ -13,6 +13,10 @@ use crate::error::Result;
 /// A connection with a peer. Shared as `Arc<dyn IConnection>`; a clone may be kept for as long as one likes, also past
 /// the end of the connection.
 pub trait IConnection: Sealed + Send + Sync {
+    /// What is behind the contract.
+    #[doc(hidden)]
+    fn machinery(&self) -> &dyn Any;
+
     /// The connection's id: 0 for the first of a server, then 1, 2, ..; never reused.
     #[doc(alias = "GetConnID")]
     fn get_conn_id(&self) -> u64;

@@ -16,6 +16,7 @@ impl Connection {
     /// Closes. Runs in the reader coroutine, once, after the last handler.
     pub(crate) fn close(&self, shared: &Arc<dyn IConnection>, socket: &Arc<Socket>) {
         self.note_reason(CloseReason::Stopped);
+        self.calls().close();
         // The stop hook may send, and wait for room: someone else has to watch the socket meanwhile.
         self.outbox().lock().set_busy(true);
         self.stop_hook(shared);

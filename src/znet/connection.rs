@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use super::ahead::Ahead;
+use super::calls::Calls;
 use super::core::Core;
 use super::outbox::Outbox;
 use super::server::Server;
@@ -25,6 +27,10 @@ pub(crate) struct Connection {
     local: SocketAddr,
     remote: SocketAddr,
     outbox: Outbox,
+    /// What its handlers have read and not handled.
+    ahead: Ahead,
+    /// What its peer has been asked.
+    calls: Calls,
     /// What was asked of the reader: bits of [`STOP`], [`ABORT`], [`IDLE`]. Set before the socket is interrupted.
     asked: AtomicU8,
     reason: Mutex<Option<CloseReason>>,
@@ -65,6 +71,8 @@ impl Connection {
             local,
             remote,
             outbox: Outbox::new(socket),
+            ahead: Ahead::default(),
+            calls: Calls::default(),
             asked: AtomicU8::new(0),
             reason: Mutex::new(None),
             properties: Mutex::default(),
@@ -89,6 +97,19 @@ impl Connection {
 
     pub(crate) const fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    pub(crate) const fn ahead(&self) -> &Ahead {
+        &self.ahead
+    }
+
+    pub(crate) const fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// Whether frames need a closer look than their router: one may be an answer, or a handler has read on.
+    pub(crate) fn looks_closely(&self) -> bool {
+        self.ahead.has_input() | self.calls.is_open()
     }
 
     pub(crate) const fn times(&self) -> &Times {
@@ -116,12 +137,14 @@ impl Connection {
     /// Asks for a close in order. The first reason stays.
     pub(crate) fn stop_because(&self, reason: CloseReason) {
         self.note_reason(reason);
+        self.calls.close();
         self.ask(STOP);
     }
 
     /// Asks for a close without sending what is queued. The first reason stays.
     pub(crate) fn abort_because(&self, reason: CloseReason) {
         self.note_reason(reason);
+        self.calls.close();
         self.asked.fetch_or(ABORT, Ordering::AcqRel);
         let socket = {
             let mut state = self.outbox.lock();
@@ -172,6 +195,10 @@ impl fmt::Display for Connection {
 impl Sealed for Connection {}
 
 impl IConnection for Connection {
+    fn machinery(&self) -> &dyn Any {
+        self
+    }
+
     fn get_conn_id(&self) -> u64 {
         self.id
     }
@@ -247,6 +274,13 @@ impl IConnection for Connection {
         let removed = at.map(|at| properties.swap_remove(at));
         drop(properties);
         drop(removed);
+    }
+}
+
+/// The connection behind the contract, which is sealed: there is no other.
+impl dyn IConnection {
+    pub(crate) fn connection(&self) -> &Connection {
+        self.machinery().downcast_ref().expect("a sealed trait with one implementation")
     }
 }
 

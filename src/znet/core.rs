@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::green::{Backoff, Event, Group};
 use crate::zconf::{Config, PackKind};
 use crate::ziface::{CloseReason, ConnHook, IConnection, IDataPack};
-use crate::zpack::{LtvLittleEndian, TlvBigEndian};
+use crate::zpack::{LtvLittleEndian, Message, TlvBigEndian};
 
 /// What the connections of a server share. A server is a value: nothing here is global.
 pub(crate) struct Core {
@@ -24,6 +24,7 @@ pub(crate) struct Core {
     clock: Clock,
     handler: MsgHandler,
     hooks: RwLock<Hooks>,
+    sequence: OnceLock<Box<SequenceOf>>,
     manager: ConnManager,
     /// Readers and writers of all connections.
     group: Group,
@@ -51,6 +52,8 @@ pub enum IdleAction {
 
 type IdleHook = dyn Fn(&Arc<dyn IConnection>) -> IdleAction + Send + Sync;
 
+type SequenceOf = dyn Fn(&Message) -> Option<u64> + Send + Sync;
+
 #[derive(Default, Clone)]
 pub(crate) struct Hooks {
     pub(crate) start: Option<Arc<ConnHook>>,
@@ -68,6 +71,7 @@ impl Core {
             clock: Clock::new(),
             handler: MsgHandler::new(),
             hooks: RwLock::new(Hooks::default()),
+            sequence: OnceLock::new(),
             manager: ConnManager::new(),
             group: Group::new(),
             backoff: Backoff::new(),
@@ -106,6 +110,15 @@ impl Core {
     /// Sets the wire format. `false` where it is fixed already.
     pub(crate) fn set_pack(&self, pack: Arc<dyn IDataPack>) -> bool {
         self.pack.set(pack).is_ok()
+    }
+
+    /// Sets what tells the sequence number of an answer. `false` where it is set already.
+    pub(crate) fn set_sequence(&self, sequence: Box<SequenceOf>) -> bool {
+        self.sequence.set(sequence).is_ok()
+    }
+
+    pub(crate) fn sequence_of(&self, message: &Message) -> Option<u64> {
+        self.sequence.get().and_then(|sequence| sequence(message))
     }
 
     pub(crate) const fn bounds(&self) -> &Bounds {
@@ -210,6 +223,7 @@ pub(crate) struct Counters {
     pub(crate) refused: Counter,
     pub(crate) requests: Counter,
     pub(crate) unknown_ids: Counter,
+    pub(crate) late_answers: Counter,
     pub(crate) start_hooks: Counter,
     pub(crate) stop_hooks: Counter,
     pub(crate) handler_panics: Counter,

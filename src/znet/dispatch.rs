@@ -97,6 +97,9 @@ impl Connection {
         let handler = self.core().handler();
         let table = handler.table();
         if table.find(request.get_msg_id()).is_none() {
+            if self.calls().has_asked(request.get_msg_id()) {
+                return self.core().counters.late_answers.add();
+            }
             self.count_unknown(request.get_msg_id());
         }
         match catch_unwind(AssertUnwindSafe(|| handler.do_msg_handler(request))) {

@@ -34,6 +34,15 @@ mod request;
 
 mod dispatch;
 
+// a handler may ask its peer and go on with the answer,
+
+mod ahead;
+
+mod calls;
+
+mod call;
+pub use call::Call;
+
 // what the handlers answer goes back,
 
 mod frame_queue;

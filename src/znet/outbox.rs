@@ -107,6 +107,8 @@ pub(crate) enum Appended {
     Queued { flush: bool, defer: bool },
     /// No room.
     Full,
+    /// Not queued: whoever sends must wait for something else first.
+    Barred,
 }
 
 /// What became of an attempt to send.
@@ -125,7 +127,7 @@ pub(crate) enum Flushed {
 impl Outbox {
     /// An outbox that sends on `socket`.
     pub(crate) fn new(socket: Arc<Socket>) -> Self {
-        let state = State { socket: Some(socket), ..State::default() };
+        let state = State { socket: Some(socket), busy: true, ..State::default() };
         Self { state: Mutex::new(state), blocked_since: AtomicU64::new(0) }
     }
 

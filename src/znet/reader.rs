@@ -28,11 +28,9 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: &Arc<Socket>) {
         request: Request::new(Arc::clone(&shared)),
         turn: Turn::new(),
         handled: 0,
-        heard: false,
-        held_back: false,
-        hangup: false,
+        heard: Heard::default(),
     };
-    reader.read_until_end(&shared);
+    reader.read_until_end();
     drop(reader);
     conn.close(&shared, socket);
     tutorial::say(format_args!("[READER] conn id {} ends", conn.id()));
@@ -46,17 +44,24 @@ struct Reader<'a> {
     turn: Turn,
     /// Messages handled in this pass.
     handled: usize,
-    /// Bytes came in this pass.
-    heard: bool,
+    /// What has come in this pass.
+    heard: Heard,
+}
+
+/// What has come since the last wait.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Heard {
+    /// Bytes.
+    pub(crate) bytes: bool,
+    /// The end of a frame.
+    pub(crate) frames: bool,
     /// What may have come was left unread, because the peer does not read.
-    held_back: bool,
-    /// The peer has ended its stream: the end is to be read, no further event tells of it.
-    hangup: bool,
+    pub(crate) held_back: bool,
 }
 
 /// Whether the socket may have more.
 #[derive(PartialEq, Eq)]
-enum Read {
+pub(crate) enum Read {
     More,
     /// What was there has been read.
     Drained,
@@ -65,77 +70,39 @@ enum Read {
 }
 
 impl Reader<'_> {
-    fn read_until_end(&mut self, shared: &Arc<dyn IConnection>) {
-        while !self.conn.is_stopping() {
+    fn read_until_end(&mut self) {
+        loop {
+            if self.conn.ahead().has_input()
+                && let Err(error) = self.handle_ahead()
+            {
+                return self.note_error(&error);
+            }
+            if self.conn.is_stopping() {
+                return;
+            }
             match self.pass() {
                 Ok(Read::More) => self.turn.look(),
-                Ok(Read::Drained) if self.hangup => {}
-                Ok(Read::Drained | Read::Nothing) => self.wait(shared),
+                Ok(Read::Drained) if self.conn.ahead().is_hung_up() => {}
+                Ok(Read::Drained | Read::Nothing) => self.wait(),
                 Ok(Read::End) => return self.note_end(),
                 Err(error) => return self.note_error(&error),
             }
         }
     }
 
-    /// Waits for input; meanwhile, where no writer does it, sends what the socket takes. Returns after any event.
-    fn wait(&mut self, shared: &Arc<dyn IConnection>) {
-        let interest = self.end_pass();
-        let ready = self.socket.wait(interest);
-        self.hangup |= ready.meets(Readiness::HANGUP);
-        if ready.meets(Readiness::WRITE) {
-            self.conn.flush();
-        }
-        if ready.meets(Readiness::INTERRUPT) && self.conn.take_idle() {
-            self.conn.idle_hook(shared);
-        }
-        self.turn = Turn::new();
-    }
-
-    /// Ends the time in which user code runs, and says what to wait for.
-    fn end_pass(&mut self) -> Readiness {
+    fn wait(&mut self) {
         let handled = std::mem::take(&mut self.handled);
         self.conn.core().counters.requests.add_many(handled);
-        let (heard, held_back) = (std::mem::take(&mut self.heard), std::mem::take(&mut self.held_back));
-        if heard || held_back {
-            self.stamp(handled > 0 || held_back);
-        }
-        let mut state = self.conn.outbox().lock();
-        state.set_busy(false);
-        if state.has_writer() { READ_OR_ASKED } else { Readiness::ANY }
-    }
-
-    /// Notes the time of the last sign of life, and of the frame in which the input ends. `afresh`: whatever frame that
-    /// is, its time begins now.
-    fn stamp(&self, afresh: bool) {
-        let (times, now) = (self.conn.times(), self.conn.core().clock().now());
-        times.active.store(now, Ordering::Relaxed);
-        if self.frames.received() == 0 {
-            times.frame.store(0, Ordering::Relaxed);
-        } else if afresh || times.frame.load(Ordering::Relaxed) == 0 {
-            times.frame.store(now, Ordering::Relaxed);
-        }
-    }
-
-    /// Begins the time in which user code runs and may yield: someone else has to watch a full socket then.
-    /// `false` where the peer should read before it is read from.
-    fn begin_pass(&self) -> bool {
-        let mut state = self.conn.outbox().lock();
-        if state.holds_back_reading() && !self.conn.is_stopping() {
-            return false;
-        }
-        state.set_busy(true);
-        let watch = state.is_blocked() && state.defer_here();
-        drop(state);
-        if watch {
-            self.conn.flush_at_yield();
-        }
-        true
+        let mut heard = std::mem::take(&mut self.heard);
+        heard.frames |= handled > 0;
+        self.conn.wait_for_input(self.socket, self.frames.received(), heard);
+        self.turn = Turn::new();
     }
 
     /// Reads what the socket has, once, and handles every whole frame in it.
     fn pass(&mut self) -> Result<Read> {
-        if !self.begin_pass() {
-            self.held_back = true;
+        if !self.conn.begin_pass() {
+            self.heard.held_back = true;
             return Ok(Read::Nothing);
         }
         if self.frames.large_rest().is_some() {
@@ -145,33 +112,57 @@ impl Reader<'_> {
         let start = self.frames.restore(&mut buffer);
         let room = buffer.len() - start;
         let (n, read) = received(self.socket.try_recv(&mut buffer[start..]), room)?;
-        self.heard |= n > 0;
-        let mut pass = Pass::new(buffer, start + n);
+        self.heard.bytes |= n > 0;
+        let handled = self.handle_all(Pass::new(buffer, start + n));
+        self.conn.ahead().take_back();
+        Ok(if handled? { read } else { Read::More })
+    }
+
+    /// Handles every whole frame of a pass. `false` where a handler has read on, and the socket may be in any state.
+    fn handle_all(&mut self, mut pass: Pass<ReadBuffer>) -> Result<bool> {
         let max = self.conn.core().config().max_packet_size;
-        while let Some(message) = self.frames.next(self.conn.core().pack(), max, &mut pass)? {
+        while !self.conn.looks_closely() {
+            let Some(message) = self.frames.next(self.conn.core().pack(), max, &mut pass)? else {
+                return Ok(true);
+            };
+            self.conn.ahead().lend(&mut pass);
             self.handle(message);
             if self.conn.is_aborted() {
-                break;
+                return Ok(true);
             }
         }
-        Ok(read)
+        self.conn.ahead().enter(&mut self.frames, pass);
+        self.handle_ahead().map(|()| false)
+    }
+
+    /// Handles what has been read ahead, in order; the handlers may read on.
+    fn handle_ahead(&mut self) -> Result<()> {
+        while !self.conn.is_aborted() {
+            let Some(message) = self.conn.next_ahead() else { break };
+            self.handle(message);
+        }
+        self.heard = Heard { bytes: true, frames: true, ..self.heard };
+        self.frames = self.conn.ahead().leave()?;
+        Ok(())
     }
 
     /// Reads on a large frame, into its own buffer.
     fn pass_large(&mut self) -> Result<Read> {
         let Some((buffer, missing)) = self.frames.large_rest() else { return Ok(Read::More) };
         let (n, read) = received(self.socket.try_recv_into(buffer, missing), missing)?;
-        self.heard |= n > 0;
+        self.heard.bytes |= n > 0;
         if let Some(message) = self.frames.take_large(self.conn.core().pack())? {
-            self.handle(message);
+            match self.conn.looks_closely() {
+                true => self.conn.deliver(message).into_iter().for_each(|message| self.handle(message)),
+                false => self.handle(message),
+            }
         }
         Ok(read)
     }
 
     fn handle(&mut self, message: Message) {
-        if self.handled == 0 && self.conn.times().first_frame.load(Ordering::Relaxed) == 0 {
-            let now = self.conn.core().clock().now();
-            self.conn.times().first_frame.store(now, Ordering::Relaxed);
+        if self.handled == 0 {
+            self.conn.note_first_frame();
         }
         self.handled += 1;
         self.request.set_message(message);
@@ -198,6 +189,68 @@ impl Reader<'_> {
 }
 
 impl Connection {
+    /// Begins the time in which user code runs and may yield: someone else has to watch a full socket then.
+    /// `false` where the peer should read before it is read from.
+    pub(crate) fn begin_pass(&self) -> bool {
+        let mut state = self.outbox().lock();
+        if state.holds_back_reading() && !self.is_stopping() {
+            return false;
+        }
+        state.set_busy(true);
+        let watch = state.is_blocked() && state.defer_here();
+        drop(state);
+        if watch {
+            self.flush_at_yield();
+        }
+        true
+    }
+
+    /// Waits for input; meanwhile, where no writer does it, sends what the socket takes. Returns after any event.
+    /// `begun`: bytes of a frame that have arrived.
+    pub(crate) fn wait_for_input(&self, socket: &Socket, begun: usize, heard: Heard) {
+        let interest = self.end_pass(begun, heard);
+        let ready = socket.wait(interest);
+        if ready.meets(Readiness::HANGUP) {
+            self.ahead().hang_up();
+        }
+        if ready.meets(Readiness::WRITE) {
+            self.flush();
+        }
+        if ready.meets(Readiness::INTERRUPT) && self.take_idle() {
+            self.idle_hook();
+        }
+    }
+
+    /// Ends the time in which user code runs, and says what to wait for.
+    fn end_pass(&self, begun: usize, heard: Heard) -> Readiness {
+        if heard.bytes || heard.held_back {
+            self.stamp(begun, heard.frames || heard.held_back);
+        }
+        let mut state = self.outbox().lock();
+        state.set_busy(false);
+        if state.has_writer() { READ_OR_ASKED } else { Readiness::ANY }
+    }
+
+    /// Notes the time of the last sign of life, and of the frame in which the input ends. `afresh`: whatever frame that
+    /// is, its time begins now.
+    fn stamp(&self, begun: usize, afresh: bool) {
+        let (times, now) = (self.times(), self.core().clock().now());
+        times.active.store(now, Ordering::Relaxed);
+        if begun == 0 {
+            times.frame.store(0, Ordering::Relaxed);
+        } else if afresh || times.frame.load(Ordering::Relaxed) == 0 {
+            times.frame.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes when the first whole frame had come.
+    pub(crate) fn note_first_frame(&self) {
+        let first = &self.times().first_frame;
+        if first.load(Ordering::Relaxed) == 0 {
+            first.store(self.core().clock().now(), Ordering::Relaxed);
+        }
+    }
+
     fn start_hook(&self, shared: &Arc<dyn IConnection>) {
         self.core().counters.start_hooks.add();
         let core = self.core();
@@ -214,11 +267,13 @@ impl Connection {
         self.contain("stop", || core.call_stop_hook(shared));
     }
 
-    fn idle_hook(&self, shared: &Arc<dyn IConnection>) {
+    fn idle_hook(&self) {
         let Some(hook) = self.core().hooks().idle else { return };
         let mut action = IdleAction::Close;
+        // The hook may wait: someone else has to watch the socket meanwhile.
+        self.outbox().lock().set_busy(true);
         self.contain("idle", || {
-            action = hook(shared);
+            action = hook(&(self.arc() as Arc<dyn IConnection>));
             Ok(())
         });
         match action {
@@ -245,7 +300,7 @@ impl Connection {
 }
 
 /// A read that left room has emptied the socket: the next edge tells of more.
-fn received(result: io::Result<usize>, room: usize) -> Result<(usize, Read)> {
+pub(crate) fn received(result: io::Result<usize>, room: usize) -> Result<(usize, Read)> {
     match result {
         Ok(0) => Ok((0, Read::End)),
         Ok(n) => Ok((n, if n < room { Read::Drained } else { Read::More })),

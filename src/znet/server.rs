@@ -131,6 +131,7 @@ impl Server {
             refused: counters.refused.get(),
             requests: counters.requests.get(),
             unknown_ids: counters.unknown_ids.get(),
+            late_answers: counters.late_answers.get(),
             start_hooks: counters.start_hooks.get(),
             stop_hooks: counters.stop_hooks.get(),
             handler_panics: counters.handler_panics.get(),
@@ -140,7 +141,7 @@ impl Server {
         }
     }
 
-    const fn core(&self) -> &Arc<Core> {
+    pub(super) const fn core(&self) -> &Arc<Core> {
         &self.core
     }
 
@@ -261,6 +262,8 @@ pub struct Stats {
     pub requests: usize,
     /// Messages whose id had no router.
     pub unknown_ids: usize,
+    /// Answers that no call waited for any more. They are dropped.
+    pub late_answers: usize,
     /// Start hooks called, also where none is set.
     pub start_hooks: usize,
     /// Stop hooks called, also where none is set.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
-use super::outbox::{Appended, Flushed};
+use super::outbox::{Appended, Flushed, State};
 use super::tutorial;
 use crate::error::{Error, Result};
 use crate::green::{Builder, Deferred, Readiness, Socket, defer, yield_now};
@@ -20,15 +20,28 @@ impl Connection {
     pub(crate) fn send(&self, msg_id: u32, data: Payload<'_>, may_wait: bool) -> Result<()> {
         let (pack, bounds) = (self.core().pack(), self.core().bounds());
         let frame = pack.get_head_len() + data.as_slice().len();
+        let append = |state: &mut State| state.append(pack, bounds, msg_id, data.reborrow());
+        self.send_with(frame, may_wait, append).map(drop)
+    }
+
+    /// As [`send`](Self::send), with what `append` does under the lock of the outbox. `false` where it is barred.
+    pub(crate) fn send_with(
+        &self,
+        frame: usize,
+        may_wait: bool,
+        mut append: impl FnMut(&mut State) -> Result<Appended>,
+    ) -> Result<bool> {
+        let (pack, bounds) = (self.core().pack(), self.core().bounds());
         let mut since = None;
         loop {
-            let appended = {
-                let mut state = self.outbox().lock();
-                state.append(pack, bounds, msg_id, data.reborrow())?
-            };
-            if let Appended::Queued { flush, defer } = appended {
-                self.after_append(flush, defer);
-                return Ok(());
+            let appended = append(&mut self.outbox().lock())?;
+            match appended {
+                Appended::Queued { flush, defer } => {
+                    self.after_append(flush, defer);
+                    return Ok(true);
+                }
+                Appended::Barred => return Ok(false),
+                Appended::Full => {}
             }
             let Some(since) = since else {
                 // The socket may well take it: what is queued has just not been sent yet.

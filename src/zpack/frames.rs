@@ -130,6 +130,35 @@ impl<B: AsRef<[u8]> + Send + 'static> Pass<B> {
         Self { buffer: Buffer::Own(Some(buffer)), at: 0, end }
     }
 
+    /// A pass over bytes lent by [`lend`](Self::lend), from `at` on.
+    pub const fn resume(lent: Bytes, at: usize) -> Self {
+        let end = lent.len();
+        Self { buffer: Buffer::Shared(lent), at, end }
+    }
+
+    /// How far frames have been cut out.
+    pub const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Whether anything is left to be cut.
+    pub const fn has_rest(&self) -> bool {
+        self.at < self.end
+    }
+
+    /// All bytes of the pass, to read on elsewhere from where it [is](Self::at).
+    pub fn lend(&mut self) -> Bytes {
+        let end = self.end;
+        self.share().slice(..end)
+    }
+
+    /// What is left to be cut, taken out.
+    pub fn take_rest(&mut self) -> Bytes {
+        let rest = self.at..self.end;
+        self.at = self.end;
+        self.share().slice(rest)
+    }
+
     fn rest(&self) -> &[u8] {
         let bytes = match &self.buffer {
             Buffer::Own(own) => own.as_ref().map_or(&[][..], AsRef::as_ref),

@@ -1,0 +1,305 @@
+//! Reading ahead: a handler that waits for a message reads on itself, for the reader is below it on the same stack.
+//!
+//! The reader keeps what it has read on its own stack, where a handler cannot reach it. So it *lends* the rest of a pass
+//! that holds more than one frame, and says with each frame how far it has come: a store a frame. A handler that reads
+//! on makes an [`Input`] of that; from then on the reader takes everything from there, until nothing is left in it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::connection::Connection;
+use super::reader::{Heard, Read, received};
+use crate::error::{Error, Result};
+use crate::green::{Alarm, ReadBuffer, Socket, alarm, fairness_point};
+use crate::ziface::{IDataPack, IMessage};
+use crate::zpack::{FrameReader, Message, Pass};
+
+/// What the reader and the handlers above it on the stack share. All of it belongs to the connection's own coroutine;
+/// the lock is never waited for.
+#[derive(Default)]
+pub(crate) struct Ahead {
+    /// There is an input.
+    on: AtomicBool,
+    /// How far the reader has come in the pass it lends; 0 where it lends none.
+    at: AtomicUsize,
+    state: Mutex<State>,
+    /// The peer has ended its stream: the end is to be read, no further event tells of it.
+    hangup: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    lent: Option<Bytes>,
+    input: Option<Box<Input>>,
+}
+
+/// Input read but not handled, oldest first: messages kept for later, the rest of a pass, the beginning of a frame.
+#[derive(Default)]
+pub(crate) struct Input {
+    kept: VecDeque<Message>,
+    kept_bytes: usize,
+    pass: Option<Pass<ReadBuffer>>,
+    frames: FrameReader,
+    /// A frame has been cut since this was last asked.
+    cut: bool,
+    /// Why nothing more can be read.
+    failed: Option<Error>,
+}
+
+impl Ahead {
+    /// Whether there is an input: what the reader itself has read of the pass is no longer true.
+    pub(crate) fn has_input(&self) -> bool {
+        self.on.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.hangup.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn hang_up(&self) {
+        self.hangup.store(true, Ordering::Relaxed);
+    }
+
+    /// Lends what the pass still holds to the handler that is about to run.
+    pub(crate) fn lend(&self, pass: &mut Pass<ReadBuffer>) {
+        if !pass.has_rest() && self.at.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        if self.at.swap_relaxed(pass.at()) == 0 {
+            self.lock().lent = Some(pass.lend());
+        }
+    }
+
+    /// Takes the lent pass back.
+    pub(crate) fn take_back(&self) {
+        if self.at.swap_relaxed(0) != 0 {
+            self.lock().lent = None;
+        }
+    }
+
+    /// Moves what the reader has into the input, unless a handler has made one.
+    pub(crate) fn enter(&self, frames: &mut FrameReader, pass: Pass<ReadBuffer>) {
+        if !self.has_input() {
+            let frames = std::mem::take(frames);
+            let input = Input { frames, pass: Some(pass), ..Input::default() };
+            self.lock().input = Some(Box::new(input));
+            self.on.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends reading ahead. Returns the beginning of a frame, for the reader to go on with.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing more can be read.
+    pub(crate) fn leave(&self) -> Result<FrameReader> {
+        self.on.store(false, Ordering::Relaxed);
+        let input = self.lock().input.take().unwrap_or_default();
+        input.failed.map_or(Ok(input.frames), Err)
+    }
+
+    /// Runs `f` on the input, made of what the reader lends where there is none.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Input) -> R) -> R {
+        let mut state = self.lock();
+        let State { lent, input } = &mut *state;
+        let input = input.get_or_insert_with(|| {
+            self.on.store(true, Ordering::Relaxed);
+            let at = self.at.load(Ordering::Relaxed);
+            Box::new(Input { pass: lent.take().map(|lent| Pass::resume(lent, at)), ..Input::default() })
+        });
+        f(input)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A swap by a load and a store: one coroutine does both.
+trait SwapRelaxed {
+    fn swap_relaxed(&self, value: usize) -> usize;
+}
+
+impl SwapRelaxed for AtomicUsize {
+    fn swap_relaxed(&self, value: usize) -> usize {
+        let old = self.load(Ordering::Relaxed);
+        self.store(value, Ordering::Relaxed);
+        old
+    }
+}
+
+impl Input {
+    /// The first message kept that is `wanted`.
+    pub(crate) fn take_kept(&mut self, wanted: impl Fn(&Message) -> bool) -> Option<Message> {
+        let at = self.kept.iter().position(wanted)?;
+        let message = self.kept.remove(at)?;
+        self.kept_bytes -= message.get_data().len();
+        Some(message)
+    }
+
+    /// Keeps a message for later: it is never lost, but where there is no room for a further one it is an error.
+    pub(crate) fn keep(&mut self, message: Message, max: (usize, usize)) -> Result<()> {
+        self.kept_bytes += message.get_data().len();
+        self.kept.push_back(message);
+        let (messages, bytes) = (self.kept.len(), self.kept_bytes);
+        if messages > max.0 || bytes > max.1 { Err(Error::KeptFull { messages, bytes }) } else { Ok(()) }
+    }
+
+    /// Cuts the next frame out of what has been read. A frame that cannot be one ends the input.
+    fn cut(&mut self, pack: &dyn IDataPack, max: u32) -> Option<Message> {
+        let cut = self.frames.take_large(pack).and_then(|large| match (large, &mut self.pass) {
+            (None, Some(pass)) => self.frames.next(pack, max, pass),
+            (large, _) => Ok(large),
+        });
+        let message = cut.unwrap_or_else(|error| {
+            self.failed = Some(error);
+            None
+        });
+        match message {
+            Some(_) => self.cut = true,
+            None => self.pass = None,
+        }
+        message
+    }
+
+    /// Reads what the socket has, once. Everything before has been cut.
+    fn fill(&mut self, socket: &Socket) -> (usize, Read) {
+        let filled = match self.frames.large_rest() {
+            Some((buffer, missing)) => received(socket.try_recv_into(buffer, missing), missing),
+            None => self.fill_pass(socket),
+        };
+        filled.unwrap_or_else(|error| {
+            self.failed = Some(error);
+            (0, Read::End)
+        })
+    }
+
+    fn fill_pass(&mut self, socket: &Socket) -> Result<(usize, Read)> {
+        let mut buffer = ReadBuffer::take();
+        let start = self.frames.restore(&mut buffer);
+        let room = buffer.len() - start;
+        let filled = received(socket.try_recv(&mut buffer[start..]), room);
+        let n = filled.as_ref().map_or(0, |(n, _)| *n);
+        self.pass = Some(Pass::new(buffer, start + n));
+        filled
+    }
+}
+
+/// Until when to wait.
+#[derive(Clone, Copy)]
+pub(crate) struct Until {
+    begun: Instant,
+    /// `None`: for ever.
+    end: Option<Instant>,
+}
+
+impl Until {
+    pub(crate) fn after(timeout: Duration) -> Self {
+        let begun = Instant::now();
+        Self { begun, end: begun.checked_add(timeout) }
+    }
+
+    pub(crate) fn at(end: Instant) -> Self {
+        Self { begun: Instant::now(), end: Some(end) }
+    }
+
+    /// How long is left; `None` is for ever.
+    pub(crate) fn left(self) -> Option<Duration> {
+        self.end.map(|end| end.saturating_duration_since(Instant::now()))
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] once it is over.
+    pub(crate) fn check(self, what: &'static str) -> Result<()> {
+        match self.left() {
+            Some(Duration::ZERO) => Err(Error::TimedOut { what, waited: self.begun.elapsed() }),
+            _ => Ok(()),
+        }
+    }
+
+    fn alarm(self, socket: &Arc<Socket>) -> Option<Alarm> {
+        self.end.map(|end| alarm(socket, end))
+    }
+}
+
+impl Connection {
+    /// The next message that has been read but not handled. `None` where there is no whole one.
+    pub(crate) fn next_ahead(&self) -> Option<Message> {
+        self.ahead().with(|input| input.take_kept(|_| true)).or_else(|| self.cut_ahead(&|| false))
+    }
+
+    /// Reads on, until a message that answers no call has come, or `done`: then `None`. In the connection's own
+    /// coroutine only.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`], [`Error::ConnectionClosed`] where nothing more will come.
+    pub(crate) fn read_ahead(
+        &self,
+        what: &'static str,
+        until: Until,
+        done: &dyn Fn() -> bool,
+    ) -> Result<Option<Message>> {
+        let (mut alarm, mut empty, mut heard) = (None, false, Heard::default());
+        loop {
+            let message = self.cut_ahead(done);
+            if message.is_some() || done() {
+                return Ok(message);
+            }
+            if self.is_stopping() || self.ahead().with(|input| input.failed.is_some()) {
+                self.calls().close();
+                return Err(Error::ConnectionClosed);
+            }
+            until.check(what)?;
+            let Some(socket) = self.outbox().lock().socket() else { return Err(Error::ConnectionClosed) };
+            if std::mem::take(&mut empty) {
+                alarm.get_or_insert_with(|| until.alarm(&socket));
+                let (begun, frames) =
+                    self.ahead().with(|input| (input.frames.received(), std::mem::take(&mut input.cut)));
+                heard.frames = frames;
+                self.wait_for_input(&socket, begun, std::mem::take(&mut heard));
+                continue;
+            }
+            heard.held_back = !self.begin_pass();
+            if heard.held_back {
+                empty = true;
+                continue;
+            }
+            let (n, read) = self.ahead().with(|input| input.fill(&socket));
+            heard.bytes |= n > 0;
+            match read {
+                Read::More => fairness_point(),
+                Read::Drained => empty = !self.ahead().is_hung_up(),
+                Read::Nothing => empty = true,
+                Read::End => {
+                    self.calls().close();
+                    return Err(Error::ConnectionClosed);
+                }
+            }
+        }
+    }
+
+    /// The next frame read that answers no call, unless `done` by then.
+    fn cut_ahead(&self, done: &dyn Fn() -> bool) -> Option<Message> {
+        let (pack, max) = (self.core().pack(), self.core().config().max_packet_size);
+        while !done() {
+            let message = self.ahead().with(|input| input.cut(pack, max))?;
+            self.note_first_frame();
+            if let Some(message) = self.deliver(message) {
+                return Some(message);
+            }
+        }
+        None
+    }
+
+    /// Keeps a message for the reader to handle once its handler has returned.
+    pub(crate) fn keep_for_later(&self, message: Message) -> Result<()> {
+        let config = self.core().config();
+        self.ahead().with(|input| input.keep(message, (config.max_kept_messages, config.max_kept_bytes)))
+    }
+}

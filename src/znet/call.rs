@@ -1,0 +1,246 @@
+//! Asking the peer, and going on with its answer in the next line.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::ahead::Until;
+use super::calls::{Calls, Delivered, Key, Slot};
+use super::connection::Connection;
+use super::outbox::{Appended, State};
+use super::server::Server;
+use crate::error::{Error, Result};
+use crate::ziface::{IConnection, Payload};
+use crate::zpack::Message;
+
+impl dyn IConnection {
+    /// Sends a message and waits for the answer: the next message with the id `reply_id`. From anywhere: a handler of
+    /// this connection, which reads on by itself and keeps other messages, in order, for later (`MaxKeptMessages`,
+    /// `MaxKeptBytes`); another connection's handler; any coroutine; a plain thread.
+    ///
+    /// Several may ask at a time: answers match first-in first-out by their id. An answer goes to one who asks, not to
+    /// a router; one that nobody waits for any more is counted ([`Stats::late_answers`](crate::znet::Stats)) and
+    /// dropped, unless its id has a router. After a timeout nobody asks for the same id until the answer has come or
+    /// `CallGraceMs` are over, so that it cannot pass for another; that wait comes on top of `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](Error::TimedOut) where nothing came within `timeout`, [`ConnectionClosed`](Error::ConnectionClosed)
+    /// where the connection closes first, [`KeptFull`](Error::KeptFull) where too much else came first, and those of
+    /// [`send_msg`](#method.send_msg).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zinx::prelude::*;
+    ///
+    /// fn trade(request: &dyn IRequest) -> zinx::Result<()> {
+    ///     let conn = request.get_connection();
+    ///     let answer = conn.call(10, "sell for 5?", 11, Duration::from_secs(30))?;
+    ///     conn.send_msg(12, if answer.get_data() == "yes" { "sold" } else { "kept" })
+    /// }
+    /// ```
+    pub fn call<'a>(
+        &self,
+        msg_id: u32,
+        data: impl Into<Payload<'a>>,
+        reply_id: u32,
+        timeout: Duration,
+    ) -> Result<Message> {
+        self.call_with(msg_id, data, reply_id, Call::new(timeout))
+    }
+
+    /// As [`call`](#method.call), with a policy: asked again where no answer comes, answers told by a sequence number.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](#method.call).
+    pub fn call_with<'a>(
+        &self,
+        msg_id: u32,
+        data: impl Into<Payload<'a>>,
+        reply_id: u32,
+        policy: Call,
+    ) -> Result<Message> {
+        self.connection().ask_peer(msg_id, data.into(), reply_id, policy)
+    }
+}
+
+impl Server {
+    /// Says where answers carry a sequence number, for [`Call::sequence`]: `None` where a message has none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyStarted`] the second time.
+    pub fn set_call_sequence(
+        &self,
+        sequence: impl Fn(&Message) -> Option<u64> + Send + Sync + 'static,
+    ) -> Result<()> {
+        let set = self.core().set_sequence(Box::new(sequence));
+        if set { Ok(()) } else { Err(Error::AlreadyStarted { what: "set the sequence number" }) }
+    }
+}
+
+/// How to ask.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use zinx::znet::Call;
+///
+/// // Three times, two seconds each.
+/// let policy = Call::new(Duration::from_secs(2)).retries(2);
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Call {
+    timeout: Duration,
+    retries: u32,
+    grace: Option<Duration>,
+    sequence: Option<u64>,
+}
+
+impl Call {
+    /// Asks once and waits for so long.
+    pub const fn new(timeout: Duration) -> Self {
+        Self { timeout, retries: 0, grace: None, sequence: None }
+    }
+
+    /// Asks again, so many times, where no answer has come within the timeout, which begins anew. Default 0. An answer
+    /// to any of the questions is the answer; those to the others are late.
+    pub const fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// How long a late answer is recognised as such. Default `CallGraceMs`.
+    pub const fn grace(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
+    /// Takes only an answer with this sequence number; see `Server::set_call_sequence`. Default: any.
+    pub const fn sequence(mut self, sequence: u64) -> Self {
+        self.sequence = Some(sequence);
+        self
+    }
+}
+
+impl Connection {
+    fn ask_peer(&self, msg_id: u32, data: Payload<'_>, reply_id: u32, policy: Call) -> Result<Message> {
+        let default = Duration::from_millis(self.core().config().call_grace_ms);
+        let grace = policy.grace.unwrap_or(default);
+        let key = Key { reply_id, sequence: policy.sequence };
+        let slot = Slot::new(grace);
+        let asked = (0..=policy.retries).find_map(|attempt| {
+            let asked = self.ask_once(msg_id, data.reborrow(), key, &slot, attempt, policy.timeout);
+            match asked {
+                Err(Error::TimedOut { .. }) if attempt < policy.retries => None,
+                asked => Some(asked),
+            }
+        });
+        slot.give_up();
+        asked.unwrap_or(Err(Error::TimedOut { what: CALL, waited: policy.timeout }))
+    }
+
+    fn ask_once(
+        &self,
+        msg_id: u32,
+        data: Payload<'_>,
+        key: Key,
+        slot: &Arc<Slot>,
+        attempt: u32,
+        timeout: Duration,
+    ) -> Result<Message> {
+        while let Some(until) = self.queue_question(msg_id, data.reborrow(), key, slot, attempt)? {
+            self.wait_out(key, until)?;
+        }
+        let until = Until::after(timeout);
+        self.wait_for(slot, until)?;
+        match slot.take()? {
+            Some(answer) => Ok(answer),
+            None => Err(Error::TimedOut { what: CALL, waited: timeout }),
+        }
+    }
+
+    /// Queues a question and takes note of it in one step, so that both are in one order. Returns until when it must
+    /// not be asked, where that is so. Asked again, it need not wait for its own late answer.
+    fn queue_question(
+        &self,
+        msg_id: u32,
+        data: Payload<'_>,
+        key: Key,
+        slot: &Arc<Slot>,
+        attempt: u32,
+    ) -> Result<Option<Instant>> {
+        let (pack, bounds) = (self.core().pack(), self.core().bounds());
+        let frame = pack.get_head_len() + data.as_slice().len();
+        let mut barred = None;
+        self.send_with(frame, true, |outbox: &mut State| {
+            let mut calls = self.calls().lock();
+            barred = Calls::barred_until(&mut calls, key)?.filter(|_| attempt == 0);
+            if barred.is_some() {
+                return Ok(Appended::Barred);
+            }
+            let appended = outbox.append(pack, bounds, msg_id, data.reborrow())?;
+            if matches!(appended, Appended::Queued { .. }) {
+                self.calls().note(&mut calls, key, slot);
+            }
+            Ok(appended)
+        })?;
+        Ok(barred)
+    }
+
+    /// Waits until the same may be asked again.
+    fn wait_out(&self, key: Key, end: Instant) -> Result<()> {
+        if !self.reader_mark().is_current() {
+            self.calls().wait_for_place(key, end);
+            return Ok(());
+        }
+        let is_free = || !matches!(Calls::barred_until(&mut self.calls().lock(), key), Ok(Some(_)));
+        match self.read_until(CALL, Until::at(end), &is_free) {
+            Err(Error::TimedOut { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Waits until the slot has an outcome.
+    fn wait_for(&self, slot: &Slot, until: Until) -> Result<()> {
+        if !self.reader_mark().is_current() {
+            slot.wait(until.left());
+            return Ok(());
+        }
+        match self.read_until(CALL, until, &|| slot.is_over()) {
+            // The slot says itself whether it was closed or answered in the last moment.
+            Err(Error::TimedOut { .. } | Error::ConnectionClosed) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Reads on until `done`, keeping all messages for later.
+    fn read_until(&self, what: &'static str, until: Until, done: &dyn Fn() -> bool) -> Result<()> {
+        while let Some(message) = self.read_ahead(what, until, done)? {
+            self.keep_for_later(message)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a message to the call it answers; gives back one that answers none.
+    pub(crate) fn deliver(&self, message: Message) -> Option<Message> {
+        if !self.calls().is_open() {
+            return Some(message);
+        }
+        let sequence = self.core().sequence_of(&message);
+        match self.calls().deliver(message, sequence) {
+            Delivered::Taken => None,
+            Delivered::Late => {
+                self.core().counters.late_answers.add();
+                None
+            }
+            Delivered::Other(message) => Some(message),
+        }
+    }
+}
+
+const CALL: &str = "call";
