@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::fair;
 use super::park::WaitList;
+use super::select::{Waitable, Watch, Watcher};
 
 /// A flag that any number of coroutines and threads wait for.
 ///
@@ -83,6 +84,29 @@ impl Event {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives `()` where the flag is set, which it stays. A set that is cleared at once may be missed.
+impl Waitable for Event {
+    type Item = ();
+
+    fn take_now(&self) -> Option<()> {
+        self.is_set().then_some(())
+    }
+}
+
+impl Watch for Event {
+    fn watch(&self, watcher: &Watcher) -> bool {
+        let mut state = self.lock();
+        if !state.is_set {
+            state.waiting.enlist_also(watcher.waiter());
+        }
+        state.is_set
+    }
+
+    fn unwatch(&self, watcher: &Watcher) {
+        self.lock().waiting.forget(watcher.as_waiter());
     }
 }
 

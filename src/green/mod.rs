@@ -39,6 +39,9 @@ pub(crate) use stack::StackMark;
 mod park;
 pub(crate) use park::WaitList;
 
+mod select;
+pub use select::{Select, Waitable};
+
 mod fair;
 pub(crate) use fair::Turn;
 pub use fair::{fair_yields, fairness_point, yield_now};
@@ -57,8 +60,17 @@ pub use sleep::sleep;
 mod event;
 pub use event::Event;
 
+mod async_result;
+pub use async_result::AsyncResult;
+
+mod semaphore;
+pub use semaphore::{BoundedSemaphore, Permit, Semaphore, TooManyPermits};
+
+mod channel;
+pub use channel::Channel;
+
 mod queue;
-pub use queue::{GetError, PutError, Queue};
+pub use queue::{BaseQueue, GetError, JoinableQueue, LifoQueue, PriorityQueue, PutError, Queue};
 
 // The world outside.
 

@@ -104,15 +104,21 @@ impl WaitList {
         waiter
     }
 
-    /// Wakes the first who still waits.
-    pub(crate) fn wake_one(&mut self) {
+    /// Enlists a waiter that may be on other lists too.
+    pub(crate) fn enlist_also(&mut self, waiter: Arc<Waiter>) {
+        self.0.push_back(waiter);
+    }
+
+    /// Wakes the first who still waits. `false` where nobody does.
+    pub(crate) fn wake_one(&mut self) -> bool {
         while let Some(waiter) = self.0.pop_front() {
             let woken = waiter.wake();
             worker::drop_later(waiter);
             if woken {
-                return;
+                return true;
             }
         }
+        false
     }
 
     /// Wakes all.
@@ -126,6 +132,14 @@ impl WaitList {
     /// Strikes out a waiter whose time was up, so that it leaves no trace.
     pub(crate) fn forget(&mut self, gone: &Arc<Waiter>) {
         self.0.retain(|waiter| !Arc::ptr_eq(waiter, gone));
+    }
+}
+
+/// How long a wait may still take that ends at `end`: `None` where the time is up, `Some(None)` where there is no limit.
+pub(super) fn time_left(end: Option<Instant>) -> Option<Option<Duration>> {
+    match end.map(|end| end.saturating_duration_since(Instant::now())) {
+        Some(Duration::ZERO) => None,
+        left => Some(left),
     }
 }
 

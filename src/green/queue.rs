@@ -1,4 +1,4 @@
-//! A bounded queue on which coroutines and threads wait.
+//! Queues on which coroutines and threads wait, for room and for items.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -6,12 +6,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::fair;
-use super::park::WaitList;
+use super::park::time_left;
+use super::select::{Waitable, Watch, Watcher};
 
-/// A first-in first-out queue. [`put`](Self::put) waits while it is full, [`get`](Self::get) while it is empty; one
-/// item wakes one waiter, and a waiter whose time is up never takes an item with it.
+mod errors;
+pub use errors::{GetError, PutError};
+
+mod state;
+use state::State;
+
+mod store;
+use store::{Heap, Stack, Store};
+
+/// A queue: first in, first out.
 ///
-/// Closed, it takes no more items, gives out those it has, and wakes everybody.
+/// [`put`](BaseQueue::put) waits while it is full, [`get`](BaseQueue::get) while it is empty; one item wakes one waiter,
+/// and a waiter whose time is up never takes an item with it. Closed, it takes no more items, gives out those it has,
+/// and wakes everybody.
 ///
 /// # Examples
 ///
@@ -30,36 +41,64 @@ use super::park::WaitList;
 /// assert_eq!(queue.iter().sum::<i32>(), 45);
 /// producer.join();
 /// ```
-pub struct Queue<T> {
+pub type Queue<T> = BaseQueue<VecDeque<T>>;
+
+/// A [`Queue`] under the name it has where [`task_done`](BaseQueue::task_done) and [`join`](BaseQueue::join) are used.
+pub type JoinableQueue<T> = Queue<T>;
+
+/// A queue that gives out the smallest item first; of equals, the one put first.
+///
+/// # Examples
+///
+/// ```
+/// use zinx::green::PriorityQueue;
+///
+/// let queue = PriorityQueue::unbounded();
+/// for (rank, name) in [(3, "c"), (1, "a"), (2, "b")] {
+///     queue.put((rank, name)).unwrap();
+/// }
+/// queue.close();
+/// assert_eq!(queue.iter().map(|(_, name)| name).collect::<String>(), "abc");
+/// ```
+pub type PriorityQueue<T> = BaseQueue<Heap<T>>;
+
+/// A queue that gives out the item put last.
+///
+/// # Examples
+///
+/// ```
+/// use zinx::green::LifoQueue;
+///
+/// let queue = LifoQueue::bounded(2);
+/// queue.put(1).unwrap();
+/// queue.put(2).unwrap();
+/// assert_eq!((queue.get(), queue.get()), (Some(2), Some(1)));
+/// ```
+pub type LifoQueue<T> = BaseQueue<Stack<T>>;
+
+/// What [`Queue`], [`PriorityQueue`] and [`LifoQueue`] have in common: all but the order.
+pub struct BaseQueue<S: Store> {
     capacity: usize,
-    state: Mutex<State<T>>,
+    state: Mutex<State<S>>,
 }
 
-struct State<T> {
-    items: VecDeque<T>,
-    closed: bool,
-    getters: WaitList,
-    putters: WaitList,
-}
-
-impl<T> Queue<T> {
+impl<S: Store> BaseQueue<S> {
     /// A queue that holds at most `capacity` items; 0 is taken as 1.
     pub fn bounded(capacity: usize) -> Self {
-        let state = State {
-            items: VecDeque::new(),
-            closed: false,
-            getters: WaitList::new(),
-            putters: WaitList::new(),
-        };
-        Self { capacity: capacity.max(1), state: Mutex::new(state) }
+        Self { capacity: capacity.max(1), state: Mutex::new(State::default()) }
     }
 
-    /// Appends an item, waiting while the queue is full.
+    /// A queue that is never full: whoever puts must be held back in another way, or memory is the bound.
+    pub fn unbounded() -> Self {
+        Self::bounded(usize::MAX)
+    }
+
+    /// Puts an item, waiting while the queue is full.
     ///
     /// # Errors
     ///
     /// [`PutError::Closed`], with the item, where the queue is closed, also while waiting.
-    pub fn put(&self, item: T) -> Result<(), PutError<T>> {
+    pub fn put(&self, item: S::Item) -> Result<(), PutError<S::Item>> {
         self.put_within(item, None)
     }
 
@@ -68,23 +107,24 @@ impl<T> Queue<T> {
     /// # Errors
     ///
     /// [`PutError::Full`] where it stayed full, [`PutError::Closed`] where it is closed; both give the item back.
-    pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), PutError<T>> {
-        self.put_within(item, Some(Instant::now() + timeout))
+    pub fn put_timeout(&self, item: S::Item, timeout: Duration) -> Result<(), PutError<S::Item>> {
+        self.put_within(item, Some(timeout))
     }
 
-    /// Appends an item without waiting.
+    /// Puts an item without waiting.
     ///
     /// # Errors
     ///
     /// As [`put_timeout`](Self::put_timeout).
-    pub fn try_put(&self, item: T) -> Result<(), PutError<T>> {
+    #[doc(alias = "put_nowait")]
+    pub fn try_put(&self, item: S::Item) -> Result<(), PutError<S::Item>> {
         fair::fairness_point();
         self.lock().put(item, self.capacity)
     }
 
-    /// Takes the oldest item, waiting while the queue is empty. `None` where it is closed and empty.
-    pub fn get(&self) -> Option<T> {
-        self.get_within(None).ok()
+    /// Takes the next item, waiting while the queue is empty. `None` where it is closed and empty.
+    pub fn get(&self) -> Option<S::Item> {
+        self.wait_for_item(None, State::get).ok()
     }
 
     /// As [`get`](Self::get), at most for `timeout`.
@@ -92,26 +132,120 @@ impl<T> Queue<T> {
     /// # Errors
     ///
     /// [`GetError::Empty`] where it stayed empty, [`GetError::Closed`] where it is closed and empty.
-    pub fn get_timeout(&self, timeout: Duration) -> Result<T, GetError> {
-        self.get_within(Some(Instant::now() + timeout))
+    pub fn get_timeout(&self, timeout: Duration) -> Result<S::Item, GetError> {
+        self.wait_for_item(Some(timeout), State::get)
     }
 
-    /// Takes the oldest item without waiting.
+    /// Takes the next item without waiting.
     ///
     /// # Errors
     ///
     /// As [`get_timeout`](Self::get_timeout).
-    pub fn try_get(&self) -> Result<T, GetError> {
+    #[doc(alias = "get_nowait")]
+    pub fn try_get(&self) -> Result<S::Item, GetError> {
         fair::fairness_point();
         self.lock().get()
     }
 
-    /// Closes the queue. Twice is the same as once.
-    pub fn close(&self) {
+    /// A copy of the next item, which stays in the queue; waits while there is none. `None` where it is closed and empty.
+    ///
+    /// With several getters another may have taken it by the time the copy is looked at.
+    pub fn peek(&self) -> Option<S::Item>
+    where
+        S::Item: Clone,
+    {
+        self.wait_for_item(None, State::peek).ok()
+    }
+
+    /// As [`peek`](Self::peek), at most for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_timeout`](Self::get_timeout).
+    pub fn peek_timeout(&self, timeout: Duration) -> Result<S::Item, GetError>
+    where
+        S::Item: Clone,
+    {
+        self.wait_for_item(Some(timeout), State::peek)
+    }
+
+    /// As [`peek`](Self::peek), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_timeout`](Self::get_timeout).
+    #[doc(alias = "peek_nowait")]
+    pub fn try_peek(&self) -> Result<S::Item, GetError>
+    where
+        S::Item: Clone,
+    {
+        fair::fairness_point();
+        self.lock().peek()
+    }
+
+    /// Says that the work on one item taken from the queue is done. See [`join`](Self::join).
+    ///
+    /// # Panics
+    ///
+    /// Where it is called more often than items were put: as many calls have lost their item.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use zinx::green::{self, JoinableQueue};
+    ///
+    /// let jobs = Arc::new(JoinableQueue::bounded(8));
+    /// let theirs = Arc::clone(&jobs);
+    /// let worker = green::spawn(move || theirs.iter().for_each(|job: u32| {
+    ///     drop(job);
+    ///     theirs.task_done();
+    /// }));
+    /// (0..20).for_each(|job| jobs.put(job).unwrap());
+    /// jobs.join(); // all twenty are done, not only taken
+    /// jobs.close();
+    /// worker.join();
+    /// ```
+    pub fn task_done(&self) {
         let mut state = self.lock();
-        state.closed = true;
-        state.getters.wake_all();
-        state.putters.wake_all();
+        let left = state.unfinished.checked_sub(1);
+        if let Some(left) = left {
+            state.set_unfinished(left);
+        }
+        drop(state);
+        assert!(left.is_some(), "task_done called more often than items were put");
+    }
+
+    /// Waits until [`task_done`](Self::task_done) has been called for every item that was put.
+    pub fn join(&self) {
+        self.join_within(None);
+    }
+
+    /// As [`join`](Self::join), at most for `timeout`. `false` where work is left.
+    pub fn join_timeout(&self, timeout: Duration) -> bool {
+        self.join_within(Some(timeout))
+    }
+
+    /// How many items were put whose [`task_done`](Self::task_done) is still to come.
+    pub fn unfinished(&self) -> usize {
+        self.lock().unfinished
+    }
+
+    /// Closes the queue: it takes no more items and gives out those it has. Twice is the same as once.
+    #[doc(alias = "shutdown")]
+    pub fn close(&self) {
+        self.lock().close();
+    }
+
+    /// Closes the queue and takes all it holds, in order. What is taken counts as done for [`join`](Self::join).
+    #[doc(alias = "shutdown")]
+    pub fn close_now(&self) -> Vec<S::Item> {
+        let mut state = self.lock();
+        state.close();
+        let items: Vec<_> = std::iter::from_fn(|| state.items.pop()).collect();
+        let left = state.unfinished.saturating_sub(items.len());
+        state.set_unfinished(left);
+        items
     }
 
     /// Whether the queue is closed; it may still hold items.
@@ -120,155 +254,121 @@ impl<T> Queue<T> {
     }
 
     /// How many items it holds.
+    #[doc(alias = "qsize")]
     pub fn len(&self) -> usize {
         self.lock().items.len()
     }
 
     /// Whether it holds no item.
+    #[doc(alias = "empty")]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// Whether it holds as many items as it can.
+    #[doc(alias = "full")]
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.capacity
+    }
+
     /// Takes items until the queue is closed and empty.
-    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = S::Item> + '_ {
         std::iter::from_fn(|| self.get())
     }
 
-    fn put_within(&self, mut item: T, end: Option<Instant>) -> Result<(), PutError<T>> {
+    fn put_within(&self, mut item: S::Item, timeout: Option<Duration>) -> Result<(), PutError<S::Item>> {
         fair::fairness_point();
+        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
+            let left = time_left(end);
             let waiter = {
                 let mut state = self.lock();
                 item = match state.put(item, self.capacity) {
-                    Err(PutError::Full(item)) => item,
+                    Err(PutError::Full(item)) if left.is_some() => item,
                     other => return other,
                 };
                 state.putters.enlist()
             };
-            let Some(left) = time_left(end) else {
-                self.lock().give_up_put(&waiter);
-                return Err(PutError::Full(item));
-            };
-            if !waiter.wait(left) {
+            if !waiter.wait(left.flatten()) {
                 self.lock().putters.forget(&waiter);
             }
         }
     }
 
-    fn get_within(&self, end: Option<Instant>) -> Result<T, GetError> {
+    /// Waits until `look` finds an item, or the queue is closed and empty.
+    fn wait_for_item(
+        &self,
+        timeout: Option<Duration>,
+        look: impl Fn(&mut State<S>) -> Result<S::Item, GetError>,
+    ) -> Result<S::Item, GetError> {
         fair::fairness_point();
+        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
+            let left = time_left(end);
             let waiter = {
                 let mut state = self.lock();
-                match state.get() {
-                    Err(GetError::Empty) => {}
+                match look(&mut state) {
+                    Err(GetError::Empty) if left.is_some() => {}
                     other => return other,
                 }
                 state.getters.enlist()
             };
-            let Some(left) = time_left(end) else {
-                self.lock().give_up_get(&waiter);
-                return Err(GetError::Empty);
-            };
-            if !waiter.wait(left) {
+            if !waiter.wait(left.flatten()) {
                 self.lock().getters.forget(&waiter);
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn join_within(&self, timeout: Option<Duration>) -> bool {
+        fair::fairness_point();
+        let waiter = {
+            let mut state = self.lock();
+            if state.unfinished == 0 {
+                return true;
+            }
+            state.joiners.enlist()
+        };
+        let woken = waiter.wait(timeout);
+        if !woken {
+            self.lock().joiners.forget(&waiter);
+        }
+        woken
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<S>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T> State<T> {
-    fn put(&mut self, item: T, capacity: usize) -> Result<(), PutError<T>> {
-        if self.closed {
-            return Err(PutError::Closed(item));
-        }
-        if self.items.len() >= capacity {
-            return Err(PutError::Full(item));
-        }
-        self.items.push_back(item);
-        self.getters.wake_one();
-        Ok(())
-    }
+/// Gives what [`get`](BaseQueue::get) does: an item, or `None` where it is closed and empty.
+impl<S: Store> Waitable for BaseQueue<S> {
+    type Item = Option<S::Item>;
 
-    fn get(&mut self) -> Result<T, GetError> {
-        match self.items.pop_front() {
-            Some(item) => {
-                self.putters.wake_one();
-                Ok(item)
-            }
-            None if self.closed => Err(GetError::Closed),
-            None => Err(GetError::Empty),
-        }
-    }
-
-    /// Leaves the list; a wake-up that came all the same goes to the next.
-    fn give_up_put(&mut self, waiter: &std::sync::Arc<super::park::Waiter>) {
-        self.putters.forget(waiter);
-        if !waiter.wake() {
-            self.putters.wake_one();
-        }
-    }
-
-    fn give_up_get(&mut self, waiter: &std::sync::Arc<super::park::Waiter>) {
-        self.getters.forget(waiter);
-        if !waiter.wake() {
-            self.getters.wake_one();
+    fn take_now(&self) -> Option<Self::Item> {
+        match self.lock().get() {
+            Ok(item) => Some(Some(item)),
+            Err(GetError::Closed) => Some(None),
+            Err(GetError::Empty) => None,
         }
     }
 }
 
-/// `None` where the time is up, `Some(None)` where there is no limit.
-fn time_left(end: Option<Instant>) -> Option<Option<Duration>> {
-    match end.map(|end| end.saturating_duration_since(Instant::now())) {
-        Some(Duration::ZERO) => None,
-        left => Some(left),
+impl<S: Store> Watch for BaseQueue<S> {
+    fn watch(&self, watcher: &Watcher) -> bool {
+        let mut state = self.lock();
+        let ready = state.closed || state.items.len() > 0;
+        if !ready {
+            state.watchers.enlist_also(watcher.waiter());
+        }
+        ready
+    }
+
+    fn unwatch(&self, watcher: &Watcher) {
+        self.lock().watchers.forget(watcher.as_waiter());
     }
 }
 
-/// Why an item was not appended; gives it back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PutError<T> {
-    /// The queue was full, and stayed so.
-    Full(T),
-    /// The queue is closed.
-    Closed(T),
-}
-
-/// Why no item was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GetError {
-    /// The queue was empty, and stayed so.
-    Empty,
-    /// The queue is closed and empty.
-    Closed,
-}
-
-impl<T> fmt::Display for PutError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(_) => "queue full",
-            Self::Closed(_) => "queue closed",
-        })
-    }
-}
-
-impl fmt::Display for GetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "queue empty",
-            Self::Closed => "queue closed",
-        })
-    }
-}
-
-impl<T: fmt::Debug> std::error::Error for PutError<T> {}
-impl std::error::Error for GetError {}
-
-impl<T> fmt::Debug for Queue<T> {
+impl<S: Store> fmt::Debug for BaseQueue<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue").field("len", &self.len()).field("capacity", &self.capacity).finish()
     }
