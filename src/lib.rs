@@ -42,6 +42,9 @@ pub mod ziface;
 pub mod znet;
 pub mod zpack;
 
+#[cfg(doctest)]
+mod documents;
+
 pub use error::{Error, Result};
 pub use zconf::Config;
 pub use znet::{

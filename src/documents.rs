@@ -1,0 +1,22 @@
+//! The pages whose Rust code `cargo test` compiles. Those that would serve for ever are compiled and not run.
+
+macro_rules! pages {
+    ($($name:ident: $path:literal,)*) => {
+        $(#[doc = include_str!(concat!("../", $path))] mod $name {})*
+    };
+}
+
+pages! {
+    readme: "README.md",
+    readme_zh: "README.zh-CN.md",
+    chapter_01: "docs/tutorial/01-echo.md",
+    chapter_02: "docs/tutorial/02-connection.md",
+    chapter_03: "docs/tutorial/03-router.md",
+    chapter_04: "docs/tutorial/04-globalobj.md",
+    chapter_05: "docs/tutorial/05-datapack.md",
+    chapter_06: "docs/tutorial/06-msghandler.md",
+    chapter_07: "docs/tutorial/07-read_write.md",
+    chapter_09: "docs/tutorial/09-connmanager.md",
+    chapter_10: "docs/tutorial/10-hook.md",
+    chapter_11: "docs/tutorial/11-property.md",
+}
