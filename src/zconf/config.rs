@@ -62,6 +62,9 @@ pub struct Config {
     pub idle_timeout_ms: u64,
     /// Longest time a write to the peer makes no progress, in milliseconds, to 31 days. Default 10000. 0: off.
     pub write_timeout_ms: u64,
+    /// Longest time without a sign of life once heartbeats run, in **seconds**, to 31 days. Default 10. 0: off.
+    /// Two intervals of the heartbeat where they are longer.
+    pub heartbeat_max: u64,
     /// Longest time a stop waits for handlers and for queued messages, in milliseconds, to 31 days. Default 5000. 0: no
     /// limit, a peer that does not read may then hold up the stop (`abort` does not drain).
     pub drain_ms: u64,
@@ -93,9 +96,6 @@ pub struct Config {
     pub request_pool_mode: bool,
     /// Bytes asked for in one read, from 1 to 16 MiB; *later*. Default 1024.
     pub io_read_buff_size: usize,
-    /// Longest time without a sign of life once heartbeats run, in **seconds**, to 31 days; *later*. Default 10.
-    /// 0: off.
-    pub heartbeat_max: u64,
 
     /// Transports to listen on. Default `tcp`; all others *later*: until then the empty word means TCP alone.
     pub mode: Mode,

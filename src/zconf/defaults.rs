@@ -28,6 +28,7 @@ impl Default for Config {
             frame_timeout_ms: 10_000,
             idle_timeout_ms: 0,
             write_timeout_ms: 10_000,
+            heartbeat_max: 10,
             drain_ms: 5000,
 
             call_grace_ms: 1000,
@@ -43,7 +44,6 @@ impl Default for Config {
             router_slices_mode: false,
             request_pool_mode: false,
             io_read_buff_size: 1024,
-            heartbeat_max: 10,
 
             mode: Mode::Tcp,
             ws_port: 9000,

@@ -170,6 +170,8 @@ pub enum CloseReason {
     FrameTimeout,
     /// Nothing received within `IdleTimeoutMs`.
     IdleTimeout,
+    /// Nothing received for as long as the heartbeat allows.
+    HeartbeatLost,
     /// The peer did not take what was sent within `WriteTimeoutMs`.
     SlowReader,
     /// The queue was full and the policy is to disconnect.
@@ -206,6 +208,7 @@ impl fmt::Display for CloseReason {
             Self::FirstFrameTimeout => f.write_str("no frame within FirstFrameTimeoutMs"),
             Self::FrameTimeout => f.write_str("a frame was not complete within FrameTimeoutMs"),
             Self::IdleTimeout => f.write_str("nothing received within IdleTimeoutMs"),
+            Self::HeartbeatLost => f.write_str("no heartbeat"),
             Self::SlowReader => f.write_str("the peer did not read within WriteTimeoutMs"),
             Self::QueueFull => f.write_str("the send queue was full"),
             Self::HandlerPanicked { msg_id } => write!(f, "the handler of message id {msg_id} panicked"),

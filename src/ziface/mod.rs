@@ -31,6 +31,11 @@ pub use iconnmanager::{IConnManager, IConnManager as IConManager};
 mod iclient;
 pub use iclient::IClient;
 
+mod iheartbeat;
+pub use iheartbeat::{
+    HEART_BEAT_DEFAULT_MSG_ID, HeartBeat, HeartBeatDirection, HeartBeatMsgFunc, HeartBeatOption,
+};
+
 mod iserver;
 pub use iserver::{ConnHook, IServer};
 

@@ -9,7 +9,9 @@ use crate::error::{Error, Result};
 use crate::green::Queue;
 use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
-use crate::ziface::{CloseReason, IClient, IConnection, IDataPack, IMsgHandler, IRouter};
+use crate::ziface::{
+    CloseReason, HeartBeat, HeartBeatOption, IClient, IConnection, IDataPack, IMsgHandler, IRouter,
+};
 
 /// A client of the server at `host` and `port`, configured by `zinx.yaml` and the environment: see [`Config::load`].
 /// `host` is a name or an address; all its addresses are tried.
@@ -107,6 +109,33 @@ impl Client {
     pub fn set_packet(&self, pack: impl IDataPack + 'static) -> Result<()> {
         let set = self.core.set_pack(Arc::new(pack));
         if set { Ok(()) } else { Err(Error::AlreadyStarted { what: "set the packet format" }) }
+    }
+
+    /// Has a heartbeat sent to the server, and a server that stays silent found: see [`HeartBeatOption::new`] for what it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`start_heart_beat_with_option`](Self::start_heart_beat_with_option).
+    #[doc(alias = "StartHeartBeat")]
+    pub fn start_heart_beat(&self, interval: Duration) -> Result<()> {
+        self.start_heart_beat_with_option(interval, HeartBeatOption::new())
+    }
+
+    /// As [`start_heart_beat`](Self::start_heart_beat), with what the option says. `interval` is at least a millisecond.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RepeatedRouter`] where the message id has a router, [`Error::AlreadyStarted`] after the first start, and
+    /// where a heartbeat is set up already.
+    #[doc(alias = "StartHeartBeatWithOption")]
+    pub fn start_heart_beat_with_option(&self, interval: Duration, option: HeartBeatOption) -> Result<()> {
+        self.core.start_heart_beat(interval, option)
+    }
+
+    /// The heartbeat, where one is set up.
+    #[doc(alias = "GetHeartBeat")]
+    pub fn get_heart_beat(&self) -> Option<HeartBeat> {
+        self.core.heart().map(|heart| *heart.beat())
     }
 
     /// Sets how long an attempt to connect may take, from the name's resolution on. Default 5 s. Holds from the next

@@ -31,7 +31,8 @@ pub(crate) struct Connection {
     ahead: Ahead,
     /// What its peer has been asked.
     calls: Calls,
-    /// What was asked of the reader: bits of [`STOP`], [`ABORT`], [`IDLE`]. Set before the socket is interrupted.
+    /// What was asked of the reader: bits of [`STOP`], [`ABORT`], [`IDLE`], [`NOT_ALIVE`]. Set before the socket is
+    /// interrupted.
     asked: AtomicU8,
     reason: Mutex<Option<CloseReason>>,
     /// Few, so searched one by one.
@@ -53,6 +54,8 @@ pub(crate) struct Times {
     pub(crate) frame: AtomicU64,
     /// The first whole frame had arrived.
     pub(crate) first_frame: AtomicU64,
+    /// A heartbeat was last sent. Written by the sweeper.
+    pub(crate) beat: AtomicU64,
 }
 
 impl Connection {
@@ -168,7 +171,21 @@ impl Connection {
 
     /// Takes a request to run the idle hook.
     pub(crate) fn take_idle(&self) -> bool {
-        self.asked.fetch_and(!IDLE, Ordering::AcqRel) & IDLE != 0
+        self.take(IDLE)
+    }
+
+    /// Asks the reader what is to become of a peer that is not alive.
+    pub(crate) fn ask_not_alive(&self) {
+        self.ask(NOT_ALIVE);
+    }
+
+    /// Takes that question.
+    pub(crate) fn take_not_alive(&self) -> bool {
+        self.take(NOT_ALIVE)
+    }
+
+    fn take(&self, what: u8) -> bool {
+        self.asked.fetch_and(!what, Ordering::AcqRel) & what != 0
     }
 
     pub(crate) fn note_reason(&self, reason: CloseReason) {
@@ -291,3 +308,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 const STOP: u8 = 1;
 const ABORT: u8 = 2;
 const IDLE: u8 = 4;
+const NOT_ALIVE: u8 = 8;

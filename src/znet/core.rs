@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::conn_manager::ConnManager;
 use super::dispatch::MsgHandler;
+use super::heartbeat::Heart;
 use super::life::Life;
 use super::outbox::Bounds;
 use super::throttle::Throttle;
@@ -25,6 +26,7 @@ pub(crate) struct Core {
     handler: MsgHandler,
     hooks: RwLock<Hooks>,
     sequence: OnceLock<Box<SequenceOf>>,
+    heart: OnceLock<Heart>,
     manager: ConnManager,
     /// Readers and writers of all connections.
     group: Group,
@@ -72,6 +74,7 @@ impl Core {
             handler: MsgHandler::new(),
             hooks: RwLock::new(Hooks::default()),
             sequence: OnceLock::new(),
+            heart: OnceLock::new(),
             manager: ConnManager::new(),
             group: Group::new(),
             backoff: Backoff::new(),
@@ -147,6 +150,15 @@ impl Core {
 
     pub(crate) const fn stopping(&self) -> &Event {
         &self.stopping
+    }
+
+    pub(crate) fn heart(&self) -> Option<&Heart> {
+        self.heart.get()
+    }
+
+    /// Sets the heartbeat; the first stays.
+    pub(super) fn set_heart(&self, heart: Heart) {
+        self.heart.get_or_init(|| heart);
     }
 
     pub(crate) fn hooks(&self) -> Hooks {

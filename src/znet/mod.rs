@@ -57,6 +57,8 @@ mod closing;
 
 mod sweeper;
 
+mod heartbeat;
+
 mod throttle;
 
 mod tutorial;

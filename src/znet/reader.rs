@@ -219,6 +219,9 @@ impl Connection {
         if ready.meets(Readiness::INTERRUPT) && self.take_idle() {
             self.idle_hook();
         }
+        if ready.meets(Readiness::INTERRUPT) && self.take_not_alive() {
+            self.not_alive();
+        }
     }
 
     /// Ends the time in which user code runs, and says what to wait for.
@@ -283,7 +286,7 @@ impl Connection {
     }
 
     /// Runs a hook. `false` where it failed or panicked; either is logged.
-    fn contain(&self, which: &str, hook: impl FnOnce() -> Result<()>) -> bool {
+    pub(super) fn contain(&self, which: &str, hook: impl FnOnce() -> Result<()>) -> bool {
         match catch_unwind(AssertUnwindSafe(hook)) {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {

@@ -13,7 +13,10 @@ use crate::error::{Error, Result};
 use crate::green::{self, TcpListener};
 use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
-use crate::ziface::{CloseReason, IConnManager, IConnection, IDataPack, IMsgHandler, IRouter, IServer};
+use crate::ziface::{
+    CloseReason, HeartBeat, HeartBeatOption, IConnManager, IConnection, IDataPack, IMsgHandler, IRouter,
+    IServer,
+};
 
 /// A server configured by `zinx.yaml` and the environment: see [`Config::load`].
 ///
@@ -115,6 +118,33 @@ impl Server {
     pub fn set_packet(&self, pack: impl IDataPack + 'static) -> Result<()> {
         let set = self.core().set_pack(Arc::new(pack));
         if set { Ok(()) } else { Err(Error::AlreadyStarted { what: "set the packet format" }) }
+    }
+
+    /// Has a heartbeat sent to every peer, and peers that stay silent found: see [`HeartBeatOption::new`] for what it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`start_heart_beat_with_option`](Self::start_heart_beat_with_option).
+    #[doc(alias = "StartHeartBeat")]
+    pub fn start_heart_beat(&self, interval: Duration) -> Result<()> {
+        self.start_heart_beat_with_option(interval, HeartBeatOption::new())
+    }
+
+    /// As [`start_heart_beat`](Self::start_heart_beat), with what the option says. `interval` is at least a millisecond.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RepeatedRouter`] where the message id has a router, [`Error::AlreadyStarted`] after the start, and
+    /// where a heartbeat is set up already.
+    #[doc(alias = "StartHeartBeatWithOption")]
+    pub fn start_heart_beat_with_option(&self, interval: Duration, option: HeartBeatOption) -> Result<()> {
+        self.core().start_heart_beat(interval, option)
+    }
+
+    /// The heartbeat, where one is set up.
+    #[doc(alias = "GetHeartBeat")]
+    pub fn get_heart_beat(&self) -> Option<HeartBeat> {
+        self.core().heart().map(|heart| *heart.beat())
     }
 
     /// Waits until the server has stopped, at most for `timeout`. `false` where it has not.

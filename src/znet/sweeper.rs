@@ -16,6 +16,9 @@ pub(crate) fn sweep_until(core: &Core, end: &Event) {
         let now = core.clock().tick();
         core.manager().each(|conn| {
             check(core, conn, now);
+            if let Some(heart) = core.heart() {
+                heart.check(conn, now, || !is_not_read(conn));
+            }
             true
         });
     }
@@ -31,7 +34,8 @@ fn period(core: &Core) -> Duration {
         config.write_timeout_ms,
     ];
     let shortest = timeouts.into_iter().filter(|&ms| ms > 0).min().unwrap_or(u64::MAX);
-    Duration::from_millis((shortest / 8).clamp(5, 1000))
+    let by_timeouts = Duration::from_millis((shortest / 8).clamp(5, 1000));
+    core.heart().map_or(by_timeouts, |heart| by_timeouts.min(heart.period().max(Duration::from_millis(5))))
 }
 
 fn check(core: &Core, conn: &Connection, now: u64) {
