@@ -145,6 +145,21 @@ fn the_not_found_route_gets_unknown_ids() {
 }
 
 #[test]
+fn the_not_found_route_may_close_the_connection() {
+    let running = start(config(), |server| {
+        let router = |request: &dyn IRequest| {
+            request.get_connection().stop();
+            request.get_connection().send_msg(404, "not here")
+        };
+        server.set_not_found(router).unwrap();
+    });
+    let mut peer = running.connect();
+    peer.send(&frame(12345, b"who?"));
+    assert_eq!(peer.read_to_end(), frame(404, b"not here"));
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::Stopped);
+}
+
+#[test]
 fn an_end_inside_a_frame_calls_no_handler_and_the_stop_hook_once() {
     let (running, kept) = start_keeping();
     let bytes = frame(KEEP, &pattern(16));

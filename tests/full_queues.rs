@@ -12,9 +12,9 @@ mod common;
 use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use common::{Peer, Running, comes_true, config, frame, start, wait_until};
+use common::{ECHO, Peer, Running, comes_true, config, frame, start, wait_until};
 use zinx::zconf::QueueFull;
 use zinx::ziface::{CloseReason, IConnection, IRequest};
 use zinx::{Config, Error};
@@ -94,6 +94,38 @@ fn a_slow_reader_is_closed_at_the_write_timeout() {
     assert!(closed, "a slow reader is kept");
     assert_eq!(running.close_reason(peer.addr()), CloseReason::SlowReader);
     assert_eq!(running.stop_hooks(peer.addr()), 1);
+}
+
+#[test]
+fn a_close_ends_the_wait_of_a_sender_with_an_error() {
+    let (running, outcome) = start_flooding_with(QueueFull::Wait, |config| config.queue_wait_ms = 0);
+    let mut peer = flood(&running);
+    peer.read_frame();
+    let conn = running.conn(peer.addr());
+    // The handler has begun, and waits once a send of ours finds no room either.
+    wait_until("a full queue", || {
+        matches!(conn.try_send_msg(FLOOD, vec![0; FLOOD_BYTES]), Err(Error::QueueFull { .. }))
+    });
+    assert!(outcome.lock().unwrap().is_none(), "the handler has not waited");
+    let start = Instant::now();
+    conn.abort();
+    let sent = wait_for(&outcome);
+    assert!(matches!(sent.result, Err(Error::ConnectionClosed)), "{:?}", sent.result);
+    assert!(start.elapsed() < Duration::from_secs(2), "after {:?}", start.elapsed());
+    assert!(conn.wait_closed(Duration::from_secs(10)).unwrap());
+}
+
+#[test]
+fn a_peer_that_is_not_read_from_because_it_does_not_read_is_not_idle() {
+    let (running, outcome) = start_flooding_with(QueueFull::Fail, |config| config.idle_timeout_ms = 300);
+    let mut peer = flood(&running);
+    let sent = wait_for(&outcome);
+    peer.send(&frame(ECHO, b"sent in time"));
+    // The request stays in the socket meanwhile.
+    thread::sleep(Duration::from_secs(1));
+    assert_eq!(running.stop_hooks(peer.addr()), 0, "closed for what it had sent");
+    read_flood(&mut peer, sent.accepted);
+    assert_eq!(peer.read_frame(), (ECHO, b"sent in time".to_vec()));
 }
 
 /// How a flood ended.

@@ -10,11 +10,12 @@
 mod common;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use common::child::{in_child, open_files};
 use common::{config, frame, start, wait_until};
 use zinx::ziface::{CloseReason, IRequest};
-use zinx::{Error, Result};
+use zinx::{Error, Result, green};
 
 /// The message id of the handler that fails.
 const FAULT: u32 = 7;
@@ -45,6 +46,34 @@ fn a_reset_during_a_handler_ends_its_sending_with_an_error() {
     assert!(matches!(reason, CloseReason::Failed { .. }), "{reason:?}");
     let stats = running.stop();
     assert_eq!((stats.start_hooks, stats.stop_hooks), (2, 2));
+}
+
+#[test]
+fn a_handler_that_sends_now_and_then_learns_of_a_reset() {
+    let error = Arc::new(Mutex::new(None));
+    let noted = Arc::clone(&error);
+    let running = start(config(), |server| {
+        let router = move |request: &dyn IRequest| {
+            let failed = loop {
+                match request.get_connection().send_msg(FAULT, "tick") {
+                    Ok(()) => green::sleep(Duration::from_millis(10)),
+                    Err(error) => break error,
+                }
+            };
+            *noted.lock().unwrap() = Some(failed);
+            Ok(())
+        };
+        server.add_router(FAULT, router).unwrap();
+    });
+    let mut peer = running.connect();
+    let addr = peer.addr();
+    peer.send(&frame(FAULT, b""));
+    peer.read_frame();
+    peer.reset();
+    wait_until("the error", || error.lock().unwrap().is_some());
+    assert!(matches!(error.lock().unwrap().take(), Some(Error::ConnectionClosed)));
+    running.close_reason(addr);
+    assert_eq!(running.stop_hooks(addr), 1);
 }
 
 #[test]

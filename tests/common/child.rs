@@ -11,7 +11,8 @@ pub(crate) fn in_child(name: &str, body: impl FnOnce()) {
     let mut child = Command::new(std::env::current_exe().unwrap());
     let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, name).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {said}", output.status);
+    eprint!("{said}");
+    assert!(output.status.success(), "{}", output.status);
 }
 
 /// Resident memory of this process.

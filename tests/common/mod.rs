@@ -15,6 +15,8 @@ pub(crate) mod child;
 
 pub(crate) mod coroutines;
 
+pub(crate) mod log_lines;
+
 pub(crate) mod random;
 
 pub(crate) mod process;
