@@ -47,6 +47,11 @@ pub enum Error {
         /// How long the sender waited for room.
         waited: Duration,
     },
+    /// The queue of requests to a worker, or to a connection's own coroutine, is full, and stayed so.
+    TaskQueueFull {
+        /// Its length, `MaxWorkerTaskLen`.
+        len: usize,
+    },
     /// A router for this message id exists already.
     RepeatedRouter {
         /// The message id.
@@ -136,6 +141,7 @@ impl fmt::Display for Error {
             Self::QueueFull { bytes, messages, waited } => {
                 write!(f, "send queue full: {messages} messages, {bytes} bytes, waited {waited:?}")
             }
+            Self::TaskQueueFull { len } => write!(f, "task queue full: {len} requests, MaxWorkerTaskLen"),
             Self::RepeatedRouter { msg_id } => write!(f, "a router for message id {msg_id} exists already"),
             Self::ConnectionNotFound { conn_id } => write!(f, "no connection has id {conn_id}"),
             Self::PropertyNotFound { name } => write!(f, "no property named {name:?}"),

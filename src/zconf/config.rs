@@ -83,12 +83,12 @@ pub struct Config {
     /// builds, 256 KiB in debug builds.
     pub stack_bytes: usize,
 
-    /// Workers that run handlers, to 65535; *later*. Default 0: handlers run on their connection's own coroutine
-    /// (Go: 10).
+    /// Workers that run handlers, to 65535. Default 0: handlers run on their connection's own coroutine (Go: 10).
     pub worker_pool_size: usize,
-    /// Most requests queued to one worker, from 1 to 16777216; *later*. Default 1024.
+    /// Most requests queued to one worker, from 1 to 16777216. While so many wait, its connections are not
+    /// read from. Default 1024.
     pub max_worker_task_len: usize,
-    /// How connections are given to workers; *later*. Default `Hash`.
+    /// How connections are given to workers. Default `Hash`.
     pub worker_mode: WorkerMode,
     /// Whether routers are slices of handlers; *later*. Default false.
     pub router_slices_mode: bool,

@@ -59,9 +59,11 @@ pub enum WorkerMode {
     /// `Hash` or the empty word: worker = connection id modulo `WorkerPoolSize`. The default.
     #[default]
     Hash,
-    /// `Bind`: a worker a connection, all made at the start.
+    /// `Bind`: a worker a connection. `WorkerPoolSize` of them are made at the start, others when a connection needs
+    /// them; all are kept for the connections to come.
     Bind,
-    /// `DynamicBind`: a worker of the pool, then temporary ones.
+    /// `DynamicBind`: a worker a connection: one of the `WorkerPoolSize` kept ones where one is free, else a temporary
+    /// one.
     DynamicBind,
 }
 

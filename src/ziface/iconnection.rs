@@ -35,6 +35,11 @@ pub trait IConnection: Sealed + Send + Sync {
     #[doc(alias = "GetConnection")]
     fn get_tcp_connection(&self) -> &dyn ITcpConnection;
 
+    /// The number of the worker that handles its requests, from 0; `None` where `WorkerPoolSize` is 0: its own
+    /// coroutine does.
+    #[doc(alias = "GetWorkerID")]
+    fn get_worker_id(&self) -> Option<usize>;
+
     /// The server it belongs to. On a client's connection its client, seen as a server: it listens nowhere, `stop` stops
     /// it.
     #[doc(alias = "GetTcpServer")]
@@ -58,7 +63,7 @@ pub trait IConnection: Sealed + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`WouldDeadlock`](crate::Error::WouldDeadlock) on the connection's own coroutine.
+    /// [`WouldDeadlock`](crate::Error::WouldDeadlock) on the connection's own coroutine, or on its worker.
     fn wait_closed(&self, timeout: Duration) -> Result<bool>;
 
     /// Why the connection closes or has closed; `None` while it is open.

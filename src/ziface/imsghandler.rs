@@ -23,4 +23,26 @@ pub trait IMsgHandler: Sealed + Send + Sync {
     /// Those of the router.
     #[doc(alias = "DoMsgHandler")]
     fn do_msg_handler(&self, request: &dyn IRequest) -> Result<()>;
+
+    /// Starts the workers, where `WorkerPoolSize` is not 0. The server's start does; a program has no need to.
+    /// Calling it again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](crate::Error::Io) where the machine has no room for as many coroutines.
+    #[doc(alias = "StartWorkerPool")]
+    fn start_worker_pool(&self) -> Result<()>;
+
+    /// Queues a request to the worker of its connection, behind all that were queued before it; where
+    /// `WorkerPoolSize` is 0, to the connection's own coroutine, which handles it between two messages. What is queued
+    /// is handled before the connection's stop hook runs.
+    ///
+    /// While the queue (`MaxWorkerTaskLen`) is full, waits up to `QueueWaitMs`; from a handler on the same worker not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskQueueFull`](crate::Error::TaskQueueFull) where it stays full, [`ConnectionClosed`](crate::Error::ConnectionClosed)
+    /// once the connection's last requests are being handled.
+    #[doc(alias = "SendMsgToTaskQueue")]
+    fn send_msg_to_task_queue(&self, request: Box<dyn IRequest>) -> Result<()>;
 }

@@ -25,4 +25,9 @@ pub trait IRequest: Sealed + Send + Sync {
     /// The message.
     #[doc(alias = "GetMessage")]
     fn get_message(&self) -> &dyn IMessage;
+
+    /// A request of its own with the same connection and message: to keep, or to queue
+    /// ([`send_msg_to_task_queue`](super::IMsgHandler::send_msg_to_task_queue)).
+    #[doc(alias = "Copy")]
+    fn copy(&self) -> Box<dyn IRequest>;
 }

@@ -41,6 +41,6 @@ pub use iserver::{ConnHook, IServer};
 
 /// Keeps the traits that this crate alone implements from being implemented elsewhere.
 pub(crate) mod sealed {
-    /// Implemented by this crate's types only.
-    pub trait Sealed {}
+    /// Implemented by this crate's types only, one a trait: `Any` leads the machinery back to its own.
+    pub trait Sealed: std::any::Any {}
 }

@@ -75,7 +75,10 @@ impl Acceptor<'_> {
         let id = self.next_id;
         self.next_id += 1;
         let core = self.core;
-        let place = Place::take(core, id, stream);
+        let place = match Place::take(core, id, stream) {
+            Ok(place) => place,
+            Err(error) => return core.log_refused(&format_args!("connection {id}: {error}")),
+        };
         let conn = Arc::clone(place.conn());
         let started = core.group().spawn(Builder::new().name("reader"), move || place.run());
         match started {

@@ -19,6 +19,7 @@ impl Connection {
         self.calls().close();
         // The stop hook may send, and wait for room: someone else has to watch the socket meanwhile.
         self.outbox().lock().set_busy(true);
+        self.finish_tasks();
         self.stop_hook(shared);
         {
             let mut state = self.outbox().lock();

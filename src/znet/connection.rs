@@ -12,10 +12,12 @@ use super::calls::Calls;
 use super::core::Core;
 use super::outbox::Outbox;
 use super::server::Server;
+use super::tasks::Tasks;
+use super::worker_pool::Worker;
 use crate::error::{Error, Result};
 use crate::green::{Event, Socket, StackMark};
 use crate::ziface::sealed::Sealed;
-use crate::ziface::{CloseReason, IConnection, IServer, ITcpConnection, Payload, Unsent};
+use crate::ziface::{CloseReason, IConnection, IRequest, IServer, ITcpConnection, Payload, Unsent};
 
 type Property = Arc<dyn Any + Send + Sync>;
 
@@ -27,12 +29,13 @@ pub(crate) struct Connection {
     local: SocketAddr,
     remote: SocketAddr,
     outbox: Outbox,
+    tasks: Tasks,
     /// What its handlers have read and not handled.
     ahead: Ahead,
     /// What its peer has been asked.
     calls: Calls,
-    /// What was asked of the reader: bits of [`STOP`], [`ABORT`], [`IDLE`], [`NOT_ALIVE`]. Set before the socket is
-    /// interrupted.
+    /// What was asked of the reader: bits of [`STOP`], [`ABORT`], [`IDLE`], [`NOT_ALIVE`], [`TASKS`]. Set before the
+    /// socket is interrupted.
     asked: AtomicU8,
     reason: Mutex<Option<CloseReason>>,
     /// Few, so searched one by one.
@@ -65,6 +68,7 @@ impl Connection {
         socket: Arc<Socket>,
         local: SocketAddr,
         remote: SocketAddr,
+        worker: Option<Arc<Worker>>,
     ) -> Arc<Self> {
         let opened = core.clock().now();
         Arc::new_cyclic(|this| Self {
@@ -74,6 +78,7 @@ impl Connection {
             local,
             remote,
             outbox: Outbox::new(socket),
+            tasks: Tasks::new(worker),
             ahead: Ahead::default(),
             calls: Calls::default(),
             asked: AtomicU8::new(0),
@@ -83,6 +88,12 @@ impl Connection {
             times: Times { opened, active: AtomicU64::new(opened), ..Times::default() },
             closed: Event::new(),
         })
+    }
+
+    /// The connection of a request.
+    pub(crate) fn of(request: &dyn IRequest) -> &Self {
+        let conn: &dyn Any = &**request.get_connection();
+        conn.downcast_ref().expect("the trait is sealed: no other type implements it")
     }
 
     /// The shared form of this connection.
@@ -100,6 +111,10 @@ impl Connection {
 
     pub(crate) const fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    pub(crate) const fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
     pub(crate) const fn ahead(&self) -> &Ahead {
@@ -184,8 +199,19 @@ impl Connection {
         self.take(NOT_ALIVE)
     }
 
+    /// Asks the reader to handle what others have queued.
+    pub(crate) fn ask_tasks(&self) {
+        self.ask(TASKS);
+    }
+
+    /// Takes a request to handle what others have queued.
+    pub(crate) fn take_tasks(&self) -> bool {
+        self.take(TASKS)
+    }
+
     fn take(&self, what: u8) -> bool {
-        self.asked.fetch_and(!what, Ordering::AcqRel) & what != 0
+        self.asked.load(Ordering::Acquire) & what != 0
+            && self.asked.fetch_and(!what, Ordering::AcqRel) & what != 0
     }
 
     pub(crate) fn note_reason(&self, reason: CloseReason) {
@@ -232,6 +258,10 @@ impl IConnection for Connection {
         self
     }
 
+    fn get_worker_id(&self) -> Option<usize> {
+        self.tasks.worker().map(|worker| worker.id())
+    }
+
     fn get_tcp_server(&self) -> Arc<dyn IServer> {
         Arc::new(Server::of(Arc::clone(&self.core)))
     }
@@ -249,7 +279,11 @@ impl IConnection for Connection {
     }
 
     fn wait_closed(&self, timeout: Duration) -> Result<bool> {
-        if self.reader.is_current() {
+        // An ended coroutine's stack serves another, so the mark says nothing any more.
+        if self.closed.is_set() {
+            return Ok(true);
+        }
+        if self.is_current() {
             return Err(Error::WouldDeadlock { what: "wait_closed" });
         }
         Ok(self.closed.wait_timeout(timeout))
@@ -309,3 +343,4 @@ const STOP: u8 = 1;
 const ABORT: u8 = 2;
 const IDLE: u8 = 4;
 const NOT_ALIVE: u8 = 8;
+const TASKS: u8 = 16;

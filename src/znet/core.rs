@@ -71,7 +71,7 @@ impl Core {
             pack: OnceLock::new(),
             bounds: Bounds::new(&config),
             clock: Clock::new(),
-            handler: MsgHandler::new(),
+            handler: MsgHandler::new(&config),
             hooks: RwLock::new(Hooks::default()),
             sequence: OnceLock::new(),
             heart: OnceLock::new(),

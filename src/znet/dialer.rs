@@ -125,7 +125,13 @@ impl Dialer {
     fn talk(&self, core: &Arc<Core>, stream: TcpStream) -> CloseReason {
         let place = {
             let mut state = self.lock();
-            let place = Place::take(core, state.next_id, stream);
+            let place = match Place::take(core, state.next_id, stream) {
+                Ok(place) => place,
+                Err(source) => {
+                    drop(state);
+                    return self.note_failure(core, Error::io("start a worker", source));
+                }
+            };
             state.next_id += 1;
             state.conn = Some(Arc::clone(place.conn()));
             place

@@ -1,13 +1,16 @@
 //! From a message to the user's handler: the table of routers, and what contains a panic.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::connection::Connection;
 use super::request::Request;
 use super::tutorial;
+use super::worker_pool::WorkerPool;
 use crate::error::{Error, Result};
 use crate::green::Panicked;
+use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{CloseReason, IMsgHandler, IRequest, IRouter};
 
@@ -15,6 +18,7 @@ use crate::ziface::{CloseReason, IMsgHandler, IRequest, IRouter};
 pub(crate) struct MsgHandler {
     collected: Mutex<Table>,
     frozen: OnceLock<Table>,
+    workers: WorkerPool,
 }
 
 #[derive(Default)]
@@ -32,8 +36,12 @@ impl Table {
 }
 
 impl MsgHandler {
-    pub(crate) fn new() -> Self {
-        Self { collected: Mutex::default(), frozen: OnceLock::new() }
+    pub(crate) fn new(config: &Config) -> Self {
+        Self { collected: Mutex::default(), frozen: OnceLock::new(), workers: WorkerPool::new(config) }
+    }
+
+    pub(crate) const fn workers(&self) -> &WorkerPool {
+        &self.workers
     }
 
     /// Takes no more routers from now on.
@@ -88,6 +96,17 @@ impl IMsgHandler for MsgHandler {
         router.pre_handle(request)?;
         router.handle(request)?;
         router.post_handle(request)
+    }
+
+    fn start_worker_pool(&self) -> Result<()> {
+        self.workers.start().map_err(|source| Error::io("start the worker pool", source))
+    }
+
+    fn send_msg_to_task_queue(&self, request: Box<dyn IRequest>) -> Result<()> {
+        let request: Box<dyn Any> = request;
+        let request =
+            request.downcast::<Request>().expect("the trait is sealed: no other type implements it");
+        Connection::of(&*request).arc().queue_task(*request)
     }
 }
 

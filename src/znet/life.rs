@@ -10,6 +10,7 @@ use super::sweeper;
 use crate::error::{Error, Result};
 use crate::green::{Builder, Event, Greenlet, Runtime};
 use crate::zconf::Config;
+use crate::ziface::IMsgHandler;
 
 /// What runs between the start and the stop.
 #[derive(Default)]
@@ -44,7 +45,8 @@ impl Core {
         }
         let config = self.config();
         Runtime { workers: config.workers, stack_bytes: config.stack_bytes }.start()?;
-        make(&mut life, config)?;
+        self.handler().start_worker_pool()?;
+        make(&mut life, config).inspect_err(|_| self.handler().workers().close())?;
         life.started = true;
         self.handler().freeze();
         let (this, end) = (Arc::clone(self), Arc::new(Event::new()));
@@ -100,7 +102,7 @@ impl Core {
         }
     }
 
-    /// The end, in one order: listener, connections, sweeper, whoever waits.
+    /// The end, in one order: listener, connections, workers, sweeper, whoever waits.
     fn wind_down(&self, acceptor: Option<Greenlet<()>>, sweeper: Option<Sweeper>) {
         if let Some(acceptor) = acceptor {
             acceptor.join();
@@ -118,6 +120,8 @@ impl Core {
             self.force();
             self.group().join_timeout(GRACE);
         }
+        self.handler().workers().close();
+        self.handler().workers().join_timeout(GRACE);
         if let Some((sweeper, end)) = sweeper {
             end.set();
             sweeper.join();

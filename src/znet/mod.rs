@@ -34,6 +34,10 @@ mod request;
 
 mod dispatch;
 
+mod tasks;
+
+mod worker_pool;
+
 // a handler may ask its peer and go on with the answer,
 
 mod ahead;

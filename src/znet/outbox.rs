@@ -296,11 +296,10 @@ impl State {
         std::mem::replace(&mut self.deferred, here) != here
     }
 
-    /// Takes note that the list of this worker is being flushed.
-    pub(crate) fn undefer_here(&mut self) {
-        if self.deferred == worker_index() + 1 {
-            self.deferred = 0;
-        }
+    /// Takes note that a list it is on is being flushed. Which one cannot be told: who flushes may have changed workers.
+    /// To be on a second list once more costs a look; to be taken for listed and not to be, all that is queued.
+    pub(crate) const fn undefer(&mut self) {
+        self.deferred = 0;
     }
 
     /// Those who wait for room or for the end.

@@ -1,5 +1,6 @@
 //! A connection's place with the manager, from the stream to the end of the coroutine that runs it.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -16,15 +17,16 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Makes a connection of a stream.
-    pub(crate) fn take(core: &Arc<Core>, id: u64, stream: TcpStream) -> Self {
+    /// Makes a connection of a stream. Errs where the machine has no room for its worker.
+    pub(crate) fn take(core: &Arc<Core>, id: u64, stream: TcpStream) -> io::Result<Self> {
+        let worker = core.handler().workers().assign(id)?;
         // A peer that has gone already leaves no address; its connection begins and ends all the same.
         let remote = stream.peer_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
         let local = stream.local_addr().unwrap_or(remote);
         let socket = stream.into_socket();
-        let conn = Connection::new(id, Arc::clone(core), Arc::clone(&socket), local, remote);
+        let conn = Connection::new(id, Arc::clone(core), Arc::clone(&socket), local, remote, worker);
         core.manager().add(Arc::clone(&conn));
-        Self { core: Arc::clone(core), conn, socket: Some(socket) }
+        Ok(Self { core: Arc::clone(core), conn, socket: Some(socket) })
     }
 
     pub(crate) const fn conn(&self) -> &Arc<Connection> {
@@ -45,6 +47,9 @@ impl Drop for Place {
         drop(self.socket.take());
         self.conn.outbox().lock().release_socket();
         self.core.manager().forget(self.conn.id());
+        if let Some(worker) = self.conn.tasks().worker() {
+            self.core.handler().workers().give_back(Arc::clone(worker));
+        }
         self.conn.closed().set();
         self.core.backoff().end_pause();
     }

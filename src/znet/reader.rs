@@ -3,16 +3,17 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 
 use super::connection::Connection;
 use super::core::IdleAction;
+use super::outbox::State;
 use super::request::Request;
 use super::tutorial;
 use crate::error::{Error, Result};
 use crate::green::{Panicked, ReadBuffer, Readiness, Socket, Turn};
-use crate::ziface::{CloseReason, IConnection};
+use crate::ziface::{CloseReason, IConnection, IRequest};
 use crate::zpack::{FrameReader, Message, Pass};
 
 /// Runs a connection. Everything of it but its writer happens in here, in this order, in one coroutine.
@@ -20,12 +21,15 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: &Arc<Socket>) {
     conn.reader_mark().set();
     let shared = Arc::clone(conn) as Arc<dyn IConnection>;
     tutorial::say(format_args!("[READER] conn id {} runs, for {}", conn.id(), conn.get_remote_addr()));
+    // The hook may send, and wait for room: someone else has to watch the socket meanwhile.
+    conn.outbox().lock().set_busy(true);
     conn.start_hook(&shared);
     let mut reader = Reader {
         conn,
         socket,
         frames: FrameReader::new(),
-        request: Request::new(Arc::clone(&shared)),
+        own: conn.tasks().worker().is_none(),
+        request: Request::new(Arc::clone(&shared), Message::default()),
         turn: Turn::new(),
         handled: 0,
         heard: Heard::default(),
@@ -40,6 +44,8 @@ struct Reader<'a> {
     conn: &'a Connection,
     socket: &'a Arc<Socket>,
     frames: FrameReader,
+    /// Requests are handled here, all by the one `request`.
+    own: bool,
     request: Request,
     turn: Turn,
     /// Messages handled in this pass.
@@ -81,7 +87,10 @@ impl Reader<'_> {
                 return;
             }
             match self.pass() {
-                Ok(Read::More) => self.turn.look(),
+                Ok(Read::More) => {
+                    self.conn.run_queued();
+                    self.turn.look();
+                }
                 Ok(Read::Drained) if self.conn.ahead().is_hung_up() => {}
                 Ok(Read::Drained | Read::Nothing) => self.wait(),
                 Ok(Read::End) => return self.note_end(),
@@ -95,6 +104,7 @@ impl Reader<'_> {
         self.conn.core().counters.requests.add_many(handled);
         let mut heard = std::mem::take(&mut self.heard);
         heard.frames |= handled > 0;
+        self.conn.run_queued();
         self.conn.wait_for_input(self.socket, self.frames.received(), heard);
         self.turn = Turn::new();
     }
@@ -165,8 +175,12 @@ impl Reader<'_> {
             self.conn.note_first_frame();
         }
         self.handled += 1;
-        self.request.set_message(message);
-        self.conn.dispatch(&self.request);
+        if self.own {
+            self.request.set_message(message);
+            self.conn.dispatch(&self.request);
+        } else {
+            self.conn.queue_read(Request::new(Arc::clone(self.request.get_connection()), message));
+        }
         self.turn.unit();
     }
 
@@ -192,17 +206,21 @@ impl Connection {
     /// Begins the time in which user code runs and may yield: someone else has to watch a full socket then.
     /// `false` where the peer should read before it is read from.
     pub(crate) fn begin_pass(&self) -> bool {
-        let mut state = self.outbox().lock();
+        let state = self.outbox().lock();
         if state.holds_back_reading() && !self.is_stopping() {
             return false;
         }
+        self.enter_user_code(state);
+        true
+    }
+
+    pub(crate) fn enter_user_code(&self, mut state: MutexGuard<'_, State>) {
         state.set_busy(true);
         let watch = state.is_blocked() && state.defer_here();
         drop(state);
         if watch {
             self.flush_at_yield();
         }
-        true
     }
 
     /// Waits for input; meanwhile, where no writer does it, sends what the socket takes. Returns after any event.
@@ -273,8 +291,7 @@ impl Connection {
     fn idle_hook(&self) {
         let Some(hook) = self.core().hooks().idle else { return };
         let mut action = IdleAction::Close;
-        // The hook may wait: someone else has to watch the socket meanwhile.
-        self.outbox().lock().set_busy(true);
+        self.enter_user_code(self.outbox().lock());
         self.contain("idle", || {
             action = hook(&(self.arc() as Arc<dyn IConnection>));
             Ok(())

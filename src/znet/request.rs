@@ -16,11 +16,11 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    pub(crate) fn new(conn: Arc<dyn IConnection>) -> Self {
-        Self { conn, message: Message::default() }
+    pub(crate) const fn new(conn: Arc<dyn IConnection>, message: Message) -> Self {
+        Self { conn, message }
     }
 
-    /// Puts the next message in; one request serves all of a connection.
+    /// Puts the next message in: one request serves all that a connection's own coroutine handles.
     pub(crate) fn set_message(&mut self, message: Message) {
         self.message = message;
     }
@@ -43,5 +43,9 @@ impl IRequest for Request {
 
     fn get_message(&self) -> &dyn IMessage {
         &self.message
+    }
+
+    fn copy(&self) -> Box<dyn IRequest> {
+        Box::new(self.clone())
     }
 }

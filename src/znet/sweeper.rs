@@ -67,9 +67,10 @@ fn check(core: &Core, conn: &Connection, now: u64) {
 }
 
 /// While a handler runs, or what is sent waits for the peer, nothing is read: what is missing may have come long ago.
+/// A peer for whom a worker has yet to answer may well be silent.
 fn is_not_read(conn: &Connection) -> bool {
     let state = conn.outbox().lock();
-    state.is_busy() || state.holds_back_reading()
+    state.is_busy() || state.holds_back_reading() || conn.tasks().are_pending()
 }
 
 /// Whether `since`, where it is not 0, is longer than `timeout_ms` ago, where that is not 0.

@@ -167,7 +167,7 @@ impl Connection {
 
 impl Deferred for Connection {
     fn run(self: Arc<Self>) {
-        self.outbox().lock().undefer_here();
+        self.outbox().lock().undefer();
         self.flush_or_watch();
     }
 }
