@@ -22,6 +22,7 @@
 mod runtime;
 pub use runtime::Runtime;
 
+mod lean;
 mod limits;
 pub use limits::{live_coroutines, max_coroutines, raise_open_files};
 

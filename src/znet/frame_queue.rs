@@ -12,15 +12,21 @@ use crate::ziface::{IDataPack, Payload};
 /// Frames waiting to be sent, the first perhaps in part gone.
 #[derive(Default)]
 pub(crate) struct FrameQueue {
-    /// Full or sealed chunks, in order.
-    chunks: VecDeque<Chunk>,
-    /// Where small frames are appended; behind all chunks.
+    /// What goes before the tail; seldom there.
+    backlog: Option<Box<Backlog>>,
+    /// Where small frames are appended.
     tail: SendBuffer,
     tail_messages: usize,
     /// Bytes still to be sent.
     bytes: usize,
     /// Frames whose last byte is still to be sent.
     messages: usize,
+}
+
+/// Full or sealed chunks, in order.
+#[derive(Default)]
+struct Backlog {
+    chunks: VecDeque<Chunk>,
     /// Bytes of the front chunk that are sent.
     sent: usize,
     /// Where the first frame not wholly sent begins in the front chunk. At most `sent`.
@@ -39,6 +45,13 @@ impl Chunk {
         match self {
             Self::Small { frames, .. } => frames.len(),
             Self::Large { head, data } => head.len() + data.len(),
+        }
+    }
+
+    fn parts(&self) -> [&[u8]; 2] {
+        match self {
+            Self::Small { frames, .. } => [frames, &[]],
+            Self::Large { head, data } => [head, data],
         }
     }
 
@@ -91,7 +104,7 @@ impl FrameQueue {
                 pack.pack_head(msg_id, data_len, &mut head)?;
                 self.bytes += head.len() + len;
                 self.seal();
-                self.chunks.push_back(Chunk::Large { head, data });
+                self.backlog().chunks.push_back(Chunk::Large { head, data });
             }
             data => self.push_small(pack, msg_id, data_len, data.as_slice())?,
         }
@@ -124,56 +137,103 @@ impl FrameQueue {
         self.seal();
         self.bytes += later.bytes;
         self.messages += later.messages;
-        self.chunks.append(&mut later.chunks);
+        if let Some(mut later) = later.backlog {
+            self.backlog().chunks.append(&mut later.chunks);
+        }
     }
 
     /// The bytes to be sent, in order, as far as `slices` has room. Returns how many were filled.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let tail: &[u8] = &self.tail;
-        let parts = self.chunks.iter().flat_map(|chunk| match chunk {
-            Chunk::Small { frames, .. } => [&frames[..], &[]],
-            Chunk::Large { head, data } => [&head[..], &data[..]],
-        });
-        let mut skip = self.sent;
-        let mut filled = 0;
-        for part in parts.chain([tail]) {
-            if filled == slices.len() {
-                break;
-            }
-            let skipped = skip.min(part.len());
-            skip -= skipped;
-            if skipped < part.len() {
-                slices[filled] = IoSlice::new(&part[skipped..]);
+        let (most, mut filled) = (slices.len(), 0);
+        let mut fill = |part: &'a [u8]| {
+            if !part.is_empty() && filled < most {
+                slices[filled] = IoSlice::new(part);
                 filled += 1;
             }
+        };
+        if let Some(backlog) = &self.backlog {
+            let mut skip = backlog.sent;
+            // Two parts a chunk at most: more chunks than slices cannot be filled in.
+            for part in backlog.chunks.iter().take(most).flat_map(Chunk::parts) {
+                let skipped = skip.min(part.len());
+                skip -= skipped;
+                fill(&part[skipped..]);
+            }
         }
+        fill(&self.tail);
         filled
     }
 
     /// Takes note that the next `n` bytes have been sent.
-    pub(crate) fn advance(&mut self, pack: &dyn IDataPack, mut n: usize) {
+    pub(crate) fn advance(&mut self, pack: &dyn IDataPack, n: usize) {
         if n >= self.bytes {
             *self = Self::default();
             return;
         }
         self.bytes -= n;
         self.seal();
+        self.messages -= self.backlog().advance(pack, n);
+    }
+
+    /// Drops the oldest frame of which nothing has been sent. `false` where there is none.
+    pub(crate) fn drop_oldest(&mut self, pack: &dyn IDataPack) -> bool {
+        self.seal();
+        let dropped = self.backlog().drop_oldest(pack);
+        self.bytes -= dropped.unwrap_or(0);
+        self.messages -= usize::from(dropped.is_some());
+        dropped.is_some()
+    }
+
+    fn seal(&mut self) {
+        if !self.tail.is_empty() {
+            let frames = std::mem::take(&mut self.tail);
+            let messages = std::mem::take(&mut self.tail_messages);
+            self.backlog().chunks.push_back(Chunk::Small { frames, messages });
+        }
+    }
+
+    fn backlog(&mut self) -> &mut Backlog {
+        self.backlog.get_or_insert_default()
+    }
+}
+
+impl Backlog {
+    /// Takes note that the next `n` bytes have been sent. Returns how many frames are thereby wholly sent.
+    fn advance(&mut self, pack: &dyn IDataPack, mut n: usize) -> usize {
+        let mut whole = 0;
         while let Some(front) = self.chunks.front() {
             let left = front.len() - self.sent;
             if n < left {
                 break;
             }
             n -= left;
+            whole += front.messages();
             self.pop_front();
         }
         self.sent += n;
-        self.pass_boundaries(pack);
+        whole + self.pass_boundaries(pack)
     }
 
-    /// Drops the oldest frame of which nothing has been sent. `false` where there is none.
-    pub(crate) fn drop_oldest(&mut self, pack: &dyn IDataPack) -> bool {
-        self.seal();
-        let Some(front) = self.chunks.front_mut() else { return false };
+    /// Counts off the frames of the front chunk that are wholly sent.
+    fn pass_boundaries(&mut self, pack: &dyn IDataPack) -> usize {
+        let Some(front) = self.chunks.front_mut() else { return 0 };
+        let mut whole = 0;
+        loop {
+            let end = self.boundary + front.frame_len(pack, self.boundary);
+            if end > self.sent {
+                return whole;
+            }
+            self.boundary = end;
+            whole += 1;
+            if let Chunk::Small { messages, .. } = front {
+                *messages -= 1;
+            }
+        }
+    }
+
+    /// Drops the oldest frame of which nothing has been sent, and returns its length.
+    fn drop_oldest(&mut self, pack: &dyn IDataPack) -> Option<usize> {
+        let front = self.chunks.front_mut()?;
         let begun = self.sent > self.boundary;
         let next = if begun { self.boundary + front.frame_len(pack, self.boundary) } else { self.boundary };
         if next >= front.len() {
@@ -187,16 +247,14 @@ impl FrameQueue {
         }
         self.sent += len;
         self.boundary += len;
-        self.forget(len);
-        if self.chunks.front().is_some_and(|front| front.len() == self.sent) {
-            self.chunks.pop_front();
-            (self.sent, self.boundary) = (0, 0);
+        if self.sent == front.len() {
+            self.pop_front();
         }
-        true
+        Some(len)
     }
 
-    fn drop_first_of_second(&mut self, pack: &dyn IDataPack) -> bool {
-        let Some(second) = self.chunks.get_mut(1) else { return false };
+    fn drop_first_of_second(&mut self, pack: &dyn IDataPack) -> Option<usize> {
+        let second = self.chunks.get_mut(1)?;
         let len = second.frame_len(pack, 0);
         if let Chunk::Small { frames, messages } = second {
             frames.drain(..len);
@@ -205,43 +263,12 @@ impl FrameQueue {
         if second.messages() == 0 || matches!(second, Chunk::Large { .. }) {
             self.chunks.remove(1);
         }
-        self.forget(len);
-        true
-    }
-
-    const fn forget(&mut self, len: usize) {
-        self.bytes -= len;
-        self.messages -= 1;
+        Some(len)
     }
 
     fn pop_front(&mut self) {
-        if let Some(front) = self.chunks.pop_front() {
-            self.messages -= front.messages();
-        }
+        self.chunks.pop_front();
         (self.sent, self.boundary) = (0, 0);
-    }
-
-    /// Counts off the frames of the front chunk that are wholly sent.
-    fn pass_boundaries(&mut self, pack: &dyn IDataPack) {
-        let Some(front) = self.chunks.front_mut() else { return };
-        loop {
-            let end = self.boundary + front.frame_len(pack, self.boundary);
-            if end > self.sent {
-                return;
-            }
-            self.boundary = end;
-            self.messages -= 1;
-            if let Chunk::Small { messages, .. } = front {
-                *messages -= 1;
-            }
-        }
-    }
-
-    fn seal(&mut self) {
-        if !self.tail.is_empty() {
-            let frames = std::mem::take(&mut self.tail);
-            self.chunks.push_back(Chunk::Small { frames, messages: std::mem::take(&mut self.tail_messages) });
-        }
     }
 }
 

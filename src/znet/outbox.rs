@@ -385,7 +385,7 @@ fn send(socket: &Socket, pack: &dyn IDataPack, batch: &mut FrameQueue) -> std::i
 }
 
 /// Buffers in one system call.
-const MAX_SLICES: usize = 64;
+const MAX_SLICES: usize = 16;
 
 /// So much queued on a socket that takes it is sent at once, not at the next yield.
 const FLUSH_FROM: usize = 64 * 1024;
