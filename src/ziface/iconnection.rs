@@ -188,6 +188,13 @@ pub enum CloseReason {
     },
     /// The start hook panicked or failed.
     StartHookFailed,
+    /// The dialogue set with `on_session` has returned.
+    SessionEnded,
+    /// It has failed or panicked.
+    SessionFailed {
+        /// Its words.
+        error: String,
+    },
     /// [`IConnection::stop`] was called.
     Stopped,
     /// [`IConnection::abort`] was called.
@@ -218,6 +225,8 @@ impl fmt::Display for CloseReason {
             Self::QueueFull => f.write_str("the send queue was full"),
             Self::HandlerPanicked { msg_id } => write!(f, "the handler of message id {msg_id} panicked"),
             Self::StartHookFailed => f.write_str("the start hook failed"),
+            Self::SessionEnded => f.write_str("the session has ended"),
+            Self::SessionFailed { error } => write!(f, "the session failed: {error}"),
             Self::Stopped => f.write_str("stopped"),
             Self::Aborted => f.write_str("aborted"),
             Self::ServerStopped => f.write_str("the server stopped"),

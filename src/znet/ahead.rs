@@ -6,16 +6,16 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 use super::connection::Connection;
-use super::reader::{Heard, Read, received};
+use super::reader::{Heard, Read, end_within, reason_of, received};
+use super::until::Until;
 use crate::error::{Error, Result};
-use crate::green::{Alarm, ReadBuffer, Socket, alarm, fairness_point};
-use crate::ziface::{IDataPack, IMessage};
+use crate::green::{ReadBuffer, Socket, alarm, fairness_point};
+use crate::ziface::{CloseReason, IDataPack, IMessage};
 use crate::zpack::{FrameReader, Message, Pass};
 
 /// What the reader and the handlers above it on the stack share. All of it belongs to the connection's own coroutine;
@@ -149,6 +149,18 @@ impl Input {
         if messages > max.0 || bytes > max.1 { Err(Error::KeptFull { messages, bytes }) } else { Ok(()) }
     }
 
+    /// Takes all bytes that no frame has been cut out of.
+    pub(crate) fn take_bytes(&mut self) -> Bytes {
+        let begun = self.frames.take_begun();
+        let rest = self.pass.take().map_or_else(Bytes::new, |mut pass| pass.take_rest());
+        if begun.is_empty() { rest } else { [&begun[..], &rest].concat().into() }
+    }
+
+    /// Puts back what is left of them.
+    pub(crate) fn put_bytes(&mut self, bytes: Bytes) {
+        self.pass = Some(Pass::resume(bytes, 0));
+    }
+
     /// Cuts the next frame out of what has been read. A frame that cannot be one ends the input.
     fn cut(&mut self, pack: &dyn IDataPack, max: u32) -> Option<Message> {
         let cut = self.frames.take_large(pack).and_then(|large| match (large, &mut self.pass) {
@@ -189,44 +201,6 @@ impl Input {
     }
 }
 
-/// Until when to wait.
-#[derive(Clone, Copy)]
-pub(crate) struct Until {
-    begun: Instant,
-    /// `None`: for ever.
-    end: Option<Instant>,
-}
-
-impl Until {
-    pub(crate) fn after(timeout: Duration) -> Self {
-        let begun = Instant::now();
-        Self { begun, end: begun.checked_add(timeout) }
-    }
-
-    pub(crate) fn at(end: Instant) -> Self {
-        Self { begun: Instant::now(), end: Some(end) }
-    }
-
-    /// How long is left; `None` is for ever.
-    pub(crate) fn left(self) -> Option<Duration> {
-        self.end.map(|end| end.saturating_duration_since(Instant::now()))
-    }
-
-    /// # Errors
-    ///
-    /// [`Error::TimedOut`] once it is over.
-    pub(crate) fn check(self, what: &'static str) -> Result<()> {
-        match self.left() {
-            Some(Duration::ZERO) => Err(Error::TimedOut { what, waited: self.begun.elapsed() }),
-            _ => Ok(()),
-        }
-    }
-
-    fn alarm(self, socket: &Arc<Socket>) -> Option<Alarm> {
-        self.end.map(|end| alarm(socket, end))
-    }
-}
-
 impl Connection {
     /// The next message that has been read but not handled. `None` where there is no whole one.
     pub(crate) fn next_ahead(&self) -> Option<Message> {
@@ -245,20 +219,27 @@ impl Connection {
         until: Until,
         done: &dyn Fn() -> bool,
     ) -> Result<Option<Message>> {
-        let (mut alarm, mut empty, mut heard) = (None, false, Heard::default());
+        let (mut alarmed, mut heard) = (None, Heard::default());
+        let (mut empty, mut ended) = (false, false);
         loop {
             let message = self.cut_ahead(done);
             if message.is_some() || done() {
                 return Ok(message);
             }
-            if self.is_stopping() || self.ahead().with(|input| input.failed.is_some()) {
-                self.calls().close();
+            if let Some(reason) = self.ahead().with(|input| input.failed.as_ref().map(reason_of)) {
+                return Err(self.nothing_more(reason));
+            }
+            if ended {
+                let begun = self.ahead().with(|input| input.frames.received());
+                return Err(self.nothing_more(end_within(begun)));
+            }
+            if self.is_stopping() {
                 return Err(Error::ConnectionClosed);
             }
             until.check(what)?;
             let Some(socket) = self.outbox().lock().socket() else { return Err(Error::ConnectionClosed) };
             if std::mem::take(&mut empty) {
-                alarm.get_or_insert_with(|| until.alarm(&socket));
+                alarmed.get_or_insert_with(|| until.end().map(|end| alarm(&socket, end)));
                 let (begun, frames) =
                     self.ahead().with(|input| (input.frames.received(), std::mem::take(&mut input.cut)));
                 heard.frames = frames;
@@ -276,12 +257,15 @@ impl Connection {
                 Read::More => fairness_point(),
                 Read::Drained => empty = !self.ahead().is_hung_up(),
                 Read::Nothing => empty = true,
-                Read::End => {
-                    self.calls().close();
-                    return Err(Error::ConnectionClosed);
-                }
+                Read::End => ended = true,
             }
         }
+    }
+
+    fn nothing_more(&self, reason: CloseReason) -> Error {
+        self.note_reason(reason);
+        self.calls().close();
+        Error::ConnectionClosed
     }
 
     /// The next frame read that answers no call, unless `done` by then.

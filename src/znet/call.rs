@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::ahead::Until;
 use super::calls::{Calls, Delivered, Key, Slot};
 use super::connection::Connection;
 use super::outbox::{Appended, State};
 use super::server::Server;
+use super::until::Until;
 use crate::error::{Error, Result};
 use crate::ziface::{IConnection, Payload};
 use crate::zpack::Message;
@@ -76,8 +76,8 @@ impl Server {
         &self,
         sequence: impl Fn(&Message) -> Option<u64> + Send + Sync + 'static,
     ) -> Result<()> {
-        let set = self.core().set_sequence(Box::new(sequence));
-        if set { Ok(()) } else { Err(Error::AlreadyStarted { what: "set the sequence number" }) }
+        let set = self.core().talk().sequence.set(Box::new(sequence));
+        set.map_err(|_| Error::AlreadyStarted { what: "set the sequence number" })
     }
 }
 
@@ -231,7 +231,7 @@ impl Connection {
         if !self.calls().is_open() {
             return Some(message);
         }
-        let sequence = self.core().sequence_of(&message);
+        let sequence = self.core().talk().sequence.get().and_then(|sequence| sequence(&message));
         match self.calls().deliver(message, sequence) {
             Delivered::Taken => None,
             Delivered::Late => {

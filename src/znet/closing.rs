@@ -109,6 +109,7 @@ impl Connection {
         let ordinary = matches!(
             reason,
             CloseReason::PeerClosed
+                | CloseReason::SessionEnded
                 | CloseReason::Stopped
                 | CloseReason::ServerStopped
                 | CloseReason::ClientStopped

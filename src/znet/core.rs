@@ -9,12 +9,13 @@ use super::dispatch::MsgHandler;
 use super::heartbeat::Heart;
 use super::life::Life;
 use super::outbox::Bounds;
+use super::talk::Talk;
 use super::throttle::Throttle;
 use crate::error::Result;
 use crate::green::{Backoff, Event, Group};
 use crate::zconf::{Config, PackKind};
 use crate::ziface::{CloseReason, ConnHook, IConnection, IDataPack};
-use crate::zpack::{LtvLittleEndian, Message, TlvBigEndian};
+use crate::zpack::{LtvLittleEndian, TlvBigEndian};
 
 /// What the connections of a server share. A server is a value: nothing here is global.
 pub(crate) struct Core {
@@ -25,7 +26,7 @@ pub(crate) struct Core {
     clock: Clock,
     handler: MsgHandler,
     hooks: RwLock<Hooks>,
-    sequence: OnceLock<Box<SequenceOf>>,
+    talk: Talk,
     heart: OnceLock<Heart>,
     manager: ConnManager,
     /// Readers and writers of all connections.
@@ -54,8 +55,6 @@ pub enum IdleAction {
 
 type IdleHook = dyn Fn(&Arc<dyn IConnection>) -> IdleAction + Send + Sync;
 
-type SequenceOf = dyn Fn(&Message) -> Option<u64> + Send + Sync;
-
 #[derive(Default, Clone)]
 pub(crate) struct Hooks {
     pub(crate) start: Option<Arc<ConnHook>>,
@@ -73,7 +72,7 @@ impl Core {
             clock: Clock::new(),
             handler: MsgHandler::new(&config),
             hooks: RwLock::new(Hooks::default()),
-            sequence: OnceLock::new(),
+            talk: Talk::default(),
             heart: OnceLock::new(),
             manager: ConnManager::new(),
             group: Group::new(),
@@ -115,13 +114,8 @@ impl Core {
         self.pack.set(pack).is_ok()
     }
 
-    /// Sets what tells the sequence number of an answer. `false` where it is set already.
-    pub(crate) fn set_sequence(&self, sequence: Box<SequenceOf>) -> bool {
-        self.sequence.set(sequence).is_ok()
-    }
-
-    pub(crate) fn sequence_of(&self, message: &Message) -> Option<u64> {
-        self.sequence.get().and_then(|sequence| sequence(message))
+    pub(crate) const fn talk(&self) -> &Talk {
+        &self.talk
     }
 
     pub(crate) const fn bounds(&self) -> &Bounds {

@@ -57,6 +57,11 @@ impl MsgHandler {
         })
     }
 
+    /// Whether messages of this id have a router.
+    pub(crate) fn has_router(&self, msg_id: u32) -> bool {
+        self.table().find(msg_id).is_some()
+    }
+
     fn collect(&self, what: &'static str, change: impl FnOnce(&mut Table) -> Result<()>) -> Result<()> {
         let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
         if self.frozen.get().is_some() {

@@ -47,6 +47,16 @@ mod calls;
 mod call;
 pub use call::Call;
 
+mod until;
+
+mod talk;
+
+mod session;
+pub use session::Session;
+
+mod takeover;
+pub use takeover::{ByByte, RawStream};
+
 // what the handlers answer goes back,
 
 mod frame_queue;

@@ -343,6 +343,23 @@ impl State {
         self.socket = None;
     }
 
+    /// Keeps what will be queued from leaving, where nothing is queued and nobody sends or watches.
+    pub(crate) fn hold(&mut self) -> bool {
+        let free = self.sender == Sender::Idle && self.queue.is_empty() && !self.writer;
+        if free {
+            self.sender = Sender::Sending;
+        }
+        free
+    }
+
+    /// Lets it leave again.
+    pub(crate) fn release(&mut self, bounds: &Bounds) {
+        self.sender = Sender::Idle;
+        if self.discarded {
+            bounds.give_back(std::mem::take(&mut self.granted));
+        }
+    }
+
     fn take(&mut self) -> FrameQueue {
         self.sender = Sender::Sending;
         let batch = std::mem::take(&mut self.queue);

@@ -24,6 +24,7 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: &Arc<Socket>) {
     // The hook may send, and wait for room: someone else has to watch the socket meanwhile.
     conn.outbox().lock().set_busy(true);
     conn.start_hook(&shared);
+    conn.run_dialogue(&shared);
     let mut reader = Reader {
         conn,
         socket,
@@ -81,7 +82,7 @@ impl Reader<'_> {
             if self.conn.ahead().has_input()
                 && let Err(error) = self.handle_ahead()
             {
-                return self.note_error(&error);
+                return self.conn.note_reason(reason_of(&error));
             }
             if self.conn.is_stopping() {
                 return;
@@ -93,8 +94,8 @@ impl Reader<'_> {
                 }
                 Ok(Read::Drained) if self.conn.ahead().is_hung_up() => {}
                 Ok(Read::Drained | Read::Nothing) => self.wait(),
-                Ok(Read::End) => return self.note_end(),
-                Err(error) => return self.note_error(&error),
+                Ok(Read::End) => return self.conn.note_reason(end_within(self.frames.received())),
+                Err(error) => return self.conn.note_reason(reason_of(&error)),
             }
         }
     }
@@ -182,23 +183,6 @@ impl Reader<'_> {
             self.conn.queue_read(Request::new(Arc::clone(self.request.get_connection()), message));
         }
         self.turn.unit();
-    }
-
-    fn note_end(&self) {
-        let reason = match self.frames.received() {
-            0 => CloseReason::PeerClosed,
-            received => CloseReason::PeerClosedInFrame { received },
-        };
-        self.conn.note_reason(reason);
-    }
-
-    fn note_error(&self, error: &Error) {
-        let reason = match error {
-            Error::PacketTooLarge { len, max } => CloseReason::PacketTooLarge { len: *len, max: *max },
-            Error::BadFrame { reason } => CloseReason::BadFrame { reason: (*reason).to_string() },
-            error => CloseReason::Failed { error: error.to_string() },
-        };
-        self.conn.note_reason(reason);
     }
 }
 
@@ -316,6 +300,20 @@ impl Connection {
                 false
             }
         }
+    }
+}
+
+/// Why a connection closes whose peer has ended the stream so many bytes into a frame.
+pub(crate) const fn end_within(received: usize) -> CloseReason {
+    if received == 0 { CloseReason::PeerClosed } else { CloseReason::PeerClosedInFrame { received } }
+}
+
+/// Why a connection closes that cannot be read on.
+pub(crate) fn reason_of(error: &Error) -> CloseReason {
+    match error {
+        Error::PacketTooLarge { len, max } => CloseReason::PacketTooLarge { len: *len, max: *max },
+        Error::BadFrame { reason } => CloseReason::BadFrame { reason: (*reason).to_string() },
+        error => CloseReason::Failed { error: error.to_string() },
     }
 }
 

@@ -32,6 +32,12 @@ impl FrameReader {
         self.carry.len()
     }
 
+    /// Takes the beginning of a frame out, as if nothing had been read of it.
+    pub fn take_begun(&mut self) -> Vec<u8> {
+        self.large = 0;
+        std::mem::take(&mut self.carry)
+    }
+
     /// Moves a small frame begun to the front of a buffer that is to be read into behind it. Returns its length.
     ///
     /// # Panics

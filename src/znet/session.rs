@@ -1,0 +1,177 @@
+//! The whole dialogue of a connection in one function.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::call::Call;
+use super::connection::Connection;
+use super::request::Request;
+use super::server::Server;
+use super::until::Until;
+use crate::error::{Error, Result};
+use crate::green::Panicked;
+use crate::ziface::{CloseReason, IConnection, IMessage, Payload};
+use crate::zpack::Message;
+
+impl Server {
+    /// Sets the dialogue of every connection: it runs on the connection's own coroutine after the start hook, and the
+    /// connection closes in order when it returns. Routers serve the same port: a message whose id has a router goes to
+    /// it whenever the dialogue waits, one that has none is the dialogue's.
+    ///
+    /// An error ends the connection and is logged, unless it says that the connection is closed; so does a panic.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyStarted`] the second time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zinx::prelude::*;
+    ///
+    /// # fn set_up(server: &Server) -> zinx::Result<()> {
+    /// server.on_session(|s| {
+    ///     let name = s.with_timeout(Duration::from_secs(10), |s| s.recv_id(1))?;
+    ///     s.send(2, name.get_data())?;
+    ///     while s.ask(3, "again?", 4)?.get_data() == "yes" {}
+    ///     s.send(5, "bye")
+    /// })
+    /// # }
+    /// ```
+    pub fn on_session(
+        &self,
+        dialogue: impl Fn(&mut Session) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<()> {
+        let set = self.core().talk().dialogue.set(Box::new(dialogue));
+        set.map_err(|_| Error::AlreadyStarted { what: "set the session" })
+    }
+}
+
+/// The dialogue of one connection, on its own coroutine. Elsewhere everything but sending is an error
+/// ([`NotOnConnection`](Error::NotOnConnection)).
+#[derive(Debug)]
+pub struct Session {
+    conn: Arc<dyn IConnection>,
+    /// The narrowest time limit around.
+    until: Until,
+}
+
+impl Session {
+    /// The connection.
+    pub const fn get_connection(&self) -> &Arc<dyn IConnection> {
+        &self.conn
+    }
+
+    /// Waits for the next message that has no router and answers no call, those kept for later first.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](Error::TimedOut) within [`with_timeout`](Self::with_timeout),
+    /// [`ConnectionClosed`](Error::ConnectionClosed) once the connection closes.
+    pub fn recv(&mut self) -> Result<Message> {
+        self.next("recv", |_| true)
+    }
+
+    /// Waits for the next message with this id. Others that have no router are kept for later, in order, up to `MaxKeptMessages` and `MaxKeptBytes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv), and [`KeptFull`](Error::KeptFull).
+    pub fn recv_id(&mut self, msg_id: u32) -> Result<Message> {
+        self.next("recv_id", |message| message.get_msg_id() == msg_id)
+    }
+
+    /// Sends a message: `send_msg` of the connection.
+    ///
+    /// # Errors
+    ///
+    /// Those of `send_msg`.
+    pub fn send<'a>(&mut self, msg_id: u32, data: impl Into<Payload<'a>>) -> Result<()> {
+        self.conn.send_msg(msg_id, data)
+    }
+
+    /// Sends a message and waits for the one with the id `reply_id`: `call` of the connection, limited by
+    /// [`with_timeout`](Self::with_timeout) only. Messages that come meanwhile are kept for later.
+    ///
+    /// # Errors
+    ///
+    /// Those of `call`.
+    pub fn ask<'a>(&mut self, msg_id: u32, data: impl Into<Payload<'a>>, reply_id: u32) -> Result<Message> {
+        self.on_own_coroutine("ask")?;
+        let timeout = self.until.left().unwrap_or(Duration::MAX);
+        self.conn.call_with(msg_id, data, reply_id, Call::new(timeout))
+    }
+
+    /// Runs a stretch of the dialogue within a time limit: what still waits then gets
+    /// [`TimedOut`](Error::TimedOut). Within another limit, the earlier end counts.
+    ///
+    /// # Errors
+    ///
+    /// Those of `stretch`.
+    pub fn with_timeout<T>(
+        &mut self,
+        timeout: Duration,
+        stretch: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let narrowed = self.until.or(Until::after(timeout));
+        let outer = std::mem::replace(&mut self.until, narrowed);
+        let result = stretch(self);
+        self.until = outer;
+        result
+    }
+
+    fn on_own_coroutine(&self, what: &'static str) -> Result<&Connection> {
+        let conn = self.conn.connection();
+        if conn.reader_mark().is_current() { Ok(conn) } else { Err(Error::NotOnConnection { what }) }
+    }
+
+    /// The next message that is `wanted`. What has a router goes there, the rest is kept for later.
+    fn next(&self, what: &'static str, wanted: impl Fn(&Message) -> bool) -> Result<Message> {
+        let conn = self.on_own_coroutine(what)?;
+        let routed = |message: &Message| conn.core().handler().has_router(message.get_msg_id());
+        let kept = || {
+            let kept = |wanted: &dyn Fn(&Message) -> bool| conn.ahead().with(|input| input.take_kept(wanted));
+            kept(&routed).or_else(|| kept(&wanted))
+        };
+        loop {
+            let message = match kept() {
+                Some(message) => message,
+                None => conn.read_ahead(what, self.until, &|| false)?.ok_or(Error::ConnectionClosed)?,
+            };
+            if routed(&message) {
+                conn.route(&self.conn, message);
+            } else if wanted(&message) {
+                return Ok(message);
+            } else {
+                conn.keep_for_later(message)?;
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Runs the dialogue, where there is one.
+    pub(crate) fn run_dialogue(&self, shared: &Arc<dyn IConnection>) {
+        let Some(dialogue) = self.core().talk().dialogue.get() else { return };
+        if self.is_stopping() {
+            return;
+        }
+        let mut session = Session { conn: Arc::clone(shared), until: Until::never() };
+        let reason = match catch_unwind(AssertUnwindSafe(|| dialogue(&mut session))) {
+            Ok(Ok(()) | Err(Error::ConnectionClosed)) => CloseReason::SessionEnded,
+            Ok(Err(error)) => CloseReason::SessionFailed { error: error.to_string() },
+            Err(payload) => {
+                self.core().counters.handler_panics.add();
+                CloseReason::SessionFailed { error: format!("panicked: {}", Panicked::new(payload)) }
+            }
+        };
+        self.stop_because(reason);
+    }
+
+    fn route(&self, shared: &Arc<dyn IConnection>, message: Message) {
+        self.core().counters.requests.add();
+        self.dispatch(&Request::new(Arc::clone(shared), message));
+    }
+}

@@ -1,0 +1,20 @@
+//! What a server knows beyond its routers: how answers are told apart, the dialogue of its connections.
+
+use std::sync::OnceLock;
+
+use super::session::Session;
+use crate::error::Result;
+use crate::zpack::Message;
+
+/// What a server knows beyond its routers.
+#[derive(Default)]
+pub(crate) struct Talk {
+    /// Tells the sequence number of an answer.
+    pub(crate) sequence: OnceLock<Box<SequenceOf>>,
+    /// The dialogue of every connection.
+    pub(crate) dialogue: OnceLock<Box<Dialogue>>,
+}
+
+pub(crate) type SequenceOf = dyn Fn(&Message) -> Option<u64> + Send + Sync;
+
+pub(crate) type Dialogue = dyn Fn(&mut Session) -> Result<()> + Send + Sync;
