@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown};
 
 use super::fair;
-use super::park::Waiter;
+use super::park::{WaitList, Waiter};
 
 /// What a wait on a socket is for, and what it ended with: a set of the constants below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ struct Watch {
     ready: u8,
     /// Whether a coroutine is in epoll for this socket. It alone may call `wait_io`.
     held: bool,
-    beside: Vec<Arc<Waiter>>,
+    beside: WaitList,
 }
 
 impl Socket {
@@ -81,7 +81,7 @@ impl Socket {
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
         let io =
             CoIo::new(Borrowed(fd.as_raw_fd())).map_err(|error| io::Error::other(format!("{error:?}")))?;
-        Ok(Self { io, fd, watch: Mutex::new(Watch { ready: 0, held: false, beside: Vec::new() }) })
+        Ok(Self { io, fd, watch: Mutex::new(Watch { ready: 0, held: false, beside: WaitList::new() }) })
     }
 
     /// Waits until something of `interest` is ready, and takes it.
@@ -159,9 +159,7 @@ impl Socket {
         watch.held = false;
         watch.ready |= ready.0;
         // Each looks for itself: one takes what came, or takes the watch over.
-        for waiter in watch.beside.drain(..) {
-            waiter.wake();
-        }
+        watch.beside.wake_all();
     }
 
     fn poll(&self, interest: Readiness) -> Readiness {
@@ -184,9 +182,7 @@ impl Watch {
         if !std::mem::replace(&mut self.held, true) {
             return None;
         }
-        let waiter = Waiter::new();
-        self.beside.push(Arc::clone(&waiter));
-        Some(waiter)
+        Some(self.beside.enlist())
     }
 }
 

@@ -4,12 +4,13 @@ use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use super::ahead::Ahead;
 use super::calls::Calls;
 use super::core::Core;
+use super::ends::Ends;
 use super::outbox::Outbox;
 use super::server::Server;
 use super::tasks::Tasks;
@@ -26,8 +27,7 @@ pub(crate) struct Connection {
     id: u64,
     core: Arc<Core>,
     this: Weak<Self>,
-    local: SocketAddr,
-    remote: SocketAddr,
+    ends: Ends,
     outbox: Outbox,
     tasks: Tasks,
     /// What its handlers have read and not handled.
@@ -37,7 +37,7 @@ pub(crate) struct Connection {
     /// What was asked of the reader: bits of [`STOP`], [`ABORT`], [`IDLE`], [`NOT_ALIVE`], [`TASKS`]. Set before the
     /// socket is interrupted.
     asked: AtomicU8,
-    reason: Mutex<Option<CloseReason>>,
+    reason: OnceLock<Box<CloseReason>>,
     /// Few, so searched one by one.
     properties: Mutex<Vec<(String, Property)>>,
     reader: StackMark,
@@ -75,14 +75,13 @@ impl Connection {
             id,
             core,
             this: Weak::clone(this),
-            local,
-            remote,
+            ends: Ends::new(local, remote),
             outbox: Outbox::new(socket),
             tasks: Tasks::new(worker),
             ahead: Ahead::default(),
             calls: Calls::default(),
             asked: AtomicU8::new(0),
-            reason: Mutex::new(None),
+            reason: OnceLock::new(),
             properties: Mutex::default(),
             reader: StackMark::default(),
             times: Times { opened, active: AtomicU64::new(opened), ..Times::default() },
@@ -215,7 +214,8 @@ impl Connection {
     }
 
     pub(crate) fn note_reason(&self, reason: CloseReason) {
-        lock(&self.reason).get_or_insert(reason);
+        // The first stays.
+        self.reason.get_or_init(|| Box::new(reason));
     }
 
     fn ask(&self, what: u8) {
@@ -231,7 +231,7 @@ impl Connection {
 /// For the log: the id and the peer.
 impl fmt::Display for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} from {}", self.id, self.remote)
+        write!(f, "{} from {}", self.id, self.ends.remote())
     }
 }
 
@@ -247,11 +247,11 @@ impl IConnection for Connection {
     }
 
     fn get_remote_addr(&self) -> SocketAddr {
-        self.remote
+        self.ends.remote()
     }
 
     fn get_local_addr(&self) -> SocketAddr {
-        self.local
+        self.ends.local()
     }
 
     fn get_tcp_connection(&self) -> &dyn ITcpConnection {
@@ -290,7 +290,7 @@ impl IConnection for Connection {
     }
 
     fn get_close_reason(&self) -> Option<CloseReason> {
-        lock(&self.reason).clone()
+        self.reason.get().map(|reason| (**reason).clone())
     }
 
     fn get_unsent(&self) -> Unsent {

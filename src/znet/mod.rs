@@ -24,6 +24,8 @@ mod conn_manager;
 
 mod connection;
 
+mod ends;
+
 mod tcp_connection;
 
 // what it sends becomes requests,
