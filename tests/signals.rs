@@ -72,8 +72,7 @@ fn drain_deadline_forces_the_stop_and_names_what_was_open() {
     server.kill(Signal::TERM);
     let ended = server.end_within(SLACK);
     assert!(start.elapsed() >= Duration::from_millis(400), "no time to drain: {:?}", start.elapsed());
-    forced(&ended);
-    drop(peer);
+    forced(&ended, &peer);
 }
 
 #[test]
@@ -85,8 +84,7 @@ fn second_sigterm_forces_the_stop_at_once() {
     server.wait_for("stopping");
     server.kill(Signal::TERM);
     let ended = server.end_within(SLACK);
-    forced(&ended);
-    drop(peer);
+    forced(&ended, &peer);
 }
 
 // The load.
@@ -223,8 +221,12 @@ fn fill_until_stuck(address: SocketAddr) -> TcpStream {
     }
 }
 
-fn forced(ended: &Ended) {
+/// Exit code 1, the connection that was cut off named in the log, and the count in the last line.
+fn forced(ended: &Ended, open: &TcpStream) {
     assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    let address = open.local_addr().unwrap().to_string();
+    let named = ended.stderr.lines().any(|line| line.contains("cut off") && line.contains(&address));
+    assert!(named, "{address} is not named: {}", ended.stderr);
     let last = ended.stderr.lines().last().unwrap_or_default();
     assert!(last.contains("forced") && last.contains('1'), "{}", ended.stderr);
 }

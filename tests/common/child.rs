@@ -17,7 +17,12 @@ pub(crate) fn in_child(name: &str, body: impl FnOnce()) {
 
 /// Resident memory of this process.
 pub(crate) fn resident_kib() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    resident_kib_of("self")
+}
+
+/// Resident memory of a process.
+pub(super) fn resident_kib_of(process: &str) -> usize {
+    let statm = std::fs::read_to_string(format!("/proc/{process}/statm")).unwrap();
     statm.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * rustix::param::page_size() / 1024
 }
 

@@ -4,11 +4,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use super::child::resident_kib_of;
 
 /// What a busy machine may take for what takes no time.
 pub(crate) const SLACK: Duration = Duration::from_secs(10);
@@ -19,6 +21,8 @@ pub(crate) struct Process {
     pub(crate) address: SocketAddr,
     /// The lines of stderr, as they come.
     lines: mpsc::Receiver<String>,
+    /// Those that have been read.
+    heard: Mutex<Vec<String>>,
     stdout: Option<JoinHandle<String>>,
 }
 
@@ -33,9 +37,19 @@ pub(crate) struct Ended {
 impl Process {
     /// The hook demo's server, with settings from the environment, once it listens.
     pub(crate) fn hook_server(env: &[(&str, &str)]) -> Self {
-        let settings = env.iter().copied();
-        let mut server =
-            Self::spawn(hook_command().env("ZINX_TCPPORT", "0").envs(settings).env("RUST_LOG", "info"));
+        Self::listening(hook_command().envs(env.iter().copied()))
+    }
+
+    /// The hook demo's server, where no more than so many files may be open.
+    pub(crate) fn hook_server_with_files(files: usize, env: &[(&str, &str)]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {files}; exec \"$0\"")]).arg(example("hook_server"));
+        Self::listening(command.env("ZINX_HOST", "127.0.0.1").envs(env.iter().copied()))
+    }
+
+    /// A server on a free port, once it says that it listens.
+    fn listening(command: &mut Command) -> Self {
+        let mut server = Self::spawn(command.env("ZINX_TCPPORT", "0").env("RUST_LOG", "info"));
         let line = server.wait_for("listening on ");
         server.address = line.split_once("listening on ").unwrap().1.trim().parse().unwrap();
         server
@@ -76,21 +90,50 @@ impl Process {
             stdout.read_to_string(&mut text).unwrap();
             text
         });
-        Self { child, address: ([0, 0, 0, 0], 0).into(), lines, stdout: Some(stdout) }
+        Self {
+            child,
+            address: ([0, 0, 0, 0], 0).into(),
+            lines,
+            heard: Mutex::default(),
+            stdout: Some(stdout),
+        }
+    }
+
+    /// The lines of stderr that have been waited for, and those before them.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
     }
 
     /// The next line of stderr that has this in it.
     pub(crate) fn wait_for(&self, what: &str) -> String {
         loop {
             let line = self.lines.recv_timeout(LONG).unwrap_or_else(|_| panic!("it has not said {what:?}"));
+            self.heard.lock().unwrap().push(line.clone());
             if line.contains(what) {
                 return line;
             }
         }
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+    /// The share of one processor that it takes, in per cent, over this time.
+    pub(crate) fn cpu_per_cent(&self, over: Duration) -> f64 {
+        let (before, start) = (self.cpu_ticks(), Instant::now());
+        thread::sleep(over);
+        let seconds = (self.cpu_ticks() - before) as f64 / rustix::param::clock_ticks_per_second() as f64;
+        100.0 * seconds / start.elapsed().as_secs_f64()
+    }
+
+    /// User and system time so far.
+    fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The name, in brackets, may have spaces in it.
+        let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
+        fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
+
+    /// Its resident memory.
+    pub(crate) fn resident_kib(&self) -> usize {
+        resident_kib_of(&self.child.id().to_string())
     }
 
     pub(crate) fn kill(&self, signal: Signal) {

@@ -1,0 +1,97 @@
+//! Descriptors run out: the server rests, serves those it has, and goes on as soon as one is free.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are plain threads and speak raw sockets"
+)]
+
+#[expect(dead_code, reason = "each test file uses its share")]
+mod common;
+
+use std::fs::File;
+use std::io::Read;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::child::in_child;
+use common::process::Process;
+use common::{ECHO, Peer, config, frame, start, wait_until};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use zinx::ziface::IServer;
+
+#[test]
+fn without_descriptors_the_server_rests_and_serves_again_when_one_is_free() {
+    in_child("without_descriptors_the_server_rests_and_serves_again_when_one_is_free", || {
+        let mut config = config();
+        config.max_conn = 10;
+        let running = start(config, |_| {});
+        let mut before = running.connect();
+        before.check_echo();
+        let old = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(128), maximum: old.maximum }).unwrap();
+        let mut files = Vec::new();
+        while let Ok(file) = File::open("/dev/null") {
+            files.push(file);
+        }
+        // The last descriptor is the client's: none is left to accept with.
+        files.pop();
+        let address = running.server.local_addr().unwrap();
+        let mut late = Peer { stream: TcpStream::connect(address).unwrap() };
+        late.stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        late.send(&frame(ECHO, b"late"));
+        wait_until("a refused accept", || running.server.stats().refused > 0);
+        let refused = running.server.stats().refused;
+        thread::sleep(Duration::from_secs(1));
+        let more = running.server.stats().refused - refused;
+        assert!(more < 50, "{more} accepts refused in a second: no pause between them");
+        before.check_echo();
+        files.truncate(files.len() - 2);
+        let start = Instant::now();
+        assert_eq!(late.read_frame(), (ECHO, b"late".to_vec()));
+        assert!(start.elapsed() < Duration::from_secs(3), "after {:?}", start.elapsed());
+    });
+}
+
+#[test]
+fn without_descriptors_the_server_takes_no_cpu_and_a_close_of_its_own_ends_the_rest() {
+    let server = Process::hook_server_with_files(40, &[]);
+    let mut streams: Vec<_> = (0..60).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+    server.wait_for("refused: ");
+    let cpu = server.cpu_per_cent(Duration::from_secs(2));
+    eprintln!("{cpu:.1} % while none is free");
+    assert!(cpu < 5.0, "{cpu:.1} % of a processor while none is free");
+
+    // They are accepted in the order in which they came.
+    let accepted = streams.iter_mut().position(|stream| !greeted_within(stream, Duration::from_millis(500)));
+    let accepted = accepted.expect("all accepted");
+    let start = Instant::now();
+    streams.remove(0);
+    assert!(greeted_within(&mut streams[accepted - 1], Duration::from_secs(5)));
+    eprintln!("served {:?} after one was free", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(3), "after {:?}", start.elapsed());
+}
+
+/// Whether the hook server's greeting comes.
+fn greeted_within(stream: &mut TcpStream, time: Duration) -> bool {
+    stream.set_read_timeout(Some(time)).unwrap();
+    let mut greeting = frame(202, b"DoConnection BEGIN");
+    stream.read_exact(&mut greeting).is_ok()
+}
+
+#[test]
+fn too_few_descriptors_for_max_conn_are_said_at_the_start_with_what_to_set() {
+    let server = Process::hook_server_with_files(500, &[("ZINX_MAXCONN", "1000")]);
+    let lines = server.said();
+    let expected = "MaxConn is 1000 but only 500 files may be open: set ulimit -n 1064";
+    assert!(lines.iter().any(|line| line.ends_with(expected)), "{lines:?}");
+}
+
+#[test]
+fn too_few_memory_maps_for_max_conn_are_said_at_the_start_with_what_to_set() {
+    let server = Process::hook_server(&[("ZINX_MAXCONN", "16000000")]);
+    let lines = server.said();
+    let told = lines.iter().find(|line| line.contains("set sysctl vm.max_map_count="));
+    assert!(told.is_some_and(|line| line.contains("MaxConn is 16000000 but")), "{lines:?}");
+}
