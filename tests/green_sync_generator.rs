@@ -21,7 +21,7 @@ use zinx::green::{self, Event};
 #[test]
 fn a_generator_gives_its_values_to_a_loop_on_a_thread_and_in_a_coroutine() {
     within(30, || {
-        let squares = || Generator::<u64>::new(|out| (0..5).for_each(|n| drop(out.yield_(n * n))));
+        let squares = || Generator::<u64>::new(|out| out.yield_from((0..5).map(|n| n * n)));
         assert_eq!(squares().collect::<Vec<_>>(), [0, 1, 4, 9, 16]);
         assert_eq!(green::run(move || squares().sum::<u64>()), 30);
         let chained = Generator::<u64>::new(move |out| {
@@ -79,7 +79,7 @@ fn closed_or_dropped_the_body_unwinds_and_its_destructors_run() {
             let set = SetOnDrop(Arc::clone(&ended));
             Generator::<u64>::new(move |out| {
                 let _set = set;
-                (0..).for_each(|n| drop(out.yield_(n)));
+                out.yield_from(0..);
             })
         };
         let mut closed = endless();
