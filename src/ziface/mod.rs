@@ -25,6 +25,9 @@ pub use iconnection::{CloseReason, IConnection, Unsent};
 mod itcpconnection;
 pub use itcpconnection::ITcpConnection;
 
+mod icontext;
+pub use icontext::IContext;
+
 mod iconnmanager;
 pub use iconnmanager::{IConnManager, IConnManager as IConManager};
 

@@ -71,6 +71,8 @@ mod writer;
 
 mod closing;
 
+mod endings;
+
 mod sweeper;
 
 mod heartbeat;
