@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::sealed::Sealed;
-use super::{IContext, IServer, ITcpConnection, Payload};
+use super::{IContext, IMsgHandler, IServer, ITcpConnection, Payload};
 use crate::error::Result;
 
 /// A connection with a peer. Shared as `Arc<dyn IConnection>`; a clone may be kept for as long as one likes, also past
@@ -45,6 +45,10 @@ pub trait IConnection: Sealed + Send + Sync {
     /// coroutine does.
     #[doc(alias = "GetWorkerID")]
     fn get_worker_id(&self) -> Option<usize>;
+
+    /// The routers of its server, or of its client.
+    #[doc(alias = "GetMsgHandler")]
+    fn get_msg_handler(&self) -> &dyn IMsgHandler;
 
     /// The server it belongs to. On a client's connection its client, seen as a server: it listens nowhere, `stop` stops
     /// it.

@@ -19,7 +19,9 @@ use super::worker_pool::Worker;
 use crate::error::{Error, Result};
 use crate::green::{Event, Socket, StackMark};
 use crate::ziface::sealed::Sealed;
-use crate::ziface::{CloseReason, IConnection, IContext, IRequest, IServer, ITcpConnection, Payload, Unsent};
+use crate::ziface::{
+    CloseReason, IConnection, IContext, IMsgHandler, IRequest, IServer, ITcpConnection, Payload, Unsent,
+};
 
 type Property = Arc<dyn Any + Send + Sync>;
 
@@ -273,6 +275,10 @@ impl IConnection for Connection {
 
     fn get_worker_id(&self) -> Option<usize> {
         self.tasks.worker().map(|worker| worker.id())
+    }
+
+    fn get_msg_handler(&self) -> &dyn IMsgHandler {
+        self.core.handler()
     }
 
     fn get_tcp_server(&self) -> Arc<dyn IServer> {

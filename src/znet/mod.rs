@@ -33,8 +33,16 @@ mod tcp_connection;
 mod reader;
 
 mod request;
+pub use request::new_func_request;
 
 mod dispatch;
+
+mod route;
+
+mod routing;
+
+mod middleware;
+pub use middleware::{router_recovery, router_time};
 
 mod tasks;
 
