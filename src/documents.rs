@@ -16,7 +16,13 @@ pages! {
     chapter_05: "docs/tutorial/05-datapack.md",
     chapter_06: "docs/tutorial/06-msghandler.md",
     chapter_07: "docs/tutorial/07-read_write.md",
+    chapter_08: "docs/tutorial/08-worker_pool.md",
     chapter_09: "docs/tutorial/09-connmanager.md",
     chapter_10: "docs/tutorial/10-hook.md",
     chapter_11: "docs/tutorial/11-property.md",
+    from_python: "docs/porting-from-python.md",
+    from_go: "docs/porting-from-go.md",
+    configuration: "docs/configuration.md",
+    faq: "docs/faq.md",
+    safety: "docs/safety.md",
 }

@@ -33,9 +33,6 @@
 //! | [`zpack`] | bytes to messages and back |
 //! | [`zconf`] | the configuration: defaults, `zinx.yaml`, environment, code |
 //! | [`green`] | coroutines made safe: spawn, queues, events, sockets |
-//! | [`znotify`] | connections by ids of the program's own, to send to one or to all |
-//! | [`ztimer`] | work done later, or again and again |
-//! | [`zutils`] | snowflake ids |
 //! | [`error`] | everything that can go wrong, with its numbers |
 
 pub mod error;
@@ -43,10 +40,7 @@ pub mod green;
 pub mod zconf;
 pub mod ziface;
 pub mod znet;
-pub mod znotify;
 pub mod zpack;
-pub mod ztimer;
-pub mod zutils;
 
 #[cfg(doctest)]
 mod documents;
@@ -63,8 +57,8 @@ pub mod prelude {
     pub use crate::error::{Error, Result};
     pub use crate::zconf::Config;
     pub use crate::ziface::{
-        BaseRouter, HandleStep, IClient, IConnManager, IConnection, IDataPack, IMessage, IMsgHandler,
-        IRequest, IRouter, IServer,
+        BaseRouter, IClient, IConnManager, IConnection, IDataPack, IMessage, IMsgHandler, IRequest, IRouter,
+        IServer,
     };
     pub use crate::znet::{
         Call, Client, Server, Session, exit, new_client, new_client_with_config, new_server,

@@ -52,6 +52,11 @@ fn chapter_7_read_write() {
 }
 
 #[test]
+fn chapter_8_worker_pool() {
+    follow("08-worker_pool", 2);
+}
+
+#[test]
 fn chapter_9_connmanager() {
     follow("09-connmanager", 2);
 }

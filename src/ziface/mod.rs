@@ -11,13 +11,10 @@ mod idatapack;
 pub use idatapack::{Head, IDataPack, Payload};
 
 mod irequest;
-pub use irequest::{IRequest, Value};
+pub use irequest::IRequest;
 
 mod irouter;
-pub use irouter::{HandleStep, IRouter, IRouter as BaseRouter};
-
-mod irouterslices;
-pub use irouterslices::{GroupRouterSlices, RouterHandler, router_handler};
+pub use irouter::{IRouter, IRouter as BaseRouter};
 
 mod imsghandler;
 pub use imsghandler::IMsgHandler;
@@ -27,9 +24,6 @@ pub use iconnection::{CloseReason, IConnection, Unsent};
 
 mod itcpconnection;
 pub use itcpconnection::ITcpConnection;
-
-mod icontext;
-pub use icontext::IContext;
 
 mod iconnmanager;
 pub use iconnmanager::{IConnManager, IConnManager as IConManager};

@@ -33,16 +33,8 @@ mod tcp_connection;
 mod reader;
 
 mod request;
-pub use request::new_func_request;
 
 mod dispatch;
-
-mod route;
-
-mod routing;
-
-mod middleware;
-pub use middleware::{router_recovery, router_time};
 
 mod tasks;
 
@@ -78,8 +70,6 @@ mod writer;
 // and at last it goes.
 
 mod closing;
-
-mod endings;
 
 mod sweeper;
 

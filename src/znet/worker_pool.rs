@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::request::Request;
+use super::tutorial;
 use crate::green::{Builder, Group, PutError, Queue, StackMark};
 use crate::zconf::{Config, WorkerMode};
 
@@ -138,6 +139,7 @@ impl Worker {
 
     fn run(&self) {
         self.mark.set();
+        tutorial::say(format_args!("[WORKER] id {} runs", self.id));
         for request in self.tasks.iter() {
             Connection::of(&request).run_task(&request);
         }
