@@ -1,0 +1,169 @@
+// A peer written against Go Zinx itself: a server or a client that says in its exit code whether all went as it should.
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aceld/zinx/zconf"
+	"github.com/aceld/zinx/zdecoder"
+	"github.com/aceld/zinx/ziface"
+	"github.com/aceld/zinx/zlog"
+	"github.com/aceld/zinx/znet"
+	"github.com/aceld/zinx/zpack"
+)
+
+var (
+	role  = flag.String("role", "client", "server or client")
+	port  = flag.Int("port", 0, "port of the server")
+	pack  = flag.String("pack", "tlv", "tlv or ltv")
+	count = flag.Int("count", 0, "client: messages to have echoed")
+	beat  = flag.Duration("beat", 0, "send the default heartbeat so often; 0: never")
+	watch = flag.Int("watch", 0, "client: heartbeats to be seen")
+	hold  = flag.Duration("hold", 0, "client: stay so long, and be connected still")
+)
+
+const echoID = 1
+
+type echo struct{ znet.BaseRouter }
+
+func (*echo) Handle(request ziface.IRequest) {
+	if err := request.GetConnection().SendMsg(echoID, request.GetData()); err != nil {
+		fail("echo: %v", err)
+	}
+}
+
+// Every echo must come back whole. A Go client handles each message on a goroutine of its own, in no order.
+type echoed struct {
+	znet.BaseRouter
+	seen  atomic.Int64
+	which sync.Map
+	done  chan struct{}
+}
+
+func (e *echoed) Handle(request ziface.IRequest) {
+	data := request.GetData()
+	if len(data) < 4 {
+		fail("an echo of %d bytes", len(data))
+	}
+	n := int(binary.BigEndian.Uint32(data))
+	if _, twice := e.which.LoadOrStore(n, true); twice || !bytes.Equal(data, payload(n)) {
+		fail("echo %d is wrong: %d bytes", n, len(data))
+	}
+	if int(e.seen.Add(1)) == *count {
+		close(e.done)
+	}
+}
+
+type heard struct {
+	znet.BaseRouter
+	seen atomic.Int64
+	done chan struct{}
+}
+
+var heartbeat = regexp.MustCompile(`^heartbeat \[127\.0\.0\.1:\d+->127\.0\.0\.1:\d+\]$`)
+
+func (h *heard) Handle(request ziface.IRequest) {
+	if !heartbeat.Match(request.GetData()) {
+		fail("heartbeat with the body %q", request.GetData())
+	}
+	if int(h.seen.Add(1)) == *watch {
+		close(h.done)
+	}
+}
+
+func main() {
+	flag.Parse()
+	zconf.GlobalObject.LogIsolationLevel = zlog.LogFatal + 1
+	zlog.SetLogLevel(zlog.LogFatal + 1)
+	// One second without a sign of life; one worker a connection, so that its messages stay in order.
+	zconf.GlobalObject.HeartbeatMax = 1
+	zconf.GlobalObject.WorkerPoolSize = 1
+	if *role == "server" {
+		serve()
+	} else {
+		talk()
+	}
+}
+
+func serve() {
+	zconf.GlobalObject.Host = "127.0.0.1"
+	zconf.GlobalObject.TCPPort = *port
+	server := znet.NewServer()
+	zlog.SetLogLevel(zlog.LogFatal + 1)
+	if *pack == "ltv" {
+		server.SetPacket(zpack.Factory().NewPack(ziface.ZinxDataPackOld))
+		server.SetDecoder(zdecoder.NewLTV_Little_Decoder())
+	}
+	server.AddRouter(echoID, &echo{})
+	if *beat > 0 {
+		server.StartHeartBeat(*beat)
+	}
+	server.Serve()
+}
+
+func talk() {
+	client := znet.NewClient("127.0.0.1", *port)
+	if *pack == "ltv" {
+		client.SetPacket(zpack.Factory().NewPack(ziface.ZinxDataPackOld))
+		client.SetDecoder(zdecoder.NewLTV_Little_Decoder())
+	}
+	replies := &echoed{done: make(chan struct{})}
+	beats := &heard{done: make(chan struct{})}
+	connected := make(chan ziface.IConnection, 1)
+	client.SetOnConnStart(func(conn ziface.IConnection) { connected <- conn })
+	client.AddRouter(echoID, replies)
+	if *beat > 0 {
+		client.StartHeartBeat(*beat)
+	} else {
+		client.AddRouter(ziface.HeartBeatDefaultMsgID, beats)
+	}
+	lost := make(chan struct{})
+	client.SetOnConnStop(func(ziface.IConnection) { close(lost) })
+	client.Start()
+	conn := wait(connected, "a connection")
+	for n := 0; n < *count; n++ {
+		if err := conn.SendMsg(echoID, payload(n)); err != nil {
+			fail("send: %v", err)
+		}
+	}
+	if *count > 0 {
+		wait(replies.done, "all echoes")
+	}
+	if *watch > 0 {
+		wait(beats.done, "heartbeats")
+	}
+	select {
+	case <-lost:
+		fail("the connection is lost")
+	case <-time.After(*hold):
+	}
+	fmt.Printf("ok: %d echoes, %d heartbeats\n", replies.seen.Load(), beats.seen.Load())
+}
+
+// The number, and up to 3000 bytes behind it.
+func payload(n int) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(n)), bytes.Repeat([]byte{byte(n)}, n*37%3001)...)
+}
+
+func wait[T any](on <-chan T, what string) T {
+	select {
+	case value := <-on:
+		return value
+	case <-time.After(20 * time.Second):
+		fail("no %s within 20 s", what)
+	}
+	panic("unreachable")
+}
+
+func fail(format string, values ...any) {
+	fmt.Fprintf(os.Stderr, format+"\n", values...)
+	os.Exit(1)
+}
