@@ -57,6 +57,15 @@ pub enum Error {
         /// The message id.
         msg_id: u32,
     },
+    /// A message id is not in the range of its group of routers.
+    OutOfGroup {
+        /// The message id.
+        msg_id: u32,
+        /// The first id of the group.
+        first: u32,
+        /// The last id of the group.
+        last: u32,
+    },
     /// No connection has this id.
     ConnectionNotFound {
         /// The connection id.
@@ -143,6 +152,9 @@ impl fmt::Display for Error {
             }
             Self::TaskQueueFull { len } => write!(f, "task queue full: {len} requests, MaxWorkerTaskLen"),
             Self::RepeatedRouter { msg_id } => write!(f, "a router for message id {msg_id} exists already"),
+            Self::OutOfGroup { msg_id, first, last } => {
+                write!(f, "message id {msg_id} is not in the group from {first} to {last}")
+            }
             Self::ConnectionNotFound { conn_id } => write!(f, "no connection has id {conn_id}"),
             Self::PropertyNotFound { name } => write!(f, "no property named {name:?}"),
             Self::AlreadyStarted { what } => write!(f, "{what} after the server has started"),

@@ -33,6 +33,9 @@
 //! | [`zpack`] | bytes to messages and back |
 //! | [`zconf`] | the configuration: defaults, `zinx.yaml`, environment, code |
 //! | [`green`] | coroutines made safe: spawn, queues, events, sockets |
+//! | [`znotify`] | connections by ids of the program's own, to send to one or to all |
+//! | [`ztimer`] | work done later, or again and again |
+//! | [`zutils`] | snowflake ids |
 //! | [`error`] | everything that can go wrong, with its numbers |
 
 pub mod error;
@@ -40,7 +43,10 @@ pub mod green;
 pub mod zconf;
 pub mod ziface;
 pub mod znet;
+pub mod znotify;
 pub mod zpack;
+pub mod ztimer;
+pub mod zutils;
 
 #[cfg(doctest)]
 mod documents;
@@ -57,8 +63,8 @@ pub mod prelude {
     pub use crate::error::{Error, Result};
     pub use crate::zconf::Config;
     pub use crate::ziface::{
-        BaseRouter, IClient, IConnManager, IConnection, IDataPack, IMessage, IMsgHandler, IRequest, IRouter,
-        IServer,
+        BaseRouter, HandleStep, IClient, IConnManager, IConnection, IDataPack, IMessage, IMsgHandler,
+        IRequest, IRouter, IServer,
     };
     pub use crate::znet::{
         Call, Client, Server, Session, exit, new_client, new_client_with_config, new_server,

@@ -1,12 +1,12 @@
 //! Connecting with a time limit, to be called off by another: what a client does until it has a connection.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::blocking::blocking;
 use super::net::{Connecting, TcpStream};
+use super::resolve::resolve;
 use super::socket::{Readiness, Socket};
 use super::timer::set_alarm;
 use super::{Builder, GetError, Queue};
@@ -70,8 +70,7 @@ impl Connector {
         let (theirs, host) = (Arc::clone(&names), host.to_string());
         // Not joined where the time is up: the system's resolver cannot be called off, and ends by itself.
         drop(Builder::new().name("resolver").spawn(move || {
-            let found = blocking(move || (host, port).to_socket_addrs().map(Vec::from_iter));
-            let _ = theirs.try_put(found);
+            let _ = theirs.try_put(resolve(&host, port));
         })?);
         match names.get_timeout(left(end)) {
             Ok(found) => found,

@@ -73,10 +73,15 @@ pub use channel::Channel;
 mod queue;
 pub use queue::{BaseQueue, GetError, JoinableQueue, LifoQueue, PriorityQueue, PutError, Queue};
 
+pub mod generator;
+
 // The world outside.
 
 mod socket;
 pub(crate) use socket::{Readiness, Socket};
+
+mod resolve;
+pub use resolve::resolve;
 
 mod net;
 pub use net::{Backoff, TcpListener, TcpStream};

@@ -137,6 +137,11 @@ impl TcpStream {
     pub fn connect(address: impl ToSocketAddrs + Send + 'static) -> io::Result<Self> {
         runtime::ensure_started().map_err(io::Error::other)?;
         let addresses = blocking(move || address.to_socket_addrs().map(Vec::from_iter))?;
+        Self::connect_first(addresses)
+    }
+
+    /// Connects to the first of `addresses` that answers.
+    pub(super) fn connect_first(addresses: Vec<SocketAddr>) -> io::Result<Self> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in addresses {
             match Self::connect_one(address) {

@@ -90,7 +90,7 @@ pub struct Config {
     pub max_worker_task_len: usize,
     /// How connections are given to workers. Default `Hash`.
     pub worker_mode: WorkerMode,
-    /// Whether routers are slices of handlers; *later*. Default false.
+    /// Whether routers are slices of handlers. Default false. Here both kinds stand side by side, so it changes nothing.
     pub router_slices_mode: bool,
     /// Whether requests are reused; *later*. Default false.
     pub request_pool_mode: bool,

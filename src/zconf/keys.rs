@@ -76,7 +76,7 @@ pub(super) static KEYS: &[Key] = &[
     key!("WorkerPoolSize", worker_pool_size, Rule::From(0, 65_535), Now),
     key!("MaxWorkerTaskLen", max_worker_task_len, Rule::From(1, MILLIONS), Now),
     key!("WorkerMode", worker_mode, Rule::Any, Now),
-    key!("RouterSlicesMode", router_slices_mode, Rule::Any, Later),
+    key!("RouterSlicesMode", router_slices_mode, Rule::Any, Now),
     key!("RequestPoolMode", request_pool_mode, Rule::Any, Later),
     key!("IOReadBuffSize", io_read_buff_size, Rule::From(1, 16 << 20), Later),
     key!("Mode", mode, Rule::Any, Later),

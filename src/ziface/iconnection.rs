@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::sealed::Sealed;
-use super::{IServer, ITcpConnection, Payload};
+use super::{IContext, IMsgHandler, IServer, ITcpConnection, Payload};
 use crate::error::Result;
 
 /// A connection with a peer. Shared as `Arc<dyn IConnection>`; a clone may be kept for as long as one likes, also past
@@ -20,6 +20,12 @@ pub trait IConnection: Sealed + Send + Sync {
     /// The connection's id: 0 for the first of a server, then 1, 2, ..; never reused.
     #[doc(alias = "GetConnID")]
     fn get_conn_id(&self) -> u64;
+
+    /// The connection's id as text.
+    #[doc(alias = "GetConnIdStr")]
+    fn get_conn_id_str(&self) -> String {
+        self.get_conn_id().to_string()
+    }
 
     /// The peer's address.
     #[doc(alias = "RemoteAddr")]
@@ -39,6 +45,10 @@ pub trait IConnection: Sealed + Send + Sync {
     /// coroutine does.
     #[doc(alias = "GetWorkerID")]
     fn get_worker_id(&self) -> Option<usize>;
+
+    /// The routers of its server, or of its client.
+    #[doc(alias = "GetMsgHandler")]
+    fn get_msg_handler(&self) -> &dyn IMsgHandler;
 
     /// The server it belongs to. On a client's connection its client, seen as a server: it listens nowhere, `stop` stops
     /// it.
@@ -68,6 +78,26 @@ pub trait IConnection: Sealed + Send + Sync {
 
     /// Why the connection closes or has closed; `None` while it is open.
     fn get_close_reason(&self) -> Option<CloseReason>;
+
+    /// What tells others that the connection ends.
+    #[doc(alias = "Context")]
+    fn context(&self) -> Arc<dyn IContext>;
+
+    /// Has a callback run when the connection closes; the object-safe form of `add_close_callback`.
+    ///
+    /// # Errors
+    ///
+    /// Its.
+    fn put_close_callback(&self, handler: &str, key: &str, callback: Box<dyn FnOnce() + Send>) -> Result<()>;
+
+    /// Removes the close callbacks of this handler and key; returns how many there were.
+    #[doc(alias = "RemoveCloseCallback")]
+    fn remove_close_callback(&self, handler: &str, key: &str) -> usize;
+
+    /// Runs, and takes out, the close callbacks there are. The machinery does when the connection closes; a program has
+    /// no need to.
+    #[doc(alias = "InvokeCloseCallbacks")]
+    fn invoke_close_callbacks(&self);
 
     /// What was queued but could not be sent. Final once the connection is closed.
     fn get_unsent(&self) -> Unsent;
@@ -127,6 +157,23 @@ impl dyn IConnection {
     /// As [`send_msg`](#method.send_msg).
     pub fn try_send_msg<'a>(&self, msg_id: u32, data: impl Into<Payload<'a>>) -> Result<()> {
         self.send_payload(msg_id, data.into(), false)
+    }
+
+    /// Has `callback` run when the connection closes: on its own coroutine, after the stop hook, in the order of adding.
+    /// A panic is contained. `handler` and `key` name it for
+    /// [`remove_close_callback`](IConnection::remove_close_callback); several may have the same.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionClosed`](crate::Error::ConnectionClosed) where the callbacks have run already: this one never will.
+    #[doc(alias = "AddCloseCallback")]
+    pub fn add_close_callback(
+        &self,
+        handler: &str,
+        key: &str,
+        callback: impl FnOnce() + Send + 'static,
+    ) -> Result<()> {
+        self.put_close_callback(handler, key, Box::new(callback))
     }
 
     /// The value kept under a name, where it is a `T`.

@@ -1,7 +1,7 @@
 //! The table of routers.
 
 use super::sealed::Sealed;
-use super::{IRequest, IRouter};
+use super::{IRequest, IRouter, RouterHandler};
 use crate::error::Result;
 
 /// The routers of a server, by message id. Frozen when the server starts.
@@ -15,8 +15,25 @@ pub trait IMsgHandler: Sealed + Send + Sync {
     #[doc(alias = "AddRouter")]
     fn add_router(&self, msg_id: u32, router: Box<dyn IRouter>) -> Result<()>;
 
-    /// Runs the router of a request, or the not-found route, in the coroutine that calls. Panics of the router go on
-    /// in the caller.
+    /// Adds the handlers of one message id, behind those that [`use_`](Self::use_) has put in front until now.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_router`](Self::add_router): an id has a router or handlers.
+    #[doc(alias = "AddRouterSlices")]
+    fn add_router_slices(&self, msg_id: u32, handlers: Vec<RouterHandler>) -> Result<()>;
+
+    /// Puts handlers in front of those that [`add_router_slices`](Self::add_router_slices) adds from now on, in order.
+    /// Classic routers do without.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyStarted`](crate::Error::AlreadyStarted) after the start.
+    #[doc(alias = "Use")]
+    fn use_(&self, handlers: Vec<RouterHandler>) -> Result<()>;
+
+    /// Runs the router of a request, or the not-found route, in the coroutine that calls, as [`IRequest::call`] does.
+    /// Panics of the router go on in the caller.
     ///
     /// # Errors
     ///

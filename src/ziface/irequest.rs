@@ -1,11 +1,16 @@
 //! A request: a message and the connection it came on.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::sealed::Sealed;
-use super::{IConnection, IMessage};
+use super::{HandleStep, IConnection, IMessage, IRouter, RouterHandler};
+use crate::error::Result;
+
+/// A value kept with a request.
+pub type Value = Arc<dyn Any + Send + Sync>;
 
 /// A message that has arrived, with the connection it arrived on.
 pub trait IRequest: Sealed + Send + Sync {
@@ -26,8 +31,66 @@ pub trait IRequest: Sealed + Send + Sync {
     #[doc(alias = "GetMessage")]
     fn get_message(&self) -> &dyn IMessage;
 
-    /// A request of its own with the same connection and message: to keep, or to queue
-    /// ([`send_msg_to_task_queue`](super::IMsgHandler::send_msg_to_task_queue)).
+    /// A request of its own with the same connection, message, values and response, its route not begun: to keep, or to
+    /// queue ([`send_msg_to_task_queue`](super::IMsgHandler::send_msg_to_task_queue)).
     #[doc(alias = "Copy")]
     fn copy(&self) -> Box<dyn IRequest>;
+
+    /// Keeps a value with the request, for the handlers after this one, replacing one of the same name.
+    #[doc(alias = "Set")]
+    fn set(&self, key: &str, value: Value);
+
+    /// The value kept under a name. [`get_as`](#method.get_as) gives it its type.
+    #[doc(alias = "Get")]
+    fn get(&self, key: &str) -> Option<Value>;
+
+    /// Keeps a result with the request, for interceptors and handlers that go on when its handlers have run. Nothing is
+    /// sent.
+    #[doc(alias = "SetResponse")]
+    fn set_response(&self, response: Value);
+
+    /// The result kept with the request.
+    #[doc(alias = "GetResponse")]
+    fn get_response(&self) -> Option<Value>;
+
+    /// Gives the request a router in place of the one of its id, to be run from its first step: by
+    /// [`call`](Self::call), or when the request is dispatched. What is left of the route it had is skipped.
+    #[doc(alias = "BindRouter")]
+    fn bind_router(&self, router: Arc<dyn IRouter>);
+
+    /// As [`bind_router`](Self::bind_router), with handlers.
+    #[doc(alias = "BindRouterSlices")]
+    fn bind_router_slices(&self, handlers: Vec<RouterHandler>);
+
+    /// Runs what is left of the route of this request, in the coroutine that calls. Nothing where all has run.
+    ///
+    /// # Errors
+    ///
+    /// Those of the router; what is left after one is skipped.
+    #[doc(alias = "Call")]
+    fn call(&self) -> Result<()>;
+
+    /// Runs the handlers behind the one that calls, and returns when they have: what follows in the caller comes after
+    /// them. Nothing where there are none, or they have run.
+    ///
+    /// # Errors
+    ///
+    /// The first of theirs.
+    #[doc(alias = "RouterSlicesNext")]
+    fn router_slices_next(&self) -> Result<()>;
+
+    /// Skips what is left of the route: the steps of a router, or the handlers of a slice, after this one.
+    #[doc(alias = "Abort")]
+    fn abort(&self);
+
+    /// Has a classic router go on at another step, also one before this. Without effect among slices.
+    #[doc(alias = "Goto")]
+    fn goto(&self, step: HandleStep);
+}
+
+impl dyn IRequest + '_ {
+    /// The value kept under a name, where it is a `T`.
+    pub fn get_as<T: Any + Send + Sync>(&self, key: &str) -> Option<Arc<T>> {
+        self.get(key)?.downcast().ok()
+    }
 }

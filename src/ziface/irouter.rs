@@ -3,13 +3,31 @@
 use super::IRequest;
 use crate::error::Result;
 
+/// A step of a classic router, to jump to: [`IRequest::goto`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandleStep {
+    /// [`IRouter::pre_handle`].
+    #[doc(alias = "PRE_HANDLE")]
+    PreHandle,
+    /// [`IRouter::handle`].
+    #[doc(alias = "HANDLE")]
+    Handle,
+    /// [`IRouter::post_handle`].
+    #[doc(alias = "POST_HANDLE")]
+    PostHandle,
+    /// The end.
+    #[doc(alias = "HANDLE_OVER")]
+    HandleOver,
+}
+
 /// What is done with the messages of one id: a hook before, the business, a hook after.
 ///
 /// All three run in the connection's own coroutine, one message after the other, and may wait: it is a coroutine, so
 /// plain sequential code holds nobody else up. A closure `|request: &dyn IRequest| { .. Ok(()) }` is a router too.
 ///
 /// An error from one step is logged with the connection and the message id, and skips the steps after it; the
-/// connection goes on. A panic ends the connection.
+/// connection goes on. A panic ends the connection. [`abort`](IRequest::abort) and [`goto`](IRequest::goto) skip steps
+/// without an error.
 ///
 /// # Examples
 ///

@@ -11,10 +11,13 @@ mod idatapack;
 pub use idatapack::{Head, IDataPack, Payload};
 
 mod irequest;
-pub use irequest::IRequest;
+pub use irequest::{IRequest, Value};
 
 mod irouter;
-pub use irouter::{IRouter, IRouter as BaseRouter};
+pub use irouter::{HandleStep, IRouter, IRouter as BaseRouter};
+
+mod irouterslices;
+pub use irouterslices::{GroupRouterSlices, RouterHandler, router_handler};
 
 mod imsghandler;
 pub use imsghandler::IMsgHandler;
@@ -24,6 +27,9 @@ pub use iconnection::{CloseReason, IConnection, Unsent};
 
 mod itcpconnection;
 pub use itcpconnection::ITcpConnection;
+
+mod icontext;
+pub use icontext::IContext;
 
 mod iconnmanager;
 pub use iconnmanager::{IConnManager, IConnManager as IConManager};

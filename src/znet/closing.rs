@@ -21,6 +21,7 @@ impl Connection {
         self.outbox().lock().set_busy(true);
         self.finish_tasks();
         self.stop_hook(shared);
+        self.end_close_callbacks();
         {
             let mut state = self.outbox().lock();
             state.close();

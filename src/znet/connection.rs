@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::ahead::Ahead;
 use super::calls::Calls;
 use super::core::Core;
+use super::endings::Endings;
 use super::ends::Ends;
 use super::outbox::Outbox;
 use super::server::Server;
@@ -18,7 +19,9 @@ use super::worker_pool::Worker;
 use crate::error::{Error, Result};
 use crate::green::{Event, Socket, StackMark};
 use crate::ziface::sealed::Sealed;
-use crate::ziface::{CloseReason, IConnection, IRequest, IServer, ITcpConnection, Payload, Unsent};
+use crate::ziface::{
+    CloseReason, IConnection, IContext, IMsgHandler, IRequest, IServer, ITcpConnection, Payload, Unsent,
+};
 
 type Property = Arc<dyn Any + Send + Sync>;
 
@@ -40,6 +43,7 @@ pub(crate) struct Connection {
     reason: OnceLock<Box<CloseReason>>,
     /// Few, so searched one by one.
     properties: Mutex<Vec<(String, Property)>>,
+    endings: Endings,
     reader: StackMark,
     times: Times,
     closed: Event,
@@ -85,6 +89,7 @@ impl Connection {
             properties: Mutex::default(),
             reader: StackMark::default(),
             times: Times { opened, active: AtomicU64::new(opened), ..Times::default() },
+            endings: Endings::default(),
             closed: Event::new(),
         })
     }
@@ -135,6 +140,10 @@ impl Connection {
 
     pub(crate) const fn reader_mark(&self) -> &StackMark {
         &self.reader
+    }
+
+    pub(super) const fn endings(&self) -> &Endings {
+        &self.endings
     }
 
     pub(crate) const fn closed(&self) -> &Event {
@@ -213,9 +222,15 @@ impl Connection {
             && self.asked.fetch_and(!what, Ordering::AcqRel) & what != 0
     }
 
+    /// Whether it has begun to close.
+    pub(super) fn has_reason(&self) -> bool {
+        self.reason.get().is_some()
+    }
+
     pub(crate) fn note_reason(&self, reason: CloseReason) {
         // The first stays.
         self.reason.get_or_init(|| Box::new(reason));
+        self.endings.begin();
     }
 
     fn ask(&self, what: u8) {
@@ -262,6 +277,10 @@ impl IConnection for Connection {
         self.tasks.worker().map(|worker| worker.id())
     }
 
+    fn get_msg_handler(&self) -> &dyn IMsgHandler {
+        self.core.handler()
+    }
+
     fn get_tcp_server(&self) -> Arc<dyn IServer> {
         Arc::new(Server::of(Arc::clone(&self.core)))
     }
@@ -291,6 +310,22 @@ impl IConnection for Connection {
 
     fn get_close_reason(&self) -> Option<CloseReason> {
         self.reason.get().map(|reason| (**reason).clone())
+    }
+
+    fn context(&self) -> Arc<dyn IContext> {
+        self.arc()
+    }
+
+    fn put_close_callback(&self, handler: &str, key: &str, callback: Box<dyn FnOnce() + Send>) -> Result<()> {
+        self.endings.add(handler, key, callback)
+    }
+
+    fn remove_close_callback(&self, handler: &str, key: &str) -> usize {
+        self.endings.remove(handler, key)
+    }
+
+    fn invoke_close_callbacks(&self) {
+        self.run_close_callbacks();
     }
 
     fn get_unsent(&self) -> Unsent {

@@ -2,17 +2,18 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::connection::Connection;
 use super::request::Request;
+use super::route::Route;
 use super::tutorial;
 use super::worker_pool::WorkerPool;
 use crate::error::{Error, Result};
 use crate::green::Panicked;
 use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
-use crate::ziface::{CloseReason, IMsgHandler, IRequest, IRouter};
+use crate::ziface::{CloseReason, IMsgHandler, IRequest, IRouter, RouterHandler};
 
 /// The routers of a server. Collected until the server starts, then sorted and frozen, so that a look-up takes no lock.
 pub(crate) struct MsgHandler {
@@ -24,14 +25,48 @@ pub(crate) struct MsgHandler {
 #[derive(Default)]
 struct Table {
     /// Sorted by id.
-    routers: Vec<(u32, Box<dyn IRouter>)>,
-    not_found: Option<Box<dyn IRouter>>,
+    routes: Vec<(u32, Route)>,
+    not_found: Option<Route>,
+    /// In front of the slices added next.
+    used: Vec<RouterHandler>,
 }
 
 impl Table {
-    fn find(&self, msg_id: u32) -> Option<&dyn IRouter> {
-        let at = self.routers.binary_search_by_key(&msg_id, |(id, _)| *id).ok()?;
-        Some(&*self.routers[at].1)
+    fn find(&self, msg_id: u32) -> Option<&Route> {
+        let at = self.routes.binary_search_by_key(&msg_id, |(id, _)| *id).ok()?;
+        Some(&self.routes[at].1)
+    }
+
+    fn add(&mut self, msg_id: u32, route: Route) -> Result<()> {
+        match self.routes.binary_search_by_key(&msg_id, |(id, _)| *id) {
+            Ok(_) => Err(Error::RepeatedRouter { msg_id }),
+            Err(at) => {
+                self.routes.insert(at, (msg_id, route));
+                tutorial::say(format_args!("[ROUTER] message id {msg_id} added"));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The route of a request.
+pub(crate) enum Found<'a> {
+    /// That of its id.
+    Known(&'a Route),
+    /// The one it was given.
+    Bound(Arc<Route>),
+    /// Its id has none: the not-found route.
+    Unknown(Option<&'a Route>),
+}
+
+impl Found<'_> {
+    /// Runs what is left of it.
+    pub(crate) fn run(&self, request: &Request) -> Result<()> {
+        match self {
+            Self::Known(route) | Self::Unknown(Some(route)) => route.run(request),
+            Self::Bound(route) => route.run(request),
+            Self::Unknown(None) => Ok(()),
+        }
     }
 }
 
@@ -52,7 +87,7 @@ impl MsgHandler {
     /// Sets the router of messages whose id has none.
     pub(crate) fn set_not_found(&self, router: Box<dyn IRouter>) -> Result<()> {
         self.collect("set the not-found route", |table| {
-            table.not_found = Some(router);
+            table.not_found = Some(Route::Router(Arc::from(router)));
             Ok(())
         })
     }
@@ -60,6 +95,18 @@ impl MsgHandler {
     /// Whether messages of this id have a router.
     pub(crate) fn has_router(&self, msg_id: u32) -> bool {
         self.table().find(msg_id).is_some()
+    }
+
+    /// The route of a request.
+    pub(crate) fn find(&self, request: &Request) -> Found<'_> {
+        if let Some(route) = request.bound_route() {
+            return Found::Bound(route);
+        }
+        let table = self.table();
+        match table.find(request.get_msg_id()) {
+            Some(route) => Found::Known(route),
+            None => Found::Unknown(table.not_found.as_ref()),
+        }
     }
 
     fn collect(&self, what: &'static str, change: impl FnOnce(&mut Table) -> Result<()>) -> Result<()> {
@@ -81,26 +128,25 @@ impl Sealed for MsgHandler {}
 
 impl IMsgHandler for MsgHandler {
     fn add_router(&self, msg_id: u32, router: Box<dyn IRouter>) -> Result<()> {
+        self.collect("add a router", |table| table.add(msg_id, Route::Router(Arc::from(router))))
+    }
+
+    fn add_router_slices(&self, msg_id: u32, handlers: Vec<RouterHandler>) -> Result<()> {
         self.collect("add a router", |table| {
-            match table.routers.binary_search_by_key(&msg_id, |(id, _)| *id) {
-                Ok(_) => Err(Error::RepeatedRouter { msg_id }),
-                Err(at) => {
-                    table.routers.insert(at, (msg_id, router));
-                    tutorial::say(format_args!("[ROUTER] message id {msg_id} added"));
-                    Ok(())
-                }
-            }
+            let all = table.used.iter().cloned().chain(handlers).collect();
+            table.add(msg_id, Route::Slices(all))
+        })
+    }
+
+    fn use_(&self, handlers: Vec<RouterHandler>) -> Result<()> {
+        self.collect("use a handler", |table| {
+            table.used.extend(handlers);
+            Ok(())
         })
     }
 
     fn do_msg_handler(&self, request: &dyn IRequest) -> Result<()> {
-        let table = self.table();
-        let Some(router) = table.find(request.get_msg_id()).or(table.not_found.as_deref()) else {
-            return Ok(());
-        };
-        router.pre_handle(request)?;
-        router.handle(request)?;
-        router.post_handle(request)
+        request.call()
     }
 
     fn start_worker_pool(&self) -> Result<()> {
@@ -118,15 +164,14 @@ impl IMsgHandler for MsgHandler {
 impl Connection {
     /// Runs the router of a request. A panic ends the connection, an error is logged, an id without a router counted.
     pub(crate) fn dispatch(&self, request: &Request) {
-        let handler = self.core().handler();
-        let table = handler.table();
-        if table.find(request.get_msg_id()).is_none() {
+        let found = self.core().handler().find(request);
+        if matches!(found, Found::Unknown(_)) {
             if self.calls().has_asked(request.get_msg_id()) {
                 return self.core().counters.late_answers.add();
             }
             self.count_unknown(request.get_msg_id());
         }
-        match catch_unwind(AssertUnwindSafe(|| handler.do_msg_handler(request))) {
+        match catch_unwind(AssertUnwindSafe(|| found.run(request))) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.log_handler_error(request.get_msg_id(), &error),
             Err(payload) => self.end_after_panic(request.get_msg_id(), &Panicked::new(payload)),

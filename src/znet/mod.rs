@@ -33,8 +33,16 @@ mod tcp_connection;
 mod reader;
 
 mod request;
+pub use request::new_func_request;
 
 mod dispatch;
+
+mod route;
+
+mod routing;
+
+mod middleware;
+pub use middleware::{router_recovery, router_time};
 
 mod tasks;
 
@@ -70,6 +78,8 @@ mod writer;
 // and at last it goes.
 
 mod closing;
+
+mod endings;
 
 mod sweeper;
 

@@ -1,0 +1,39 @@
+//! Handlers to put in front of others.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use super::connection::Connection;
+use crate::error::Result;
+use crate::green::Panicked;
+use crate::ziface::IRequest;
+
+/// Contains a panic of the handlers behind it: it is logged and counted, the rest is skipped, the connection goes on.
+///
+/// # Errors
+///
+/// Those of the handlers behind it.
+#[doc(alias = "RouterRecovery")]
+pub fn router_recovery(request: &dyn IRequest) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(|| request.router_slices_next())).unwrap_or_else(|payload| {
+        request.abort();
+        Connection::of(request).core().counters.handler_panics.add();
+        let (conn, msg_id) = (request.get_connection(), request.get_msg_id());
+        log::error!("{conn:?}: handler of message id {msg_id} panicked: {}", Panicked::new(payload));
+        Ok(())
+    })
+}
+
+/// Logs, at level info, how long the handlers behind it took, their waits included.
+///
+/// # Errors
+///
+/// Those of the handlers behind it.
+#[doc(alias = "RouterTime")]
+pub fn router_time(request: &dyn IRequest) -> Result<()> {
+    let start = Instant::now();
+    let outcome = request.router_slices_next();
+    let (conn, msg_id) = (request.get_connection(), request.get_msg_id());
+    log::info!("{conn:?}: message id {msg_id} took {:?}", start.elapsed());
+    outcome
+}

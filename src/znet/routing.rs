@@ -1,0 +1,62 @@
+//! What a server does with messages: what is set before it starts. A client's is set through its `get_msg_handler`.
+
+use super::server::Server;
+use crate::error::Result;
+use crate::ziface::{GroupRouterSlices, IMsgHandler, IServer, RouterHandler};
+
+impl Server {
+    /// Adds the handlers of one message id, behind those that [`use_`](Self::use_) has put in front until now. As many
+    /// as one likes; they stand beside the routers of other ids.
+    ///
+    /// # Errors
+    ///
+    /// [`RepeatedRouter`](crate::Error::RepeatedRouter) where the id has a router or handlers,
+    /// [`AlreadyStarted`](crate::Error::AlreadyStarted) after the start.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use zinx::prelude::*;
+    /// use zinx::znet::{router_recovery, router_time};
+    ///
+    /// fn check(request: &dyn IRequest) -> zinx::Result<()> {
+    ///     if request.get_data().is_empty() {
+    ///         request.abort();
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// # fn main() -> zinx::Result<()> {
+    /// let server = zinx::new_server_with_config(Config::default())?;
+    /// server.use_(zinx::handlers![router_recovery, router_time])?;
+    /// server.add_router_slices(
+    ///     1,
+    ///     zinx::handlers![check, |request: &dyn IRequest| {
+    ///         request.get_connection().send_msg(1, request.get_data())
+    ///     }],
+    /// )?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "AddRouterSlices")]
+    pub fn add_router_slices(&self, msg_id: u32, handlers: Vec<RouterHandler>) -> Result<()> {
+        self.core().handler().add_router_slices(msg_id, handlers)
+    }
+
+    /// A group of the ids from `first` to `last`, both included, with handlers in front of theirs.
+    #[doc(alias = "Group")]
+    pub fn group(&self, first: u32, last: u32, handlers: Vec<RouterHandler>) -> GroupRouterSlices<'_> {
+        self.get_msg_handler().group(first, last, handlers)
+    }
+
+    /// Puts handlers in front of those that [`add_router_slices`](Self::add_router_slices) and groups add from now on,
+    /// in order. Classic routers do without.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyStarted`](crate::Error::AlreadyStarted) after the start.
+    #[doc(alias = "Use")]
+    pub fn use_(&self, handlers: Vec<RouterHandler>) -> Result<()> {
+        self.core().handler().use_(handlers)
+    }
+}

@@ -1,0 +1,144 @@
+//! Generators: the body runs only when a value is asked for, and ends when nobody asks any more.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are plain threads and speak raw sockets"
+)]
+
+#[expect(dead_code, reason = "each test file uses its share")]
+mod common;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use common::coroutines::{LONG, within};
+use zinx::green::generator::Generator;
+use zinx::green::{self, Event};
+
+#[test]
+fn a_generator_gives_its_values_to_a_loop_on_a_thread_and_in_a_coroutine() {
+    within(30, || {
+        let squares = || Generator::<u64>::new(|out| out.yield_from((0..5).map(|n| n * n)));
+        assert_eq!(squares().collect::<Vec<_>>(), [0, 1, 4, 9, 16]);
+        assert_eq!(green::run(move || squares().sum::<u64>()), 30);
+        let chained = Generator::<u64>::new(move |out| {
+            out.yield_from(squares());
+            out.yield_from([100]);
+        });
+        assert_eq!(chained.sum::<u64>(), 130, "a generator feeds a generator");
+    });
+}
+
+#[test]
+fn the_body_runs_only_while_its_consumer_waits() {
+    within(30, || {
+        let steps = Arc::new(AtomicUsize::new(0));
+        let theirs = Arc::clone(&steps);
+        let mut generator = Generator::<usize>::new(move |out| {
+            loop {
+                let step = theirs.fetch_add(1, Ordering::AcqRel);
+                out.yield_(step);
+            }
+        });
+        green::sleep(Duration::from_millis(2));
+        assert_eq!(steps.load(Ordering::Acquire), 0, "it begins with the first value asked for");
+        assert_eq!(generator.next(), Some(0));
+        green::sleep(Duration::from_millis(2));
+        assert_eq!(steps.load(Ordering::Acquire), 1);
+        assert_eq!(generator.next(), Some(1));
+    });
+}
+
+#[test]
+fn what_is_sent_is_what_yield_returns() {
+    within(30, || {
+        let mut echo = Generator::new(|out| {
+            let mut heard = out.yield_(String::new());
+            while let Some(text) = heard {
+                heard = out.yield_(format!("{text}!"));
+            }
+        });
+        let too_early = catch_unwind(AssertUnwindSafe(|| echo.send("early")));
+        assert!(too_early.is_err());
+        assert_eq!(echo.next().as_deref(), Some(""));
+        assert_eq!(echo.send("one").as_deref(), Some("one!"));
+        assert_eq!(echo.send("two").as_deref(), Some("two!"));
+        assert_eq!(echo.next(), None);
+        assert_eq!((echo.next(), echo.send("late")), (None, None));
+    });
+}
+
+#[test]
+fn closed_or_dropped_the_body_unwinds_and_its_destructors_run() {
+    within(30, || {
+        let ended = Arc::new(Event::new());
+        let endless = || {
+            let set = SetOnDrop(Arc::clone(&ended));
+            Generator::<u64>::new(move |out| {
+                let _set = set;
+                out.yield_from(0..);
+            })
+        };
+        let mut closed = endless();
+        assert_eq!(closed.next(), Some(0));
+        assert!(!ended.is_set());
+        closed.close();
+        assert!(ended.is_set(), "close waits for the body");
+        closed.close();
+        assert_eq!(closed.next(), None);
+
+        ended.clear();
+        let mut dropped = endless();
+        assert_eq!(dropped.next(), Some(0));
+        drop(dropped);
+        assert!(ended.wait_timeout(LONG));
+
+        ended.clear();
+        drop(endless());
+        assert!(ended.is_set(), "a body that has not begun is dropped");
+        ended.clear();
+        assert_eq!(endless().take(3).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!(ended.wait_timeout(LONG));
+    });
+}
+
+#[test]
+fn a_panic_of_the_body_goes_on_in_the_consumer() {
+    within(30, || {
+        let mut generator = Generator::<u64>::new(|out| {
+            out.yield_(1);
+            panic!("on purpose");
+        });
+        assert_eq!(generator.next(), Some(1));
+        let panicked = catch_unwind(AssertUnwindSafe(|| generator.next()));
+        assert_eq!(panicked.unwrap_err().downcast_ref::<&str>(), Some(&"on purpose"));
+        assert_eq!(generator.next(), None);
+    });
+}
+
+#[test]
+fn the_body_may_wait_and_the_consumer_may_change() {
+    within(30, || {
+        let mut generator = Generator::<u64>::new(|out| {
+            for n in 0..10 {
+                green::sleep(Duration::from_micros(200));
+                out.yield_(n);
+            }
+        });
+        assert_eq!(generator.next(), Some(0));
+        let (next, generator) = green::run(move || (generator.next(), generator));
+        assert_eq!(next, Some(1));
+        assert_eq!(generator.sum::<u64>(), 44);
+    });
+}
+
+struct SetOnDrop(Arc<Event>);
+
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
