@@ -63,8 +63,8 @@ pub mod prelude {
     pub use crate::error::{Error, Result};
     pub use crate::zconf::Config;
     pub use crate::ziface::{
-        BaseRouter, HandleStep, IClient, IConnManager, IConnection, IDataPack, IMessage, IMsgHandler,
-        IRequest, IRouter, IServer,
+        BaseRouter, HandleStep, IChain, IClient, IConnManager, IConnection, IDataPack, IInterceptor,
+        IMessage, IMsgHandler, IRequest, IRouter, IServer,
     };
     pub use crate::znet::{
         Call, Client, Server, Session, exit, new_client, new_client_with_config, new_server,

@@ -1,7 +1,7 @@
 //! The table of routers.
 
 use super::sealed::Sealed;
-use super::{IRequest, IRouter, RouterHandler};
+use super::{IInterceptor, IRequest, IRouter, RouterHandler};
 use crate::error::Result;
 
 /// The routers of a server, by message id. Frozen when the server starts.
@@ -31,6 +31,14 @@ pub trait IMsgHandler: Sealed + Send + Sync {
     /// [`AlreadyStarted`](crate::Error::AlreadyStarted) after the start.
     #[doc(alias = "Use")]
     fn use_(&self, handlers: Vec<RouterHandler>) -> Result<()>;
+
+    /// Adds an interceptor behind those there are.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyStarted`](crate::Error::AlreadyStarted) after the start.
+    #[doc(alias = "AddInterceptor")]
+    fn add_interceptor(&self, interceptor: Box<dyn IInterceptor>) -> Result<()>;
 
     /// Runs the router of a request, or the not-found route, in the coroutine that calls, as [`IRequest::call`] does.
     /// Panics of the router go on in the caller.

@@ -1,6 +1,6 @@
 //! The Zinx contracts: what a Zinx user already knows, a small file a trait, no machinery.
 //!
-//! You implement [`IRouter`] and [`IDataPack`]. The others are sealed, so that they can grow without breaking anyone:
+//! You implement [`IRouter`], [`IInterceptor`] and [`IDataPack`]. The others are sealed, so that they can grow without breaking anyone:
 //! this crate implements them and hands them out as `&dyn IRequest`, `Arc<dyn IConnection>` and so on. What is generic
 //! sits on `impl dyn IConnection` and on `Server`.
 
@@ -18,6 +18,9 @@ pub use irouter::{HandleStep, IRouter, IRouter as BaseRouter};
 
 mod irouterslices;
 pub use irouterslices::{GroupRouterSlices, RouterHandler, router_handler};
+
+mod iinterceptor;
+pub use iinterceptor::{IChain, IInterceptor};
 
 mod imsghandler;
 pub use imsghandler::IMsgHandler;
@@ -49,4 +52,7 @@ pub use iserver::{ConnHook, IServer};
 pub(crate) mod sealed {
     /// Implemented by this crate's types only, one a trait: `Any` leads the machinery back to its own.
     pub trait Sealed: std::any::Any {}
+
+    /// As [`Sealed`], for types that borrow.
+    pub trait Closed {}
 }

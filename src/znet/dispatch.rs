@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::green::Panicked;
 use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
-use crate::ziface::{CloseReason, IMsgHandler, IRequest, IRouter, RouterHandler};
+use crate::ziface::{CloseReason, IInterceptor, IMsgHandler, IRequest, IRouter, RouterHandler};
 
 /// The routers of a server. Collected until the server starts, then sorted and frozen, so that a look-up takes no lock.
 pub(crate) struct MsgHandler {
@@ -29,6 +29,7 @@ struct Table {
     not_found: Option<Route>,
     /// In front of the slices added next.
     used: Vec<RouterHandler>,
+    interceptors: Vec<Box<dyn IInterceptor>>,
 }
 
 impl Table {
@@ -109,6 +110,10 @@ impl MsgHandler {
         }
     }
 
+    pub(crate) fn interceptors(&self) -> &[Box<dyn IInterceptor>] {
+        &self.table().interceptors
+    }
+
     fn collect(&self, what: &'static str, change: impl FnOnce(&mut Table) -> Result<()>) -> Result<()> {
         let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
         if self.frozen.get().is_some() {
@@ -141,6 +146,13 @@ impl IMsgHandler for MsgHandler {
     fn use_(&self, handlers: Vec<RouterHandler>) -> Result<()> {
         self.collect("use a handler", |table| {
             table.used.extend(handlers);
+            Ok(())
+        })
+    }
+
+    fn add_interceptor(&self, interceptor: Box<dyn IInterceptor>) -> Result<()> {
+        self.collect("add an interceptor", |table| {
+            table.interceptors.push(interceptor);
             Ok(())
         })
     }
@@ -187,14 +199,14 @@ impl Connection {
     }
 
     #[cold]
-    fn log_handler_error(&self, msg_id: u32, error: &Error) {
+    pub(crate) fn log_handler_error(&self, msg_id: u32, error: &Error) {
         if let Some(more) = self.core().handler_log.pass() {
             log::warn!("connection {}: handler of message id {msg_id}: {error}{more}", self.id());
         }
     }
 
     #[cold]
-    fn end_after_panic(&self, msg_id: u32, panicked: &Panicked) {
+    pub(crate) fn end_after_panic(&self, msg_id: u32, panicked: &Panicked) {
         self.core().counters.handler_panics.add();
         log::error!("connection {}: handler of message id {msg_id} panicked: {panicked}", self.id());
         self.stop_because(CloseReason::HandlerPanicked { msg_id });

@@ -35,6 +35,8 @@ mod reader;
 mod request;
 pub use request::new_func_request;
 
+mod chain;
+
 mod dispatch;
 
 mod route;

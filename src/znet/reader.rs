@@ -29,7 +29,7 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: &Arc<Socket>) {
         conn,
         socket,
         frames: FrameReader::new(),
-        own: conn.tasks().worker().is_none(),
+        direct: conn.handles_directly(),
         request: Request::new(Arc::clone(&shared), Message::default()),
         turn: Turn::new(),
         handled: 0,
@@ -46,7 +46,7 @@ struct Reader<'a> {
     socket: &'a Arc<Socket>,
     frames: FrameReader,
     /// Requests are handled here, all by the one `request`.
-    own: bool,
+    direct: bool,
     request: Request,
     turn: Turn,
     /// Messages handled in this pass.
@@ -176,11 +176,11 @@ impl Reader<'_> {
             self.conn.note_first_frame();
         }
         self.handled += 1;
-        if self.own {
+        if self.direct {
             self.request.set_message(message);
             self.conn.dispatch(&self.request);
         } else {
-            self.conn.queue_read(Request::new(Arc::clone(self.request.get_connection()), message));
+            self.conn.pass_on(Request::new(Arc::clone(self.request.get_connection()), message));
         }
         self.turn.unit();
     }

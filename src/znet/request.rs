@@ -78,6 +78,10 @@ impl Request {
         self.extras.take();
     }
 
+    pub(crate) const fn message(&self) -> &Message {
+        &self.message
+    }
+
     /// The same request with another message, its route begun anew.
     pub(crate) fn with_message(&self, message: Message) -> Self {
         let request = Self::new(Arc::clone(&self.conn), message);

@@ -1,8 +1,9 @@
-//! What a server does with messages: what is set before it starts. A client's is set through its `get_msg_handler`.
+//! What servers and clients do with messages, beside their classic routers: set before the start.
 
+use super::client::Client;
 use super::server::Server;
 use crate::error::Result;
-use crate::ziface::{GroupRouterSlices, IMsgHandler, IServer, RouterHandler};
+use crate::ziface::{GroupRouterSlices, IClient, IInterceptor, IMsgHandler, IServer, RouterHandler};
 
 impl Server {
     /// Adds the handlers of one message id, behind those that [`use_`](Self::use_) has put in front until now. As many
@@ -58,5 +59,38 @@ impl Server {
     #[doc(alias = "Use")]
     pub fn use_(&self, handlers: Vec<RouterHandler>) -> Result<()> {
         self.core().handler().use_(handlers)
+    }
+
+    /// Adds an interceptor behind those there are.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyStarted`](crate::Error::AlreadyStarted) after the start.
+    #[doc(alias = "AddInterceptor")]
+    pub fn add_interceptor(&self, interceptor: impl IInterceptor + 'static) -> Result<()> {
+        self.core().handler().add_interceptor(Box::new(interceptor))
+    }
+}
+
+impl Client {
+    /// As [`Server::add_router_slices`]. Groups and `use_` are those of
+    /// [`get_msg_handler`](crate::ziface::IClient::get_msg_handler).
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::add_router_slices`].
+    #[doc(alias = "AddRouterSlices")]
+    pub fn add_router_slices(&self, msg_id: u32, handlers: Vec<RouterHandler>) -> Result<()> {
+        self.get_msg_handler().add_router_slices(msg_id, handlers)
+    }
+
+    /// As [`Server::add_interceptor`]: the same order as in a server.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::add_interceptor`].
+    #[doc(alias = "AddInterceptor")]
+    pub fn add_interceptor(&self, interceptor: impl IInterceptor + 'static) -> Result<()> {
+        self.get_msg_handler().add_interceptor(Box::new(interceptor))
     }
 }

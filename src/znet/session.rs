@@ -172,6 +172,6 @@ impl Connection {
 
     fn route(&self, shared: &Arc<dyn IConnection>, message: Message) {
         self.core().counters.requests.add();
-        self.dispatch(&Request::new(Arc::clone(shared), message));
+        self.pass_on(Request::new(Arc::clone(shared), message));
     }
 }
