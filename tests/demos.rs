@@ -81,7 +81,7 @@ fn follow(chapter: &str, times: usize) {
         let (kind, content) = block.split_once('\n').unwrap();
         match kind {
             "sh" => {
-                for line in content.lines() {
+                for line in content.lines().filter(|line| !line.starts_with('#')) {
                     let target = if line.ends_with("_server") { &mut server } else { &mut client };
                     *target = Some(line);
                 }

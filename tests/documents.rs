@@ -85,7 +85,7 @@ fn outline(text: &str) -> Vec<String> {
             outline.push(line.to_string());
         } else if in_block {
             let code = line.split(" //").next().unwrap_or(line).split(" # ").next().unwrap_or(line);
-            if !code.trim_start().starts_with("//") {
+            if !code.trim_start().starts_with("//") && !code.starts_with("# ") {
                 outline.push(code.trim_end().to_string());
             }
         } else if is_row {
