@@ -33,6 +33,7 @@
 //! | [`zpack`] | bytes to messages and back |
 //! | [`zconf`] | the configuration: defaults, `zinx.yaml`, environment, code |
 //! | [`green`] | coroutines made safe: spawn, queues, events, sockets |
+//! | [`zasync_op`] | work that blocks, its result handled on the connection's coroutine |
 //! | [`znotify`] | connections by ids of the program's own, to send to one or to all |
 //! | [`ztimer`] | work done later, or again and again |
 //! | [`zutils`] | snowflake ids |
@@ -40,6 +41,7 @@
 
 pub mod error;
 pub mod green;
+pub mod zasync_op;
 pub mod zconf;
 pub mod ziface;
 pub mod znet;

@@ -233,6 +233,30 @@ fn restart_makes_a_new_connection_also_from_a_handler() {
 }
 
 #[test]
+fn a_client_with_a_worker_pool_restarts_too() {
+    let running = start(config(), |_| {});
+    let mut pooled = config();
+    pooled.worker_pool_size = 2;
+    let client = new_client_with_config("127.0.0.1", port(&running), pooled).unwrap();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&seen);
+    client
+        .add_router(ECHO, move |_: &dyn IRequest| {
+            counted.fetch_add(1, Ordering::AcqRel);
+            Ok(())
+        })
+        .unwrap();
+    client.start().unwrap();
+    for round in 1..=3 {
+        client.conn().unwrap().send_msg(ECHO, "hello").unwrap();
+        wait_until("the echo", || seen.load(Ordering::Acquire) == round);
+        stop(&client);
+        client.restart().unwrap();
+    }
+    stop(&client);
+}
+
+#[test]
 fn a_client_works_on_a_coroutine_too() {
     let running = start(config(), |_| {});
     let (client, received) = echo_client(&running);

@@ -266,9 +266,9 @@ impl Dialer {
         }
     }
 
-    /// Whether the connection's own coroutine asks.
+    /// Whether the coroutine that handles the connection's messages asks.
     pub(super) fn is_current(&self) -> bool {
-        self.lock().conn.as_ref().is_some_and(|conn| conn.reader_mark().is_current())
+        self.lock().conn.as_ref().is_some_and(|conn| conn.is_current())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,0 +1,186 @@
+//! Asynchronous operations: work that blocks (a database, a file) done off the workers, its result handled back on the
+//! connection's own coroutine.
+//!
+//! A handler here may as well call [`green::blocking`](crate::green::blocking) and go on with the answer in the next
+//! line. This is for programs that come from Zinx, and for handlers that are to go on with the next message meanwhile.
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::error::{Error, Result};
+use crate::green::{self, Builder, Group, Panicked};
+use crate::ziface::IConnection;
+use crate::znet::new_func_request;
+
+/// Operations that block, in order where they have the same id: those of one player, say. Clones share them.
+///
+/// # Examples
+///
+/// ```
+/// use zinx::prelude::*;
+/// use zinx::zasync_op::{AsyncOpResult, AsyncOps};
+///
+/// fn save(ops: &AsyncOps, player: u64, request: &dyn IRequest) -> zinx::Result<()> {
+///     let conn = request.get_connection().clone();
+///     let saved = AsyncOpResult::new(&conn);
+///     let theirs = saved.clone();
+///     // On a thread of its own, after what was asked for this player before:
+///     ops.process(player, move || theirs.set_returned_obj(42))?;
+///     // Back on the connection's coroutine, between two messages:
+///     saved.on_complete(move |answer| drop(conn.send_msg(1, format!("{answer}"))));
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone, Default)]
+pub struct AsyncOps {
+    lanes: Arc<Mutex<Lanes>>,
+    group: Group,
+}
+
+type Op = Box<dyn FnOnce() + Send>;
+
+/// Operations that wait, by id. An id whose last operation is done has no entry.
+type Lanes = HashMap<u64, VecDeque<Op>>;
+
+impl AsyncOps {
+    /// No operations.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Has `op` done on the thread pool of [`green::blocking`], after those of the same id, and returns at once. A panic
+    /// is logged, and its result never comes.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskQueueFull`](Error::TaskQueueFull) where 2048 of this id wait, [`Io`](Error::Io) where the machine has no
+    /// room for the coroutine that waits for them.
+    #[doc(alias = "Process")]
+    pub fn process(&self, op_id: u64, op: impl FnOnce() + Send + 'static) -> Result<()> {
+        {
+            let mut lanes = lock(&self.lanes);
+            if let Some(waiting) = lanes.get_mut(&op_id) {
+                if waiting.len() >= MAX_WAITING {
+                    return Err(Error::TaskQueueFull { len: MAX_WAITING });
+                }
+                waiting.push_back(Box::new(op));
+                return Ok(());
+            }
+            lanes.insert(op_id, VecDeque::from([Box::new(op) as Op]));
+        }
+        let this = self.clone();
+        let started = self.group.spawn(Builder::new().name("async op"), move || this.work_off(op_id));
+        started.map_err(|source| {
+            lock(&self.lanes).remove(&op_id);
+            Error::io("start an asynchronous operation", source)
+        })
+    }
+
+    /// Waits until all operations are done.
+    pub fn join(&self) {
+        self.group.join();
+    }
+
+    fn work_off(&self, op_id: u64) {
+        while let Some(op) = self.next(op_id) {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| green::blocking(op))) {
+                log::error!("asynchronous operation {op_id} panicked: {}", Panicked::new(payload));
+            }
+        }
+    }
+
+    fn next(&self, op_id: u64) -> Option<Op> {
+        let mut lanes = lock(&self.lanes);
+        let op = lanes.get_mut(&op_id)?.pop_front();
+        if op.is_none() {
+            lanes.remove(&op_id);
+        }
+        op
+    }
+}
+
+impl std::fmt::Debug for AsyncOps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AsyncOps").field("busy_ids", &lock(&self.lanes).len()).finish()
+    }
+}
+
+/// The result of an operation for a connection: once it is there and someone wants it, it is handled on the connection's
+/// own coroutine. Clones share it.
+pub struct AsyncOpResult<T> {
+    conn: Arc<dyn IConnection>,
+    state: Arc<Mutex<State<T>>>,
+}
+
+/// The first of the two to come waits for the other.
+enum State<T> {
+    Nothing,
+    Returned(T),
+    Wanted(Box<dyn FnOnce(T) + Send>),
+    Handled,
+}
+
+impl<T: Send + 'static> AsyncOpResult<T> {
+    /// A result that is still to come, for this connection.
+    #[doc(alias = "NewAsyncOpResult")]
+    pub fn new(conn: &Arc<dyn IConnection>) -> Self {
+        Self { conn: Arc::clone(conn), state: Arc::new(Mutex::new(State::Nothing)) }
+    }
+
+    /// Sets the result. The first stays.
+    #[doc(alias = "SetReturnedObj")]
+    pub fn set_returned_obj(&self, value: T) {
+        let mut state = lock(&self.state);
+        match std::mem::replace(&mut *state, State::Handled) {
+            State::Nothing => *state = State::Returned(value),
+            State::Wanted(complete) => {
+                drop(state);
+                self.queue(value, complete);
+            }
+            other => *state = other,
+        }
+    }
+
+    /// Has `complete` run with the result: on the connection's own coroutine (or its worker's), between two messages,
+    /// and before its stop hook. The first stays. Where the connection has closed, or its queue stays full, it is not
+    /// run; that is logged.
+    #[doc(alias = "OnComplete")]
+    pub fn on_complete(&self, complete: impl FnOnce(T) + Send + 'static) {
+        let mut state = lock(&self.state);
+        match std::mem::replace(&mut *state, State::Handled) {
+            State::Nothing => *state = State::Wanted(Box::new(complete)),
+            State::Returned(value) => {
+                drop(state);
+                self.queue(value, Box::new(complete));
+            }
+            other => *state = other,
+        }
+    }
+
+    fn queue(&self, value: T, complete: Box<dyn FnOnce(T) + Send>) {
+        let request = new_func_request(&self.conn, move || complete(value));
+        if let Err(error) = self.conn.get_msg_handler().send_msg_to_task_queue(request) {
+            log::warn!("connection {}: the result of an operation is lost: {error}", self.conn.get_conn_id());
+        }
+    }
+}
+
+impl<T> Clone for AsyncOpResult<T> {
+    fn clone(&self) -> Self {
+        Self { conn: Arc::clone(&self.conn), state: Arc::clone(&self.state) }
+    }
+}
+
+impl<T> std::fmt::Debug for AsyncOpResult<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AsyncOpResult").field("conn", &self.conn).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Operations of one id that may wait.
+const MAX_WAITING: usize = 2048;
