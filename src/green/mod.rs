@@ -75,6 +75,8 @@ pub use queue::{BaseQueue, GetError, JoinableQueue, LifoQueue, PriorityQueue, Pu
 
 pub mod generator;
 
+pub mod bluelet;
+
 // The world outside.
 
 mod socket;
@@ -85,6 +87,9 @@ pub use resolve::resolve;
 
 mod net;
 pub use net::{Backoff, TcpListener, TcpStream};
+
+mod stream_server;
+pub use stream_server::StreamServer;
 
 mod connect;
 pub(crate) use connect::Connector;

@@ -1,0 +1,182 @@
+//! The names of bluelet, the Python module for servers written as plain loops: for those who port from it.
+//!
+//! Where bluelet says `yield x`, here is a plain call of `x`, and `yield end(value)` is a `return`. What differs for
+//! the better: errors are `io::Result`, never swallowed; a handler that fails ends nobody else; a line has a longest
+//! length; the coroutines run on all cores.
+//!
+//! ```
+//! use std::io;
+//! use zinx::green::bluelet::{self, Connection, Listener};
+//!
+//! fn echoer(mut conn: Connection) -> io::Result<()> {
+//!     loop {
+//!         let data = conn.recv(1024)?;
+//!         if data.is_empty() {
+//!             return Ok(());
+//!         }
+//!         conn.sendall(&data)?;
+//!     }
+//! }
+//!
+//! let echoed = bluelet::run(|| {
+//!     let listener = Listener::new("127.0.0.1", 0)?;
+//!     let port = listener.local_addr().port();
+//!     bluelet::spawn(move || listener.accept().and_then(echoer));
+//!     let mut conn = bluelet::connect("127.0.0.1", port)?;
+//!     conn.sendall("hello\n")?;
+//!     conn.readline("\n")
+//! });
+//! assert_eq!(echoed.unwrap(), b"hello\n");
+//! ```
+
+use std::io::{self, Read, Write};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use super::{Event, Greenlet, StreamServer, TcpStream, resolve};
+
+pub use super::{sleep, yield_now as null};
+
+mod connection;
+pub use connection::{Connection, Listener, MAX_LINE_BYTES};
+
+/// Runs `root` as a coroutine, waits until it and all coroutines that were [spawned](spawn) have ended, and returns what
+/// `root` has returned.
+///
+/// It waits for all that [`spawn`] has spawned in this process, also by another `run`. A panic of `root` goes on in the
+/// caller, after the wait.
+pub fn run<F, T>(root: F) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let root = super::spawn(root);
+    root.join();
+    SPAWNED.none.wait();
+    root.get().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_payload()))
+}
+
+/// Runs `body` beside the caller. See [`green::spawn`](super::spawn) for the contract.
+///
+/// # Panics
+///
+/// Where the machine has no room for another stack.
+pub fn spawn<F, T>(body: F) -> Greenlet<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let member = SPAWNED.enter();
+    super::spawn(move || {
+        let _member = member;
+        body()
+    })
+}
+
+/// Runs `body` and goes on with what it returns: a plain call, since a call may wait here.
+#[doc(alias = "delegate")]
+pub fn call<T>(body: impl FnOnce() -> T) -> T {
+    body()
+}
+
+/// Waits until a coroutine has ended.
+pub fn join<T>(greenlet: &Greenlet<T>) {
+    greenlet.join();
+}
+
+/// Connects to `host`, a name or an address, trying each address it has.
+///
+/// # Errors
+///
+/// The last address's error, or that of the name.
+pub fn connect(host: &str, port: u16) -> io::Result<Connection> {
+    Connection::new(TcpStream::connect_first(resolve(host, port)?)?)
+}
+
+/// Reads at most `size` bytes from anything that can be read; all there is, to the end, where it is `None`. Empty at the
+/// end.
+///
+/// # Errors
+///
+/// Those of `source`.
+pub fn read(mut source: impl Read, size: Option<usize>) -> io::Result<Vec<u8>> {
+    let mut data = Vec::new();
+    match size {
+        None => source.read_to_end(&mut data).map(drop)?,
+        Some(size) => {
+            data.resize(size, 0);
+            let n = source.read(&mut data)?;
+            data.truncate(n);
+        }
+    }
+    Ok(data)
+}
+
+/// Writes all of `data` to anything that can be written.
+///
+/// # Errors
+///
+/// Those of `sink`.
+pub fn write(mut sink: impl Write, data: impl AsRef<[u8]>) -> io::Result<()> {
+    sink.write_all(data.as_ref())
+}
+
+/// Listens on `host` (`""`: every address of the machine) and `port`, and runs `handler` on a coroutine of its own for
+/// each connection, which is closed when the handler returns. It returns only with an error.
+///
+/// An error of a handler is logged, a panic too; neither ends anybody else. The address is logged as `listening on ..`.
+///
+/// # Errors
+///
+/// Those of the system: the port is taken.
+///
+/// # Examples
+///
+/// ```no_run
+/// use zinx::green::bluelet;
+///
+/// // A daytime server, of sorts.
+/// bluelet::run(|| bluelet::server("", 1313, |conn| conn.sendall(format!("{:?}\n", std::time::SystemTime::now()))))?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn server<H>(host: &str, port: u16, handler: H) -> io::Result<()>
+where
+    H: Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
+{
+    let server = StreamServer::bind(connection::address_of(host, port)?)?;
+    log::info!("listening on {}", server.local_addr());
+    server.serve(move |stream, _| handler(&mut Connection::new(stream)?))
+}
+
+/// Those that [`spawn`] has spawned and that have not ended.
+struct Spawned {
+    alive: Mutex<usize>,
+    /// Set where there are none. Written under the lock of `alive`.
+    none: Event,
+}
+
+impl Spawned {
+    fn enter(&'static self) -> Member {
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        *alive += 1;
+        self.none.clear();
+        Member(self)
+    }
+}
+
+struct Member(&'static Spawned);
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let mut alive = self.0.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        *alive -= 1;
+        if *alive == 0 {
+            self.0.none.set();
+        }
+    }
+}
+
+static SPAWNED: LazyLock<Spawned> = LazyLock::new(|| {
+    let none = Event::new();
+    none.set();
+    Spawned { alive: Mutex::new(0), none }
+});

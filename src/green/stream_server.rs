@@ -1,0 +1,324 @@
+//! A TCP server without messages: a handler for each connection.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::socket::Readiness;
+use super::worker::ReadBuffer;
+use super::{
+    Backoff, Builder, Event, Greenlet, Group, Permit, Select, Semaphore, TcpListener, TcpStream, blocking,
+    set_alarm,
+};
+
+/// Listens, and runs a handler on a coroutine of its own for each connection, until it is stopped.
+///
+/// A connection is closed when its handler returns, however it ends: an error or a panic is logged and ends nobody
+/// else. Clones are the same server.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::time::Duration;
+/// use zinx::green::{self, StreamServer, TcpStream};
+///
+/// let server = StreamServer::bind("127.0.0.1:0")?.max_conns(1000);
+/// server.start(|mut stream, _peer| stream.write_all(b"hello"))?;
+/// let mut said = String::new();
+/// TcpStream::connect(server.local_addr())?.read_to_string(&mut said)?;
+/// assert_eq!(said, "hello");
+/// assert!(server.stop(Duration::from_secs(1)));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct StreamServer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    address: SocketAddr,
+    handler: OnceLock<Box<Handler>>,
+    room: Mutex<Semaphore>,
+    state: Mutex<State>,
+    handlers: Group,
+    stopped: Event,
+}
+
+type Handler = dyn Fn(TcpStream, SocketAddr) -> io::Result<()> + Send + Sync;
+
+struct State {
+    /// Bound and not yet used, or used by `accepting`.
+    listener: Option<Arc<TcpListener>>,
+    accepting: Option<Accepting>,
+    open: HashMap<u64, TcpStream>,
+    last: u64,
+}
+
+/// The coroutine that accepts, and how to end it.
+struct Accepting {
+    greenlet: Greenlet<()>,
+    stop: Arc<Stop>,
+}
+
+#[derive(Default)]
+struct Stop {
+    asked: Event,
+    backoff: Backoff,
+}
+
+impl StreamServer {
+    /// Listens on the first address that `address` resolves to; port 0 takes any free one. Clients can connect from
+    /// now on, and are served from [`start`](Self::start) on.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system: the port is taken, the address is not ours. `NotFound` where there is no address.
+    pub fn bind(address: impl ToSocketAddrs + Send + 'static) -> io::Result<Self> {
+        let found = blocking(move || address.to_socket_addrs().map(|mut found| found.next()))?;
+        let address = found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let listener = TcpListener::bind(address, BACKLOG)?;
+        let address = listener.local_addr();
+        let state =
+            State { listener: Some(Arc::new(listener)), accepting: None, open: HashMap::new(), last: 0 };
+        let shared = Shared {
+            address,
+            handler: OnceLock::new(),
+            room: Mutex::new(Semaphore::new(DEFAULT_MAX_CONNS)),
+            state: Mutex::new(state),
+            handlers: Group::new(),
+            stopped: Event::new(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Serves at most `count` connections at a time; further ones wait in the backlog of the system until one ends.
+    /// Default 10,000. To be called before [`start`](Self::start).
+    #[must_use]
+    pub fn max_conns(self, count: usize) -> Self {
+        *self.shared.room.lock().unwrap_or_else(PoisonError::into_inner) = Semaphore::new(count.max(1));
+        self
+    }
+
+    /// The address it is bound to, with the port the system chose.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// How many connections are open.
+    pub fn len(&self) -> usize {
+        self.shared.lock().open.len()
+    }
+
+    /// Whether no connection is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Begins to accept, and returns. Every connection and its peer's address go to `handler`.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` where it has a handler already: go on with [`restart`](Self::restart). Those of the system.
+    pub fn start(
+        &self,
+        handler: impl Fn(TcpStream, SocketAddr) -> io::Result<()> + Send + Sync + 'static,
+    ) -> io::Result<()> {
+        let handler: Box<Handler> = Box::new(handler);
+        self.shared.handler.set(handler).map_err(|_| io::Error::from(io::ErrorKind::AlreadyExists))?;
+        self.restart()
+    }
+
+    /// Accepts again after [`stop`](Self::stop), at the same address and with the same handler. While it accepts, does
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system: another has taken the port meanwhile.
+    pub fn restart(&self) -> io::Result<()> {
+        let shared = &self.shared;
+        let mut state = shared.lock();
+        if state.accepting.is_some() {
+            return Ok(());
+        }
+        let listener = match state.listener.take() {
+            Some(listener) => listener,
+            None => Arc::new(TcpListener::bind(shared.address, BACKLOG)?),
+        };
+        state.listener = Some(Arc::clone(&listener));
+        shared.stopped.clear();
+        let (stop, server) = (Arc::new(Stop::default()), self.clone());
+        let theirs = Arc::clone(&stop);
+        let accept = move || server.accept_all(&listener, &theirs);
+        let greenlet = Builder::new().name("stream server").spawn(accept)?;
+        state.accepting = Some(Accepting { greenlet, stop });
+        Ok(())
+    }
+
+    /// As [`start`](Self::start), and waits until it is stopped by another.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    #[doc(alias = "serve_forever")]
+    pub fn serve(
+        &self,
+        handler: impl Fn(TcpStream, SocketAddr) -> io::Result<()> + Send + Sync + 'static,
+    ) -> io::Result<()> {
+        self.start(handler)?;
+        self.shared.stopped.wait();
+        Ok(())
+    }
+
+    /// Stops listening: clients are refused when this returns. Open connections go on. Twice is the same as once.
+    pub fn stop_accepting(&self) {
+        let (listener, accepting) = {
+            let mut state = self.shared.lock();
+            (state.listener.take(), state.accepting.take())
+        };
+        if let Some(accepting) = accepting {
+            accepting.stop.asked.set();
+            accepting.stop.backoff.end_pause();
+            if let Some(listener) = &listener {
+                listener.interrupt();
+            }
+            accepting.greenlet.join();
+        }
+    }
+
+    /// [Stops accepting](Self::stop_accepting), waits for the handlers at most for `timeout`, and then ends both
+    /// directions of what is left, so that their reads and writes end. `true` where nothing was left.
+    ///
+    /// [`serve`](Self::serve) returns. To be called by another than a handler, which would wait for itself.
+    pub fn stop(&self, timeout: Duration) -> bool {
+        self.stop_accepting();
+        let all_ended = self.shared.handlers.join_timeout(timeout);
+        if !all_ended {
+            let left: Vec<_> = self.shared.lock().open.values().cloned().collect();
+            left.iter().for_each(TcpStream::shutdown);
+        }
+        self.shared.stopped.set();
+        all_ended
+    }
+
+    /// Waits until no handler runs.
+    pub fn join(&self) {
+        self.shared.handlers.join();
+    }
+
+    fn accept_all(&self, listener: &TcpListener, stop: &Stop) {
+        let room = self.shared.room.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut failures = 0;
+        loop {
+            let permit = Select::new().on(&stop.asked, |()| None).on(&room, Some).wait();
+            let Some(permit) = permit else { return };
+            match listener.accept() {
+                Ok(stream) => {
+                    failures = 0;
+                    self.handle(stream, permit);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    failures += 1;
+                    log::warn!("accept on {}: {error}", self.shared.address);
+                    stop.backoff.pause(failures);
+                }
+            }
+        }
+    }
+
+    fn handle(&self, stream: TcpStream, permit: Permit) {
+        // Where the peer has gone already there is nobody to serve.
+        let Ok(peer) = stream.peer_addr() else { return };
+        let open = self.open(stream.clone(), permit);
+        let body = move || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| open.server.run_handler(stream.clone(), peer)));
+            part(stream);
+            drop(open);
+            if let Err(payload) = outcome {
+                resume_unwind(payload);
+            }
+        };
+        if let Err(error) = self.shared.handlers.spawn(Builder::new().name("stream handler"), body) {
+            log::warn!("no coroutine for {peer}: {error}");
+        }
+    }
+
+    fn open(&self, stream: TcpStream, permit: Permit) -> Open {
+        let mut state = self.shared.lock();
+        state.last += 1;
+        let number = state.last;
+        state.open.insert(number, stream);
+        Open { server: self.clone(), number, _permit: permit }
+    }
+
+    fn run_handler(&self, stream: TcpStream, peer: SocketAddr) {
+        let handler = self.shared.handler.get().expect("set before the first accept");
+        if let Err(error) = handler(stream, peer) {
+            log::info!("{peer}: {error}");
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's place in its server. Dropped, it closes the connection, whoever else has a share of it.
+struct Open {
+    server: StreamServer,
+    number: u64,
+    _permit: Permit,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let stream = self.server.shared.lock().open.remove(&self.number);
+        if let Some(stream) = stream {
+            stream.shutdown();
+        }
+    }
+}
+
+/// Ends the stream, and reads until the peer's end for a while: closed with input unread, the system would destroy what
+/// is on its way to the peer.
+fn part(stream: TcpStream) {
+    stream.shutdown_write();
+    let socket = stream.into_socket();
+    let end = Instant::now() + LINGER;
+    set_alarm(&socket, end);
+    while Instant::now() < end {
+        let received = socket.try_recv(&mut ReadBuffer::take());
+        match received {
+            Ok(0) => return,
+            Ok(_) => super::fairness_point(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                socket.wait(Readiness::READ.or(Readiness::INTERRUPT));
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+impl fmt::Debug for StreamServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamServer")
+            .field("address", &self.shared.address)
+            .field("open", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Connections that wait to be accepted, at most; the system has its own cap.
+const BACKLOG: u32 = 1024;
+
+const DEFAULT_MAX_CONNS: usize = 10_000;
+
+/// How long a peer may take to end its side after the handler has returned.
+const LINGER: Duration = Duration::from_secs(1);
