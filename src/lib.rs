@@ -34,6 +34,7 @@
 //! | [`zconf`] | the configuration: defaults, `zinx.yaml`, environment, code |
 //! | [`green`] | coroutines made safe: spawn, queues, events, sockets |
 //! | [`zasync_op`] | work that blocks, its result handled on the connection's coroutine |
+//! | [`zlog`] | logging to files that are set aside and deleted in time |
 //! | [`znotify`] | connections by ids of the program's own, to send to one or to all |
 //! | [`ztimer`] | work done later, or again and again |
 //! | [`zutils`] | snowflake ids |
@@ -44,6 +45,7 @@ pub mod green;
 pub mod zasync_op;
 pub mod zconf;
 pub mod ziface;
+pub mod zlog;
 pub mod znet;
 pub mod znotify;
 pub mod zpack;

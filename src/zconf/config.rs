@@ -131,17 +131,17 @@ pub struct Config {
     /// Parity shards of KCP's error correction, to 255; *later*. Default 0: none.
     pub kcp_fec_parity_shards: u32,
 
-    /// Folder of log files; *later*. Default `./log`.
+    /// Folder of log files. Default `./log`.
     pub log_dir: String,
-    /// Name of the log file; *later*. Default empty: stderr.
+    /// Name of the log file. Default empty: stderr.
     pub log_file: String,
-    /// Days after which log files are deleted, to 36500; *later*. Default 0: never.
+    /// Days after which log files are deleted, to 36500. Default 0: never.
     pub log_save_days: u32,
-    /// Size at which a new log file is begun, in bytes, to 1 TiB; *later*. Default 64 MiB. 0: never.
+    /// Size at which a new log file is begun, in bytes, to 1 TiB. Default 64 MiB. 0: never.
     pub log_file_size: u64,
-    /// Whether what goes to the log file goes to stdout too; *later*. Default false.
+    /// Whether what goes to the log file goes to stdout too. Default false.
     pub log_cons: bool,
-    /// Lowest level logged, to 255; *later*. Default 0: everything. 1: no debug, 2: no info, 3: no warnings.
+    /// Lowest level logged, to 255. Default 0: everything. 1: no debug, 2: no info, 3: no warnings.
     pub log_isolation_level: u32,
 }
 

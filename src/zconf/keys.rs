@@ -95,12 +95,12 @@ pub(super) static KEYS: &[Key] = &[
     key!("KcpRecvWindow", kcp_recv_window, Rule::From(1, 65_535), Later),
     key!("KcpFecDataShards", kcp_fec_data_shards, Rule::From(0, 255), Later),
     key!("KcpFecParityShards", kcp_fec_parity_shards, Rule::From(0, 255), Later),
-    key!("LogDir", log_dir, Rule::Any, Later),
-    key!("LogFile", log_file, Rule::Any, Later),
-    key!("LogSaveDays", log_save_days, Rule::From(0, 36_500), Later),
-    key!("LogFileSize", log_file_size, Rule::From(0, TIB), Later),
-    key!("LogCons", log_cons, Rule::Any, Later),
-    key!("LogIsolationLevel", log_isolation_level, Rule::From(0, 255), Later),
+    key!("LogDir", log_dir, Rule::Any, Now),
+    key!("LogFile", log_file, Rule::Any, Now),
+    key!("LogSaveDays", log_save_days, Rule::From(0, 36_500), Now),
+    key!("LogFileSize", log_file_size, Rule::From(0, TIB), Now),
+    key!("LogCons", log_cons, Rule::Any, Now),
+    key!("LogIsolationLevel", log_isolation_level, Rule::From(0, 255), Now),
 ];
 
 /// Other names of keys: the tutorial writes `MaxPackageSize`.

@@ -308,9 +308,10 @@ pub struct Stats {
     pub unsent_bytes: usize,
 }
 
-/// Turns the result of `serve` into the exit code of `main`: prints an error on stderr, in one line where it is one,
+/// Turns the result of `serve` into the exit code of `main`: flushes the log, prints an error on stderr, in one line where it is one,
 /// and maps configuration errors to 2, others to 1.
 pub fn exit(result: Result<()>) -> ExitCode {
+    log::logger().flush();
     let Err(error) = result else { return ExitCode::SUCCESS };
     eprintln!("{error}");
     ExitCode::from(if matches!(error, Error::Config(_)) { 2 } else { 1 })

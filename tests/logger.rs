@@ -1,0 +1,158 @@
+//! Log files: levels, setting aside by size and by day, deleting by age, and a disk that is full.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are plain threads and speak raw sockets"
+)]
+
+#[expect(dead_code, reason = "each test file uses its share")]
+mod common;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use common::child::in_child;
+use common::{config, frame, start};
+use zinx::{Config, Error, zlog};
+
+#[test]
+fn lines_have_time_level_and_place_and_levels_are_left_out() {
+    in_child("lines_have_time_level_and_place_and_levels_are_left_out", || {
+        let config = logging("levels", |config| config.log_isolation_level = 1);
+        zlog::init(&config).unwrap();
+        assert!(matches!(zlog::init(&config), Err(Error::AlreadyStarted { .. })));
+        log::debug!("not this");
+        log::info!("an {} line", "information");
+        log::warn!(target: "may::scheduler", "of the runtime");
+        log::info!(target: "may::scheduler", "not that either");
+        log::error!("an error line");
+        log::logger().flush();
+        let text = read(&config);
+        let lines: Vec<_> = text.lines().collect();
+        let (time, rest) = lines[0].split_at("2026/01/31 14:05:06.123".len());
+        assert!(time.chars().enumerate().all(|(at, c)| match at {
+            4 | 7 => c == '/',
+            10 => c == ' ',
+            13 | 16 => c == ':',
+            19 => c == '.',
+            _ => c.is_ascii_digit(),
+        }));
+        assert!(rest.starts_with(" [INFO]logger.rs:") && rest.ends_with(": an information line"), "{rest}");
+        assert!(lines[1].ends_with(": of the runtime") && lines[2].contains(" [ERROR]logger.rs:"));
+        assert_eq!(lines.len(), 3, "{text}");
+    });
+}
+
+#[test]
+fn a_full_file_is_set_aside_and_no_line_is_lost() {
+    in_child("a_full_file_is_set_aside_and_no_line_is_lost", || {
+        let config = logging("size", |config| config.log_file_size = 2000);
+        zlog::init(&config).unwrap();
+        for n in 0..200 {
+            log::info!("line {n:03} of two hundred");
+        }
+        log::logger().flush();
+        let mut files = aside(&config);
+        assert!(files.len() >= 5, "{files:?}");
+        files.sort();
+        files.push(path(&config));
+        assert!(files.iter().all(|file| fs::metadata(file).unwrap().len() <= 2000));
+        let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+        let all = (0..200).all(|n| text.contains(&format!("line {n:03} of")));
+        assert!(all && text.lines().count() == 200, "{text}");
+    });
+}
+
+#[test]
+fn old_files_are_deleted_and_each_day_has_its_own() {
+    in_child("old_files_are_deleted_and_each_day_has_its_own", || {
+        let config = logging("age", |config| config.log_save_days = 3);
+        let folder = Path::new(&config.log_dir);
+        let days_ago = |days: u64| SystemTime::now() - Duration::from_secs(days * 24 * 3600 + 60);
+        let make = |name: &str, at: SystemTime| {
+            fs::write(folder.join(name), "what it holds\n").unwrap();
+            File::options().append(true).open(folder.join(name)).unwrap().set_modified(at).unwrap();
+        };
+        let (old, young) = ("zinx-2020-01-01T00-00-00.000.log", "zinx-2020-01-02T00-00-00.000-1.log");
+        make(old, days_ago(3));
+        make(young, days_ago(2));
+        make("zinx-of-another.log", days_ago(30));
+        make("zinx.log", days_ago(1));
+        zlog::init(&config).unwrap();
+        log::info!("today");
+        log::logger().flush();
+        let there = |name: &str| folder.join(name).exists();
+        assert!(!there(old) && there(young) && there("zinx-of-another.log"));
+        assert!(read(&config).ends_with(": today\n") && !read(&config).contains("what it holds"));
+        assert_eq!(aside(&config).len(), 2, "yesterday's file, and the young one");
+    });
+}
+
+#[test]
+fn an_old_file_is_appended_to_where_none_are_deleted() {
+    in_child("an_old_file_is_appended_to_where_none_are_deleted", || {
+        let config = logging("append", |_| {});
+        fs::write(path(&config), "before\n").unwrap();
+        zlog::init(&config).unwrap();
+        log::info!("after");
+        log::logger().flush();
+        let text = read(&config);
+        assert!(text.starts_with("before\n") && text.ends_with(": after\n"), "{text}");
+    });
+}
+
+#[test]
+fn a_full_disk_stops_no_server() {
+    in_child("a_full_disk_stops_no_server", || {
+        // Every write to it fails as on a full disk.
+        let mut full = config();
+        full.log_dir = "/dev".to_string();
+        full.log_file = "full".to_string();
+        zlog::init(&full).unwrap();
+        let running = start(config(), |_| {});
+        let mut peer = running.connect();
+        for _ in 0..200 {
+            peer.send(&frame(404, b"logged, as far as that goes"));
+            log::warn!("one more line");
+            peer.check_echo();
+        }
+        log::logger().flush();
+    });
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_an_error() {
+    let mut config = logging("open", |_| {});
+    config.log_dir = path(&config).to_string_lossy().into_owned();
+    fs::write(&config.log_dir, "a file, not a folder").unwrap();
+    let error = zlog::init(&config).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("open {}/zinx.log: ", config.log_dir)), "{error}");
+}
+
+/// A configuration that logs to a file in an empty folder.
+fn logging(name: &str, change: impl FnOnce(&mut Config)) -> Config {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("logger-{name}"));
+    drop(fs::remove_dir_all(&folder));
+    fs::create_dir_all(&folder).unwrap();
+    let mut config = config();
+    config.log_dir = folder.to_string_lossy().into_owned();
+    config.log_file = "zinx.log".to_string();
+    change(&mut config);
+    config
+}
+
+fn path(config: &Config) -> PathBuf {
+    Path::new(&config.log_dir).join(&config.log_file)
+}
+
+fn read(config: &Config) -> String {
+    fs::read_to_string(path(config)).unwrap()
+}
+
+/// The files set aside.
+fn aside(config: &Config) -> Vec<PathBuf> {
+    let entries = fs::read_dir(&config.log_dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("zinx-20")).collect()
+}
