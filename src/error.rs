@@ -36,6 +36,32 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A frame is longer than its decoder accepts.
+    FrameTooLarge {
+        /// Its whole length, in bytes; where no end has come, what has come and one.
+        len: u64,
+        /// The longest accepted, in bytes.
+        max: u64,
+    },
+    /// A frame's length field says less than the frame must have.
+    FrameTooShort {
+        /// The whole length it says, in bytes.
+        len: i64,
+        /// What it must have at least, in bytes.
+        least: usize,
+    },
+    /// A frame's checksum is not that of its bytes.
+    BadCrc {
+        /// The checksum in the frame.
+        found: u16,
+        /// The checksum of its bytes.
+        expected: u16,
+    },
+    /// A decoder cannot be made of these parameters.
+    BadDecoder {
+        /// What is wrong with them.
+        reason: &'static str,
+    },
     /// The connection is closed or closing: nothing can be sent on it any more.
     ConnectionClosed,
     /// The queue of frames to a peer is full and its policy does not wait, or waited in vain.
@@ -146,6 +172,16 @@ impl fmt::Display for Error {
                 write!(f, "packet of {len} bytes exceeds MaxPacketSize {max}")
             }
             Self::BadFrame { reason } => write!(f, "bad frame: {reason}"),
+            Self::FrameTooLarge { len, max } => {
+                write!(f, "frame of {len} bytes exceeds the longest of {max}")
+            }
+            Self::FrameTooShort { len, least } => {
+                write!(f, "frame of {len} bytes is shorter than the {least} it must have")
+            }
+            Self::BadCrc { found, expected } => {
+                write!(f, "checksum {found:#06x} where {expected:#06x} is due")
+            }
+            Self::BadDecoder { reason } => write!(f, "decoder: {reason}"),
             Self::ConnectionClosed => f.write_str("connection closed"),
             Self::QueueFull { bytes, messages, waited } => {
                 write!(f, "send queue full: {messages} messages, {bytes} bytes, waited {waited:?}")

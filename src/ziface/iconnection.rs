@@ -109,6 +109,13 @@ pub trait IConnection: Sealed + Send + Sync {
     /// Theirs.
     fn send_payload(&self, msg_id: u32, data: Payload<'_>, may_wait: bool) -> Result<()>;
 
+    /// Queues bytes as they are; the object-safe form of `send` and `send_to_queue`.
+    ///
+    /// # Errors
+    ///
+    /// Theirs.
+    fn send_bytes(&self, data: Payload<'_>, may_wait: bool) -> Result<()>;
+
     /// Keeps a value with the connection, replacing one of the same name.
     #[doc(alias = "SetProperty")]
     fn set_property(&self, name: &str, value: Arc<dyn Any + Send + Sync>);
@@ -147,6 +154,27 @@ impl dyn IConnection {
     #[doc(alias = "SendBuffMsg")]
     pub fn send_buff_msg<'a>(&self, msg_id: u32, data: impl Into<Payload<'a>>) -> Result<()> {
         self.send_payload(msg_id, data.into(), true)
+    }
+
+    /// Sends bytes as they are, without a head: for peers with framing of their own. They leave whole, in one order with
+    /// all messages, and count as one.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_msg`](#method.send_msg).
+    #[doc(alias = "Send")]
+    pub fn send<'a>(&self, data: impl Into<Payload<'a>>) -> Result<()> {
+        self.send_bytes(data.into(), true)
+    }
+
+    /// As [`send`](#method.send): here all goes through the queue, so the order of all is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_msg`](#method.send_msg).
+    #[doc(alias = "SendToQueue")]
+    pub fn send_to_queue<'a>(&self, data: impl Into<Payload<'a>>) -> Result<()> {
+        self.send_bytes(data.into(), true)
     }
 
     /// As [`send_msg`](#method.send_msg), but never waits: under the wait policy a full queue is an error. For loops
@@ -211,6 +239,13 @@ pub enum CloseReason {
         /// The limit, in bytes.
         max: u32,
     },
+    /// A frame was longer than the decoder accepts.
+    FrameTooLarge {
+        /// Its whole length, in bytes, as far as it is known.
+        len: u64,
+        /// The limit, in bytes.
+        max: u64,
+    },
     /// A frame could not be understood.
     BadFrame {
         /// What was wrong with it.
@@ -262,6 +297,9 @@ impl fmt::Display for CloseReason {
             Self::Failed { error } => write!(f, "the connection failed: {error}"),
             Self::PacketTooLarge { len, max } => {
                 write!(f, "packet of {len} bytes exceeds MaxPacketSize {max}")
+            }
+            Self::FrameTooLarge { len, max } => {
+                write!(f, "frame of {len} bytes exceeds the longest of {max}")
             }
             Self::BadFrame { reason } => write!(f, "bad frame: {reason}"),
             Self::FirstFrameTimeout => f.write_str("no frame within FirstFrameTimeoutMs"),

@@ -1,6 +1,6 @@
 //! The Zinx contracts: what a Zinx user already knows, a small file a trait, no machinery.
 //!
-//! You implement [`IRouter`], [`IInterceptor`] and [`IDataPack`]. The others are sealed, so that they can grow without breaking anyone:
+//! You implement [`IRouter`], [`IInterceptor`], [`IDecoder`] and [`IDataPack`]. The others are sealed, so that they can grow without breaking anyone:
 //! this crate implements them and hands them out as `&dyn IRequest`, `Arc<dyn IConnection>` and so on. What is generic
 //! sits on `impl dyn IConnection` and on `Server`.
 
@@ -9,6 +9,9 @@ pub use imessage::IMessage;
 
 mod idatapack;
 pub use idatapack::{Head, IDataPack, Payload};
+
+mod idecoder;
+pub use idecoder::{Decoded, IDecoder, LengthField, Order};
 
 mod irequest;
 pub use irequest::{IRequest, Value};

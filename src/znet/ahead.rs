@@ -15,8 +15,8 @@ use super::reader::{Heard, Read, end_within, reason_of, received};
 use super::until::Until;
 use crate::error::{Error, Result};
 use crate::green::{ReadBuffer, Socket, alarm, fairness_point};
-use crate::ziface::{CloseReason, IDataPack, IMessage};
-use crate::zpack::{FrameReader, Message, Pass};
+use crate::ziface::{CloseReason, IMessage};
+use crate::zpack::{FrameReader, Framing, Message, Pass};
 
 /// What the reader and the handlers above it on the stack share. All of it belongs to the connection's own coroutine;
 /// the lock is never waited for.
@@ -162,9 +162,9 @@ impl Input {
     }
 
     /// Cuts the next frame out of what has been read. A frame that cannot be one ends the input.
-    fn cut(&mut self, pack: &dyn IDataPack, max: u32) -> Option<Message> {
-        let cut = self.frames.take_large(pack).and_then(|large| match (large, &mut self.pass) {
-            (None, Some(pass)) => self.frames.next(pack, max, pass),
+    fn cut(&mut self, framing: &Framing) -> Option<Message> {
+        let cut = self.frames.take_large(framing).and_then(|large| match (large, &mut self.pass) {
+            (None, Some(pass)) => self.frames.next(framing, pass),
             (large, _) => Ok(large),
         });
         let message = cut.unwrap_or_else(|error| {
@@ -270,9 +270,9 @@ impl Connection {
 
     /// The next frame read that answers no call, unless `done` by then.
     fn cut_ahead(&self, done: &dyn Fn() -> bool) -> Option<Message> {
-        let (pack, max) = (self.core().pack(), self.core().config().max_packet_size);
+        let framing = self.core().framing();
         while !done() {
-            let message = self.ahead().with(|input| input.cut(pack, max))?;
+            let message = self.ahead().with(|input| input.cut(framing))?;
             self.note_first_frame();
             if let Some(message) = self.deliver(message) {
                 return Some(message);

@@ -169,6 +169,12 @@ impl Client {
     }
 }
 
+impl Client {
+    pub(super) const fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+}
+
 impl Sealed for Client {}
 
 impl IClient for Client {

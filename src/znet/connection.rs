@@ -336,6 +336,10 @@ impl IConnection for Connection {
         self.send(msg_id, data, may_wait)
     }
 
+    fn send_bytes(&self, data: Payload<'_>, may_wait: bool) -> Result<()> {
+        self.send_raw(&data, may_wait)
+    }
+
     fn set_property(&self, name: &str, value: Property) {
         let mut properties = lock(&self.properties);
         let replaced = match properties.iter_mut().find(|(known, _)| known == name) {

@@ -11,17 +11,19 @@ use super::life::Life;
 use super::outbox::Bounds;
 use super::talk::Talk;
 use super::throttle::Throttle;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::green::{Backoff, Event, Group};
 use crate::zconf::{Config, PackKind};
-use crate::ziface::{CloseReason, ConnHook, IConnection, IDataPack};
-use crate::zpack::{LtvLittleEndian, TlvBigEndian};
+use crate::ziface::{CloseReason, ConnHook, IConnection, IDataPack, IDecoder};
+use crate::zpack::{Framing, LtvLittleEndian, TlvBigEndian};
 
 /// What the connections of a server share. A server is a value: nothing here is global.
 pub(crate) struct Core {
     config: Config,
     stop_reason: CloseReason,
     pack: OnceLock<Arc<dyn IDataPack>>,
+    decoder: OnceLock<Arc<dyn IDecoder>>,
+    framing: OnceLock<Framing>,
     bounds: Bounds,
     clock: Clock,
     handler: MsgHandler,
@@ -68,6 +70,8 @@ impl Core {
         Arc::new(Self {
             stop_reason,
             pack: OnceLock::new(),
+            decoder: OnceLock::new(),
+            framing: OnceLock::new(),
             bounds: Bounds::new(&config),
             clock: Clock::new(),
             handler: MsgHandler::new(&config),
@@ -112,6 +116,24 @@ impl Core {
     /// Sets the wire format. `false` where it is fixed already.
     pub(crate) fn set_pack(&self, pack: Arc<dyn IDataPack>) -> bool {
         self.pack.set(pack).is_ok()
+    }
+
+    /// How streams are cut: by the decoder set, or by the wire format. Fixed by the first use.
+    pub(crate) fn framing(&self) -> &Framing {
+        self.framing.get_or_init(|| match self.decoder.get() {
+            Some(decoder) => Framing::Decoder(Arc::clone(decoder)),
+            None => Framing::Pack { pack: Arc::clone(self.shared_pack()), max: self.config.max_packet_size },
+        })
+    }
+
+    /// Has streams cut by a decoder.
+    pub(crate) fn set_decoder(&self, decoder: Arc<dyn IDecoder>) -> Result<()> {
+        let late = self.framing.get().is_some() || self.decoder.set(decoder).is_err();
+        if late { Err(Error::AlreadyStarted { what: "set the decoder" }) } else { Ok(()) }
+    }
+
+    pub(crate) fn decoder(&self) -> Option<&dyn IDecoder> {
+        self.decoder.get().map(|decoder| &**decoder)
     }
 
     pub(crate) const fn talk(&self) -> &Talk {

@@ -36,7 +36,7 @@ struct Backlog {
 enum Chunk {
     /// Whole frames, side by side.
     Small { frames: SendBuffer, messages: usize },
-    /// One frame whose payload is shared.
+    /// One frame whose payload is shared, or bytes that are sent as they are: then the head is empty.
     Large { head: Vec<u8>, data: Bytes },
 }
 
@@ -110,6 +110,18 @@ impl FrameQueue {
         }
         self.messages += 1;
         Ok(())
+    }
+
+    /// Appends bytes that count as one frame. Their length is known only to a chunk of their own.
+    pub(crate) fn push_raw(&mut self, data: Payload<'_>) {
+        let data = match data {
+            Payload::Borrowed(data) => Bytes::copy_from_slice(data),
+            Payload::Shared(data) => data,
+        };
+        self.bytes += data.len();
+        self.seal();
+        self.backlog().chunks.push_back(Chunk::Large { head: Vec::new(), data });
+        self.messages += 1;
     }
 
     fn push_small(&mut self, pack: &dyn IDataPack, msg_id: u32, data_len: u32, data: &[u8]) -> Result<()> {

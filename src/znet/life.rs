@@ -49,6 +49,7 @@ impl Core {
         make(&mut life, config).inspect_err(|_| self.handler().workers().close())?;
         life.started = true;
         self.handler().freeze();
+        self.framing();
         let (this, end) = (Arc::clone(self), Arc::new(Event::new()));
         let theirs = Arc::clone(&end);
         life.sweeper = Some((spawn("sweeper", move || sweeper::sweep_until(&this, &theirs))?, end));

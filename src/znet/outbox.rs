@@ -203,13 +203,31 @@ impl State {
         msg_id: u32,
         data: Payload<'_>,
     ) -> Result<Appended> {
+        let len = pack.get_head_len() + data.as_slice().len();
+        self.append_with(bounds, len, |queue| queue.push(pack, msg_id, data))
+    }
+
+    /// As [`append`](Self::append), for bytes without a head.
+    pub(crate) fn append_raw(&mut self, bounds: &Bounds, data: Payload<'_>) -> Result<Appended> {
+        self.append_with(bounds, data.as_slice().len(), |queue| {
+            queue.push_raw(data);
+            Ok(())
+        })
+    }
+
+    fn append_with(
+        &mut self,
+        bounds: &Bounds,
+        len: usize,
+        push: impl FnOnce(&mut FrameQueue) -> Result<()>,
+    ) -> Result<Appended> {
         if self.closed {
             return Err(Error::ConnectionClosed);
         }
-        if !self.has_room(bounds, pack.get_head_len() + data.as_slice().len()) {
+        if !self.has_room(bounds, len) {
             return Ok(Appended::Full);
         }
-        self.queue.push(pack, msg_id, data)?;
+        push(&mut self.queue)?;
         let flush = self.sender == Sender::Idle && self.queue.bytes() >= FLUSH_FROM;
         let defer = !flush && self.sender != Sender::Sending && self.defer_here();
         Ok(Appended::Queued { flush, defer })

@@ -131,9 +131,9 @@ impl Reader<'_> {
 
     /// Handles every whole frame of a pass. `false` where a handler has read on, and the socket may be in any state.
     fn handle_all(&mut self, mut pass: Pass<ReadBuffer>) -> Result<bool> {
-        let max = self.conn.core().config().max_packet_size;
+        let framing = self.conn.core().framing();
         while !self.conn.looks_closely() {
-            let Some(message) = self.frames.next(self.conn.core().pack(), max, &mut pass)? else {
+            let Some(message) = self.frames.next(framing, &mut pass)? else {
                 return Ok(true);
             };
             self.conn.ahead().lend(&mut pass);
@@ -162,7 +162,7 @@ impl Reader<'_> {
         let Some((buffer, missing)) = self.frames.large_rest() else { return Ok(Read::More) };
         let (n, read) = received(self.socket.try_recv_into(buffer, missing), missing)?;
         self.heard.bytes |= n > 0;
-        if let Some(message) = self.frames.take_large(self.conn.core().pack())? {
+        if let Some(message) = self.frames.take_large(self.conn.core().framing())? {
             match self.conn.looks_closely() {
                 true => self.conn.deliver(message).into_iter().for_each(|message| self.handle(message)),
                 false => self.handle(message),
@@ -312,8 +312,10 @@ pub(crate) const fn end_within(received: usize) -> CloseReason {
 pub(crate) fn reason_of(error: &Error) -> CloseReason {
     match error {
         Error::PacketTooLarge { len, max } => CloseReason::PacketTooLarge { len: *len, max: *max },
+        Error::FrameTooLarge { len, max } => CloseReason::FrameTooLarge { len: *len, max: *max },
         Error::BadFrame { reason } => CloseReason::BadFrame { reason: (*reason).to_string() },
-        error => CloseReason::Failed { error: error.to_string() },
+        error @ Error::Io { .. } => CloseReason::Failed { error: error.to_string() },
+        error => CloseReason::BadFrame { reason: error.to_string() },
     }
 }
 

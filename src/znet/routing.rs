@@ -1,9 +1,13 @@
 //! What servers and clients do with messages, beside their classic routers: set before the start.
 
+use std::sync::Arc;
+
 use super::client::Client;
 use super::server::Server;
 use crate::error::Result;
-use crate::ziface::{GroupRouterSlices, IClient, IInterceptor, IMsgHandler, IServer, RouterHandler};
+use crate::ziface::{
+    GroupRouterSlices, IClient, IDecoder, IInterceptor, IMsgHandler, IServer, LengthField, RouterHandler,
+};
 
 impl Server {
     /// Adds the handlers of one message id, behind those that [`use_`](Self::use_) has put in front until now. As many
@@ -70,6 +74,40 @@ impl Server {
     pub fn add_interceptor(&self, interceptor: impl IInterceptor + 'static) -> Result<()> {
         self.core().handler().add_interceptor(Box::new(interceptor))
     }
+
+    /// Has the streams of all peers cut into frames by a decoder, in place of the wire format, which still says how
+    /// messages are sent; `send` and `send_to_queue` send bytes as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyStarted`](crate::Error::AlreadyStarted) after the start, and where one is set already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use zinx::prelude::*;
+    /// use zinx::zpack::new_delimiter_decoder;
+    ///
+    /// # fn main() -> zinx::Result<()> {
+    /// let server = zinx::new_server_with_config(Config::default())?;
+    /// server.set_decoder(new_delimiter_decoder("\n", 1024, 1)?)?;
+    /// server.add_router(1, |request: &dyn IRequest| {
+    ///     let line = request.get_data();
+    ///     request.get_connection().send([&line[..], b"\n"].concat())
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "SetDecoder")]
+    pub fn set_decoder(&self, decoder: impl IDecoder + 'static) -> Result<()> {
+        self.core().set_decoder(Arc::new(decoder))
+    }
+
+    /// The length field by which the decoder that was set cuts frames; `None` without a decoder, or one of another kind.
+    #[doc(alias = "GetLengthField")]
+    pub fn get_length_field(&self) -> Option<LengthField> {
+        self.core().decoder()?.get_length_field()
+    }
 }
 
 impl Client {
@@ -92,5 +130,15 @@ impl Client {
     #[doc(alias = "AddInterceptor")]
     pub fn add_interceptor(&self, interceptor: impl IInterceptor + 'static) -> Result<()> {
         self.get_msg_handler().add_interceptor(Box::new(interceptor))
+    }
+
+    /// As [`Server::set_decoder`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::set_decoder`].
+    #[doc(alias = "SetDecoder")]
+    pub fn set_decoder(&self, decoder: impl IDecoder + 'static) -> Result<()> {
+        self.core().set_decoder(Arc::new(decoder))
     }
 }

@@ -24,6 +24,13 @@ impl Connection {
         self.send_with(frame, may_wait, append).map(drop)
     }
 
+    /// As [`send`](Self::send), without a head.
+    pub(crate) fn send_raw(&self, data: &Payload<'_>, may_wait: bool) -> Result<()> {
+        let (bounds, len) = (self.core().bounds(), data.as_slice().len());
+        let append = |state: &mut State| state.append_raw(bounds, data.reborrow());
+        if len == 0 { Ok(()) } else { self.send_with(len, may_wait, append).map(drop) }
+    }
+
     /// As [`send`](Self::send), with what `append` does under the lock of the outbox. `false` where it is barred.
     pub(crate) fn send_with(
         &self,

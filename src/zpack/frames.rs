@@ -4,27 +4,27 @@
 //! whole frames out of it and keeps only what a frame begun leaves over, so that a connection between two frames owns
 //! no buffer. Payloads of up to 4 KiB are copied out, so that keeping one keeps no more; larger ones share the buffer.
 
-use std::io::{self, Read};
-
 use bytes::Bytes;
 
-use super::{Message, new_message};
-use crate::error::{Error, Result};
-use crate::ziface::IDataPack;
+use super::Message;
+use super::framing::{Cut, Framing, MAX_UNKNOWN};
+use crate::error::Result;
 
 /// The part of a frame that has arrived while the rest has not.
 #[derive(Debug, Default)]
 pub struct FrameReader {
     /// The beginning of a frame; empty between frames.
     carry: Vec<u8>,
-    /// Length of the whole frame in `carry` where it is large and its head complete, else 0.
-    large: usize,
+    /// The frame in `carry` where it is large and its length known.
+    large: Option<Cut>,
+    /// Bytes of `carry` in which a decoder has looked for its length in vain.
+    seen: usize,
 }
 
 impl FrameReader {
     /// A reader between two frames.
     pub const fn new() -> Self {
-        Self { carry: Vec::new(), large: 0 }
+        Self { carry: Vec::new(), large: None, seen: 0 }
     }
 
     /// Bytes of a frame begun. 0 between frames.
@@ -34,7 +34,8 @@ impl FrameReader {
 
     /// Takes the beginning of a frame out, as if nothing had been read of it.
     pub fn take_begun(&mut self) -> Vec<u8> {
-        self.large = 0;
+        self.large = None;
+        self.seen = 0;
         std::mem::take(&mut self.carry)
     }
 
@@ -52,13 +53,11 @@ impl FrameReader {
     /// Where a large frame has begun: its buffer, with room behind what has arrived, and how many bytes are still to
     /// be read into it. No more is reserved than has arrived twice over, or 96 KiB: the peer chooses the length.
     pub fn large_rest(&mut self) -> Option<(&mut Vec<u8>, usize)> {
-        if self.large == 0 {
-            return None;
-        }
+        let large = self.large?.frame_len;
         if self.carry.len() == self.carry.capacity() {
-            self.carry.reserve_exact(self.carry.len().max(FIRST_RESERVE).min(self.large - self.carry.len()));
+            self.carry.reserve_exact(self.carry.len().max(FIRST_RESERVE).min(large - self.carry.len()));
         }
-        let missing = (self.large - self.carry.len()).min(self.carry.capacity() - self.carry.len());
+        let missing = (large - self.carry.len()).min(self.carry.capacity() - self.carry.len());
         Some((&mut self.carry, missing))
     }
 
@@ -66,51 +65,42 @@ impl FrameReader {
     ///
     /// # Errors
     ///
-    /// Those of the pack.
-    pub fn take_large(&mut self, pack: &dyn IDataPack) -> Result<Option<Message>> {
-        if self.large == 0 || self.carry.len() < self.large {
-            return Ok(None);
-        }
-        self.large = 0;
+    /// Those of the decoder.
+    pub fn take_large(&mut self, framing: &Framing) -> Result<Option<Message>> {
+        let Some(cut) = self.large.filter(|cut| self.carry.len() >= cut.frame_len) else { return Ok(None) };
+        self.large = None;
         let frame = Bytes::from(std::mem::take(&mut self.carry));
-        let head = pack.unpack(&frame[..pack.get_head_len()])?;
-        Ok(Some(new_message(head.msg_id, frame.slice(pack.get_head_len()..))))
+        framing.message(cut, frame.slice(cut.head_len..)).map(Some)
     }
 
     /// The next whole frame of a pass. `None` where the rest of the pass is less than one; it is kept for the next.
     ///
     /// # Errors
     ///
-    /// [`Error::PacketTooLarge`] where a head announces a payload of more than `max` bytes, and those of the pack.
-    /// Nothing has been reserved for it. The stream cannot be read on.
+    /// [`Error::PacketTooLarge`](crate::Error::PacketTooLarge) where a head announces more payload than is accepted, and
+    /// those of the pack or the decoder. Nothing has been reserved for it. The stream cannot be read on.
     pub fn next<B: AsRef<[u8]> + Send + 'static>(
         &mut self,
-        pack: &dyn IDataPack,
-        max: u32,
+        framing: &Framing,
         pass: &mut Pass<B>,
     ) -> Result<Option<Message>> {
         let rest = pass.rest();
-        let head_len = pack.get_head_len();
-        if rest.len() < head_len {
+        let Some(cut) = framing.cut(rest, std::mem::take(&mut self.seen))? else {
+            self.seen = rest.len();
             self.carry.extend_from_slice(rest);
             return Ok(None);
-        }
-        let head = pack.unpack(&rest[..head_len])?;
-        if head.data_len > max {
-            return Err(Error::PacketTooLarge { len: u64::from(head.data_len), max });
-        }
-        let frame_len = head_len + head.data_len as usize;
-        if rest.len() < frame_len {
-            self.begin(rest, frame_len);
+        };
+        if rest.len() < cut.frame_len {
+            self.begin(rest, cut);
             return Ok(None);
         }
-        Ok(Some(new_message(head.msg_id, pass.take(head_len, frame_len))))
+        framing.message(cut, pass.take(cut.head_len, cut.frame_len)).map(Some)
     }
 
-    fn begin(&mut self, rest: &[u8], frame_len: usize) {
-        if frame_len > SMALL_FRAME {
-            self.large = frame_len;
-            self.carry.reserve_exact(frame_len.min(FIRST_RESERVE.max(2 * rest.len())));
+    fn begin(&mut self, rest: &[u8], cut: Cut) {
+        if cut.frame_len > SMALL_FRAME {
+            self.large = Some(cut);
+            self.carry.reserve_exact(cut.frame_len.min(FIRST_RESERVE.max(2 * rest.len())));
         }
         self.carry.extend_from_slice(rest);
     }
@@ -196,65 +186,13 @@ impl<B: AsRef<[u8]> + Send + 'static> Pass<B> {
     }
 }
 
-/// Reads one message from a blocking stream, for clients written as a loop. `None` where the stream ends between two
-/// frames.
-///
-/// # Errors
-///
-/// [`Error::PacketTooLarge`] over `max` payload bytes, [`Error::Io`] where reading fails or the stream ends inside a
-/// frame.
-///
-/// # Examples
-///
-/// ```
-/// use zinx::ziface::IMessage;
-/// use zinx::zpack::{new_data_pack, read_message};
-///
-/// let mut stream = &b"\x04\0\0\0\x01\0\0\0ping"[..];
-/// let message = read_message(&mut stream, &new_data_pack(), 4096)?.unwrap();
-/// assert_eq!(message.get_data(), "ping");
-/// assert!(read_message(&mut stream, &new_data_pack(), 4096)?.is_none());
-/// # Ok::<(), zinx::Error>(())
-/// ```
-pub fn read_message(stream: &mut impl Read, pack: &dyn IDataPack, max: u32) -> Result<Option<Message>> {
-    let mut head = vec![0; pack.get_head_len()];
-    if !read_first(stream, &mut head)? {
-        return Ok(None);
-    }
-    let head = pack.unpack(&head)?;
-    if head.data_len > max {
-        return Err(Error::PacketTooLarge { len: u64::from(head.data_len), max });
-    }
-    let mut data = Vec::new();
-    let got = stream.take(u64::from(head.data_len)).read_to_end(&mut data)?;
-    if got < head.data_len as usize {
-        return Err(Error::io("read a message", io::ErrorKind::UnexpectedEof.into()));
-    }
-    Ok(Some(new_message(head.msg_id, data)))
-}
-
-/// Fills `head`; `false` where the stream ends before its first byte.
-fn read_first(stream: &mut impl Read, head: &mut [u8]) -> Result<bool> {
-    let mut filled = 0;
-    while filled < head.len() {
-        match stream.read(&mut head[filled..]) {
-            Ok(0) if filled == 0 => return Ok(false),
-            Ok(0) => return Err(Error::io("read a message", io::ErrorKind::UnexpectedEof.into())),
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::io("read a message", error)),
-        }
-    }
-    Ok(true)
-}
-
-/// The shortest buffer a pass can use: a small frame begun must fit in front, with room to read.
-pub const MIN_BUFFER: usize = 2 * SMALL_FRAME;
+/// The shortest buffer a pass can use: a frame begun, small or of unknown length, must fit in front, with room to read.
+pub const MIN_BUFFER: usize = 2 * MAX_UNKNOWN;
 
 /// Payloads up to this are copied out of the buffer of their pass.
 const SMALL_PAYLOAD: usize = 4096;
 
-/// Frames up to this are carried from pass to pass by copying; larger ones are read into a buffer of their own.
+/// Frames up to this are carried from pass to pass by copying; larger ones, once that is known, are read into a buffer of their own.
 const SMALL_FRAME: usize = 8192;
 
 /// What is reserved for a large frame before more of it has arrived.
@@ -262,11 +200,15 @@ const FIRST_RESERVE: usize = 96 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::zpack::{LtvLittleEndian, TlvBigEndian};
+    use crate::error::Error;
+    use crate::ziface::IDataPack;
+    use crate::zpack::{LtvLittleEndian, TlvBigEndian, new_delimiter_decoder, new_message};
 
     /// Feeds `stream` in pieces cut at `cuts` through the reader as a connection does.
-    fn decode(pack: &dyn IDataPack, max: u32, stream: &[u8], cuts: &[usize]) -> Result<Vec<Message>> {
+    fn decode(framing: &Framing, stream: &[u8], cuts: &[usize]) -> Result<Vec<Message>> {
         let mut reader = FrameReader::new();
         let mut messages = Vec::new();
         let mut from = 0;
@@ -277,7 +219,7 @@ mod tests {
                 let n = missing.min(piece.len());
                 rest.extend_from_slice(&piece[..n]);
                 piece = &piece[n..];
-                messages.extend(reader.take_large(pack)?);
+                messages.extend(reader.take_large(framing)?);
                 if piece.is_empty() {
                     break;
                 }
@@ -289,11 +231,15 @@ mod tests {
             let start = reader.restore(&mut buffer);
             buffer[start..start + piece.len()].copy_from_slice(piece);
             let mut pass = Pass::new(buffer, start + piece.len());
-            while let Some(message) = reader.next(pack, max, &mut pass)? {
+            while let Some(message) = reader.next(framing, &mut pass)? {
                 messages.push(message);
             }
         }
         Ok(messages)
+    }
+
+    fn framing(pack: impl IDataPack + 'static, max: u32) -> Framing {
+        Framing::Pack { pack: Arc::new(pack), max }
     }
 
     fn stream(pack: &dyn IDataPack, lens: &[usize]) -> (Vec<u8>, Vec<Message>) {
@@ -304,13 +250,15 @@ mod tests {
 
     #[test]
     fn a_stream_cut_at_every_byte_decodes_the_same() {
-        for pack in [&LtvLittleEndian as &dyn IDataPack, &TlvBigEndian] {
-            let (stream, messages) = stream(pack, &[0, 1, 100, 0, 7]);
+        let packs = [Arc::new(LtvLittleEndian) as Arc<dyn IDataPack>, Arc::new(TlvBigEndian)];
+        for pack in packs {
+            let (stream, messages) = stream(&*pack, &[0, 1, 100, 0, 7]);
+            let framing = Framing::Pack { pack, max: 4096 };
             for cut in 0..=stream.len() {
-                assert_eq!(decode(pack, 4096, &stream, &[cut]).unwrap(), messages, "cut at {cut}");
+                assert_eq!(decode(&framing, &stream, &[cut]).unwrap(), messages, "cut at {cut}");
             }
             let every: Vec<_> = (1..stream.len()).collect();
-            assert_eq!(decode(pack, 4096, &stream, &every).unwrap(), messages);
+            assert_eq!(decode(&framing, &stream, &every).unwrap(), messages);
         }
     }
 
@@ -319,15 +267,19 @@ mod tests {
         let (stream, messages) = stream(&LtvLittleEndian, &[5000, 70_000, 3, 200_000, 8184, 8185]);
         for step in [1, 3, 977, 4096, 65_536, 100_000] {
             let cuts: Vec<_> = (1..stream.len()).step_by(step).collect();
-            assert_eq!(decode(&LtvLittleEndian, 1 << 20, &stream, &cuts).unwrap(), messages, "step {step}");
+            assert_eq!(
+                decode(&framing(LtvLittleEndian, 1 << 20), &stream, &cuts).unwrap(),
+                messages,
+                "step {step}"
+            );
         }
     }
 
     #[test]
     fn the_limit_is_the_last_length_accepted() {
         let (stream, messages) = stream(&LtvLittleEndian, &[4096]);
-        assert_eq!(decode(&LtvLittleEndian, 4096, &stream, &[]).unwrap(), messages);
-        let error = decode(&LtvLittleEndian, 4095, &stream[..8], &[]).unwrap_err();
+        assert_eq!(decode(&framing(LtvLittleEndian, 4096), &stream, &[]).unwrap(), messages);
+        let error = decode(&framing(LtvLittleEndian, 4095), &stream[..8], &[]).unwrap_err();
         assert!(matches!(error, Error::PacketTooLarge { len: 4096, max: 4095 }), "{error}");
     }
 
@@ -335,7 +287,7 @@ mod tests {
     fn a_large_frame_announced_reserves_little_until_it_arrives() {
         let mut reader = FrameReader::new();
         let mut pass = Pass::new(b"\0\0\0\x40\x01\0\0\0".to_vec(), 8);
-        assert!(reader.next(&LtvLittleEndian, 1 << 30, &mut pass).unwrap().is_none());
+        assert!(reader.next(&framing(LtvLittleEndian, 1 << 30), &mut pass).unwrap().is_none());
         assert!(reader.carry.capacity() <= FIRST_RESERVE, "{}", reader.carry.capacity());
     }
 
@@ -351,8 +303,23 @@ mod tests {
                     seed as u8
                 })
                 .collect();
-            let _ = decode(&TlvBigEndian, 32, &bytes, &[bytes.len() / 2]);
+            let _ = decode(&framing(TlvBigEndian, 32), &bytes, &[bytes.len() / 2]);
             seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        }
+    }
+
+    #[test]
+    fn lines_cut_anywhere_decode_the_same() {
+        let lines = ["", "a", "\r", "\n\r", "some more", &"x".repeat(30_000), "end"];
+        let stream: Vec<u8> = lines.iter().flat_map(|line| format!("{line}\r\n").into_bytes()).collect();
+        let expected: Vec<_> = lines.iter().map(|line| new_message(5, line.as_bytes().to_vec())).collect();
+        let framing = Framing::Decoder(Arc::new(new_delimiter_decoder("\r\n", 30_002, 5).unwrap()));
+        for cut in (0..50).chain(30_000..stream.len()) {
+            assert!(decode(&framing, &stream, &[cut]).unwrap() == expected, "cut at {cut}");
+        }
+        for step in [1, 7, 1000] {
+            let cuts: Vec<_> = (1..stream.len()).step_by(step).collect();
+            assert!(decode(&framing, &stream, &cuts).unwrap() == expected, "step {step}");
         }
     }
 }

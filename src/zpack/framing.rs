@@ -1,0 +1,98 @@
+//! How a connection's stream is cut: by a wire format with a head, or by a decoder.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Message, new_message};
+use crate::error::{Error, Result};
+use crate::ziface::{IDataPack, IDecoder};
+
+/// How a stream is cut.
+#[derive(Clone)]
+pub enum Framing {
+    /// By a head that announces the payload.
+    Pack {
+        /// The format.
+        pack: Arc<dyn IDataPack>,
+        /// Longest payload accepted, in bytes.
+        max: u32,
+    },
+    /// By a decoder.
+    Decoder(Arc<dyn IDecoder>),
+}
+
+/// A frame that begins, as far as it is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    /// Length of the whole frame, in bytes.
+    pub(super) frame_len: usize,
+    /// Bytes of it before the payload.
+    pub(super) head_len: usize,
+    msg_id: u32,
+}
+
+impl Framing {
+    /// The frame with which `begun` begins, once that can be told; `seen` bytes of it were there before.
+    pub(super) fn cut(&self, begun: &[u8], seen: usize) -> Result<Option<Cut>> {
+        match self {
+            Self::Pack { pack, max } => {
+                let head_len = pack.get_head_len();
+                let Some(head) = begun.get(..head_len) else { return Ok(None) };
+                let head = pack.unpack(head)?;
+                // Checked before anything is reserved: the peer chooses this number.
+                if head.data_len > *max {
+                    return Err(Error::PacketTooLarge { len: u64::from(head.data_len), max: *max });
+                }
+                let frame_len = head_len + head.data_len as usize;
+                Ok(Some(Cut { frame_len, head_len, msg_id: head.msg_id }))
+            }
+            Self::Decoder(decoder) => cut_decoded(&**decoder, begun, seen),
+        }
+    }
+
+    /// The message of a frame cut; `data` is what follows its head.
+    pub(super) fn message(&self, cut: Cut, data: Bytes) -> Result<Message> {
+        match self {
+            Self::Pack { .. } => Ok(new_message(cut.msg_id, data)),
+            Self::Decoder(decoder) => {
+                let decoded = contain(|| decoder.decode(data))?;
+                Ok(new_message(decoded.msg_id, decoded.data))
+            }
+        }
+    }
+}
+
+fn cut_decoded(decoder: &dyn IDecoder, begun: &[u8], seen: usize) -> Result<Option<Cut>> {
+    if begun.is_empty() {
+        return Ok(None);
+    }
+    match contain(|| decoder.frame_len(begun, seen))? {
+        // It would be cut for ever.
+        Some(0) => Err(Error::BadFrame { reason: "a frame of no bytes" }),
+        Some(frame_len) => Ok(Some(Cut { frame_len, head_len: 0, msg_id: 0 })),
+        None if begun.len() >= MAX_UNKNOWN => {
+            Err(Error::FrameTooLarge { len: begun.len() as u64 + 1, max: MAX_UNKNOWN as u64 })
+        }
+        None => Ok(None),
+    }
+}
+
+/// A decoder that does not expect what a peer sends ends that peer's connection, no more.
+fn contain<T>(look: impl FnOnce() -> Result<T>) -> Result<T> {
+    let panicked = |_| Err(Error::BadFrame { reason: "the decoder panicked" });
+    catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(panicked)
+}
+
+impl std::fmt::Debug for Framing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pack { .. } => "Framing::Pack",
+            Self::Decoder(_) => "Framing::Decoder",
+        })
+    }
+}
+
+/// Most bytes of a frame that are kept while a decoder cannot tell its length.
+pub(super) const MAX_UNKNOWN: usize = 64 * 1024;

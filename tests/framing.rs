@@ -1,0 +1,329 @@
+//! Framing: streams cut by decoders, what a bad frame does, and bytes sent as they are.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are plain threads and speak raw sockets"
+)]
+
+#[expect(dead_code, reason = "each test file uses its share")]
+mod common;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::{Peer, Running, config, frame, pattern, start, start_alone, wait_until};
+use zinx::zconf::PackKind;
+use zinx::ziface::{
+    CloseReason, Decoded, IClient, IConnection, IDecoder, IRequest, IServer, LengthField, Order,
+};
+use zinx::zpack::{
+    htlvcrc_frame, new_delimiter_decoder, new_fixed_length_decoder, new_frame_decoder, new_htlvcrc_decoder,
+    new_ltv_little_decoder, new_tlv_decoder,
+};
+use zinx::{Config, Error, Result, new_client_with_config};
+
+/// A server that answers each frame of `decoder` with its id, the length of its payload, and the payload.
+fn serve(decoder: impl IDecoder + 'static) -> Running {
+    serve_with(config(), decoder)
+}
+
+fn serve_with(config: Config, decoder: impl IDecoder + 'static) -> Running {
+    start_alone(config, |server| {
+        server.set_decoder(decoder).unwrap();
+        server.set_not_found(answer).unwrap();
+        let again = server.set_decoder(new_htlvcrc_decoder()).unwrap_err();
+        assert!(matches!(again, Error::AlreadyStarted { .. }), "{again}");
+    })
+}
+
+fn answer(request: &dyn IRequest) -> Result<()> {
+    let data = request.get_data();
+    let head = [request.get_msg_id().to_le_bytes(), (data.len() as u32).to_le_bytes()].concat();
+    request.get_connection().send_to_queue([&head[..], data].concat())
+}
+
+fn read_answer(peer: &mut Peer) -> (u32, Vec<u8>) {
+    let head = peer.read_exactly(8);
+    let word = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().unwrap());
+    (word(0), peer.read_exactly(word(4) as usize))
+}
+
+/// Sends frames cut at every byte, and all in one piece: the answers are the same.
+fn check(running: &Running, frames: &[&[u8]], expected: &[(u32, &[u8])]) {
+    let stream = frames.concat();
+    let mut peer = running.connect();
+    for byte in &stream {
+        peer.send(&[*byte]);
+    }
+    peer.send(&stream);
+    for (id, data) in expected.iter().chain(expected) {
+        assert_eq!(read_answer(&mut peer), (*id, data.to_vec()));
+    }
+}
+
+/// Sends what is no frame: its connection closes for a reason that holds `cause`, and the one beside it lives on.
+fn check_bad(running: &Running, good: &[u8], bad: &[u8], cause: &str) {
+    let (mut beside, mut peer) = (running.connect(), running.connect());
+    peer.send(&[good, bad].concat());
+    let answered = read_answer(&mut peer);
+    assert_eq!(peer.read_to_end(), b"", "{cause}");
+    let reason = running.close_reason(peer.addr());
+    assert!(reason.to_string().contains(cause), "{reason} does not say {cause}");
+    beside.send(good);
+    assert_eq!(read_answer(&mut beside), answered);
+}
+
+#[test]
+fn a_length_field_cuts_frames_with_all_its_parameters_in_both_orders() {
+    for order in [Order::BigEndian, Order::LittleEndian] {
+        // Two bytes of mark, three bytes of length that count themselves and the mark too, the payload.
+        let field = LengthField {
+            order,
+            max_frame_length: 300,
+            length_field_offset: 2,
+            length_field_length: 3,
+            length_adjustment: -5,
+            initial_bytes_to_strip: 1,
+        };
+        let frame = |mark: u8, data: &[u8]| {
+            let len = (data.len() + 5) as u32;
+            let mut len = if order == Order::BigEndian { len.to_be_bytes() } else { len.to_le_bytes() };
+            if order == Order::BigEndian {
+                len.rotate_left(1);
+            }
+            [&[0xAA, mark], &len[..3], data].concat()
+        };
+        let decoder = new_frame_decoder(field)
+            .unwrap()
+            .parse(|frame| Ok(Decoded { msg_id: u32::from(frame[0]), data: frame.slice(4..) }));
+        let running = serve(decoder);
+        assert_eq!(running.server.get_length_field(), Some(field));
+        let full = pattern(295);
+        check(
+            &running,
+            &[&frame(7, b"ping"), &frame(8, b""), &frame(9, &full)],
+            &[(7, b"ping"), (8, b""), (9, &full)],
+        );
+        let good = frame(7, b"ping");
+        check_bad(&running, &good, &frame(7, &pattern(296)), "frame of 301 bytes exceeds the longest of 300");
+        check_bad(
+            &running,
+            &good,
+            &[0xAA, 7, 0, 0, 0],
+            "frame of 0 bytes is shorter than the 5 it must have",
+        );
+        check_bad(&running, &good, &[0xAA, 7, 255, 255, 255], "frame of 16777215 bytes exceeds");
+    }
+}
+
+#[test]
+fn without_a_parser_a_frame_is_a_message_of_id_0() {
+    let running = serve(new_frame_decoder(LengthField::default()).unwrap());
+    check(&running, &[&[0, 2, 5, 6]], &[(0, &[0, 2, 5, 6])]);
+}
+
+#[test]
+fn the_longest_length_is_refused_from_its_head_alone() {
+    let field = LengthField { length_field_length: 8, ..LengthField::default() };
+    let running = serve(new_frame_decoder(field).unwrap());
+    check_bad(&running, &[0; 8], &[0xFF; 8], "exceeds the longest of 65535");
+    let mut peer = running.connect();
+    peer.send(&[0xFF; 8]);
+    peer.read_to_end();
+    let reason = running.close_reason(peer.addr());
+    assert_eq!(reason, CloseReason::FrameTooLarge { len: u64::MAX, max: 65_535 });
+}
+
+#[test]
+fn htlvcrc_frames_arrive_whole_under_their_function() {
+    let running = serve(new_htlvcrc_decoder());
+    let seven = [0xa2, 0x10, 0x01, 0x07, 0x62, 0x0b];
+    let zeros = [0xa2, 0x10, 0x03, 0x00, 0x00, 0x00, 0xd8, 0xde];
+    let longest = htlvcrc_frame(0xa2, 0xff, &pattern(255)).unwrap();
+    let empty = htlvcrc_frame(0xa2, 0, b"").unwrap();
+    assert_eq!(longest.len(), 260);
+    check(
+        &running,
+        &[&seven, &zeros, &longest, &empty],
+        &[(0x10, &seven), (0x10, &zeros), (0xff, &longest), (0, &empty)],
+    );
+    check_bad(&running, &seven, &[0xa2, 0x10, 0x01, 0x07, 0x62, 0x0c], "checksum 0x0c62 where 0x0b62 is due");
+    let field = running.server.get_length_field().unwrap();
+    assert_eq!((field.max_frame_length, field.length_field_offset, field.length_field_length), (260, 2, 1));
+}
+
+#[test]
+fn a_delimiter_ends_frames() {
+    let running = serve(new_delimiter_decoder("\r\n", 100, 3).unwrap());
+    let full = pattern(98).iter().map(|byte| byte | 0x80).collect::<Vec<_>>();
+    check(
+        &running,
+        &[b"hello\r\n", b"\r\n", b"\r\r\n", b"a\nb\r\n", &full, b"\r\n"],
+        &[(3, b"hello"), (3, b""), (3, b"\r"), (3, b"a\nb"), (3, &full)],
+    );
+    check_bad(&running, b"x\r\n", &[b'y'; 100], "frame of 101 bytes exceeds the longest of 100");
+    check_bad(&running, b"x\r\n", &[&[b'y'; 99][..], b"\r\n"].concat(), "exceeds the longest of 100");
+    for (delimiter, max) in [("", 10), ("long", 3), ("\n", 1 << 20)] {
+        let refused = new_delimiter_decoder(delimiter, max, 0).unwrap_err();
+        assert!(matches!(refused, Error::BadDecoder { .. }), "{refused}");
+    }
+}
+
+#[test]
+fn frames_of_one_length_are_cut_by_it() {
+    let running = serve(new_fixed_length_decoder(4, 6).unwrap());
+    check(&running, &[b"abcd", b"efgh"], &[(6, b"abcd"), (6, b"efgh")]);
+    assert!(new_fixed_length_decoder(0, 6).is_err());
+    // The end of the stream inside a frame.
+    let mut peer = running.connect();
+    peer.send(b"abcdef");
+    peer.finish();
+    assert_eq!(read_answer(&mut peer), (6, b"abcd".to_vec()));
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::PeerClosedInFrame { received: 2 });
+}
+
+#[test]
+fn large_frames_of_a_decoder_arrive_whole() {
+    let running = serve(new_fixed_length_decoder(3_000_000, 6).unwrap());
+    let mut peer = running.connect();
+    let data = pattern(3_000_000);
+    let mut sending = peer.stream.try_clone().unwrap();
+    let theirs = data.clone();
+    let sender = std::thread::spawn(move || {
+        for _ in 0..2 {
+            std::io::Write::write_all(&mut sending, &theirs).unwrap();
+        }
+    });
+    for _ in 0..2 {
+        let (id, received) = read_answer(&mut peer);
+        assert!(id == 6 && received == data);
+    }
+    sender.join().unwrap();
+}
+
+/// Numbers in decimal, each with as many `#` behind it as it says; nothing else.
+struct Hashes;
+
+impl IDecoder for Hashes {
+    fn frame_len(&self, begun: &[u8], _seen: usize) -> Result<Option<usize>> {
+        let Some(digits) = begun.iter().position(|byte| *byte == b'#') else { return Ok(None) };
+        let number = std::str::from_utf8(&begun[..digits]).map_err(Error::other)?;
+        Ok(Some(digits + number.parse::<usize>().map_err(Error::other)?))
+    }
+
+    fn decode(&self, frame: Bytes) -> Result<Decoded> {
+        assert!(frame[0] != b'6', "as the test wants");
+        Ok(Decoded { msg_id: frame.len() as u32, data: frame })
+    }
+}
+
+#[test]
+fn a_decoder_of_ones_own_may_err_and_even_panic() {
+    let running = serve(Hashes);
+    check(&running, &[b"3###", b"1#", b"10##########"], &[(4, b"3###"), (2, b"1#"), (12, b"10##########")]);
+    check_bad(&running, b"1#", b"x#", "invalid digit");
+    check_bad(&running, b"1#", b"6######", "the decoder panicked");
+    check_bad(&running, b"1#", &[b'1'; 70_000], "exceeds the longest of 65536");
+    let running = serve(
+        new_frame_decoder(LengthField::default())
+            .unwrap()
+            .parse(|frame| Ok(Decoded { msg_id: u32::from(frame[2]), data: frame })),
+    );
+    check_bad(&running, &[0, 1, 5], &[0, 0], "the decoder panicked");
+}
+
+#[test]
+fn the_classic_formats_are_decoders_too() {
+    let mut little = config();
+    little.max_packet_size = 64;
+    let mut big = little.clone();
+    big.data_pack = PackKind::TlvBigEndian;
+    let cases = [(little, true), (big, false)];
+    for (config, is_little) in cases {
+        let decoder = if is_little { new_ltv_little_decoder(64) } else { new_tlv_decoder(64) };
+        let running = start_alone(config, |server| server.set_decoder(decoder).unwrap());
+        let frame_of = |data: &[u8]| {
+            if is_little {
+                return frame(common::ECHO, data);
+            }
+            [&common::ECHO.to_be_bytes(), &(data.len() as u32).to_be_bytes(), data].concat()
+        };
+        let mut peer = running.connect();
+        let stream = [frame_of(b"ping"), frame_of(b""), frame_of(&pattern(64))].concat();
+        peer.send(&stream);
+        // What comes in by the decoder goes out by the format.
+        assert_eq!(peer.read_exactly(stream.len()), stream);
+        peer.send(&frame_of(&pattern(65)));
+        assert_eq!(peer.read_to_end(), b"");
+        let reason = running.close_reason(peer.addr());
+        assert_eq!(reason, CloseReason::FrameTooLarge { len: 73, max: 72 });
+    }
+}
+
+#[test]
+fn workers_and_decoders_go_together() {
+    let mut config = config();
+    config.worker_pool_size = 2;
+    let running = serve_with(config, new_delimiter_decoder("\n", 100, 3).unwrap());
+    check(&running, &[b"a\n", b"b\n", b"c\n"], &[(3, b"a"), (3, b"b"), (3, b"c")]);
+}
+
+#[test]
+fn bytes_sent_as_they_are_keep_their_order_among_messages() {
+    let running = start(config(), |server| {
+        let mixed = |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            for n in 0..200_u8 {
+                conn.send_msg(8, [n; 3].as_slice())?;
+                conn.send([n; 2].as_slice())?;
+                conn.send_to_queue(vec![n; usize::from(n) * 200])?;
+            }
+            conn.send(b"")
+        };
+        server.add_router(7, mixed).unwrap();
+    });
+    let mut peer = running.connect();
+    peer.send(&frame(7, b""));
+    for n in 0..200_u8 {
+        assert_eq!(peer.read_frame(), (8, vec![n; 3]));
+        assert_eq!(peer.read_exactly(2), [n; 2]);
+        assert_eq!(peer.read_exactly(usize::from(n) * 200), vec![n; usize::from(n) * 200]);
+    }
+    peer.check_echo();
+    let conn = running.server.get_conn_mgr().get(1).unwrap();
+    peer.finish();
+    assert!(conn.wait_closed(Duration::from_secs(10)).unwrap());
+    assert!(matches!(conn.send("late"), Err(Error::ConnectionClosed)));
+}
+
+#[test]
+fn a_client_takes_the_same_decoders() {
+    let running = serve(new_delimiter_decoder("\n", 1000, 3).unwrap());
+    let address = running.server.local_addr().unwrap();
+    let client = new_client_with_config("127.0.0.1", address.port(), config()).unwrap();
+    // The answer: eight bytes of head, of which the length is the second half.
+    let field = LengthField {
+        order: Order::LittleEndian,
+        length_field_offset: 4,
+        length_field_length: 4,
+        initial_bytes_to_strip: 8,
+        ..LengthField::default()
+    };
+    client.set_decoder(new_frame_decoder(field).unwrap()).unwrap();
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&received);
+    client
+        .add_router(0, move |request: &dyn IRequest| {
+            noted.lock().unwrap().push(request.get_data().to_vec());
+            Ok(())
+        })
+        .unwrap();
+    client.set_on_conn_start(|conn: &Arc<dyn IConnection>| conn.send("one\ntwo\n"));
+    client.start().unwrap();
+    wait_until("both answers", || received.lock().unwrap().len() == 2);
+    assert_eq!(*received.lock().unwrap(), [b"one".to_vec(), b"two".to_vec()]);
+    client.stop();
+    assert!(client.wait_stopped(Duration::from_secs(10)));
+}
