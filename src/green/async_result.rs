@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::awaits::Awaits;
 use super::fair;
 use super::park::WaitList;
 use super::select::{Waitable, Watch, Watcher};
@@ -88,11 +89,7 @@ impl<T, E> AsyncResult<T, E> {
             }
             state.waiting.enlist()
         };
-        let woken = waiter.wait(timeout);
-        if !woken {
-            self.lock().waiting.forget(&waiter);
-        }
-        woken
+        waiter.wait(Awaits::Value, timeout, |gone| self.lock().waiting.forget(gone))
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T, E>> {

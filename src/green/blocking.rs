@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::awaits::Awaits;
 use super::park::Waiter;
 use super::queue::Queue;
 
 /// Runs `work` on a pool of at most 16 threads; the coroutine that calls waits, its worker does not.
 ///
 /// For file access, name resolution, a database driver that blocks, a computation that takes long. A panic of `work`
-/// goes on in the caller. Where all threads are busy it waits for its turn.
+/// goes on in the caller. Where all threads are busy it waits for its turn. A caller killed
+/// meanwhile leaves the work to end on its own.
 ///
 /// # Examples
 ///
@@ -34,7 +36,7 @@ where
         *theirs.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
         wake.wake();
     }));
-    waiter.wait(None);
+    waiter.wait(Awaits::Thread, None, |_| {});
     let outcome = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
     outcome
         .expect("the waiter is woken after the answer is there")

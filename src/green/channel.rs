@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::awaits::Awaits;
 use super::park::{WaitList, Waiter, time_left};
 use super::queue::{GetError, PutError};
 use super::select::{Waitable, Watch, Watcher};
@@ -178,9 +179,7 @@ impl<T> Channel<T> {
 
     /// Waits until the other side has come, the channel is closed or the time is up.
     fn meet(&self, meeting: &Meeting<T>, timeout: Option<Duration>) {
-        if !meeting.waiter.wait(timeout) {
-            self.lock().strike_out(meeting);
-        }
+        meeting.waiter.wait(Awaits::Partner, timeout, |_| self.lock().strike_out(meeting));
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::awaits::Awaits;
 use super::fair;
 use super::park::WaitList;
 use super::select::{Waitable, Watch, Watcher};
@@ -75,11 +76,7 @@ impl Event {
             }
             state.waiting.enlist()
         };
-        let woken = waiter.wait(timeout);
-        if !woken {
-            self.lock().waiting.forget(&waiter);
-        }
-        woken
+        waiter.wait(Awaits::Event, timeout, |gone| self.lock().waiting.forget(gone))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

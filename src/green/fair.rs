@@ -15,16 +15,32 @@ use std::time::Instant;
 use may::io::{CoIo, WaitIo};
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::awaits::Awaits;
 use super::greenlet::Builder;
 use super::park::Waiter;
-use super::worker;
+use super::{interrupt, worker};
 
 /// Lets others run: those ready now, and those the network has made ready meanwhile.
 ///
-/// A loop of `yield_now` starves nobody. On a plain thread it is [`std::thread::yield_now`].
+/// A loop of `yield_now` starves nobody. On a plain thread it is [`std::thread::yield_now`]. A coroutine that has been
+/// killed ends here, and so does a body whose time limit is over.
+///
+/// # Examples
+///
+/// ```
+/// use zinx::green;
+///
+/// green::run(|| {
+///     let other = green::spawn(|| 7);
+///     while !other.ready() {
+///         green::yield_now();
+///     }
+/// });
+/// ```
 pub fn yield_now() {
     before_yield();
     pass_turnstile();
+    interrupt::check();
 }
 
 /// A fairness point: yields where the worker has been busy for longer than its slice. Every primitive calls it.
@@ -36,7 +52,7 @@ pub fn fairness_point() {
 
 /// Does what was put off until now. Called before each wait.
 pub(crate) fn before_yield() {
-    drop(worker::take_spent());
+    drop_spent();
     loop {
         let mut calls = worker::take_deferred();
         if calls.is_empty() {
@@ -49,6 +65,16 @@ pub(crate) fn before_yield() {
             }
         }
         worker::give_deferred_list(calls);
+    }
+}
+
+/// Drops the waiters that wait for it; each may yield.
+fn drop_spent() {
+    let spent = worker::take_spent();
+    if !spent.is_empty() {
+        let me = worker::leave(Awaits::Turn);
+        drop(spent);
+        worker::resume(me);
     }
 }
 
@@ -164,7 +190,7 @@ impl Turnstile {
             round.waiting.push(Arc::clone(&waiter));
             self.ring(&mut round);
         }
-        waiter.wait_raw();
+        waiter.wait_out(Awaits::Turn);
     }
 
     fn ring(&self, round: &mut Round) {
@@ -179,7 +205,9 @@ impl Turnstile {
         let bell = CoIo::new(Bell(self.bell.as_raw_fd()))
             .unwrap_or_else(|error| panic!("epoll refuses an eventfd: {error:?}"));
         loop {
+            let me = worker::leave(Awaits::Socket);
             bell.wait_io();
+            worker::resume(me);
             let waiting = {
                 let mut round = self.lock();
                 round.rung = false;

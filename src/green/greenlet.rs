@@ -1,16 +1,17 @@
 //! Spawning coroutines and waiting for them.
 
-use std::any::Any;
 use std::borrow::Cow;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use std::{fmt, io};
 
+use super::awaits::Awaits;
+use super::coroutine::{Coroutine, Exit, Record};
+use super::failed::Failed;
 use super::lean::LeanStack;
 use super::limits::StackPermit;
-use super::park::WaitList;
-use super::{fair, runtime};
+use super::{dump, runtime, worker};
 
 /// Spawns a coroutine (a green thread): sequential code that runs concurrently with its spawner.
 ///
@@ -66,7 +67,7 @@ where
 {
     match spawn(body).get() {
         Ok(value) => value,
-        Err(panicked) => std::panic::resume_unwind(panicked.into_payload()),
+        Err(failed) => std::panic::resume_unwind(failed.into_payload()),
     }
 }
 
@@ -85,7 +86,7 @@ impl Builder {
         Self::default()
     }
 
-    /// Names the coroutine, for the message its panic leaves in the log.
+    /// Names the coroutine, for the log and for [`Coroutine::name`].
     #[must_use]
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.name = name.into();
@@ -124,20 +125,59 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        let record = self.record();
+        self.spawn_as(record, body)
+    }
+
+    /// As [`spawn`](Self::spawn), with a record that others know already.
+    pub(super) fn spawn_as<F, T>(self, record: Arc<Record>, body: F) -> io::Result<Greenlet<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
         runtime::ensure_started().map_err(io::Error::other)?;
-        let shared = Arc::new(Shared { state: Mutex::new(State::running()) });
-        let theirs = Arc::clone(&shared);
-        self.detach(move || theirs.finish(catch_unwind(AssertUnwindSafe(body))))?;
-        Ok(Greenlet { shared })
+        let result = Arc::new(Mutex::new(None));
+        let (theirs, coroutine) = (Arc::clone(&result), Coroutine::new(Arc::clone(&record)));
+        self.launch(record, body, move |outcome| *lock(&theirs) = Some(outcome))?;
+        Ok(Greenlet { coroutine, result })
     }
 
     /// Spawns a coroutine whose end its owner learns in another way. A panic is logged.
-    pub(crate) fn detach<F>(self, body: F) -> io::Result<()>
+    pub(crate) fn detach(self, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let record = self.record();
+        self.detach_as(record, body)
+    }
+
+    /// As [`detach`](Self::detach), with a record that others know already.
+    pub(super) fn detach_as(
+        self,
+        record: Arc<Record>,
+        body: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let theirs = Arc::clone(&record);
+        self.launch(record, body, move |outcome| {
+            if let Err(Failed::Panicked(panicked)) = outcome {
+                log::error!("coroutine {:?} panicked: {panicked}", theirs.name());
+            }
+        })
+    }
+
+    /// What is to be known of the coroutine, before it is there.
+    pub(super) fn record(&self) -> Arc<Record> {
+        Record::new(self.name.clone())
+    }
+
+    fn launch<F, T>(
+        self,
+        record: Arc<Record>,
+        body: F,
+        keep: impl FnOnce(Result<T, Failed>) + Send + 'static,
+    ) -> io::Result<()>
     where
-        F: FnOnce() + Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
     {
         let permit = StackPermit::take()?;
-        let name = self.name;
+        dump::add(&record);
         let mut builder = may::coroutine::Builder::new();
         if let Some(bytes) = self.stack_bytes {
             // `may` counts in words, and takes an odd number as a wish to print the stack's use.
@@ -149,10 +189,12 @@ impl Builder {
         let lean = self.lean && self.stack_bytes.is_none();
         let body = move || {
             let _lean = if lean { LeanStack::enter() } else { None };
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
-                log::error!("coroutine {name:?} panicked: {}", Panicked::new(payload));
-            }
-            fair::before_yield();
+            record.begin();
+            let outcome = run_body(&record, body);
+            let exit = exit_of(&outcome);
+            keep(outcome);
+            record.finish(exit);
+            drop(worker::leave(Awaits::Never));
             leave_wake_up();
             drop(permit);
         };
@@ -165,6 +207,21 @@ impl Builder {
     }
 }
 
+/// Runs a coroutine's body, unless it was killed before it began.
+fn run_body<T>(record: &Record, body: impl FnOnce() -> T) -> Result<T, Failed> {
+    let killed = record.interrupts().is_killed();
+    let outcome = catch_unwind(AssertUnwindSafe(move || if killed { None } else { Some(body()) }));
+    outcome.map_err(Failed::from_payload)?.ok_or(Failed::Killed)
+}
+
+const fn exit_of<T>(outcome: &Result<T, Failed>) -> Exit {
+    match outcome {
+        Ok(_) => Exit::Returned,
+        Err(Failed::Panicked(_)) => Exit::Panicked,
+        Err(Failed::Killed) => Exit::Killed,
+    }
+}
+
 /// Yields once more, so that the coroutine does not end within the call that woke it. `may` runs a coroutine that is
 /// unparked while it parks inside the parking call itself, and to end there is to wait for that call for ever.
 fn leave_wake_up() {
@@ -174,130 +231,113 @@ fn leave_wake_up() {
 /// A handle to a coroutine, to wait for its end and take its result. Dropped, it lets the coroutine go on.
 #[derive(Debug)]
 pub struct Greenlet<T> {
-    shared: Arc<Shared<T>>,
+    coroutine: Coroutine,
+    result: Arc<Mutex<Option<Result<T, Failed>>>>,
 }
 
 impl<T> Greenlet<T> {
+    /// The coroutine without its result: its name and number, how it ended, calls on its end.
+    pub const fn coroutine(&self) -> &Coroutine {
+        &self.coroutine
+    }
+
+    /// Its name, as given to [`Builder::name`]; empty by default.
+    pub fn name(&self) -> &str {
+        self.coroutine.name()
+    }
+
     /// Waits until the coroutine has ended. Any number of coroutines and threads may wait, any number of times.
     pub fn join(&self) {
-        self.wait(None);
+        self.coroutine.join();
     }
 
     /// As [`join`](Self::join), at most for `timeout`. `false` where the coroutine still runs.
     pub fn join_timeout(&self, timeout: Duration) -> bool {
-        self.wait(Some(timeout))
+        self.coroutine.join_timeout(timeout)
     }
 
     /// Whether the coroutine has ended.
     pub fn ready(&self) -> bool {
-        self.shared.lock().ended
+        self.coroutine.ready()
     }
 
-    /// Whether the coroutine has ended without a panic.
+    /// Whether the coroutine has ended by returning, neither by a panic nor killed.
     pub fn successful(&self) -> bool {
-        matches!(self.shared.lock().outcome, Some(Ok(_)))
+        self.coroutine.exit() == Some(Exit::Returned)
+    }
+
+    /// Ends the coroutine and waits until it has ended: see [`Coroutine::kill`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zinx::green::{self, Failed};
+    ///
+    /// let sleeper = green::spawn(|| green::sleep(Duration::from_secs(3600)));
+    /// sleeper.kill();
+    /// assert!(matches!(sleeper.get(), Err(Failed::Killed)));
+    /// ```
+    pub fn kill(&self) {
+        self.coroutine.kill();
+    }
+
+    /// As [`kill`](Self::kill), waiting at most for `timeout`. `false` where it still runs; it is killed all the same.
+    pub fn kill_timeout(&self, timeout: Duration) -> bool {
+        self.coroutine.kill_timeout(timeout)
+    }
+
+    /// Has `call` called, once, when the coroutine has ended: see [`Coroutine::on_exit`].
+    pub fn on_exit(&self, call: impl FnOnce(Exit) + Send + 'static) {
+        self.coroutine.on_exit(call);
     }
 
     /// Waits for the end and takes the result.
     ///
     /// # Errors
     ///
-    /// [`Panicked`], with the payload, where the coroutine panicked.
-    pub fn get(self) -> Result<T, Panicked> {
+    /// [`Failed`], with the payload where the coroutine panicked.
+    pub fn get(self) -> Result<T, Failed> {
         self.join();
-        let outcome = self.shared.lock().outcome.take();
-        outcome
-            .expect("an ended coroutine leaves an outcome, and `get` takes the only handle")
-            .map_err(Panicked::new)
+        self.take()
     }
 
-    fn wait(&self, timeout: Option<Duration>) -> bool {
-        fair::fairness_point();
-        let waiter = {
-            let mut state = self.shared.lock();
-            if state.ended {
-                return true;
-            }
-            state.waiting.enlist()
-        };
-        let woken = waiter.wait(timeout);
-        if !woken {
-            self.shared.lock().waiting.forget(&waiter);
-        }
-        woken
-    }
-}
-
-/// A coroutine ended by a panic.
-pub struct Panicked {
-    payload: Mutex<Box<dyn Any + Send>>,
-}
-
-impl Panicked {
-    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
-        Self { payload: Mutex::new(payload) }
+    /// As [`get`](Self::get), at most for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// The handle itself, where the coroutine still runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zinx::green::{self, Event};
+    ///
+    /// let waits = green::spawn(|| Event::new().wait());
+    /// let waits = waits.get_timeout(Duration::from_millis(1)).unwrap_err();
+    /// waits.kill();
+    /// assert!(waits.try_get().unwrap().is_err());
+    /// ```
+    pub fn get_timeout(self, timeout: Duration) -> Result<Result<T, Failed>, Self> {
+        if self.join_timeout(timeout) { Ok(self.take()) } else { Err(self) }
     }
 
-    /// What the coroutine panicked with.
-    pub fn into_payload(self) -> Box<dyn Any + Send> {
-        self.payload.into_inner().unwrap_or_else(PoisonError::into_inner)
+    /// Takes the result where the coroutine has ended, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// The handle itself, where the coroutine still runs.
+    pub fn try_get(self) -> Result<Result<T, Failed>, Self> {
+        if self.ready() { Ok(self.take()) } else { Err(self) }
     }
-}
 
-impl fmt::Display for Panicked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let payload = self.payload.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = payload.downcast_ref::<&str>().copied();
-        f.write_str(
-            text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no text)"),
-        )
+    fn take(self) -> Result<T, Failed> {
+        let result = lock(&self.result).take();
+        result.expect("an ended coroutine leaves a result, and only the last use of its one handle takes it")
     }
 }
 
-impl fmt::Debug for Panicked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Panicked({self})")
-    }
-}
-
-impl std::error::Error for Panicked {}
-
-type Outcome<T> = Result<T, Box<dyn Any + Send>>;
-
-#[derive(Debug)]
-struct Shared<T> {
-    state: Mutex<State<T>>,
-}
-
-struct State<T> {
-    ended: bool,
-    outcome: Option<Outcome<T>>,
-    waiting: WaitList,
-}
-
-impl<T> State<T> {
-    const fn running() -> Self {
-        Self { ended: false, outcome: None, waiting: WaitList::new() }
-    }
-}
-
-impl<T> fmt::Debug for State<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").field("ended", &self.ended).finish_non_exhaustive()
-    }
-}
-
-impl<T> Shared<T> {
-    fn finish(&self, outcome: Outcome<T>) {
-        // What the body has put off is done before anybody learns of its end.
-        fair::before_yield();
-        let mut state = self.lock();
-        state.ended = true;
-        state.outcome = Some(outcome);
-        state.waiting.wake_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

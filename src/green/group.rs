@@ -1,12 +1,15 @@
 //! A group of coroutines that are joined together: the owner of those whose handles nobody keeps.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::awaits::Awaits;
+use super::coroutine::{Coroutine, Record};
 use super::greenlet::Builder;
 use super::park::WaitList;
-use super::runtime;
+use super::{runtime, with_timeout};
 
 /// Coroutines that are waited for together. Clones share the group.
 ///
@@ -29,7 +32,7 @@ pub struct Group {
 
 #[derive(Default)]
 struct Members {
-    alive: usize,
+    alive: BTreeMap<u64, Coroutine>,
     waiting: WaitList,
 }
 
@@ -46,8 +49,9 @@ impl Group {
     /// As [`Builder::spawn`].
     pub fn spawn(&self, builder: Builder, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
         runtime::ensure_started().map_err(io::Error::other)?;
-        let membership = Membership::enter(self);
-        builder.detach(move || {
+        let record = builder.record();
+        let membership = self.enter(&record);
+        builder.detach_as(record, move || {
             // Dropped also where the body panics, and after all that the body owned.
             let _membership = membership;
             body();
@@ -56,12 +60,25 @@ impl Group {
 
     /// How many members are alive.
     pub fn len(&self) -> usize {
-        self.lock().alive
+        self.lock().alive.len()
     }
 
     /// Whether no member is alive.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.lock().alive.is_empty()
+    }
+
+    /// Ends all who are members now, and waits until they have ended: see [`Coroutine::kill`].
+    pub fn kill(&self) {
+        self.ask_to_end().iter().for_each(Coroutine::join);
+    }
+
+    /// As [`kill`](Self::kill), waiting at most for `timeout`. `false` where some still run; they are killed all the
+    /// same.
+    pub fn kill_timeout(&self, timeout: Duration) -> bool {
+        let asked = self.ask_to_end();
+        let all_ended = || asked.iter().for_each(Coroutine::join);
+        with_timeout(timeout, all_ended).is_ok() || asked.iter().all(Coroutine::ready)
     }
 
     /// Waits until no member is alive.
@@ -77,16 +94,26 @@ impl Group {
     fn wait(&self, timeout: Option<Duration>) -> bool {
         let waiter = {
             let mut members = self.lock();
-            if members.alive == 0 {
+            if members.alive.is_empty() {
                 return true;
             }
             members.waiting.enlist()
         };
-        let woken = waiter.wait(timeout);
-        if !woken {
-            self.lock().waiting.forget(&waiter);
-        }
-        woken
+        waiter.wait(Awaits::Group, timeout, |gone| self.lock().waiting.forget(gone))
+    }
+
+    fn ask_to_end(&self) -> Vec<Coroutine> {
+        let asked: Vec<_> = self.lock().alive.values().cloned().collect();
+        asked.iter().for_each(Coroutine::ask_to_end);
+        asked
+    }
+
+    /// Makes a coroutine that is about to be spawned a member, until what this returns is dropped.
+    pub(super) fn enter(&self, record: &Arc<Record>) -> Membership {
+        let coroutine = Coroutine::new(Arc::clone(record));
+        let id = coroutine.id();
+        self.lock().alive.insert(id, coroutine);
+        Membership { group: self.clone(), id }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Members> {
@@ -95,27 +122,25 @@ impl Group {
 }
 
 /// One member's place in its group.
-struct Membership(Group);
-
-impl Membership {
-    fn enter(group: &Group) -> Self {
-        group.lock().alive += 1;
-        Self(group.clone())
-    }
+pub(super) struct Membership {
+    group: Group,
+    id: u64,
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let mut members = self.0.lock();
-        members.alive -= 1;
-        if members.alive == 0 {
+        let mut members = self.group.lock();
+        let gone = members.alive.remove(&self.id);
+        if members.alive.is_empty() {
             members.waiting.wake_all();
         }
+        drop(members);
+        drop(gone);
     }
 }
 
 impl std::fmt::Debug for Members {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Members").field("alive", &self.alive).finish_non_exhaustive()
+        f.debug_struct("Members").field("alive", &self.alive.len()).finish_non_exhaustive()
     }
 }

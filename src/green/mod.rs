@@ -27,7 +27,16 @@ mod limits;
 pub use limits::{live_coroutines, max_coroutines, raise_open_files};
 
 mod greenlet;
-pub use greenlet::{Builder, Greenlet, Panicked, run, spawn};
+pub use greenlet::{Builder, Greenlet, run, spawn};
+
+mod coroutine;
+pub use coroutine::{Coroutine, Exit, current};
+
+mod dump;
+pub use dump::{coroutines, dump};
+
+mod failed;
+pub use failed::{Failed, Panicked};
 
 mod group;
 pub use group::Group;
@@ -42,6 +51,13 @@ pub(crate) use park::WaitList;
 
 mod select;
 pub use select::{Select, Waitable};
+mod awaits;
+pub(crate) use awaits::Awaits;
+
+mod interrupt;
+
+mod with_timeout;
+pub use with_timeout::{Elapsed, with_timeout};
 
 mod fair;
 pub(crate) use fair::Turn;

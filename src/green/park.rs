@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 use may::coroutine::Coroutine;
 
+use super::awaits::Awaits;
+use super::coroutine::Record;
+use super::interrupt::{Interrupt, Interrupts};
 use super::timer::Timed;
 use super::{fair, timer, worker};
 
@@ -20,70 +23,115 @@ pub(crate) struct Waiter {
     state: AtomicU8,
 }
 
-enum Who {
+/// Who waits, and how to wake it.
+pub(super) enum Who {
     Coroutine(Coroutine),
     Thread(Thread),
+}
+
+impl Who {
+    /// The coroutine or thread that calls.
+    pub(super) fn calls() -> Self {
+        if may::coroutine::is_coroutine() {
+            Self::Coroutine(may::coroutine::current())
+        } else {
+            Self::Thread(std::thread::current())
+        }
+    }
+
+    pub(super) fn unpark(&self) {
+        match self {
+            Self::Coroutine(coroutine) => coroutine.unpark(),
+            Self::Thread(thread) => thread.unpark(),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a plain thread has nothing else to do")]
+    fn park(&self) {
+        match self {
+            Self::Coroutine(_) => may::coroutine::park(),
+            Self::Thread(_) => std::thread::park(),
+        }
+    }
 }
 
 impl Waiter {
     /// A waiter for the coroutine or thread that calls.
     pub(crate) fn new() -> Arc<Self> {
-        let who = if may::coroutine::is_coroutine() {
-            Who::Coroutine(may::coroutine::current())
-        } else {
-            Who::Thread(std::thread::current())
-        };
-        Arc::new(Self { who, state: AtomicU8::new(WAITING) })
+        Arc::new(Self { who: Who::calls(), state: AtomicU8::new(WAITING) })
     }
 
     /// Ends the wait. `false` where it has ended already: woken by another, or given up.
     pub(crate) fn wake(&self) -> bool {
-        self.end(WOKEN)
+        let woken = self.end(WOKEN);
+        if woken {
+            self.who.unpark();
+        }
+        woken
     }
 
     /// Waits until woken, at most for `timeout`. `false` where the time was up first.
-    pub(crate) fn wait(self: &Arc<Self>, timeout: Option<Duration>) -> bool {
+    ///
+    /// Unwinds where the coroutine is killed or a time limit around it is over, but never once woken: what it was
+    /// woken for is the caller's. `strike_out` is called, without a lock held, where nobody has woken it: it takes
+    /// the waiter off the list it is on.
+    pub(crate) fn wait(
+        self: &Arc<Self>,
+        what: Awaits,
+        timeout: Option<Duration>,
+        strike_out: impl FnOnce(&Arc<Self>),
+    ) -> bool {
         fair::before_yield();
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout)).map(|at| {
             let timed: Weak<Self> = Arc::downgrade(self);
             timer::set(at, timed)
         });
-        self.wait_raw();
-        let woken = self.state.load(Ordering::Acquire) == WOKEN;
-        if let Some(deadline) = deadline.filter(|_| woken) {
+        let me = worker::leave(what);
+        let interrupt = self.park(me.as_deref().map(Record::interrupts));
+        worker::resume(me);
+        let expired = self.state.load(Ordering::Acquire) == EXPIRED;
+        if let Some(deadline) = deadline.filter(|_| !expired) {
             timer::cancel(deadline);
         }
-        woken
+        if expired || interrupt.is_some() {
+            strike_out(self);
+        }
+        if let Some(interrupt) = interrupt {
+            interrupt.raise();
+        }
+        !expired
     }
 
-    /// As [`wait`](Self::wait), for `super::fair`, which must not come back to itself.
-    #[expect(clippy::disallowed_methods, reason = "a plain thread has nothing else to do")]
-    pub(super) fn wait_raw(&self) {
+    /// As [`wait`](Self::wait), uninterrupted and without what is to be done first: for `super::fair`, which must not
+    /// come back to itself.
+    pub(super) fn wait_out(&self, what: Awaits) {
+        let me = worker::leave(what);
+        self.park(None);
+        worker::resume(me);
+    }
+
+    fn park(&self, interrupts: Option<&Interrupts>) -> Option<Interrupt> {
         // A token left by an earlier wait ends a park early: the state says whether this wait is over.
         while self.state.load(Ordering::Acquire) == WAITING {
-            match self.who {
-                Who::Coroutine(_) => may::coroutine::park(),
-                Who::Thread(_) => std::thread::park(),
+            if let Some(interrupt) = interrupts.and_then(Interrupts::pending) {
+                return self.end(INTERRUPTED).then_some(interrupt);
             }
+            self.who.park();
         }
+        None
     }
 
     /// `false` where the wait has ended already.
     fn end(&self, how: u8) -> bool {
-        let ended = self.state.compare_exchange(WAITING, how, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        if ended {
-            match &self.who {
-                Who::Coroutine(coroutine) => coroutine.unpark(),
-                Who::Thread(thread) => thread.unpark(),
-            }
-        }
-        ended
+        self.state.compare_exchange(WAITING, how, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
 impl Timed for Waiter {
     fn time_is_up(&self) {
-        self.end(EXPIRED);
+        if self.end(EXPIRED) {
+            self.who.unpark();
+        }
     }
 }
 
@@ -131,7 +179,7 @@ impl WaitList {
         }
     }
 
-    /// Strikes out a waiter whose time was up, so that it leaves no trace.
+    /// Strikes out a waiter nobody has woken, so that it leaves no trace.
     pub(crate) fn forget(&mut self, gone: &Arc<Waiter>) {
         if let Some(list) = &mut self.0 {
             list.retain(|waiter| !Arc::ptr_eq(waiter, gone));
@@ -150,3 +198,4 @@ pub(super) fn time_left(end: Option<Instant>) -> Option<Option<Duration>> {
 const WAITING: u8 = 0;
 const WOKEN: u8 = 1;
 const EXPIRED: u8 = 2;
+const INTERRUPTED: u8 = 3;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::awaits::Awaits;
 use super::fair;
 use super::park::time_left;
 use super::select::{Waitable, Watch, Watcher};
@@ -289,9 +290,7 @@ impl<S: Store> BaseQueue<S> {
                 };
                 state.putters.enlist()
             };
-            if !waiter.wait(left.flatten()) {
-                self.lock().putters.forget(&waiter);
-            }
+            waiter.wait(Awaits::Room, left.flatten(), |gone| self.lock().putters.forget(gone));
         }
     }
 
@@ -313,9 +312,7 @@ impl<S: Store> BaseQueue<S> {
                 }
                 state.getters.enlist()
             };
-            if !waiter.wait(left.flatten()) {
-                self.lock().getters.forget(&waiter);
-            }
+            waiter.wait(Awaits::Item, left.flatten(), |gone| self.lock().getters.forget(gone));
         }
     }
 
@@ -328,11 +325,7 @@ impl<S: Store> BaseQueue<S> {
             }
             state.joiners.enlist()
         };
-        let woken = waiter.wait(timeout);
-        if !woken {
-            self.lock().joiners.forget(&waiter);
-        }
-        woken
+        waiter.wait(Awaits::Done, timeout, |gone| self.lock().joiners.forget(gone))
     }
 
     fn lock(&self) -> MutexGuard<'_, State<S>> {

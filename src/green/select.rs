@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::awaits::Awaits;
 use super::fair;
 use super::park::{Waiter, time_left};
 
@@ -127,7 +128,7 @@ impl<R> std::fmt::Debug for Select<'_, R> {
 /// Waits until one of `things` may have something to give, at most for `timeout`. `false` where the time was up first.
 pub(super) fn wait_for_any(things: &[&dyn Watch], timeout: Option<Duration>) -> bool {
     let mut watching = Watching { things, begun: 0, watcher: Watcher(Waiter::new()) };
-    watching.begin() || watching.watcher.0.wait(timeout)
+    watching.begin() || watching.watcher.0.wait(Awaits::Any, timeout, |_| {})
 }
 
 /// A waiter in the lists of several things; leaves them all however its wait ends.

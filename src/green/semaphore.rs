@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::awaits::Awaits;
 use super::fair;
 use super::park::WaitList;
 use super::select::{Waitable, Watch, Watcher};
@@ -97,11 +98,7 @@ impl Semaphore {
             state.waiting.enlist()
         };
         // Whoever wakes it leaves it the permit.
-        let woken = waiter.wait(timeout);
-        if !woken {
-            self.lock().waiting.forget(&waiter);
-        }
-        woken
+        waiter.wait(Awaits::Permit, timeout, |gone| self.lock().waiting.forget(gone))
     }
 
     fn permit(&self) -> Permit {

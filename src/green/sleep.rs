@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::awaits::Awaits;
 use super::fair;
 use super::park::Waiter;
 
@@ -32,6 +33,6 @@ pub fn sleep(duration: Duration) {
         if left.is_zero() {
             return;
         }
-        Waiter::new().wait(Some(left));
+        Waiter::new().wait(Awaits::Time, Some(left), |_| {});
     }
 }

@@ -5,6 +5,7 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use may::io::{CoIo, WaitIo};
@@ -12,8 +13,11 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown};
 
-use super::fair;
+use super::awaits::Awaits;
+use super::coroutine::Record;
+use super::interrupt::Interrupts;
 use super::park::{WaitList, Waiter};
+use super::{fair, worker};
 
 /// What a wait on a socket is for, and what it ended with: a set of the constants below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +56,6 @@ impl Readiness {
         if flags & (EPOLLOUT | EPOLLHUP | EPOLLERR) != 0 {
             ready |= Self::WRITE.0;
         }
-        if flags & WOKEN != 0 {
-            ready |= Self::INTERRUPT.0;
-        }
         Self(ready)
     }
 }
@@ -64,6 +65,8 @@ impl Readiness {
 pub(crate) struct Socket {
     io: CoIo<Borrowed>,
     fd: OwnedFd,
+    /// Tells it apart from all that were and will be.
+    number: u64,
     watch: Mutex<Watch>,
 }
 
@@ -81,7 +84,13 @@ impl Socket {
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
         let io =
             CoIo::new(Borrowed(fd.as_raw_fd())).map_err(|error| io::Error::other(format!("{error:?}")))?;
-        Ok(Self { io, fd, watch: Mutex::new(Watch { ready: 0, held: false, beside: WaitList::new() }) })
+        let number = LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
+        Ok(Self {
+            io,
+            fd,
+            number,
+            watch: Mutex::new(Watch { ready: 0, held: false, beside: WaitList::new() }),
+        })
     }
 
     /// Waits until something of `interest` is ready, and takes it.
@@ -103,7 +112,9 @@ impl Socket {
                 watch.enter()
             };
             match beside {
-                Some(waiter) => drop(waiter.wait(None)),
+                Some(waiter) => {
+                    waiter.wait(Awaits::Socket, None, |gone| self.lock().beside.forget(gone));
+                }
                 None => self.watch_epoll(),
             }
         }
@@ -111,6 +122,7 @@ impl Socket {
 
     /// Wakes who waits with [`Readiness::INTERRUPT`], or the next who does. From any thread, without waiting.
     pub(crate) fn interrupt(&self) {
+        self.lock().ready |= Readiness::INTERRUPT.0;
         self.io.waker().wakeup();
     }
 
@@ -153,8 +165,28 @@ impl Socket {
         self.interrupt();
     }
 
+    /// Waits in epoll. Woken by `wakeup` it returns with nothing, and looks for itself as everybody else.
     fn watch_epoll(&self) {
-        let ready = Readiness::from_epoll(self.io.wait_io());
+        let me = worker::leave(Awaits::Socket);
+        let interrupts = me.as_deref().map(Record::interrupts);
+        // Reachable before it looks, so that no interrupt comes between.
+        if let Some(interrupts) = interrupts {
+            interrupts.reach_at(self.number, || self.io.waker());
+        }
+        let mut interrupt = interrupts.and_then(Interrupts::pending);
+        let mut ready = Readiness(0);
+        if interrupt.is_none() {
+            ready = Readiness::from_epoll(self.io.wait_io());
+            interrupt = interrupts.and_then(Interrupts::pending);
+        }
+        worker::resume(me);
+        self.leave_epoll(ready);
+        if let Some(interrupt) = interrupt {
+            interrupt.raise();
+        }
+    }
+
+    fn leave_epoll(&self, ready: Readiness) {
         let mut watch = self.lock();
         watch.held = false;
         watch.ready |= ready.0;
@@ -215,5 +247,5 @@ const EPOLLOUT: usize = 0x4;
 const EPOLLERR: usize = 0x8;
 const EPOLLHUP: usize = 0x10;
 const EPOLLRDHUP: usize = 0x2000;
-/// Set by `WaitIoWaker::wakeup`.
-const WOKEN: usize = 0x8000_0000;
+
+static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);

@@ -6,6 +6,8 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
+use super::awaits::Awaits;
+use super::coroutine::Record;
 use super::fair::Pace;
 use super::park::Waiter;
 
@@ -51,6 +53,30 @@ pub(super) fn drop_later(waiter: Arc<Waiter>) {
 /// Takes the waiters to be dropped.
 pub(super) fn take_spent() -> Vec<Arc<Waiter>> {
     with(|local| local.spent.take())
+}
+
+/// Takes the record of the coroutine that runs here, which is about to wait for `what`. Whatever yields, yields
+/// between this and [`resume`]: the record is with the thread only while its coroutine runs there.
+pub(super) fn leave(what: Awaits) -> Option<Arc<Record>> {
+    let me = with(|local| local.running.take());
+    if let Some(me) = &me {
+        me.activity().set(what);
+    }
+    me
+}
+
+/// Gives the record of the coroutine that runs here from now on.
+pub(super) fn resume(me: Option<Arc<Record>>) {
+    if let Some(me) = &me {
+        me.activity().set(Awaits::Nothing);
+    }
+    let stale = with(|local| local.running.replace(me));
+    drop(stale);
+}
+
+/// The record of the coroutine that runs here, or of the thread where it has one.
+pub(super) fn current() -> Option<Arc<Record>> {
+    with(|local| local.running.borrow().clone())
 }
 
 /// Counts fairness points passed on this thread.
@@ -175,6 +201,7 @@ const MAX_SPARE_SEND_BYTES: usize = 128 * 1024;
 const MAX_KEPT_CALLS: usize = 4096;
 
 struct Local {
+    running: RefCell<Option<Arc<Record>>>,
     deferred: RefCell<Vec<Arc<dyn Deferred>>>,
     spent: RefCell<Vec<Arc<Waiter>>>,
     pace: Cell<Pace>,
@@ -189,6 +216,7 @@ mod local {
     thread_local! {
         pub(super) static LOCAL: Local = const {
             Local {
+                running: RefCell::new(None),
                 deferred: RefCell::new(Vec::new()),
                 spent: RefCell::new(Vec::new()),
                 pace: Cell::new(Pace::new()),

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::green::{Event, WaitList};
+use crate::green::{Awaits, Event, WaitList};
 use crate::ziface::IMessage;
 use crate::zpack::Message;
 
@@ -98,9 +98,9 @@ impl Calls {
             }
             state.barred.enlist()
         };
-        if !waiter.wait(Some(until.saturating_duration_since(Instant::now()))) {
-            self.lock().barred.forget(&waiter);
-        }
+        waiter.wait(Awaits::Room, Some(until.saturating_duration_since(Instant::now())), |gone| {
+            self.lock().barred.forget(gone)
+        });
     }
 
     /// Gives a message to the question it answers.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::outbox::Flushed;
-use crate::green::{ReadBuffer, Readiness, Socket, set_alarm, yield_now};
+use crate::green::{Awaits, ReadBuffer, Readiness, Socket, set_alarm, yield_now};
 use crate::ziface::{CloseReason, IConnection};
 
 impl Connection {
@@ -92,7 +92,7 @@ impl Connection {
                 }
                 state.room().enlist()
             };
-            waiter.wait(None);
+            waiter.wait(Awaits::Coroutine, None, |gone| self.outbox().lock().room().forget(gone));
         }
     }
 

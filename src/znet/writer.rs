@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::outbox::{Appended, Flushed, State};
 use super::tutorial;
 use crate::error::{Error, Result};
-use crate::green::{Builder, Deferred, Readiness, Socket, defer, yield_now};
+use crate::green::{Awaits, Builder, Deferred, Readiness, Socket, defer, yield_now};
 use crate::zconf::QueueFull;
 use crate::ziface::{CloseReason, Payload};
 
@@ -160,9 +160,7 @@ impl Connection {
             }
             waiter
         };
-        if !waiter.wait(left) {
-            self.outbox().lock().room().forget(&waiter);
-        }
+        waiter.wait(Awaits::Room, left, |gone| self.outbox().lock().room().forget(gone));
         Ok(())
     }
 

@@ -1,0 +1,262 @@
+//! A coroutine as everybody sees it, whatever it returns: its name, its end, and how to end it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::awaits::{Activity, Awaits};
+use super::interrupt::Interrupts;
+use super::park::{WaitList, Waiter, Who};
+use super::{Panicked, dump, fair, worker};
+
+/// The coroutine that calls; `None` on a plain thread.
+///
+/// # Examples
+///
+/// ```
+/// use zinx::green::{self, Builder};
+///
+/// let named = Builder::new().name("ping").spawn(|| green::current().unwrap().name().to_string()).unwrap();
+/// assert_eq!(named.get().unwrap(), "ping");
+/// assert!(green::current().is_none());
+/// ```
+#[doc(alias = "getcurrent")]
+pub fn current() -> Option<Coroutine> {
+    let record = worker::current().filter(|_| may::coroutine::is_coroutine())?;
+    Some(Coroutine { record })
+}
+
+/// A coroutine, whatever it returns. Clones mean the same one; dropped, they let it go on.
+///
+/// # Examples
+///
+/// ```
+/// use zinx::green::{self, Event, Exit};
+///
+/// let waits_for_ever = green::spawn(|| Event::new().wait());
+/// let coroutine = waits_for_ever.coroutine().clone();
+/// coroutine.on_exit(|exit| assert_eq!(exit, Exit::Killed));
+/// coroutine.kill();
+/// assert_eq!(coroutine.exit(), Some(Exit::Killed));
+/// ```
+#[derive(Clone)]
+pub struct Coroutine {
+    record: Arc<Record>,
+}
+
+/// How a coroutine has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Its body has returned.
+    Returned,
+    /// Its body has panicked.
+    Panicked,
+    /// It was killed.
+    Killed,
+}
+
+impl Coroutine {
+    pub(super) const fn new(record: Arc<Record>) -> Self {
+        Self { record }
+    }
+
+    /// Its name, as given to [`Builder::name`](super::Builder::name); empty by default.
+    pub fn name(&self) -> &str {
+        &self.record.name
+    }
+
+    /// Its number, never used twice in a process.
+    pub fn id(&self) -> u64 {
+        self.record.id
+    }
+
+    /// What it does, in words: that it runs, or what it waits for.
+    pub fn activity(&self) -> &'static str {
+        self.record.activity.get().as_str()
+    }
+
+    /// Whether it has ended.
+    pub fn ready(&self) -> bool {
+        self.exit().is_some()
+    }
+
+    /// How it has ended; `None` while it has not.
+    pub fn exit(&self) -> Option<Exit> {
+        self.record.lock().exit
+    }
+
+    /// Waits until it has ended. Any number of coroutines and threads may wait, any number of times.
+    pub fn join(&self) {
+        self.wait(None);
+    }
+
+    /// As [`join`](Self::join), at most for `timeout`. `false` where it still runs.
+    pub fn join_timeout(&self, timeout: Duration) -> bool {
+        self.wait(Some(timeout))
+    }
+
+    /// Ends it, and waits until it has ended.
+    ///
+    /// One that has not begun never runs. One that has begun ends at its next wait, on whatever primitive or socket of
+    /// this module, or where it is waiting now: that wait unwinds, destructors run, and whoever joins it gets
+    /// [`Failed::Killed`](super::Failed::Killed). What it was given before, an item or a lock, it keeps until then,
+    /// and nothing meant for another is lost with it. Code that catches the unwinding meets it again at its next wait.
+    /// Code that never waits is not ended: see [`kill_timeout`](Self::kill_timeout).
+    ///
+    /// Twice is the same as once; after the end it does nothing. A coroutine that kills itself unwinds here.
+    pub fn kill(&self) {
+        self.ask_to_end();
+        self.join();
+    }
+
+    /// As [`kill`](Self::kill), waiting at most for `timeout`. `false` where it still runs; it is killed all the same.
+    /// [`Duration::ZERO`] only asks.
+    pub fn kill_timeout(&self, timeout: Duration) -> bool {
+        self.ask_to_end();
+        if timeout.is_zero() { self.ready() } else { self.join_timeout(timeout) }
+    }
+
+    /// Has `call` called, once, when it has ended: by the coroutine itself, after its result is there; at once, by the
+    /// caller, where it has ended already. A panic of `call` is logged.
+    #[doc(alias = "link")]
+    pub fn on_exit(&self, call: impl FnOnce(Exit) + Send + 'static) {
+        let mut end = self.record.lock();
+        match end.exit {
+            None => end.calls.push(Box::new(call)),
+            Some(exit) => {
+                drop(end);
+                call(exit);
+            }
+        }
+    }
+
+    pub(super) fn ask_to_end(&self) {
+        self.record.interrupts.kill();
+    }
+
+    /// Enlists a waiter for the end. `false` where it has ended already.
+    pub(super) fn enlist(&self, waiter: &Arc<Waiter>) -> bool {
+        let mut end = self.record.lock();
+        if end.exit.is_none() {
+            end.waiting.enlist_also(Arc::clone(waiter));
+        }
+        end.exit.is_none()
+    }
+
+    pub(super) fn forget(&self, waiter: &Arc<Waiter>) {
+        self.record.lock().waiting.forget(waiter);
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> bool {
+        fair::fairness_point();
+        let waiter = Waiter::new();
+        !self.enlist(&waiter) || waiter.wait(Awaits::Coroutine, timeout, |gone| self.forget(gone))
+    }
+}
+
+impl fmt::Debug for Coroutine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Coroutine({} {:?})", self.id(), self.name())
+    }
+}
+
+impl PartialEq for Coroutine {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.record, &other.record)
+    }
+}
+
+impl Eq for Coroutine {}
+
+/// What is known of a coroutine, or of a thread that has asked for it. It is with the thread while its coroutine runs
+/// there and with the wait while it waits, so that reaching it costs neither a lock nor a map.
+pub(super) struct Record {
+    id: u64,
+    name: Cow<'static, str>,
+    activity: Activity,
+    interrupts: Interrupts,
+    end: Mutex<End>,
+}
+
+struct End {
+    exit: Option<Exit>,
+    waiting: WaitList,
+    calls: Vec<Box<dyn FnOnce(Exit) + Send>>,
+}
+
+impl Record {
+    pub(super) fn new(name: Cow<'static, str>) -> Arc<Self> {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Arc::new(Self {
+            id: LAST.fetch_add(1, Ordering::Relaxed) + 1,
+            name,
+            activity: Activity::new(),
+            interrupts: Interrupts::new(),
+            end: Mutex::new(End { exit: None, waiting: WaitList::new(), calls: Vec::new() }),
+        })
+    }
+
+    /// The record of who calls. A plain thread gets one with the first call.
+    pub(super) fn of_caller() -> Arc<Self> {
+        worker::current().unwrap_or_else(|| {
+            let record = Self::new(Cow::Borrowed(""));
+            record.begin();
+            record
+        })
+    }
+
+    /// To be called by its coroutine or thread, first of all.
+    pub(super) fn begin(self: &Arc<Self>) {
+        self.interrupts.begin(Who::calls());
+        worker::resume(Some(Arc::clone(self)));
+    }
+
+    /// To be called by its coroutine, once, when its result is there.
+    pub(super) fn finish(&self, exit: Exit) {
+        self.interrupts.end();
+        // What the body has put off is done before anybody learns of its end.
+        fair::before_yield();
+        let calls = {
+            let mut end = self.lock();
+            end.exit = Some(exit);
+            end.waiting.wake_all();
+            std::mem::take(&mut end.calls)
+        };
+        for call in calls {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| call(exit))) {
+                log::error!("coroutine {:?}: a call on exit panicked: {}", self.name, Panicked::new(payload));
+            }
+        }
+        fair::before_yield();
+        self.activity.set(Awaits::Never);
+    }
+
+    pub(super) const fn interrupts(&self) -> &Interrupts {
+        &self.interrupts
+    }
+
+    pub(super) const fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn lock(&self) -> MutexGuard<'_, End> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        dump::remove(self.id);
+    }
+}

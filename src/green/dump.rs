@@ -1,0 +1,66 @@
+//! Who is there and what each waits for.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::Coroutine;
+use super::awaits::Awaits;
+use super::coroutine::Record;
+
+/// All coroutines that are alive, also those that have not started, by number.
+///
+/// Costs a walk over all of them; nobody is stopped meanwhile, so it is true of no single moment.
+pub fn coroutines() -> Vec<Coroutine> {
+    let known = (0..SHARDS.len() as u64).flat_map(|at| shard(at).values().cloned().collect::<Vec<_>>());
+    let alive = known.filter_map(|record| record.upgrade());
+    let mut found: Vec<_> =
+        alive.filter(|record| record.activity().get() != Awaits::Never).map(Coroutine::new).collect();
+    found.sort_unstable_by_key(Coroutine::id);
+    found
+}
+
+/// A line for each coroutine that is alive: its number, its name, and what it waits for.
+///
+/// For a hook or a signal that asks why nothing moves.
+///
+/// # Examples
+///
+/// ```
+/// use zinx::green::{self, Builder, Event};
+///
+/// let waits = Builder::new().name("idler").spawn(|| Event::new().wait()).unwrap();
+/// while !green::dump().contains("\"idler\" waits for an event") {
+///     green::yield_now();
+/// }
+/// waits.kill();
+/// assert!(!green::dump().contains("idler"));
+/// ```
+#[doc(alias = "print_run_info")]
+pub fn dump() -> String {
+    let mut text = String::new();
+    for coroutine in coroutines() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{} {:?} {}", coroutine.id(), coroutine.name(), coroutine.activity());
+    }
+    text
+}
+
+/// Makes a coroutine known, until its record is dropped.
+pub(super) fn add(record: &Arc<Record>) {
+    shard(record.id()).insert(record.id(), Arc::downgrade(record));
+}
+
+pub(super) fn remove(id: u64) {
+    shard(id).remove(&id);
+}
+
+type Shard = Mutex<BTreeMap<u64, Weak<Record>>>;
+
+fn shard(id: u64) -> MutexGuard<'static, BTreeMap<u64, Weak<Record>>> {
+    let at = (id % SHARDS.len() as u64) as usize;
+    SHARDS[at].lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Several, so that coroutines started at once do not wait for each other.
+static SHARDS: [Shard; 16] = [const { Mutex::new(BTreeMap::new()) }; 16];

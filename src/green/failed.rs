@@ -1,0 +1,78 @@
+//! Why a coroutine left no value.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use super::interrupt::Interrupt;
+
+/// Why a coroutine left no value.
+#[derive(Debug)]
+pub enum Failed {
+    /// It panicked.
+    Panicked(Panicked),
+    /// It was killed.
+    Killed,
+}
+
+impl Failed {
+    pub(super) fn from_payload(payload: Box<dyn Any + Send>) -> Self {
+        match payload.downcast_ref::<Interrupt>() {
+            Some(Interrupt::Kill) => Self::Killed,
+            _ => Self::Panicked(Panicked::new(payload)),
+        }
+    }
+
+    /// What the coroutine panicked with, or the text `killed`: to go on unwinding with it.
+    pub fn into_payload(self) -> Box<dyn Any + Send> {
+        match self {
+            Self::Panicked(panicked) => panicked.into_payload(),
+            Self::Killed => Box::new("killed"),
+        }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(panicked) => panicked.fmt(f),
+            Self::Killed => f.write_str("killed"),
+        }
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// A coroutine ended by a panic.
+pub struct Panicked {
+    payload: Mutex<Box<dyn Any + Send>>,
+}
+
+impl Panicked {
+    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
+        Self { payload: Mutex::new(payload) }
+    }
+
+    /// What the coroutine panicked with.
+    pub fn into_payload(self) -> Box<dyn Any + Send> {
+        self.payload.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let payload = self.payload.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = payload.downcast_ref::<&str>().copied();
+        f.write_str(
+            text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no text)"),
+        )
+    }
+}
+
+impl fmt::Debug for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Panicked({self})")
+    }
+}
+
+impl std::error::Error for Panicked {}

@@ -1,0 +1,183 @@
+//! What ends a wait early: a kill, or the time limit of a scope around it.
+//!
+//! Both are one mechanism. Whoever interrupts writes down the reason, raises the alert and wakes the coroutine; the
+//! wait that finds the alert ends itself and unwinds, with a payload that says how far. A wait that has ended already
+//! keeps what it was given: the next one unwinds. A reason holds until its scope is left, a kill for ever, so code
+//! that catches the unwinding gains nothing but its clean-up.
+
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use may::io::WaitIoWaker;
+
+use super::park::Who;
+use super::timer::Timed;
+use super::worker;
+
+/// How far the unwinding goes. The payload of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interrupt {
+    /// To the end of the coroutine.
+    Kill,
+    /// To the scope of this number.
+    Elapsed(u64),
+}
+
+impl Interrupt {
+    /// Unwinds. No panic: no hook runs and nothing is printed.
+    pub(super) fn raise(self) -> ! {
+        resume_unwind(Box::new(self))
+    }
+}
+
+/// Unwinds where the coroutine that calls has been interrupted. For places that wait without a `Waiter`.
+pub(super) fn check() {
+    let interrupt = worker::current().and_then(|me| me.interrupts().pending());
+    if let Some(interrupt) = interrupt {
+        interrupt.raise();
+    }
+}
+
+/// What may interrupt one coroutine or thread, and how to reach it where it waits.
+pub(super) struct Interrupts {
+    /// Whether there may be a reason to look for. Raised after the reason is written down, before anybody is woken: a
+    /// wait looks at this alone.
+    alert: AtomicBool,
+    killed: AtomicBool,
+    /// The body has returned: nothing interrupts what is still to be done.
+    over: AtomicBool,
+    /// Entered and not left, the outermost first.
+    scopes: Mutex<Vec<Arc<Scope>>>,
+    reach: Mutex<Reach>,
+    /// The socket whose waker `reach` holds. Written by the owner alone, under the lock.
+    socket: AtomicU64,
+}
+
+struct Reach {
+    who: Option<Who>,
+    waker: Option<WaitIoWaker>,
+}
+
+impl Interrupts {
+    pub(super) const fn new() -> Self {
+        Self {
+            alert: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            scopes: Mutex::new(Vec::new()),
+            reach: Mutex::new(Reach { who: None, waker: None }),
+            socket: AtomicU64::new(0),
+        }
+    }
+
+    /// Says who is interrupted, when it begins. What came before is found by the first wait.
+    pub(super) fn begin(&self, who: Who) {
+        lock(&self.reach).who = Some(who);
+    }
+
+    /// Nothing interrupts from here on. Gives up the handle of the coroutine while it is not the last one: to drop
+    /// that may wait.
+    pub(super) fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+        let reach = std::mem::replace(&mut *lock(&self.reach), Reach { who: None, waker: None });
+        drop(reach);
+    }
+
+    pub(super) fn kill(&self) {
+        self.killed.store(true, Ordering::Release);
+        self.alarm();
+    }
+
+    pub(super) fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// Where to wake the owner while it waits in epoll. Costs one look where it is the socket of the last time.
+    pub(super) fn reach_at(&self, socket: u64, waker: impl FnOnce() -> WaitIoWaker) {
+        if self.socket.load(Ordering::Relaxed) != socket {
+            let mut reach = lock(&self.reach);
+            reach.waker = Some(waker());
+            self.socket.store(socket, Ordering::Relaxed);
+        }
+    }
+
+    /// Why the owner, which calls, should unwind. Nothing while it unwinds already: a second time would abort.
+    pub(super) fn pending(&self) -> Option<Interrupt> {
+        if self.alert.load(Ordering::Acquire) { self.look() } else { None }
+    }
+
+    pub(super) fn enter(&self, scope: &Arc<Scope>) {
+        lock(&self.scopes).push(Arc::clone(scope));
+    }
+
+    pub(super) fn leave(&self, scope: &Arc<Scope>) {
+        lock(&self.scopes).retain(|other| !Arc::ptr_eq(scope, other));
+    }
+
+    #[cold]
+    fn look(&self) -> Option<Interrupt> {
+        if self.over.load(Ordering::Relaxed) || std::thread::panicking() {
+            return None;
+        }
+        // Lowered before the look: what comes after it raises the alert again.
+        self.alert.swap(false, Ordering::AcqRel);
+        let elapsed = || lock(&self.scopes).iter().find(|scope| scope.is_over()).map(|scope| scope.number);
+        let found = if self.is_killed() { Some(Interrupt::Kill) } else { elapsed().map(Interrupt::Elapsed) };
+        if found.is_some() {
+            self.alert.store(true, Ordering::Release);
+        }
+        found
+    }
+
+    fn alarm(&self) {
+        self.alert.store(true, Ordering::Release);
+        let reach = lock(&self.reach);
+        if let Some(who) = &reach.who {
+            who.unpark();
+        }
+        if let Some(waker) = &reach.waker {
+            waker.wakeup();
+        }
+    }
+}
+
+/// A piece of code with a time limit.
+pub(super) struct Scope {
+    number: u64,
+    over: AtomicBool,
+    of: Arc<super::coroutine::Record>,
+}
+
+impl Scope {
+    pub(super) fn new(of: Arc<super::coroutine::Record>) -> Arc<Self> {
+        let number = NEXT_SCOPE.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self { number, over: AtomicBool::new(false), of })
+    }
+
+    pub(super) fn interrupts(&self) -> &Interrupts {
+        self.of.interrupts()
+    }
+
+    /// Whether this is what an unwinding goes to.
+    pub(super) fn is_target(&self, interrupt: Interrupt) -> bool {
+        interrupt == Interrupt::Elapsed(self.number)
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+}
+
+impl Timed for Scope {
+    fn time_is_up(&self) {
+        self.over.store(true, Ordering::Release);
+        self.interrupts().alarm();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+static NEXT_SCOPE: AtomicU64 = AtomicU64::new(0);
