@@ -1,0 +1,30 @@
+//! Slices: a message without a name, two with, and one whose handler crashes, which the connection survives.
+//!
+//! Run it: `cargo run --example router_slices_client -- 127.0.0.1:7777`
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use zinx::green::{self, TcpStream};
+use zinx::ziface::{IDataPack, IMessage};
+use zinx::zpack::read_message;
+use zinx::{Error, Result, new_data_pack, new_message};
+
+fn talk(address: String) -> Result<()> {
+    let pack = new_data_pack();
+    let connected = TcpStream::connect(address.clone());
+    let mut stream = connected.map_err(|source| Error::io(format!("connect {address}"), source))?;
+    for (id, text) in [(10, "hi"), (10, "ann: hi"), (1, "crash"), (11, "bob: hi")] {
+        stream.write_all(&pack.pack(&new_message(id, text))?)?;
+    }
+    stream.shutdown_write();
+    while let Some(message) = read_message(&mut stream, &pack, 4096)? {
+        println!("==> Recv Msg: ID={}, data={:?}", message.get_msg_id(), message.get_data());
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7777".to_string());
+    zinx::exit(green::run(move || talk(address)))
+}
