@@ -22,8 +22,8 @@ use super::{dump, runtime, worker};
 /// 1. It holds no reference into a thread-local across a call that may wait (any call of this module, any send or
 ///    ask), because it may resume on another thread. Taking a copy is fine; so is `log`.
 /// 2. It stays within its stack (64 KiB in release, 256 KiB in debug, `StackBytes` to change it): no deep recursion,
-///    no large arrays on the stack. An overflow hits a guard page, is reported on stderr, and loses the coroutine
-///    without running its destructors.
+///    no large arrays on the stack. An overflow hits a guard page, is reported on stderr, and ends the process
+///    with exit code 1.
 ///
 /// It also should not block its thread (`std::thread::sleep`, a long computation): whatever else runs on that worker
 /// waits as long.
