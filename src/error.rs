@@ -128,6 +128,13 @@ pub enum Error {
         /// Their payloads, in bytes.
         bytes: usize,
     },
+    /// The user is logged in on another connection.
+    LoggedIn {
+        /// The user.
+        uid: String,
+        /// The other connection.
+        conn_id: u64,
+    },
     /// Only the connection's own coroutine can do this: a handler or hook of the same connection.
     NotOnConnection {
         /// The call.
@@ -201,6 +208,9 @@ impl fmt::Display for Error {
             Self::TimedOut { what, waited } => write!(f, "{what}: nothing within {waited:?}"),
             Self::KeptFull { messages, bytes } => {
                 write!(f, "no room for later messages: {messages} kept, {bytes} bytes")
+            }
+            Self::LoggedIn { uid, conn_id } => {
+                write!(f, "user {uid:?} is logged in on connection {conn_id}")
             }
             Self::NotOnConnection { what } => {
                 write!(f, "{what} elsewhere than on the connection's own coroutine")

@@ -71,8 +71,8 @@ pub mod prelude {
         IMessage, IMsgHandler, IRequest, IRouter, IServer,
     };
     pub use crate::znet::{
-        Call, Client, Server, Session, exit, new_client, new_client_with_config, new_server,
-        new_server_with_config,
+        Call, Client, OnDuplicate, Refusal, Server, Session, exit, new_client, new_client_with_config,
+        new_server, new_server_with_config,
     };
     pub use crate::zpack::{new_data_pack, new_message};
 }

@@ -106,8 +106,8 @@ fn sessions_end_with_their_connection_by_error_and_by_panic() {
     peer.finish();
     assert_eq!(told.recv_timeout(LONG).unwrap().as_deref(), Some("connection closed"));
     assert_eq!(running.close_reason(peer.addr()), CloseReason::PeerClosed);
-    let waiting = running.connect();
-    running.conn(waiting.addr());
+    let mut waiting = running.connect();
+    waiting.check_echo();
     running.server.stop();
     assert_eq!(told.recv_timeout(LONG).unwrap().as_deref(), Some("connection closed"));
 }

@@ -13,10 +13,6 @@ use crate::error::Result;
 /// A connection with a peer. Shared as `Arc<dyn IConnection>`; a clone may be kept for as long as one likes, also past
 /// the end of the connection.
 pub trait IConnection: Sealed + Send + Sync {
-    /// What is behind the contract.
-    #[doc(hidden)]
-    fn machinery(&self) -> &dyn Any;
-
     /// The connection's id: 0 for the first of a server, then 1, 2, ..; never reused.
     #[doc(alias = "GetConnID")]
     fn get_conn_id(&self) -> u64;
@@ -270,6 +266,8 @@ pub enum CloseReason {
     },
     /// The start hook panicked or failed.
     StartHookFailed,
+    /// The user has logged in on another connection.
+    LoggedInElsewhere,
     /// The dialogue set with `on_session` has returned.
     SessionEnded,
     /// It has failed or panicked.
@@ -310,6 +308,7 @@ impl fmt::Display for CloseReason {
             Self::QueueFull => f.write_str("the send queue was full"),
             Self::HandlerPanicked { msg_id } => write!(f, "the handler of message id {msg_id} panicked"),
             Self::StartHookFailed => f.write_str("the start hook failed"),
+            Self::LoggedInElsewhere => f.write_str("the user has logged in on another connection"),
             Self::SessionEnded => f.write_str("the session has ended"),
             Self::SessionFailed { error } => write!(f, "the session failed: {error}"),
             Self::Stopped => f.write_str("stopped"),

@@ -26,7 +26,8 @@ pub(crate) struct Ahead {
     on: AtomicBool,
     /// How far the reader has come in the pass it lends; 0 where it lends none.
     at: AtomicUsize,
-    state: Mutex<State>,
+    /// Most connections never need it.
+    state: Mutex<Option<Box<State>>>,
     /// The peer has ended its stream: the end is to be read, no further event tells of it.
     hangup: AtomicBool,
 }
@@ -34,7 +35,7 @@ pub(crate) struct Ahead {
 #[derive(Default)]
 struct State {
     lent: Option<Bytes>,
-    input: Option<Box<Input>>,
+    input: Option<Input>,
 }
 
 /// Input read but not handled, oldest first: messages kept for later, the rest of a pass, the beginning of a frame.
@@ -70,14 +71,14 @@ impl Ahead {
             return;
         }
         if self.at.swap_relaxed(pass.at()) == 0 {
-            self.lock().lent = Some(pass.lend());
+            self.lock().get_or_insert_default().lent = Some(pass.lend());
         }
     }
 
     /// Takes the lent pass back.
     pub(crate) fn take_back(&self) {
         if self.at.swap_relaxed(0) != 0 {
-            self.lock().lent = None;
+            self.lock().get_or_insert_default().lent = None;
         }
     }
 
@@ -86,7 +87,7 @@ impl Ahead {
         if !self.has_input() {
             let frames = std::mem::take(frames);
             let input = Input { frames, pass: Some(pass), ..Input::default() };
-            self.lock().input = Some(Box::new(input));
+            self.lock().get_or_insert_default().input = Some(input);
             self.on.store(true, Ordering::Relaxed);
         }
     }
@@ -98,23 +99,23 @@ impl Ahead {
     /// Why nothing more can be read.
     pub(crate) fn leave(&self) -> Result<FrameReader> {
         self.on.store(false, Ordering::Relaxed);
-        let input = self.lock().input.take().unwrap_or_default();
+        let input = self.lock().take().and_then(|state| state.input).unwrap_or_default();
         input.failed.map_or(Ok(input.frames), Err)
     }
 
     /// Runs `f` on the input, made of what the reader lends where there is none.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Input) -> R) -> R {
         let mut state = self.lock();
-        let State { lent, input } = &mut *state;
+        let State { lent, input } = &mut **state.get_or_insert_default();
         let input = input.get_or_insert_with(|| {
             self.on.store(true, Ordering::Relaxed);
             let at = self.at.load(Ordering::Relaxed);
-            Box::new(Input { pass: lent.take().map(|lent| Pass::resume(lent, at)), ..Input::default() })
+            Input { pass: lent.take().map(|lent| Pass::resume(lent, at)), ..Input::default() }
         });
         f(input)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Option<Box<State>>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

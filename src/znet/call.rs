@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::calls::{Calls, Delivered, Key, Slot};
+use super::calls::{Delivered, Key, Slot};
 use super::connection::Connection;
 use super::outbox::{Appended, State};
 use super::server::Server;
@@ -178,14 +178,15 @@ impl Connection {
         let frame = pack.get_head_len() + data.as_slice().len();
         let mut barred = None;
         self.send_with(frame, true, |outbox: &mut State| {
-            let mut calls = self.calls().lock();
-            barred = Calls::barred_until(&mut calls, key)?.filter(|_| attempt == 0);
+            let mut guard = self.calls().lock();
+            let calls = guard.get_or_insert_default();
+            barred = self.calls().barred_until(calls, key)?.filter(|_| attempt == 0);
             if barred.is_some() {
                 return Ok(Appended::Barred);
             }
             let appended = outbox.append(pack, bounds, msg_id, data.reborrow())?;
             if matches!(appended, Appended::Queued { .. }) {
-                self.calls().note(&mut calls, key, slot);
+                self.calls().note(calls, key, slot);
             }
             Ok(appended)
         })?;
@@ -198,7 +199,10 @@ impl Connection {
             self.calls().wait_for_place(key, end);
             return Ok(());
         }
-        let is_free = || !matches!(Calls::barred_until(&mut self.calls().lock(), key), Ok(Some(_)));
+        let is_free = || {
+            let mut guard = self.calls().lock();
+            !matches!(self.calls().barred_until(guard.get_or_insert_default(), key), Ok(Some(_)))
+        };
         match self.read_until(CALL, Until::at(end), &is_free) {
             Err(Error::TimedOut { .. }) => Ok(()),
             other => other,

@@ -19,12 +19,14 @@ use crate::zpack::Message;
 pub(crate) struct Calls {
     /// There are questions: messages need a look. Changed under the lock only.
     open: AtomicBool,
-    state: Mutex<State>,
+    /// There will be no more. Changed under the lock only.
+    closed: AtomicBool,
+    /// Most connections never ask.
+    state: Mutex<Option<Box<State>>>,
 }
 
 #[derive(Default)]
 pub(crate) struct State {
-    closed: bool,
     asked: VecDeque<Asked>,
     /// All message ids ever waited for; few.
     reply_ids: Vec<u32>,
@@ -62,7 +64,7 @@ impl Calls {
 
     /// Whether answers with this id have ever been waited for.
     pub(crate) fn has_asked(&self, reply_id: u32) -> bool {
-        self.lock().reply_ids.contains(&reply_id)
+        self.lock().as_ref().is_some_and(|state| state.reply_ids.contains(&reply_id))
     }
 
     /// Until when this may not be asked.
@@ -70,8 +72,8 @@ impl Calls {
     /// # Errors
     ///
     /// [`Error::ConnectionClosed`].
-    pub(crate) fn barred_until(state: &mut State, key: Key) -> Result<Option<Instant>> {
-        if state.closed {
+    pub(crate) fn barred_until(&self, state: &mut State, key: Key) -> Result<Option<Instant>> {
+        if self.closed.load(Ordering::Acquire) {
             return Err(Error::ConnectionClosed);
         }
         let now = Instant::now();
@@ -92,14 +94,15 @@ impl Calls {
     /// Waits until a place may have become free, at the latest `until`. Not in the connection's own coroutine.
     pub(crate) fn wait_for_place(&self, key: Key, until: Instant) {
         let waiter = {
-            let mut state = self.lock();
-            if !matches!(Self::barred_until(&mut state, key), Ok(Some(_))) {
+            let mut guard = self.lock();
+            let state = guard.get_or_insert_default();
+            if !matches!(self.barred_until(state, key), Ok(Some(_))) {
                 return;
             }
             state.barred.enlist()
         };
         waiter.wait(Awaits::Room, Some(until.saturating_duration_since(Instant::now())), |gone| {
-            self.lock().barred.forget(gone)
+            self.lock().get_or_insert_default().barred.forget(gone)
         });
     }
 
@@ -107,7 +110,8 @@ impl Calls {
     pub(crate) fn deliver(&self, mut message: Message, sequence: Option<u64>) -> Delivered {
         let key = Key { reply_id: message.get_msg_id(), sequence };
         let now = Instant::now();
-        let mut state = self.lock();
+        let mut guard = self.lock();
+        let state = guard.get_or_insert_default();
         let delivered = loop {
             let Some(at) = state.asked.iter().position(|asked| asked.key.meets(key)) else {
                 break Delivered::Other(message);
@@ -126,10 +130,11 @@ impl Calls {
     /// Ends all questions, and those that will be asked.
     pub(crate) fn close(&self) {
         let asked = {
-            let mut state = self.lock();
-            state.closed = true;
-            state.barred.wake_all();
+            let mut guard = self.lock();
+            self.closed.store(true, Ordering::Release);
             self.open.store(false, Ordering::Release);
+            let Some(state) = &mut *guard else { return };
+            state.barred.wake_all();
             std::mem::take(&mut state.asked)
         };
         for asked in asked {
@@ -137,7 +142,7 @@ impl Calls {
         }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Option<Box<State>>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

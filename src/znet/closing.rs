@@ -22,6 +22,7 @@ impl Connection {
         self.finish_tasks();
         self.stop_hook(shared);
         self.end_close_callbacks();
+        self.leave_all();
         {
             let mut state = self.outbox().lock();
             state.close();

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use super::ahead::Ahead;
+use super::belongs::Belongs;
 use super::calls::Calls;
 use super::core::Core;
 use super::endings::Endings;
@@ -37,6 +38,8 @@ pub(crate) struct Connection {
     ahead: Ahead,
     /// What its peer has been asked.
     calls: Calls,
+    /// Where it belongs: its user, its groups.
+    belongs: Belongs,
     /// What was asked of the reader: bits of [`STOP`], [`ABORT`], [`IDLE`], [`NOT_ALIVE`], [`TASKS`]. Set before the
     /// socket is interrupted.
     asked: AtomicU8,
@@ -84,6 +87,7 @@ impl Connection {
             tasks: Tasks::new(worker),
             ahead: Ahead::default(),
             calls: Calls::default(),
+            belongs: Belongs::default(),
             asked: AtomicU8::new(0),
             reason: OnceLock::new(),
             properties: Mutex::default(),
@@ -96,8 +100,7 @@ impl Connection {
 
     /// The connection of a request.
     pub(crate) fn of(request: &dyn IRequest) -> &Self {
-        let conn: &dyn Any = &**request.get_connection();
-        conn.downcast_ref().expect("the trait is sealed: no other type implements it")
+        request.get_connection().connection()
     }
 
     /// The shared form of this connection.
@@ -127,6 +130,10 @@ impl Connection {
 
     pub(crate) const fn calls(&self) -> &Calls {
         &self.calls
+    }
+
+    pub(crate) const fn belongs(&self) -> &Belongs {
+        &self.belongs
     }
 
     /// Whether frames need a closer look than their router: one may be an answer, or a handler has read on.
@@ -253,10 +260,6 @@ impl fmt::Display for Connection {
 impl Sealed for Connection {}
 
 impl IConnection for Connection {
-    fn machinery(&self) -> &dyn Any {
-        self
-    }
-
     fn get_conn_id(&self) -> u64 {
         self.id
     }
@@ -370,7 +373,8 @@ impl IConnection for Connection {
 /// The connection behind the contract, which is sealed: there is no other.
 impl dyn IConnection {
     pub(crate) fn connection(&self) -> &Connection {
-        self.machinery().downcast_ref().expect("a sealed trait with one implementation")
+        let conn: &dyn Any = self;
+        conn.downcast_ref().expect("the trait is sealed: no other type implements it")
     }
 }
 

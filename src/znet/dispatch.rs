@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::connection::Connection;
+use super::login_gate::LoginGate;
 use super::request::Request;
 use super::route::Route;
 use super::tutorial;
@@ -30,9 +31,18 @@ struct Table {
     /// In front of the slices added next.
     used: Vec<RouterHandler>,
     interceptors: Vec<Box<dyn IInterceptor>>,
+    /// Put before their routes when the table is frozen.
+    gates: Vec<LoginGate>,
 }
 
 impl Table {
+    fn close_gates(mut self) -> Self {
+        for gate in std::mem::take(&mut self.gates) {
+            self.routes = self.routes.into_iter().map(|(id, route)| (id, gate.before(id, route))).collect();
+        }
+        self
+    }
+
     fn find(&self, msg_id: u32) -> Option<&Route> {
         let at = self.routes.binary_search_by_key(&msg_id, |(id, _)| *id).ok()?;
         Some(&self.routes[at].1)
@@ -93,6 +103,14 @@ impl MsgHandler {
         })
     }
 
+    /// Puts a gate before the routers it is for.
+    pub(crate) fn add_gate(&self, gate: LoginGate) -> Result<()> {
+        self.collect("require a login", |table| {
+            table.gates.push(gate);
+            Ok(())
+        })
+    }
+
     /// Whether messages of this id have a router.
     pub(crate) fn has_router(&self, msg_id: u32) -> bool {
         self.table().find(msg_id).is_some()
@@ -124,7 +142,7 @@ impl MsgHandler {
 
     fn table(&self) -> &Table {
         self.frozen.get_or_init(|| {
-            std::mem::take(&mut *self.collected.lock().unwrap_or_else(PoisonError::into_inner))
+            std::mem::take(&mut *self.collected.lock().unwrap_or_else(PoisonError::into_inner)).close_gates()
         })
     }
 }
@@ -195,6 +213,13 @@ impl Connection {
         self.core().counters.unknown_ids.add();
         if let Some(more) = self.core().handler_log.pass() {
             log::warn!("connection {}: no router for message id {msg_id}{more}", self.id());
+        }
+    }
+
+    #[cold]
+    pub(crate) fn log_not_logged_in(&self, msg_id: u32) {
+        if let Some(more) = self.core().handler_log.pass() {
+            log::warn!("connection {}: message id {msg_id} without a login{more}", self.id());
         }
     }
 

@@ -140,6 +140,20 @@ impl FrameQueue {
         Ok(())
     }
 
+    /// Appends a frame that is packed already.
+    pub(crate) fn push_packed(&mut self, frame: &Bytes) {
+        if frame.len() >= SHARED_FROM {
+            return self.push_raw(Payload::Shared(frame.clone()));
+        }
+        if self.tail.len() > CHUNK_BYTES {
+            self.seal();
+        }
+        self.tail.grow().extend_from_slice(frame);
+        self.tail_messages += 1;
+        self.bytes += frame.len();
+        self.messages += 1;
+    }
+
     /// Appends all of a later queue whose first frame has not begun to leave.
     pub(crate) fn append(&mut self, mut later: Self) {
         if later.is_empty() {

@@ -69,6 +69,19 @@ pub use session::Session;
 mod takeover;
 pub use takeover::{ByByte, RawStream};
 
+// and belongs to users and groups,
+
+mod belongs;
+
+mod groups;
+pub use groups::{Broadcast, Group};
+
+mod users;
+pub use users::{OnDuplicate, Sessions};
+
+mod login_gate;
+pub use login_gate::Refusal;
+
 // what the handlers answer goes back,
 
 mod frame_queue;

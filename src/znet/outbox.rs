@@ -215,7 +215,8 @@ impl State {
         })
     }
 
-    fn append_with(
+    /// Appends a frame of so many bytes by `push`, or says that there is no room.
+    pub(crate) fn append_with(
         &mut self,
         bounds: &Bounds,
         len: usize,

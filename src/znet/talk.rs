@@ -1,8 +1,11 @@
-//! What a server knows beyond its routers: how answers are told apart, the dialogue of its connections.
+//! What a server knows beyond its routers: how answers are told apart, the dialogue of its connections, their
+//! groups and users.
 
 use std::sync::OnceLock;
 
+use super::groups::Groups;
 use super::session::Session;
+use super::users::Users;
 use crate::error::Result;
 use crate::zpack::Message;
 
@@ -13,6 +16,10 @@ pub(crate) struct Talk {
     pub(crate) sequence: OnceLock<Box<SequenceOf>>,
     /// The dialogue of every connection.
     pub(crate) dialogue: OnceLock<Box<Dialogue>>,
+    /// The groups, by name.
+    pub(crate) groups: Groups,
+    /// The users that are logged in.
+    pub(crate) users: Users,
 }
 
 pub(crate) type SequenceOf = dyn Fn(&Message) -> Option<u64> + Send + Sync;
