@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
+use super::bounds::Bounds;
 use super::conn_manager::ConnManager;
 use super::dispatch::MsgHandler;
 use super::heartbeat::Heart;
 use super::life::Life;
-use super::outbox::Bounds;
 use super::talk::Talk;
 use super::throttle::Throttle;
 use crate::error::{Error, Result};

@@ -86,6 +86,8 @@ pub use login_gate::Refusal;
 
 mod frame_queue;
 
+mod bounds;
+
 mod outbox;
 
 mod writer;

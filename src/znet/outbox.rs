@@ -5,55 +5,14 @@
 //! order, whole. The lock is a plain mutex held for a few instructions and never across a yield or a system call.
 
 use std::io::IoSlice;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use super::bounds::{Bounds, GRANT};
 use super::frame_queue::FrameQueue;
 use crate::error::{Error, Result};
 use crate::green::{Socket, WaitList, worker_index};
-use crate::zconf::{Config, QueueFull};
 use crate::ziface::{IDataPack, Payload, Unsent};
-
-/// The bounds of an outbox, and what being full means.
-#[derive(Debug)]
-pub(crate) struct Bounds {
-    messages: usize,
-    bytes: usize,
-    all_bytes: usize,
-    pub(crate) policy: QueueFull,
-    /// How long a sender waits for room; `None` for ever.
-    pub(crate) wait: Option<Duration>,
-    /// Bytes granted to all outboxes of the server, in steps of [`GRANT`].
-    granted: AtomicUsize,
-}
-
-impl Bounds {
-    pub(crate) fn new(config: &Config) -> Self {
-        Self {
-            messages: config.max_msg_chan_len,
-            bytes: config.max_msg_chan_bytes,
-            all_bytes: config.max_queued_bytes,
-            policy: config.queue_full,
-            wait: (config.queue_wait_ms > 0).then(|| Duration::from_millis(config.queue_wait_ms)),
-            granted: AtomicUsize::new(0),
-        }
-    }
-
-    fn grant(&self) -> bool {
-        let granted = self.granted.fetch_add(GRANT, Ordering::Relaxed) + GRANT;
-        // The first grant is never refused: a small frame fits a server whose bound is smaller than a step.
-        let fits = granted <= self.all_bytes.max(GRANT);
-        if !fits {
-            self.give_back(GRANT);
-        }
-        fits
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.granted.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
 
 /// The queue of one connection.
 #[derive(Default)]
@@ -431,6 +390,3 @@ const HOLD_BACK_FROM: usize = 64 * 1024;
 
 /// Bytes an outbox holds without asking the server's bound.
 const FREE_BYTES: usize = 4 * 1024;
-
-/// What it asks for at once beyond.
-const GRANT: usize = 64 * 1024;
