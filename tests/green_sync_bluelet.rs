@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use common::coroutines::{LONG, within};
 use zinx::green::bluelet::{self, Connection, Listener, MAX_LINE_BYTES};
+use zinx::green::{Event, Failed};
 
 #[test]
 fn run_waits_for_all_that_was_spawned_and_returns_what_its_root_does() {
@@ -34,6 +35,46 @@ fn run_waits_for_all_that_was_spawned_and_returns_what_its_root_does() {
             bluelet::call(|| 7)
         });
         assert_eq!((value, ended.load(Ordering::Acquire)), (7, 10));
+    });
+}
+
+#[test]
+fn run_waits_for_its_own_and_not_for_those_of_another_run() {
+    within(30, || {
+        let (go, begun) = (Arc::new(Event::new()), Arc::new(Event::new()));
+        let (theirs, began) = (Arc::clone(&go), Arc::clone(&begun));
+        let other = std::thread::spawn(move || {
+            bluelet::run(move || {
+                bluelet::spawn(move || theirs.wait());
+                began.set();
+            });
+        });
+        assert!(begun.wait_timeout(LONG));
+        assert_eq!(bluelet::run(|| bluelet::spawn(|| 7).get().unwrap()), 7);
+        assert!(!other.is_finished());
+        go.set();
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn who_is_killed_is_waited_for_no_longer() {
+    within(30, || {
+        bluelet::run(|| {
+            let begun = Arc::new(Event::new());
+            let began = Arc::clone(&begun);
+            let endless = bluelet::spawn(move || {
+                began.set();
+                bluelet::sleep(LONG * 100);
+            });
+            begun.wait();
+            bluelet::kill(&endless);
+            bluelet::kill(&endless);
+            bluelet::join(&endless);
+            assert!(matches!(endless.get(), Err(Failed::Killed)));
+            // Killed before it begins, most likely: it is waited for no longer either.
+            bluelet::kill(&bluelet::spawn(|| bluelet::sleep(LONG * 100)));
+        });
     });
 }
 

@@ -80,6 +80,26 @@ fn each_kind_of_thing_ends_the_wait() {
 }
 
 #[test]
+fn the_end_of_a_greenlet_ends_the_wait_and_leaves_its_result() {
+    within(30, || {
+        let go = Arc::new(Event::new());
+        let theirs = Arc::clone(&go);
+        let greenlet = green::spawn(move || {
+            theirs.wait();
+            7
+        });
+        let ended =
+            || Select::new().on(&greenlet, |()| true).after(Duration::from_millis(3), || false).wait();
+        assert!(!ended());
+        go.set();
+        greenlet.join();
+        assert!(ended());
+        assert!(Select::new().on(greenlet.coroutine(), |()| true).wait());
+        assert_eq!(greenlet.get().unwrap(), 7);
+    });
+}
+
+#[test]
 fn a_wait_ends_when_its_time_is_up_and_leaves_no_trace() {
     within(30, || {
         let queue = Queue::<i32>::bounded(1);

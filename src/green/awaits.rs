@@ -25,6 +25,7 @@ pub(crate) enum Awaits {
     /// What was taken from a queue to be done.
     Done,
     Permit,
+    Lock,
     Value,
     /// The first of several things.
     Any,
@@ -33,7 +34,7 @@ pub(crate) enum Awaits {
 }
 
 impl Awaits {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Start,
         Self::Nothing,
         Self::Turn,
@@ -48,6 +49,7 @@ impl Awaits {
         Self::Partner,
         Self::Done,
         Self::Permit,
+        Self::Lock,
         Self::Value,
         Self::Any,
         Self::Never,
@@ -69,6 +71,7 @@ impl Awaits {
             Self::Partner => "waits for the other side of a channel",
             Self::Done => "waits for a queue to be done",
             Self::Permit => "waits for a permit",
+            Self::Lock => "waits for a lock",
             Self::Value => "waits for a value",
             Self::Any => "waits for the first of several",
             Self::Never => "has ended",

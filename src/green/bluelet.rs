@@ -30,32 +30,35 @@
 //! ```
 
 use std::io::{self, Read, Write};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::Arc;
 
-use super::{Event, Greenlet, StreamServer, TcpStream, resolve};
+use super::{Greenlet, StreamServer, TcpStream, resolve};
 
 pub use super::{sleep, yield_now as null};
+
+mod family;
+use family::Family;
 
 mod connection;
 pub use connection::{Connection, Listener, MAX_LINE_BYTES};
 
-/// Runs `root` as a coroutine, waits until it and all coroutines that were [spawned](spawn) have ended, and returns what
-/// `root` has returned.
-///
-/// It waits for all that [`spawn`] has spawned in this process, also by another `run`. A panic of `root` goes on in the
-/// caller, after the wait.
+/// Runs `root` as a coroutine, waits until it and all coroutines that were [spawned](spawn) on the way have ended, and
+/// returns what `root` has returned. A panic of `root` goes on in the caller, after the wait.
 pub fn run<F, T>(root: F) -> T
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let root = super::spawn(root);
+    let family = Family::new();
+    let theirs = Arc::clone(&family);
+    let root = super::spawn(move || theirs.adopt(root));
     root.join();
-    SPAWNED.none.wait();
-    root.get().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_payload()))
+    family.nobody.wait();
+    root.get().unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_payload()))
 }
 
-/// Runs `body` beside the caller. See [`green::spawn`](super::spawn) for the contract.
+/// Runs `body` beside the caller. The [`run`] that the caller belongs to waits for it; outside of any, nobody does. See
+/// [`green::spawn`](super::spawn) for the contract.
 ///
 /// # Panics
 ///
@@ -65,10 +68,11 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let member = SPAWNED.enter();
+    let Some(family) = Family::of_caller() else { return super::spawn(body) };
+    let member = family.enter();
     super::spawn(move || {
-        let _member = member;
-        body()
+        let member = member;
+        member.0.adopt(body)
     })
 }
 
@@ -81,6 +85,12 @@ pub fn call<T>(body: impl FnOnce() -> T) -> T {
 /// Waits until a coroutine has ended.
 pub fn join<T>(greenlet: &Greenlet<T>) {
     greenlet.join();
+}
+
+/// Ends a coroutine at its next wait, or where it waits now, and waits until it has ended. Its destructors run; twice is
+/// the same as once.
+pub fn kill<T>(greenlet: &Greenlet<T>) {
+    greenlet.kill();
 }
 
 /// Connects to `host`, a name or an address, trying each address it has.
@@ -146,37 +156,3 @@ where
     log::info!("listening on {}", server.local_addr());
     server.serve(move |stream, _| handler(&mut Connection::new(stream)?))
 }
-
-/// Those that [`spawn`] has spawned and that have not ended.
-struct Spawned {
-    alive: Mutex<usize>,
-    /// Set where there are none. Written under the lock of `alive`.
-    none: Event,
-}
-
-impl Spawned {
-    fn enter(&'static self) -> Member {
-        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
-        *alive += 1;
-        self.none.clear();
-        Member(self)
-    }
-}
-
-struct Member(&'static Spawned);
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        let mut alive = self.0.alive.lock().unwrap_or_else(PoisonError::into_inner);
-        *alive -= 1;
-        if *alive == 0 {
-            self.0.none.set();
-        }
-    }
-}
-
-static SPAWNED: LazyLock<Spawned> = LazyLock::new(|| {
-    let none = Event::new();
-    none.set();
-    Spawned { alive: Mutex::new(0), none }
-});

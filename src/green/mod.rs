@@ -83,6 +83,9 @@ pub use async_result::AsyncResult;
 mod semaphore;
 pub use semaphore::{BoundedSemaphore, Permit, Semaphore, TooManyPermits};
 
+mod rlock;
+pub use rlock::{RLock, RLockGuard};
+
 mod channel;
 pub use channel::Channel;
 

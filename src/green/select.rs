@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::awaits::Awaits;
-use super::fair;
 use super::park::{Waiter, time_left};
+use super::{Coroutine, Greenlet, fair};
 
 /// Something that can be waited for beside others, with [`Select`]: a queue, an event, a semaphore, a greenlet.
 pub trait Waitable: Watch {
@@ -110,6 +110,44 @@ impl<'a, R> Select<'a, R> {
         }
         let (_, then) = self.late.expect("only a deadline ends the loop");
         then()
+    }
+}
+
+/// Gives `()` where it has ended; its result is still to be had by `get`.
+impl<T> Waitable for Greenlet<T> {
+    type Item = ();
+
+    fn take_now(&self) -> Option<()> {
+        self.coroutine().take_now()
+    }
+}
+
+impl<T> Watch for Greenlet<T> {
+    fn watch(&self, watcher: &Watcher) -> bool {
+        self.coroutine().watch(watcher)
+    }
+
+    fn unwatch(&self, watcher: &Watcher) {
+        self.coroutine().unwatch(watcher);
+    }
+}
+
+/// Gives `()` where it has ended.
+impl Waitable for Coroutine {
+    type Item = ();
+
+    fn take_now(&self) -> Option<()> {
+        self.ready().then_some(())
+    }
+}
+
+impl Watch for Coroutine {
+    fn watch(&self, watcher: &Watcher) -> bool {
+        !self.enlist(&watcher.0)
+    }
+
+    fn unwatch(&self, watcher: &Watcher) {
+        self.forget(&watcher.0);
     }
 }
 
