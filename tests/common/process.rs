@@ -49,7 +49,7 @@ impl Process {
 
     /// A server on a free port, once it says that it listens.
     pub(crate) fn listening(command: &mut Command) -> Self {
-        let mut server = Self::spawn(command.env("ZINX_TCPPORT", "0").env("RUST_LOG", "info"));
+        let mut server = Self::spawn(command.env("ZINX_TCPPORT", "0").env("RUST_LOG", "info,may=warn"));
         let line = server.wait_for("listening on ");
         server.address = line.split_once("listening on ").unwrap().1.trim().parse().unwrap();
         server
