@@ -51,6 +51,16 @@ fn sigint_ends_an_idle_server_at_once() {
 }
 
 #[test]
+fn a_served_server_chooses_the_runtime_and_hears_signals() {
+    for workers in ["1", "3"] {
+        let server = Process::hook_server(&[("ZINX_WORKERS", workers), ("ZINX_STACKBYTES", "524288")]);
+        server.kill(Signal::TERM);
+        let ended = server.end_within(SLACK);
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn sigterm_with_a_silent_client_ends_the_server_within_two_seconds() {
     let server = Process::hook_server(&[]);
     let mut silent = connect(server.address);

@@ -190,10 +190,8 @@ impl Server {
     }
 
     /// The first signal stops in order, a second one cuts off.
-    fn stop_on_signals(&self) -> Result<green::Terminate> {
-        let terminate =
-            green::on_terminate().map_err(|source| Error::io("catch SIGINT and SIGTERM", source))?;
-        let (queue, this) = (terminate.queue(), self.clone());
+    fn stop_on(&self, signals: &green::Terminate) {
+        let (queue, this) = (signals.queue(), self.clone());
         green::spawn(move || {
             for (already, signal) in queue.iter().enumerate() {
                 if already == 0 {
@@ -204,7 +202,6 @@ impl Server {
                 }
             }
         });
-        Ok(terminate)
     }
 }
 
@@ -232,9 +229,12 @@ impl IServer for Server {
 
     fn serve(&self) -> Result<()> {
         let core = self.core();
-        // Caught before anybody can know that the server runs.
-        let signals = if core.config().handle_signals { Some(self.stop_on_signals()?) } else { None };
+        // Caught before anybody can know that the server runs; heard once it does, for the first coroutine of all fixes
+        // the runtime, and that is the start's to choose.
+        let signals = core.config().handle_signals.then(green::on_terminate).transpose();
+        let signals = signals.map_err(|source| Error::io("catch SIGINT and SIGTERM", source))?;
         self.start()?;
+        signals.iter().for_each(|signals| self.stop_on(signals));
         self.core.stopped.wait();
         drop(signals);
         match self.core().counters.forced.load(Ordering::Acquire) {
