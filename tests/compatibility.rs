@@ -7,7 +7,9 @@ use std::path::Path;
 fn every_row_names_a_test_that_exists() {
     let page = read("docs/compatibility.md");
     let mut rows = 0;
-    for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| feature")) {
+    for row in page.lines().filter(|line| {
+        line.starts_with("| ") && !line.starts_with("| feature") && !line.starts_with("| what ")
+    }) {
         let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
         let &[feature, .., tests] = &cells[..] else { panic!("{row}") };
         assert_eq!(cells.len(), 5, "{feature}");
@@ -20,7 +22,7 @@ fn every_row_names_a_test_that_exists() {
         }
         rows += 1;
     }
-    assert!(rows > 40, "{rows} rows");
+    assert!(rows > 80, "{rows} rows");
 }
 
 fn read(path: &str) -> String {

@@ -23,7 +23,8 @@ use common::{Watchdog, config, start_alone, wait_until};
 use zinx::zconf::PackKind;
 use zinx::ziface::{CloseReason, HEART_BEAT_DEFAULT_MSG_ID, HeartBeatOption, IClient, IRequest, IServer};
 use zinx::znet::Reconnect;
-use zinx::{Client, Config, new_client_with_config};
+use zinx::zpack::{htlvcrc_frame, new_htlvcrc_decoder};
+use zinx::{Client, Config, Server, handlers, new_client_with_config, new_server_with_config};
 
 #[test]
 fn a_go_client_gets_its_echoes_in_tlv_big_endian() {
@@ -66,6 +67,73 @@ fn echo_from_go(pack: PackKind, name: &str) {
     wait_until("all echoes", || received.lock().unwrap().len() == sent.len());
     assert!(*received.lock().unwrap() == sent, "echoes are not what was sent");
     stop(&client);
+}
+
+#[test]
+fn a_go_client_gets_its_htlvcrc_frames_back() {
+    let Some(peer) = peer() else { return };
+    // The id is the function code, and the data the whole frame.
+    let running = start_server(|server| {
+        server.set_decoder(new_htlvcrc_decoder()).unwrap();
+        server
+            .add_router(1, |request: &dyn IRequest| request.get_connection().send(request.get_data()))
+            .unwrap();
+    });
+    let port = running.local_addr().unwrap().port().to_string();
+    talk(&peer, &["-port", &port, "-pack", "htlvcrc", "-count", "500"], "ok: 500 echoes, 0 heartbeats");
+    running.stop();
+    assert!(running.wait_stopped(SOON));
+}
+
+#[test]
+fn our_client_gets_its_htlvcrc_frames_back_from_a_go_server() {
+    let Some(peer) = peer() else { return };
+    let _watchdog = Watchdog::start(Duration::from_secs(60));
+    let server = GoServer::start(&peer, &["-pack", "htlvcrc"]);
+    let (client, received) = client(server.port, PackKind::TlvBigEndian);
+    client.set_decoder(new_htlvcrc_decoder()).unwrap();
+    client.start().unwrap();
+    let conn = client.wait_connected(SOON).unwrap();
+    let frame = |n: usize| htlvcrc_frame(0xa2, 1, &vec![n as u8; n % 255]).unwrap();
+    let sent: Vec<_> = (0..500).map(frame).collect();
+    for frame in &sent {
+        conn.send(frame.as_slice()).unwrap();
+    }
+    wait_until("all frames", || received.lock().unwrap().len() == sent.len());
+    assert!(received.lock().unwrap().iter().eq(sent.iter()), "frames are not what was sent");
+    stop(&client);
+}
+
+#[test]
+fn a_slice_of_handlers_answers_in_the_same_order_on_either_side() {
+    let Some(peer) = peer() else { return };
+    let theirs = GoServer::start(&peer, &["-slices"]);
+    let ours = start_server(|server| {
+        let framed = |request: &dyn IRequest| {
+            request.get_connection().send_msg(2, "before")?;
+            request.router_slices_next()?;
+            request.get_connection().send_msg(2, "behind")
+        };
+        let echo = |request: &dyn IRequest| request.get_connection().send_msg(1, request.get_data());
+        server.add_router_slices(1, handlers![framed, echo]).unwrap();
+    });
+    for port in [theirs.port, ours.local_addr().unwrap().port()] {
+        let (client, received) = client(port, PackKind::TlvBigEndian);
+        let noted = Arc::clone(&received);
+        client
+            .add_router(2, move |request: &dyn IRequest| {
+                noted.lock().unwrap().push(request.get_data().to_vec());
+                Ok(())
+            })
+            .unwrap();
+        client.start().unwrap();
+        client.wait_connected(SOON).unwrap().send_msg(1, "echo").unwrap();
+        wait_until("three answers", || received.lock().unwrap().len() == 3);
+        assert_eq!(*received.lock().unwrap(), [&b"before"[..], b"echo", b"behind"]);
+        stop(&client);
+    }
+    ours.stop();
+    assert!(ours.wait_stopped(SOON));
 }
 
 #[test]
@@ -208,6 +276,14 @@ fn client(port: u16, pack: PackKind) -> (Client, Received) {
         })
         .unwrap();
     (client, received)
+}
+
+/// A server without the echo that the other tests' servers have.
+fn start_server(set_up: impl FnOnce(&Server)) -> Server {
+    let server = new_server_with_config(config_in(PackKind::TlvBigEndian)).unwrap();
+    set_up(&server);
+    server.start().unwrap();
+    server
 }
 
 fn config_in(pack: PackKind) -> Config {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use common::{Watchdog, wait_until};
 use zinx::green::{self, Event};
 use zinx::ztimer::TimerScheduler;
+use zinx::zutils::IdWorker;
 
 #[test]
 fn timers_are_never_early_and_ring_in_order() {
@@ -145,6 +146,15 @@ fn work_may_set_timers_and_sleep() {
         theirs.create_timer_after(MS, move || bell.set());
     });
     assert!(rung.wait_timeout(Duration::from_secs(10)));
+}
+
+#[test]
+fn snowflake_ids_are_unique_and_grow() {
+    let (here, there) = (IdWorker::new(1).unwrap(), IdWorker::new(2).unwrap());
+    let ids: Vec<_> = (0..20_000).map(|_| here.next_id()).collect();
+    assert!(ids.is_sorted_by(|one, next| one < next));
+    let other = there.next_id();
+    assert!(!ids.contains(&other) && IdWorker::worker_of(other) == 2);
 }
 
 fn start() -> (Watchdog, TimerScheduler) {

@@ -23,10 +23,11 @@ import (
 var (
 	role  = flag.String("role", "client", "server or client")
 	port  = flag.Int("port", 0, "port of the server")
-	pack  = flag.String("pack", "tlv", "tlv or ltv")
+	pack  = flag.String("pack", "tlv", "tlv, ltv or htlvcrc")
 	count = flag.Int("count", 0, "client: messages to have echoed")
 	beat  = flag.Duration("beat", 0, "send the default heartbeat so often; 0: never")
 	watch = flag.Int("watch", 0, "client: heartbeats to be seen")
+	slice = flag.Bool("slices", false, "server: slices of handlers in place of routers")
 	hold  = flag.Duration("hold", 0, "client: stay so long, and be connected still")
 )
 
@@ -35,9 +36,24 @@ const echoID = 1
 type echo struct{ znet.BaseRouter }
 
 func (*echo) Handle(request ziface.IRequest) {
-	if err := request.GetConnection().SendMsg(echoID, request.GetData()); err != nil {
+	if err := send(request.GetConnection(), request.GetData()); err != nil {
 		fail("echo: %v", err)
 	}
+}
+
+// Under HTLVCRC a message is a whole frame, and so is what is sent.
+func send(conn ziface.IConnection, data []byte) error {
+	if *pack == "htlvcrc" {
+		return conn.Send(data)
+	}
+	return conn.SendMsg(echoID, data)
+}
+
+// Before and behind the echo, in the order of an onion.
+func framed(request ziface.IRequest) {
+	request.GetConnection().SendMsg(echoID+1, []byte("before"))
+	request.RouterSlicesNext()
+	request.GetConnection().SendMsg(echoID+1, []byte("behind"))
 }
 
 // Every echo must come back whole. A Go client handles each message on a goroutine of its own, in no order.
@@ -50,10 +66,14 @@ type echoed struct {
 
 func (e *echoed) Handle(request ziface.IRequest) {
 	data := request.GetData()
-	if len(data) < 4 {
+	at := 0
+	if *pack == "htlvcrc" {
+		at = 3
+	}
+	if len(data) < at+4 {
 		fail("an echo of %d bytes", len(data))
 	}
-	n := int(binary.BigEndian.Uint32(data))
+	n := int(binary.BigEndian.Uint32(data[at:]))
 	if _, twice := e.which.LoadOrStore(n, true); twice || !bytes.Equal(data, payload(n)) {
 		fail("echo %d is wrong: %d bytes", n, len(data))
 	}
@@ -96,13 +116,21 @@ func main() {
 func serve() {
 	zconf.GlobalObject.Host = "127.0.0.1"
 	zconf.GlobalObject.TCPPort = *port
+	zconf.GlobalObject.RouterSlicesMode = *slice
 	server := znet.NewServer()
 	zlog.SetLogLevel(zlog.LogFatal + 1)
-	if *pack == "ltv" {
+	switch *pack {
+	case "ltv":
 		server.SetPacket(zpack.Factory().NewPack(ziface.ZinxDataPackOld))
 		server.SetDecoder(zdecoder.NewLTV_Little_Decoder())
+	case "htlvcrc":
+		server.SetDecoder(zdecoder.NewHTLVCRCDecoder())
 	}
-	server.AddRouter(echoID, &echo{})
+	if *slice {
+		server.AddRouterSlices(echoID, framed, (&echo{}).Handle)
+	} else {
+		server.AddRouter(echoID, &echo{})
+	}
 	if *beat > 0 {
 		server.StartHeartBeat(*beat)
 	}
@@ -111,9 +139,12 @@ func serve() {
 
 func talk() {
 	client := znet.NewClient("127.0.0.1", *port)
-	if *pack == "ltv" {
+	switch *pack {
+	case "ltv":
 		client.SetPacket(zpack.Factory().NewPack(ziface.ZinxDataPackOld))
 		client.SetDecoder(zdecoder.NewLTV_Little_Decoder())
+	case "htlvcrc":
+		client.SetDecoder(zdecoder.NewHTLVCRCDecoder())
 	}
 	replies := &echoed{done: make(chan struct{})}
 	beats := &heard{done: make(chan struct{})}
@@ -130,7 +161,7 @@ func talk() {
 	client.Start()
 	conn := wait(connected, "a connection")
 	for n := 0; n < *count; n++ {
-		if err := conn.SendMsg(echoID, payload(n)); err != nil {
+		if err := send(conn, payload(n)); err != nil {
 			fail("send: %v", err)
 		}
 	}
@@ -148,8 +179,13 @@ func talk() {
 	fmt.Printf("ok: %d echoes, %d heartbeats\n", replies.seen.Load(), beats.seen.Load())
 }
 
-// The number, and up to 3000 bytes behind it.
+// The number, and up to 3000 bytes behind it; under HTLVCRC the frame of one, with up to 250 bytes.
 func payload(n int) []byte {
+	if *pack == "htlvcrc" {
+		body := append(binary.BigEndian.AppendUint32(nil, uint32(n)), bytes.Repeat([]byte{byte(n)}, n*37%250)...)
+		frame := append([]byte{0xa2, echoID, byte(len(body))}, body...)
+		return append(frame, zdecoder.GetCrC(frame)...)
+	}
 	return append(binary.BigEndian.AppendUint32(nil, uint32(n)), bytes.Repeat([]byte{byte(n)}, n*37%3001)...)
 }
 
