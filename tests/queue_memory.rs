@@ -45,6 +45,26 @@ fn memory_stays_under_the_cap_of_the_queues_while_nobody_reads() {
 }
 
 #[test]
+fn a_connection_keeps_nothing_of_a_message_once_it_is_handled() {
+    in_child("a_connection_keeps_nothing_of_a_message_once_it_is_handled", || {
+        const LARGE: usize = 200 << 10;
+        let mut config = config();
+        config.max_packet_size = 1 << 20;
+        let running = start(config, |_| {});
+        let mut peers: Vec<_> = (0..PEERS).map(|_| running.connect()).collect();
+        peers.iter_mut().for_each(Peer::check_echo);
+        let idle = resident_kib();
+        let large = frame(common::ECHO, &vec![7; LARGE]);
+        for peer in &mut peers {
+            peer.send(&large);
+            assert_eq!(peer.read_exactly(large.len()).len(), large.len());
+        }
+        let grown = resident_kib() - idle;
+        assert!(grown < (PEERS * LARGE >> 10) / 2, "{grown} KiB kept by {PEERS} idle connections");
+    });
+}
+
+#[test]
 fn all_queues_together_stay_under_the_cap_of_the_server() {
     let cap = 2 << 20;
     let filling = Filling::start(|config| {

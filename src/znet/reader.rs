@@ -179,6 +179,8 @@ impl Reader<'_> {
         if self.direct {
             self.request.set_message(message);
             self.conn.dispatch(&self.request);
+            // What it shares with a read buffer must not be kept until the next message comes.
+            self.request.set_message(Message::default());
         } else {
             self.conn.pass_on(Request::new(Arc::clone(self.request.get_connection()), message));
         }
