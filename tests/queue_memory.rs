@@ -60,7 +60,7 @@ fn a_connection_keeps_nothing_of_a_message_once_it_is_handled() {
             assert_eq!(peer.read_exactly(large.len()).len(), large.len());
         }
         let grown = resident_kib() - idle;
-        assert!(grown < (PEERS * LARGE >> 10) / 2, "{grown} KiB kept by {PEERS} idle connections");
+        assert!(grown < (PEERS * LARGE) >> 11, "{grown} KiB kept by {PEERS} idle connections");
     });
 }
 
