@@ -17,7 +17,7 @@ use std::time::Duration;
 use common::{ECHO, Peer, config, frame, start, start_alone, wait_until};
 use zinx::green::{Event, sleep, yield_now};
 use zinx::zconf::WorkerMode;
-use zinx::ziface::{CloseReason, IRequest, IServer};
+use zinx::ziface::{CloseReason, IMessage, IRequest, IServer};
 use zinx::{Config, Error, Result};
 
 /// Answers a number with itself, at times after a yield.
@@ -223,6 +223,50 @@ fn a_panic_ends_its_connection_and_the_worker_goes_on() {
         let reason = running.close_reason(peer.addr());
         assert_eq!(reason, CloseReason::HandlerPanicked { msg_id: NUMBER });
         running.connect().check_echo();
+    }
+}
+
+#[test]
+fn a_value_that_panics_when_it_is_dropped_leaves_the_worker_alive() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("as the test wants");
+        }
+    }
+    let running = start(pool(WorkerMode::Hash, 1), |server| {
+        server
+            .add_router(NUMBER, |request: &dyn IRequest| {
+                request.set("bomb", Arc::new(Bomb));
+                request.get_connection().send_msg(NUMBER, "set")
+            })
+            .unwrap();
+    });
+    let mut peer = running.connect();
+    for _ in 0..2 {
+        peer.send(&frame(NUMBER, b""));
+        assert_eq!(peer.read_frame(), (NUMBER, b"set".to_vec()));
+    }
+    peer.check_echo();
+}
+
+#[test]
+fn a_handler_on_a_worker_may_ask_its_peer() {
+    for mode in MODES {
+        let running = start(pool(mode, 2), |server| {
+            server
+                .add_router(NUMBER, |request: &dyn IRequest| {
+                    let conn = request.get_connection();
+                    let answer = conn.call(NUMBER, "who?", WORKER, Duration::from_secs(10))?;
+                    conn.send_msg(NUMBER, answer.get_data())
+                })
+                .unwrap();
+        });
+        let mut peer = running.connect();
+        peer.send(&frame(NUMBER, b""));
+        assert_eq!(peer.read_frame(), (NUMBER, b"who?".to_vec()));
+        peer.send(&frame(WORKER, b"me"));
+        assert_eq!(peer.read_frame(), (NUMBER, b"me".to_vec()));
     }
 }
 
