@@ -131,6 +131,11 @@ impl Process {
         fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
+    /// How many threads it has.
+    pub(crate) fn threads(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap().count()
+    }
+
     /// Its resident memory.
     pub(crate) fn resident_kib(&self) -> usize {
         resident_kib_of(&self.child.id().to_string())

@@ -1,0 +1,28 @@
+//! `Workers` and `StackBytes`: what the first server of a process asks for is what its coroutines get.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are plain threads: they block nobody's worker"
+)]
+
+#[expect(dead_code, reason = "every test file uses its part of them")]
+mod common;
+
+use std::time::Duration;
+
+use common::process::Process;
+use common::wait_until;
+use rustix::process::Signal;
+
+#[test]
+fn a_server_that_serves_has_the_workers_it_asks_for() {
+    let one = Process::hook_server(&[("ZINX_WORKERS", "1"), ("ZINX_STACKBYTES", "131072")]);
+    let four = Process::hook_server(&[("ZINX_WORKERS", "4")]);
+    wait_until("three threads more", || four.threads() == one.threads() + 3);
+    for server in [one, four] {
+        server.kill(Signal::TERM);
+        let ended = server.end_within(Duration::from_secs(20));
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    }
+}
