@@ -165,4 +165,4 @@ fn root() -> &'static Path {
 }
 
 /// Records of how the project is built and measured, for those who work on it.
-const ENGLISH_ONLY: [&str; 4] = ["compatibility.md", "design.md", "performance.md", "reliability.md"];
+const ENGLISH_ONLY: [&str; 3] = ["design.md", "performance.md", "reliability.md"];
