@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::green::{Builder, Event, Group, Panicked};
 
 /// Timers that are kept together. One coroutine waits for the next of them, as long as there is one; each runs its work
-/// on a coroutine of its own, so that work that waits makes no other timer late. Never early, by the monotonic clock.
+/// on a coroutine of its own, so that work that waits makes no other timer late. Never early, by the monotonic clock;
+/// works that are due within a moment of each other may run in either order.
 ///
 /// Dropped, it cancels its timers; work that has begun goes on. A panic of the work is logged.
 ///
