@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use super::awaits::{Activity, Awaits};
 use super::interrupt::Interrupts;
+use super::local::Locals;
 use super::park::{WaitList, Waiter, Who};
+use super::select::{Waitable, Watch, Watcher};
 use super::{Panicked, dump, fair, worker};
 
 /// The coroutine that calls; `None` on a plain thread.
@@ -157,6 +159,25 @@ impl Coroutine {
     }
 }
 
+/// Gives `()` when it has ended.
+impl Waitable for Coroutine {
+    type Item = ();
+
+    fn take_now(&self) -> Option<()> {
+        self.ready().then_some(())
+    }
+}
+
+impl Watch for Coroutine {
+    fn watch(&self, watcher: &Watcher) -> bool {
+        !self.enlist(watcher.as_waiter())
+    }
+
+    fn unwatch(&self, watcher: &Watcher) {
+        self.forget(watcher.as_waiter());
+    }
+}
+
 impl fmt::Debug for Coroutine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Coroutine({} {:?})", self.id(), self.name())
@@ -178,6 +199,7 @@ pub(super) struct Record {
     name: Cow<'static, str>,
     activity: Activity,
     interrupts: Interrupts,
+    locals: Locals,
     end: Mutex<End>,
 }
 
@@ -195,6 +217,7 @@ impl Record {
             name,
             activity: Activity::new(),
             interrupts: Interrupts::new(),
+            locals: Locals::new(),
             end: Mutex::new(End { exit: None, waiting: WaitList::new(), calls: Vec::new() }),
         })
     }
@@ -217,6 +240,7 @@ impl Record {
     /// To be called by its coroutine, once, when its result is there.
     pub(super) fn finish(&self, exit: Exit) {
         self.interrupts.end();
+        self.log_panic("a coroutine-local value", || drop(self.locals.take_all()));
         // What the body has put off is done before anybody learns of its end.
         fair::before_yield();
         let calls = {
@@ -226,12 +250,20 @@ impl Record {
             std::mem::take(&mut end.calls)
         };
         for call in calls {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| call(exit))) {
-                log::error!("coroutine {:?}: a call on exit panicked: {}", self.name, Panicked::new(payload));
-            }
+            self.log_panic("a call on exit", || call(exit));
         }
         fair::before_yield();
         self.activity.set(Awaits::Never);
+    }
+
+    fn log_panic(&self, of: &str, call: impl FnOnce()) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+            log::error!("coroutine {:?}: {of} panicked: {}", self.name, Panicked::new(payload));
+        }
+    }
+
+    pub(super) const fn locals(&self) -> &Locals {
+        &self.locals
     }
 
     pub(super) const fn interrupts(&self) -> &Interrupts {

@@ -5,7 +5,6 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::Coroutine;
-use super::awaits::Awaits;
 use super::coroutine::Record;
 
 /// All coroutines that are alive, also those that have not started, by number.
@@ -14,8 +13,7 @@ use super::coroutine::Record;
 pub fn coroutines() -> Vec<Coroutine> {
     let known = (0..SHARDS.len() as u64).flat_map(|at| shard(at).values().cloned().collect::<Vec<_>>());
     let alive = known.filter_map(|record| record.upgrade());
-    let mut found: Vec<_> =
-        alive.filter(|record| record.activity().get() != Awaits::Never).map(Coroutine::new).collect();
+    let mut found: Vec<_> = alive.map(Coroutine::new).filter(|coroutine| !coroutine.ready()).collect();
     found.sort_unstable_by_key(Coroutine::id);
     found
 }

@@ -11,6 +11,7 @@ use super::coroutine::{Coroutine, Exit, Record};
 use super::failed::Failed;
 use super::lean::LeanStack;
 use super::limits::StackPermit;
+use super::select::{Waitable, Watch, Watcher};
 use super::{dump, runtime, worker};
 
 /// Spawns a coroutine (a green thread): sequential code that runs concurrently with its spawner.
@@ -46,6 +47,28 @@ where
     T: Send + 'static,
 {
     Builder::new().spawn(body).unwrap_or_else(|error| panic!("spawn: {error}"))
+}
+
+/// As [`spawn`], begun after `delay`. Its stack is taken now; killed meanwhile, `body` never runs.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use zinx::green;
+///
+/// let later = green::spawn_later(Duration::from_millis(5), || "now");
+/// assert_eq!(later.get().unwrap(), "now");
+/// ```
+pub fn spawn_later<F, T>(delay: Duration, body: F) -> Greenlet<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    spawn(move || {
+        super::sleep(delay);
+        body()
+    })
 }
 
 /// Runs `body` as a coroutine and waits for it: the way from `main` into the green world.
@@ -335,6 +358,25 @@ impl<T> Greenlet<T> {
     fn take(self) -> Result<T, Failed> {
         let result = lock(&self.result).take();
         result.expect("an ended coroutine leaves a result, and only the last use of its one handle takes it")
+    }
+}
+
+/// Gives `()` when the coroutine has ended.
+impl<T> Waitable for Greenlet<T> {
+    type Item = ();
+
+    fn take_now(&self) -> Option<()> {
+        self.coroutine.take_now()
+    }
+}
+
+impl<T> Watch for Greenlet<T> {
+    fn watch(&self, watcher: &Watcher) -> bool {
+        self.coroutine.watch(watcher)
+    }
+
+    fn unwatch(&self, watcher: &Watcher) {
+        self.coroutine.unwatch(watcher);
     }
 }
 

@@ -27,7 +27,7 @@ mod limits;
 pub use limits::{live_coroutines, max_coroutines, raise_open_files};
 
 mod greenlet;
-pub use greenlet::{Builder, Greenlet, run, spawn};
+pub use greenlet::{Builder, Greenlet, run, spawn, spawn_later};
 
 mod coroutine;
 pub use coroutine::{Coroutine, Exit, current};
@@ -38,8 +38,20 @@ pub use dump::{coroutines, dump};
 mod failed;
 pub use failed::{Failed, Panicked};
 
+mod joinall;
+pub use joinall::{IWait, iwait, joinall, joinall_timeout, killall, wait_any, wait_any_timeout};
+
 mod group;
 pub use group::Group;
+
+mod pool;
+pub use pool::Pool;
+
+mod imap;
+pub use imap::{IMap, IMapUnordered};
+
+mod local;
+pub use local::Local;
 
 mod stack;
 pub(crate) use stack::StackMark;
@@ -50,7 +62,7 @@ mod park;
 pub(crate) use park::WaitList;
 
 mod select;
-pub use select::{Select, Waitable};
+pub use select::{Select, Waitable, Watch};
 mod awaits;
 pub(crate) use awaits::Awaits;
 

@@ -169,6 +169,12 @@ pub(super) fn wait_for_any(things: &[&dyn Watch], timeout: Option<Duration>) -> 
     watching.begin() || watching.watcher.0.wait(Awaits::Any, timeout, |_| {})
 }
 
+/// The first of `things` that may have something to give now.
+pub(super) fn first_ready(things: &[&dyn Watch]) -> Option<usize> {
+    let mut watching = Watching { things, begun: 0, watcher: Watcher(Waiter::new()) };
+    watching.begin().then(|| watching.begun - 1)
+}
+
 /// A waiter in the lists of several things; leaves them all however its wait ends.
 struct Watching<'a> {
     things: &'a [&'a dyn Watch],

@@ -1,0 +1,118 @@
+//! Values of which each coroutine has its own.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::coroutine::Record;
+
+/// A value of which each coroutine, and each plain thread, has its own; dropped when the coroutine ends.
+///
+/// What a `thread_local!` is to a thread. Coroutines move between threads, so they must not use those across a wait;
+/// this they may.
+///
+/// # Examples
+///
+/// ```
+/// use zinx::green::{self, Local};
+///
+/// static REQUEST: Local<u32> = Local::new(|| 0);
+///
+/// REQUEST.set(7);
+/// let theirs = green::spawn(|| REQUEST.replace(8)).get().unwrap();
+/// assert_eq!((theirs, REQUEST.get()), (0, 7));
+/// ```
+pub struct Local<T> {
+    first: fn() -> T,
+    /// Tells it apart from all others. 0: not used yet.
+    key: AtomicU64,
+}
+
+impl<T: Send + 'static> Local<T> {
+    /// A value that is `first()` for each coroutine that has not set it.
+    pub const fn new(first: fn() -> T) -> Self {
+        Self { first, key: AtomicU64::new(0) }
+    }
+
+    /// A copy of the caller's value.
+    pub fn get(&self) -> T
+    where
+        T: Clone,
+    {
+        // Out of its place meanwhile: the copying is code of others.
+        let value = self.take();
+        let copy = value.clone();
+        self.set(value);
+        copy
+    }
+
+    /// Sets the caller's value.
+    pub fn set(&self, value: T) {
+        drop(self.put(value));
+    }
+
+    /// Sets the caller's value, and returns the one before.
+    pub fn replace(&self, value: T) -> T {
+        self.put(value).unwrap_or_else(self.first)
+    }
+
+    /// Takes the caller's value out: the next look begins anew.
+    pub fn take(&self) -> T {
+        Record::of_caller().locals().lock().remove(self.key()).unwrap_or_else(self.first)
+    }
+
+    fn put(&self, value: T) -> Option<T> {
+        let record = Record::of_caller();
+        let mut locals = record.locals().lock();
+        let before = locals.remove(self.key());
+        locals.0.push((self.key(), Box::new(value)));
+        before
+    }
+
+    fn key(&self) -> u64 {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        match self.key.load(Ordering::Relaxed) {
+            0 => {
+                let new = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+                let set = self.key.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed);
+                set.map_or_else(|by_another| by_another, |_| new)
+            }
+            key => key,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Local<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Local")
+    }
+}
+
+/// The values of one coroutine. Only it locks them, and not while it runs code of others.
+pub(super) struct Locals(Mutex<Values>);
+
+/// Few, so they are searched.
+pub(super) struct Values(Vec<(u64, Box<dyn Any + Send>)>);
+
+impl Locals {
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(Values(Vec::new())))
+    }
+
+    /// Takes all values, to be dropped.
+    pub(super) fn take_all(&self) -> Values {
+        std::mem::replace(&mut *self.lock(), Values(Vec::new()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Values> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Values {
+    fn remove<T: 'static>(&mut self, key: u64) -> Option<T> {
+        let at = self.0.iter().position(|(of, _)| *of == key)?;
+        self.0.swap_remove(at).1.downcast().ok().map(|value| *value)
+    }
+}
