@@ -108,17 +108,19 @@ impl Coroutine {
     /// and nothing meant for another is lost with it. Code that catches the unwinding meets it again at its next wait.
     /// Code that never waits is not ended: see [`kill_timeout`](Self::kill_timeout).
     ///
-    /// Twice is the same as once; after the end it does nothing. A coroutine that kills itself unwinds here.
+    /// Twice is the same as once; after the end it does nothing. A coroutine that kills itself unwinds here. Those of a
+    /// server and its connections are not killed, and not waited for: stop them, or close them.
     pub fn kill(&self) {
-        self.ask_to_end();
-        self.join();
+        if self.ask_to_end() {
+            self.join();
+        }
     }
 
     /// As [`kill`](Self::kill), waiting at most for `timeout`. `false` where it still runs; it is killed all the same.
     /// [`Duration::ZERO`] only asks.
     pub fn kill_timeout(&self, timeout: Duration) -> bool {
-        self.ask_to_end();
-        if timeout.is_zero() { self.ready() } else { self.join_timeout(timeout) }
+        let may_end = self.ask_to_end();
+        if timeout.is_zero() || !may_end { self.ready() } else { self.join_timeout(timeout) }
     }
 
     /// Has `call` called, once, when it has ended: by the coroutine itself, after its result is there; at once, by the
@@ -135,8 +137,13 @@ impl Coroutine {
         }
     }
 
-    pub(super) fn ask_to_end(&self) {
-        self.record.interrupts.kill();
+    /// `false` where it is not killed.
+    pub(super) fn ask_to_end(&self) -> bool {
+        let may_end = self.record.kind == Kind::Coroutine;
+        if may_end {
+            self.record.interrupts.kill();
+        }
+        may_end
     }
 
     /// Enlists a waiter for the end. `false` where it has ended already.
@@ -196,11 +203,22 @@ impl Eq for Coroutine {}
 /// there and with the wait while it waits, so that reaching it costs neither a lock nor a map.
 pub(super) struct Record {
     id: u64,
+    kind: Kind,
     name: Cow<'static, str>,
     activity: Activity,
     interrupts: Interrupts,
     locals: Locals,
     end: Mutex<End>,
+}
+
+/// Whose record it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    #[default]
+    Coroutine,
+    /// A coroutine that is not killed: its owner closes what it waits on.
+    Shielded,
+    Thread,
 }
 
 struct End {
@@ -210,10 +228,11 @@ struct End {
 }
 
 impl Record {
-    pub(super) fn new(name: Cow<'static, str>) -> Arc<Self> {
+    pub(super) fn new(name: Cow<'static, str>, kind: Kind) -> Arc<Self> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
             id: LAST.fetch_add(1, Ordering::Relaxed) + 1,
+            kind,
             name,
             activity: Activity::new(),
             interrupts: Interrupts::new(),
@@ -225,7 +244,7 @@ impl Record {
     /// The record of who calls. A plain thread gets one with the first call.
     pub(super) fn of_caller() -> Arc<Self> {
         worker::current().unwrap_or_else(|| {
-            let record = Self::new(Cow::Borrowed(""));
+            let record = Self::new(Cow::Borrowed(""), Kind::Thread);
             record.begin();
             record
         })
@@ -280,6 +299,10 @@ impl Record {
 
     pub(super) const fn id(&self) -> u64 {
         self.id
+    }
+
+    pub(super) fn is_coroutine(&self) -> bool {
+        self.kind != Kind::Thread
     }
 
     fn lock(&self) -> MutexGuard<'_, End> {

@@ -156,7 +156,11 @@ pub(super) fn start_turnstiles(workers: usize) -> io::Result<()> {
     }
     if TURNSTILES.set(turnstiles).is_ok() {
         for (worker, turnstile) in turnstiles_all().iter().enumerate() {
-            Builder::new().name("turnstile").worker(worker).detach(move || turnstile.serve(worker))?;
+            Builder::new()
+                .name("turnstile")
+                .shielded()
+                .worker(worker)
+                .detach(move || turnstile.serve(worker))?;
         }
     }
     Ok(())

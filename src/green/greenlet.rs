@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::awaits::Awaits;
-use super::coroutine::{Coroutine, Exit, Record};
+use super::coroutine::{Coroutine, Exit, Kind, Record};
 use super::failed::Failed;
 use super::lean::LeanStack;
 use super::limits::StackPermit;
@@ -101,6 +101,7 @@ pub struct Builder {
     stack_bytes: Option<usize>,
     worker: Option<usize>,
     lean: bool,
+    kind: Kind,
 }
 
 impl Builder {
@@ -128,6 +129,13 @@ impl Builder {
     #[must_use]
     pub(crate) const fn lean(mut self) -> Self {
         self.lean = true;
+        self
+    }
+
+    /// Keeps it from being killed: its owner ends it by closing what it waits on, and cleans up after it.
+    #[must_use]
+    pub(crate) const fn shielded(mut self) -> Self {
+        self.kind = Kind::Shielded;
         self
     }
 
@@ -187,7 +195,7 @@ impl Builder {
 
     /// What is to be known of the coroutine, before it is there.
     pub(super) fn record(&self) -> Arc<Record> {
-        Record::new(self.name.clone())
+        Record::new(self.name.clone(), self.kind)
     }
 
     fn launch<F, T>(

@@ -103,9 +103,9 @@ impl Group {
     }
 
     fn ask_to_end(&self) -> Vec<Coroutine> {
-        let asked: Vec<_> = self.lock().alive.values().cloned().collect();
-        asked.iter().for_each(Coroutine::ask_to_end);
-        asked
+        let mut members: Vec<_> = self.lock().alive.values().cloned().collect();
+        members.retain(Coroutine::ask_to_end);
+        members
     }
 
     /// Makes a coroutine that is about to be spawned a member, until what this returns is dropped.

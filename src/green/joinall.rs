@@ -50,8 +50,8 @@ pub fn joinall_timeout<T>(greenlets: &[Greenlet<T>], timeout: Duration) -> bool 
 
 /// Ends all, and waits until they have ended: see [`Coroutine::kill`].
 pub fn killall<T>(greenlets: &[Greenlet<T>]) {
-    greenlets.iter().map(Greenlet::coroutine).for_each(Coroutine::ask_to_end);
-    greenlets.iter().for_each(Greenlet::join);
+    let asked: Vec<_> = greenlets.iter().map(Greenlet::coroutine).filter(|one| one.ask_to_end()).collect();
+    asked.into_iter().for_each(Coroutine::join);
 }
 
 /// Iterates over coroutines in the order in which they end. Dropped early, it lets the others go on.

@@ -35,6 +35,9 @@ pub use coroutine::{Coroutine, Exit, current};
 mod dump;
 pub use dump::{coroutines, dump};
 
+mod watchdog;
+pub use watchdog::stalls;
+
 mod failed;
 pub use failed::{Failed, Panicked};
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::{fair, limits};
+use super::{fair, limits, watchdog};
 use crate::error::{Error, Result};
 
 /// How the coroutine runtime of the process is set up. The first to start it decides for all.
@@ -45,6 +45,7 @@ impl Runtime {
             .set_pool_capacity(POOLED_STACKS)
             .set_worker_pin(false);
         *running = Some(chosen);
+        watchdog::start();
         fair::start_turnstiles(chosen.workers)
             .map_err(|source| Error::io("start the coroutine runtime", source))
     }

@@ -10,6 +10,7 @@ use super::awaits::Awaits;
 use super::coroutine::Record;
 use super::fair::Pace;
 use super::park::Waiter;
+use super::watchdog::Beat;
 
 /// Something to do when the running coroutine next yields, whatever it yields on, or when it ends.
 pub(crate) trait Deferred: Send + Sync {
@@ -58,7 +59,12 @@ pub(super) fn take_spent() -> Vec<Arc<Waiter>> {
 /// Takes the record of the coroutine that runs here, which is about to wait for `what`. Whatever yields, yields
 /// between this and [`resume`]: the record is with the thread only while its coroutine runs there.
 pub(super) fn leave(what: Awaits) -> Option<Arc<Record>> {
-    let me = with(|local| local.running.take());
+    let me = with(|local| {
+        if let Some(beat) = local.beat.get() {
+            beat.end_turn();
+        }
+        local.running.take()
+    });
     if let Some(me) = &me {
         me.activity().set(what);
     }
@@ -70,7 +76,17 @@ pub(super) fn resume(me: Option<Arc<Record>>) {
     if let Some(me) = &me {
         me.activity().set(Awaits::Nothing);
     }
-    let stale = with(|local| local.running.replace(me));
+    let stale = with(|local| {
+        if let Some(me) = me.as_ref().filter(|me| me.is_coroutine()) {
+            let beat = local.beat.get().unwrap_or_else(|| {
+                let beat = Beat::of_new_worker();
+                local.beat.set(Some(beat));
+                beat
+            });
+            beat.begin_turn(me.id());
+        }
+        local.running.replace(me)
+    });
     drop(stale);
 }
 
@@ -202,6 +218,7 @@ const MAX_KEPT_CALLS: usize = 4096;
 
 struct Local {
     running: RefCell<Option<Arc<Record>>>,
+    beat: Cell<Option<&'static Beat>>,
     deferred: RefCell<Vec<Arc<dyn Deferred>>>,
     spent: RefCell<Vec<Arc<Waiter>>>,
     pace: Cell<Pace>,
@@ -217,6 +234,7 @@ mod local {
         pub(super) static LOCAL: Local = const {
             Local {
                 running: RefCell::new(None),
+                beat: Cell::new(None),
                 deferred: RefCell::new(Vec::new()),
                 spent: RefCell::new(Vec::new()),
                 pace: Cell::new(Pace::new()),

@@ -80,7 +80,9 @@ impl Acceptor<'_> {
             Err(error) => return core.log_refused(&format_args!("connection {id}: {error}")),
         };
         let conn = Arc::clone(place.conn());
-        let started = core.group().spawn(Builder::new().name("reader").lean(), move || place.run());
+        let started = core
+            .group()
+            .spawn(Builder::new().name(format!("connection {id}")).shielded().lean(), move || place.run());
         match started {
             Ok(()) => core.counters.accepted.add(),
             Err(error) => core.log_refused(&format_args!("connection {conn}: {error}")),

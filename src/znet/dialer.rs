@@ -277,7 +277,7 @@ impl Dialer {
 }
 
 pub(super) fn builder() -> Builder {
-    Builder::new().name("dialer")
+    Builder::new().name("dialer").shielded()
 }
 
 /// A random number from 0 to 1; the keys of a hasher are as random as the system can make them.

@@ -155,7 +155,11 @@ impl Core {
 
 /// Starts a coroutine that lives as long as its server.
 pub(super) fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<Greenlet<()>> {
-    Builder::new().name(name).spawn(body).map_err(|source| Error::io(format!("start the {name}"), source))
+    Builder::new()
+        .name(name)
+        .shielded()
+        .spawn(body)
+        .map_err(|source| Error::io(format!("start the {name}"), source))
 }
 
 /// Connections named in the log when they are cut off.

@@ -103,7 +103,7 @@ impl WorkerPool {
             mark: StackMark::default(),
         });
         let theirs = Arc::clone(&worker);
-        self.group.spawn(Builder::new().name("worker"), move || theirs.run())?;
+        self.group.spawn(Builder::new().name("worker").shielded(), move || theirs.run())?;
         state.next_id += 1;
         Ok(worker)
     }

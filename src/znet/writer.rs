@@ -110,7 +110,7 @@ impl Connection {
             state.socket()
         };
         let this = self.arc();
-        let writer = Builder::new().name("writer");
+        let writer = Builder::new().name("writer").shielded();
         let started =
             socket.map(|socket| self.core().group().spawn(writer, move || this.write_until_empty(&socket)));
         if let Some(Err(error)) = started {
