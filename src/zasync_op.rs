@@ -1,7 +1,7 @@
 //! Asynchronous operations: work that blocks (a database, a file) done off the workers, its result handled back on the
 //! connection's own coroutine.
 //!
-//! A handler here may as well call [`green::blocking`](crate::green::blocking) and go on with the answer in the next
+//! A handler here may as well call [`green::blocking`] and go on with the answer in the next
 //! line. This is for programs that come from Zinx, and for handlers that are to go on with the next message meanwhile.
 
 use std::collections::{HashMap, VecDeque};

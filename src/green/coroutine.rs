@@ -11,7 +11,6 @@ use super::awaits::{Activity, Awaits};
 use super::interrupt::Interrupts;
 use super::local::Locals;
 use super::park::{WaitList, Waiter, Who};
-use super::select::{Waitable, Watch, Watcher};
 use super::{Panicked, dump, fair, worker};
 
 /// The coroutine that calls; `None` on a plain thread.
@@ -163,25 +162,6 @@ impl Coroutine {
         fair::fairness_point();
         let waiter = Waiter::new();
         !self.enlist(&waiter) || waiter.wait(Awaits::Coroutine, timeout, |gone| self.forget(gone))
-    }
-}
-
-/// Gives `()` when it has ended.
-impl Waitable for Coroutine {
-    type Item = ();
-
-    fn take_now(&self) -> Option<()> {
-        self.ready().then_some(())
-    }
-}
-
-impl Watch for Coroutine {
-    fn watch(&self, watcher: &Watcher) -> bool {
-        !self.enlist(watcher.as_waiter())
-    }
-
-    fn unwatch(&self, watcher: &Watcher) {
-        self.forget(watcher.as_waiter());
     }
 }
 

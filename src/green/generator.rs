@@ -12,7 +12,7 @@ use super::{Channel, Greenlet, spawn};
 /// takes a stack, but no thread. Where it returns, the loop ends; a panic goes on in the consumer. Dropped or
 /// [closed](Self::close) before its end, the body unwinds at the `yield_` it is in, and its destructors run.
 ///
-/// The contract of [`spawn`](super::spawn) holds for the body.
+/// The contract of [`spawn`] holds for the body.
 ///
 /// # Examples
 ///

@@ -11,7 +11,6 @@ use super::coroutine::{Coroutine, Exit, Kind, Record};
 use super::failed::Failed;
 use super::lean::LeanStack;
 use super::limits::StackPermit;
-use super::select::{Waitable, Watch, Watcher};
 use super::{dump, runtime, worker};
 
 /// Spawns a coroutine (a green thread): sequential code that runs concurrently with its spawner.
@@ -366,25 +365,6 @@ impl<T> Greenlet<T> {
     fn take(self) -> Result<T, Failed> {
         let result = lock(&self.result).take();
         result.expect("an ended coroutine leaves a result, and only the last use of its one handle takes it")
-    }
-}
-
-/// Gives `()` when the coroutine has ended.
-impl<T> Waitable for Greenlet<T> {
-    type Item = ();
-
-    fn take_now(&self) -> Option<()> {
-        self.coroutine.take_now()
-    }
-}
-
-impl<T> Watch for Greenlet<T> {
-    fn watch(&self, watcher: &Watcher) -> bool {
-        self.coroutine.watch(watcher)
-    }
-
-    fn unwatch(&self, watcher: &Watcher) {
-        self.coroutine.unwatch(watcher);
     }
 }
 
