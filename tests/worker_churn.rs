@@ -21,33 +21,37 @@ use zinx::ziface::IServer;
 
 #[test]
 fn nothing_leaks_when_connections_churn() {
+    let (clients, rounds) = scale();
+    // Some are still closing while their clients connect again.
+    let max_conn = 1000 + 4 * clients;
+    zinx::green::raise_open_files(2 * max_conn);
     for (mode, size) in
         [(WorkerMode::Hash, 0), (WorkerMode::Hash, 3), (WorkerMode::Bind, 3), (WorkerMode::DynamicBind, 3)]
     {
         let mut config = config();
         config.worker_mode = mode;
         config.worker_pool_size = size;
-        config.max_conn = MAX_CONN;
+        config.max_conn = max_conn;
         let running = start_alone(config, |_| {});
         let before = (live_coroutines(), open_files());
-        churn(&running);
+        churn(&running, clients, rounds);
         wait_until("all have gone", || running.server.get_conn_mgr().is_empty());
         // Bind keeps the workers it has made, one for each connection there may be at a time.
-        let kept = if mode == WorkerMode::Bind { MAX_CONN - size } else { 0 };
+        let kept = if mode == WorkerMode::Bind { max_conn - size } else { 0 };
         wait_until("the coroutines have ended", || live_coroutines() <= before.0 + kept);
         wait_until("the descriptors are closed", || open_files() <= before.1);
         let stats = running.server.stats();
-        assert_eq!(stats.start_hooks, CLIENTS * ROUNDS, "{mode:?} {size}");
+        assert_eq!(stats.start_hooks, clients * rounds, "{mode:?} {size}");
         assert_eq!(stats.start_hooks, stats.stop_hooks, "{mode:?} {size}");
     }
 }
 
 /// Each client connects, has three messages echoed in order, and vanishes: by FIN, by RST, or inside a frame.
-fn churn(running: &Running) {
+fn churn(running: &Running, clients: usize, rounds: usize) {
     thread::scope(|scope| {
-        for client in 0..CLIENTS {
+        for client in 0..clients {
             scope.spawn(move || {
-                for round in 0..ROUNDS {
+                for round in 0..rounds {
                     let mut peer = running.connect();
                     let stream: Vec<u8> = (0..3_u8).flat_map(|n| frame(ECHO, &[n])).collect();
                     peer.send(&stream);
@@ -67,6 +71,9 @@ fn open_files() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-const MAX_CONN: usize = 1000;
-const CLIENTS: usize = 16;
-const ROUNDS: usize = 40;
+/// Clients at a time, and how often each connects: `ZINX_TEST_CHURN=1000x20` asks for more.
+fn scale() -> (usize, usize) {
+    let asked = std::env::var("ZINX_TEST_CHURN").unwrap_or_else(|_| "16x40".to_string());
+    let (clients, rounds) = asked.split_once('x').expect("as in 16x40");
+    (clients.parse().unwrap(), rounds.parse().unwrap())
+}
