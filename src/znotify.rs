@@ -91,7 +91,7 @@ impl ZNotify {
         self.lock().len()
     }
 
-    /// Sends to the connection under `id`, as [`send_msg`](trait.IConnection.html#method.send_msg).
+    /// Sends to the connection under `id`, as [`send_msg`](../ziface/trait.IConnection.html#method.send_msg).
     ///
     /// # Errors
     ///
