@@ -22,6 +22,7 @@ pages! {
     chapter_11: "docs/tutorial/11-property.md",
     from_python: "docs/porting-from-python.md",
     from_go: "docs/porting-from-go.md",
+    gevent: "docs/gevent.md",
     configuration: "docs/configuration.md",
     faq: "docs/faq.md",
     safety: "docs/safety.md",
