@@ -118,10 +118,9 @@ impl FrameQueue {
             Payload::Borrowed(data) => Bytes::copy_from_slice(data),
             Payload::Shared(data) => data,
         };
-        self.bytes += data.len();
+        (self.bytes, self.messages) = (self.bytes + data.len(), self.messages + 1);
         self.seal();
         self.backlog().chunks.push_back(Chunk::Large { head: Vec::new(), data });
-        self.messages += 1;
     }
 
     fn push_small(&mut self, pack: &dyn IDataPack, msg_id: u32, data_len: u32, data: &[u8]) -> Result<()> {
