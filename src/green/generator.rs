@@ -19,7 +19,7 @@ use super::{Channel, Greenlet, spawn};
 /// ```
 /// use zinx::green::generator::Generator;
 ///
-/// let fibonacci = Generator::new(|out| {
+/// let fibonacci: Generator<u64> = Generator::new(|out| {
 ///     let (mut a, mut b) = (0_u64, 1);
 ///     loop {
 ///         out.yield_(a);
