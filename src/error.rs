@@ -128,6 +128,13 @@ pub enum Error {
         /// Their payloads, in bytes.
         bytes: usize,
     },
+    /// The payload of a message is not what its handler reads.
+    BadPayload {
+        /// The message id.
+        msg_id: u32,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The user is logged in on another connection.
     LoggedIn {
         /// The user.
@@ -209,6 +216,7 @@ impl fmt::Display for Error {
             Self::KeptFull { messages, bytes } => {
                 write!(f, "no room for later messages: {messages} kept, {bytes} bytes")
             }
+            Self::BadPayload { msg_id, reason } => write!(f, "payload of message id {msg_id}: {reason}"),
             Self::LoggedIn { uid, conn_id } => {
                 write!(f, "user {uid:?} is logged in on connection {conn_id}")
             }

@@ -126,6 +126,25 @@ fn answers_cut_at_any_byte_and_large_ones_arrive_whole() {
 }
 
 #[test]
+fn a_handler_of_a_large_message_asks_too() {
+    let mut config = config();
+    config.max_packet_size = 1 << 20;
+    let running = start(config, |server| server.add_router(BEGIN, ask_twice).unwrap());
+    let mut peer = running.connect();
+    let large = frame(BEGIN, &pattern(100_000));
+    peer.send(&large);
+    peer.read_frame();
+    peer.send(&[frame(1, b"a"), frame(ANSWER, b"Ann"), frame(ANSWER, b"7")].concat());
+    assert_eq!(peer.read_frame().0, QUESTION);
+    assert_eq!(peer.read_frame(), (DONE, b"Ann is 7".to_vec()));
+    assert_eq!(peer.read_frame(), (1, b"a".to_vec()), "nothing more need come for what was kept");
+    peer.send(&large);
+    assert_eq!(peer.read_frame().0, QUESTION);
+    running.conn(peer.addr()).stop();
+    assert_eq!(peer.read_to_end(), b"");
+}
+
+#[test]
 fn from_another_connection_a_coroutine_and_a_thread() {
     let running = start(config(), |server| {
         mark_on_begin(server);

@@ -266,6 +266,15 @@ pub enum CloseReason {
     },
     /// The start hook panicked or failed.
     StartHookFailed,
+    /// A payload was not what its handler reads, and the policy is to close.
+    BadPayload {
+        /// The message id.
+        msg_id: u32,
+        /// What was wrong with it.
+        reason: String,
+    },
+    /// The peer sent more than the rate limits allow, and the policy is to close.
+    RateLimited,
     /// The user has logged in on another connection.
     LoggedInElsewhere,
     /// The dialogue set with `on_session` has returned.
@@ -308,6 +317,8 @@ impl fmt::Display for CloseReason {
             Self::QueueFull => f.write_str("the send queue was full"),
             Self::HandlerPanicked { msg_id } => write!(f, "the handler of message id {msg_id} panicked"),
             Self::StartHookFailed => f.write_str("the start hook failed"),
+            Self::BadPayload { msg_id, reason } => write!(f, "payload of message id {msg_id}: {reason}"),
+            Self::RateLimited => f.write_str("the peer sent more than its rate"),
             Self::LoggedInElsewhere => f.write_str("the user has logged in on another connection"),
             Self::SessionEnded => f.write_str("the session has ended"),
             Self::SessionFailed { error } => write!(f, "the session failed: {error}"),

@@ -254,6 +254,7 @@ impl Connection {
             }
             let (n, read) = self.ahead().with(|input| input.fill(&socket));
             heard.bytes |= n > 0;
+            heard.held_back |= self.keep_rate(&socket, 0, n);
             match read {
                 Read::More => fairness_point(),
                 Read::Drained => empty = !self.ahead().is_hung_up(),

@@ -14,6 +14,7 @@ use super::core::Core;
 use super::endings::Endings;
 use super::ends::Ends;
 use super::outbox::Outbox;
+use super::rate::Meter;
 use super::server::Server;
 use super::tasks::Tasks;
 use super::worker_pool::Worker;
@@ -40,6 +41,8 @@ pub(crate) struct Connection {
     calls: Calls,
     /// Where it belongs: its user, its groups.
     belongs: Belongs,
+    /// What it has used of its rate.
+    meter: OnceLock<Box<Mutex<Meter>>>,
     /// What was asked of the reader: bits of [`STOP`], [`ABORT`], [`IDLE`], [`NOT_ALIVE`], [`TASKS`]. Set before the
     /// socket is interrupted.
     asked: AtomicU8,
@@ -88,6 +91,7 @@ impl Connection {
             ahead: Ahead::default(),
             calls: Calls::default(),
             belongs: Belongs::default(),
+            meter: OnceLock::new(),
             asked: AtomicU8::new(0),
             reason: OnceLock::new(),
             properties: Mutex::default(),
@@ -130,6 +134,10 @@ impl Connection {
 
     pub(crate) const fn calls(&self) -> &Calls {
         &self.calls
+    }
+
+    pub(crate) fn meter(&self) -> &Mutex<Meter> {
+        self.meter.get_or_init(Box::default)
     }
 
     pub(crate) const fn belongs(&self) -> &Belongs {

@@ -225,6 +225,9 @@ impl Connection {
 
     #[cold]
     pub(crate) fn log_handler_error(&self, msg_id: u32, error: &Error) {
+        if self.answers_bad_payload(error) {
+            return;
+        }
         if let Some(more) = self.core().handler_log.pass() {
             log::warn!("connection {}: handler of message id {msg_id}: {error}{more}", self.id());
         }

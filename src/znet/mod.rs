@@ -28,6 +28,9 @@ mod ends;
 
 mod tcp_connection;
 
+mod rate;
+pub use rate::{OverRate, Rate, RateLimits};
+
 // what it sends becomes requests,
 
 mod reader;
@@ -68,6 +71,9 @@ pub use session::Session;
 
 mod takeover;
 pub use takeover::{ByByte, RawStream};
+
+mod payload;
+pub use payload::BadPayload;
 
 // and belongs to users and groups,
 

@@ -33,6 +33,7 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: &Arc<Socket>) {
         request: Request::new(Arc::clone(&shared), Message::default()),
         turn: Turn::new(),
         handled: 0,
+        read: 0,
         heard: Heard::default(),
     };
     reader.read_until_end();
@@ -51,6 +52,8 @@ struct Reader<'a> {
     turn: Turn,
     /// Messages handled in this pass.
     handled: usize,
+    /// Bytes read by the last pass.
+    read: usize,
     /// What has come in this pass.
     heard: Heard,
 }
@@ -79,6 +82,7 @@ pub(crate) enum Read {
 impl Reader<'_> {
     fn read_until_end(&mut self) {
         loop {
+            let before = self.handled;
             if self.conn.ahead().has_input()
                 && let Err(error) = self.handle_ahead()
             {
@@ -87,7 +91,10 @@ impl Reader<'_> {
             if self.conn.is_stopping() {
                 return;
             }
-            match self.pass() {
+            let read = self.pass();
+            let bytes = std::mem::take(&mut self.read);
+            self.heard.held_back |= self.conn.keep_rate(self.socket, self.handled - before, bytes);
+            match read {
                 Ok(Read::More) => {
                     self.conn.run_queued();
                     self.turn.look();
@@ -106,7 +113,10 @@ impl Reader<'_> {
         let mut heard = std::mem::take(&mut self.heard);
         heard.frames |= handled > 0;
         self.conn.run_queued();
-        self.conn.wait_for_input(self.socket, self.frames.received(), heard);
+        // What would end the wait may have been taken by a handler that waited itself.
+        if !self.conn.is_stopping() && !self.conn.ahead().has_input() {
+            self.conn.wait_for_input(self.socket, self.frames.received(), heard);
+        }
         self.turn = Turn::new();
     }
 
@@ -124,6 +134,7 @@ impl Reader<'_> {
         let room = buffer.len() - start;
         let (n, read) = received(self.socket.try_recv(&mut buffer[start..]), room)?;
         self.heard.bytes |= n > 0;
+        self.read = n;
         let handled = self.handle_all(Pass::new(buffer, start + n));
         self.conn.ahead().take_back();
         Ok(if handled? { read } else { Read::More })
@@ -162,6 +173,7 @@ impl Reader<'_> {
         let Some((buffer, missing)) = self.frames.large_rest() else { return Ok(Read::More) };
         let (n, read) = received(self.socket.try_recv_into(buffer, missing), missing)?;
         self.heard.bytes |= n > 0;
+        self.read = n;
         if let Some(message) = self.frames.take_large(self.conn.core().framing())? {
             match self.conn.looks_closely() {
                 true => self.conn.deliver(message).into_iter().for_each(|message| self.handle(message)),

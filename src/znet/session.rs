@@ -122,6 +122,14 @@ impl Session {
         result
     }
 
+    /// One message more: what the reader would count.
+    fn pay(&self, conn: &Connection) {
+        let socket = conn.outbox().lock().socket();
+        if let Some(socket) = socket {
+            conn.keep_rate(&socket, 1, 0);
+        }
+    }
+
     fn on_own_coroutine(&self, what: &'static str) -> Result<&Connection> {
         let conn = self.conn.connection();
         if conn.reader_mark().is_current() { Ok(conn) } else { Err(Error::NotOnConnection { what }) }
@@ -143,6 +151,7 @@ impl Session {
             if routed(&message) {
                 conn.route(&self.conn, message);
             } else if wanted(&message) {
+                self.pay(conn);
                 return Ok(message);
             } else {
                 conn.keep_for_later(message)?;

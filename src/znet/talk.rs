@@ -4,6 +4,8 @@
 use std::sync::OnceLock;
 
 use super::groups::Groups;
+use super::payload::BadPayload;
+use super::rate::Rates;
 use super::session::Session;
 use super::users::Users;
 use crate::error::Result;
@@ -20,6 +22,8 @@ pub(crate) struct Talk {
     pub(crate) groups: Groups,
     /// The users that are logged in.
     pub(crate) users: Users,
+    pub(crate) bad_payload: OnceLock<BadPayload>,
+    pub(crate) rates: OnceLock<Rates>,
 }
 
 pub(crate) type SequenceOf = dyn Fn(&Message) -> Option<u64> + Send + Sync;

@@ -1,0 +1,130 @@
+//! A chat: a login, rooms with a history, private messages. Who logs in twice is thrown out on the older connection.
+//!
+//! Run it: `cargo run --example chat_server`, and beside it `cargo run --example chat_client`
+
+use std::collections::{HashMap, VecDeque};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use zinx::prelude::*;
+use zinx::ziface::CloseReason;
+
+/// What clients send: a name; a room; a line; a name, a space and a line; nothing.
+const LOGIN: u32 = 1;
+const JOIN: u32 = 10;
+const SAY: u32 = 11;
+const WHISPER: u32 = 12;
+const LEAVE: u32 = 13;
+/// What they get: lines.
+const LINE: u32 = 20;
+
+/// Lines a room remembers.
+const HISTORY: usize = 20;
+
+#[derive(Clone, Default)]
+struct Chat {
+    history: Arc<Mutex<HashMap<String, VecDeque<String>>>>,
+}
+
+impl Chat {
+    fn login(request: &dyn IRequest) -> Result<()> {
+        let (conn, name) = (request.get_connection(), text(request));
+        if name.is_empty() || name.contains(' ') {
+            return conn.send_msg(LINE, "a name is one word");
+        }
+        conn.login(&name, OnDuplicate::KickOld)?;
+        conn.send_msg(LINE, format!("welcome, {name}"))
+    }
+
+    fn join(&self, request: &dyn IRequest) -> Result<()> {
+        let (conn, room) = (request.get_connection(), text(request));
+        Self::leave(request)?;
+        for line in self.history().get(&room).into_iter().flatten() {
+            conn.try_send_msg(LINE, line)?;
+        }
+        conn.join_group(&room)?;
+        self.tell(conn, &room, "has come")
+    }
+
+    fn say(&self, request: &dyn IRequest) -> Result<()> {
+        let conn = request.get_connection();
+        match conn.get_groups().first() {
+            Some(room) => self.tell(conn, room, &format!("says: {}", text(request))),
+            None => conn.send_msg(LINE, "join a room first"),
+        }
+    }
+
+    fn whisper(request: &dyn IRequest) -> Result<()> {
+        let (conn, text) = (request.get_connection(), text(request));
+        let (to, line) = text.split_once(' ').unwrap_or((&text, ""));
+        match conn.sessions().by_user(to) {
+            Some(other) => other.try_send_msg(LINE, format!("{} whispers: {line}", name(conn))),
+            None => conn.send_msg(LINE, format!("{to} is not here")),
+        }
+    }
+
+    fn leave(request: &dyn IRequest) -> Result<()> {
+        let conn = request.get_connection();
+        for room in conn.get_groups() {
+            conn.leave_group(&room);
+            conn.get_group(&room).broadcast(LINE, format!("{} has left", name(conn)))?;
+        }
+        Ok(())
+    }
+
+    /// Tells everybody in a room, and whoever will come.
+    fn tell(&self, conn: &Arc<dyn IConnection>, room: &str, what: &str) -> Result<()> {
+        let line = format!("{} {what}", name(conn));
+        conn.get_group(room).broadcast(LINE, &line)?;
+        let mut history = self.history();
+        let lines = history.entry(room.to_string()).or_default();
+        lines.push_back(line);
+        lines.drain(..lines.len().saturating_sub(HISTORY));
+        Ok(())
+    }
+
+    fn history(&self) -> MutexGuard<'_, HashMap<String, VecDeque<String>>> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The last words to one who goes, and to those who stay.
+fn goodbye(conn: &Arc<dyn IConnection>) -> Result<()> {
+    for room in conn.get_groups() {
+        conn.get_group(&room).broadcast_except(
+            conn.get_conn_id(),
+            LINE,
+            format!("{} has gone", name(conn)),
+        )?;
+    }
+    match conn.get_close_reason() {
+        Some(reason @ CloseReason::LoggedInElsewhere) => conn.send_msg(LINE, reason.to_string()),
+        _ => Ok(()),
+    }
+}
+
+fn text(request: &dyn IRequest) -> String {
+    String::from_utf8_lossy(request.get_data()).trim().to_string()
+}
+
+fn name(conn: &Arc<dyn IConnection>) -> String {
+    conn.get_user().map_or_else(|| "somebody".to_string(), |uid| uid.to_string())
+}
+
+fn serve() -> Result<()> {
+    let (server, chat) = (new_server()?, Chat::default());
+    let (joining, saying) = (chat.clone(), chat);
+    server.add_router(LOGIN, Chat::login)?;
+    server.require_login(JOIN..=LEAVE, Refusal::answer(LINE, "log in first"))?;
+    server.add_router(JOIN, move |request: &dyn IRequest| joining.join(request))?;
+    server.add_router(SAY, move |request: &dyn IRequest| saying.say(request))?;
+    server.add_router(WHISPER, Chat::whisper)?;
+    server.add_router(LEAVE, Chat::leave)?;
+    server.set_on_conn_stop(goodbye);
+    server.serve()
+}
+
+fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,may=warn")).init();
+    exit(serve())
+}

@@ -1,0 +1,125 @@
+//! Payloads with a type: JSON and protobuf, each behind a feature; and what becomes of one that is wrong.
+
+use super::connection::Connection;
+use super::server::Server;
+use crate::error::{Error, Result};
+use crate::ziface::CloseReason;
+#[cfg(any(feature = "json", feature = "protobuf"))]
+use crate::ziface::{IConnection, IRequest};
+
+/// What becomes of a message whose payload is not what its handler reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BadPayload {
+    /// It is logged, at most once a second. The default.
+    #[default]
+    Log,
+    /// It is answered, with a text that names the message id and the reason.
+    Answer {
+        /// The id of the answer.
+        msg_id: u32,
+    },
+    /// The connection closes in order, with [`BadPayload`](CloseReason::BadPayload).
+    Close,
+}
+
+impl Server {
+    /// Says what becomes of a message whose handler returns the [`BadPayload`](Error::BadPayload) that
+    /// [`json`](trait.IRequest.html#method.json) or [`proto`](trait.IRequest.html#method.proto) gave it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyStarted`] the second time.
+    pub fn set_bad_payload(&self, policy: BadPayload) -> Result<()> {
+        let set = self.core().talk().bad_payload.set(policy);
+        set.map_err(|_| Error::AlreadyStarted { what: "set the policy for bad payloads" })
+    }
+}
+
+#[cfg(feature = "json")]
+impl dyn IRequest + '_ {
+    /// The payload, read as JSON. Feature `json`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadPayload`] with the message id and the reason; returned from the handler with `?`, the policy of
+    /// [`set_bad_payload`](crate::Server::set_bad_payload) acts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use zinx::prelude::*;
+    ///
+    /// #[derive(Deserialize, Serialize)]
+    /// struct Point { x: i32, y: i32 }
+    ///
+    /// fn mirror(request: &dyn IRequest) -> zinx::Result<()> {
+    ///     let Point { x, y } = request.json()?;
+    ///     request.get_connection().send_json(2, &Point { x: -x, y })
+    /// }
+    /// ```
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(self.get_data()).map_err(|error| bad_payload(self.get_msg_id(), &error))
+    }
+}
+
+#[cfg(feature = "json")]
+impl dyn IConnection {
+    /// Sends a value as JSON. Feature `json`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Other`] where the value has no JSON form, and those of [`send_msg`](#method.send_msg).
+    pub fn send_json<T: serde::Serialize + ?Sized>(&self, msg_id: u32, value: &T) -> Result<()> {
+        self.send_msg(msg_id, serde_json::to_vec(value).map_err(Error::other)?)
+    }
+}
+
+#[cfg(feature = "protobuf")]
+impl dyn IRequest + '_ {
+    /// The payload, read as a message of protobuf. Feature `protobuf`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadPayload`] with the message id and the reason; returned from the handler with `?`, the policy of
+    /// [`set_bad_payload`](crate::Server::set_bad_payload) acts.
+    pub fn proto<T: prost::Message + Default>(&self) -> Result<T> {
+        T::decode(&self.get_data()[..]).map_err(|error| bad_payload(self.get_msg_id(), &error))
+    }
+}
+
+#[cfg(feature = "protobuf")]
+impl dyn IConnection {
+    /// Sends a message of protobuf. Feature `protobuf`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send_msg`](#method.send_msg).
+    pub fn send_proto<T: prost::Message>(&self, msg_id: u32, message: &T) -> Result<()> {
+        self.send_msg(msg_id, message.encode_to_vec())
+    }
+}
+
+#[cfg(any(feature = "json", feature = "protobuf"))]
+fn bad_payload(msg_id: u32, error: &dyn std::fmt::Display) -> Error {
+    Error::BadPayload { msg_id, reason: error.to_string() }
+}
+
+impl Connection {
+    /// Does what the policy says about an error that a handler has returned. `false` where it is to be logged.
+    pub(crate) fn answers_bad_payload(&self, error: &Error) -> bool {
+        let Error::BadPayload { msg_id, reason } = error else { return false };
+        match self.core().talk().bad_payload.get() {
+            None | Some(BadPayload::Log) => false,
+            Some(BadPayload::Answer { msg_id }) => {
+                // Where the peer does not read there is nobody to tell.
+                let _ = self.send(*msg_id, error.to_string().into(), false);
+                true
+            }
+            Some(BadPayload::Close) => {
+                self.stop_because(CloseReason::BadPayload { msg_id: *msg_id, reason: reason.clone() });
+                true
+            }
+        }
+    }
+}

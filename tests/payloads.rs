@@ -1,0 +1,113 @@
+//! Payloads with a type, and wrong ones: an answer or a close by policy, with the message id and the reason.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are plain threads: they block nobody's worker"
+)]
+
+#[expect(dead_code, reason = "each test file uses its share")]
+mod common;
+
+use prost::Message;
+use serde::{Deserialize, Serialize};
+use zinx::Server;
+use zinx::prelude::*;
+use zinx::ziface::CloseReason;
+use zinx::znet::BadPayload;
+
+use common::{config, frame, start};
+
+const JSON: u32 = 2;
+const PROTO: u32 = 3;
+const BAD: u32 = 4;
+const DEEP: u32 = 5;
+
+#[derive(Deserialize, Serialize)]
+struct Point {
+    x: i32,
+    y: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Position {
+    #[prost(sint32, tag = "1")]
+    x: i32,
+    #[prost(string, tag = "2")]
+    name: String,
+}
+
+fn set_up(server: &Server) {
+    let mirror = |request: &dyn IRequest| {
+        let Point { x, y } = request.json()?;
+        request.get_connection().send_json(JSON, &Point { x: y, y: x })
+    };
+    let back = |request: &dyn IRequest| {
+        let position: Position = request.proto()?;
+        request.get_connection().send_proto(PROTO, &Position { x: -position.x, ..position })
+    };
+    server.add_router(JSON, mirror).unwrap();
+    server.add_router(PROTO, back).unwrap();
+}
+
+#[test]
+fn values_go_in_and_out() {
+    let running = start(config(), set_up);
+    let mut peer = running.connect();
+    peer.send(&frame(JSON, br#" {"y": 2, "x": -1} "#));
+    assert_eq!(peer.read_frame(), (JSON, br#"{"x":2,"y":-1}"#.to_vec()));
+    let position = Position { x: 300, name: "here".to_string() };
+    peer.send(&frame(PROTO, &position.encode_to_vec()));
+    let (id, data) = peer.read_frame();
+    assert_eq!((id, Position::decode(&data[..]).unwrap()), (PROTO, Position { x: -300, ..position }));
+}
+
+#[test]
+fn a_wrong_payload_is_logged_answered_or_closes_by_policy() {
+    for (id, data) in [(JSON, &br#"{"x": 1}"#[..]), (JSON, b"\xff"), (JSON, b""), (PROTO, b"\x0a")] {
+        let running = start(config(), set_up);
+        let mut peer = running.connect();
+        peer.send(&frame(id, data));
+        peer.check_echo();
+
+        let running = start(config(), |server| {
+            set_up(server);
+            server.set_bad_payload(BadPayload::Answer { msg_id: BAD }).unwrap();
+        });
+        let mut peer = running.connect();
+        peer.send(&frame(id, data));
+        let (answer, why) = peer.read_frame();
+        let why = String::from_utf8(why).unwrap();
+        assert!(answer == BAD && why.starts_with(&format!("payload of message id {id}: ")), "{why}");
+        peer.check_echo();
+
+        let running = start(config(), |server| {
+            set_up(server);
+            server.set_bad_payload(BadPayload::Close).unwrap();
+        });
+        let mut peer = running.connect();
+        peer.send(&frame(id, data));
+        assert_eq!(peer.read_to_end(), b"");
+        let reason = running.close_reason(peer.addr());
+        let CloseReason::BadPayload { msg_id, reason } = reason else { panic!("{reason}") };
+        assert!(msg_id == id && why.ends_with(&reason), "{reason}");
+    }
+}
+
+#[test]
+fn the_deepest_nesting_fits_the_stack_and_a_deeper_one_is_a_bad_payload() {
+    let running = start(config(), |server| {
+        let deep = |request: &dyn IRequest| {
+            let value: serde_json::Value = request.json()?;
+            request.get_connection().send_json(DEEP, &value)
+        };
+        server.add_router(DEEP, deep).unwrap();
+        server.set_bad_payload(BadPayload::Answer { msg_id: BAD }).unwrap();
+    });
+    let mut peer = running.connect();
+    let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
+    peer.send(&frame(DEEP, &nested(127)));
+    assert_eq!(peer.read_frame(), (DEEP, nested(127)));
+    peer.send(&frame(DEEP, &nested(2000)));
+    assert_eq!(peer.read_frame().0, BAD);
+}
