@@ -193,6 +193,7 @@ impl IMsgHandler for MsgHandler {
 
 impl Connection {
     /// Runs the router of a request. A panic ends the connection, an error is logged, an id without a router counted.
+    #[inline]
     pub(crate) fn dispatch(&self, request: &Request) {
         let found = self.core().handler().find(request);
         if matches!(found, Found::Unknown(_)) {

@@ -183,6 +183,7 @@ impl Reader<'_> {
         Ok(read)
     }
 
+    #[inline]
     fn handle(&mut self, message: Message) {
         if self.handled == 0 {
             self.conn.note_first_frame();

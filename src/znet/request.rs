@@ -71,6 +71,7 @@ impl Request {
     }
 
     /// Puts the next message in: one request serves all that a connection's own coroutine handles.
+    #[inline]
     pub(crate) fn set_message(&mut self, message: Message) {
         self.message = message;
         *self.step.get_mut() = 0;

@@ -79,6 +79,7 @@ impl FrameReader {
     ///
     /// [`Error::PacketTooLarge`](crate::Error::PacketTooLarge) where a head announces more payload than is accepted, and
     /// those of the pack or the decoder. Nothing has been reserved for it. The stream cannot be read on.
+    #[inline]
     pub fn next<B: AsRef<[u8]> + Send + 'static>(
         &mut self,
         framing: &Framing,

@@ -35,6 +35,7 @@ pub(super) struct Cut {
 
 impl Framing {
     /// The frame with which `begun` begins, once that can be told; `seen` bytes of it were there before.
+    #[inline]
     pub(super) fn cut(&self, begun: &[u8], seen: usize) -> Result<Option<Cut>> {
         match self {
             Self::Pack { pack, max } => {
@@ -53,6 +54,7 @@ impl Framing {
     }
 
     /// The message of a frame cut; `data` is what follows its head.
+    #[inline]
     pub(super) fn message(&self, cut: Cut, data: Bytes) -> Result<Message> {
         match self {
             Self::Pack { .. } => Ok(new_message(cut.msg_id, data)),
