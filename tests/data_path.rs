@@ -104,7 +104,7 @@ fn length_zero_reaches_the_handler_with_empty_data() {
     let mut peer = running.connect();
     peer.send(&frame(KEEP, b""));
     assert_eq!(peer.read_frame(), (KEEP, vec![]));
-    assert_eq!(take(&kept), [vec![]]);
+    assert_eq!(take(&kept), [Vec::<u8>::new()]);
 }
 
 #[test]
