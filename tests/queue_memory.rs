@@ -9,13 +9,15 @@
 #[expect(dead_code, reason = "each test file uses its share")]
 mod common;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use common::child::{in_child, resident_kib};
 use common::{Peer, Running, config, frame, start, wait_until};
 use zinx::zconf::QueueFull;
 use zinx::ziface::IRequest;
-use zinx::{Config, Error};
+use zinx::{Config, Error, green};
 
 /// The message id whose handler sends until the queue is full.
 const FILL: u32 = 9;
@@ -87,11 +89,41 @@ fn all_queues_together_stay_under_the_cap_of_the_server() {
     assert!(((1 << 20) - FRAME..=1 << 20).contains(&bytes), "{bytes} bytes queued");
 }
 
-/// A server whose [`FILL`] handler sends until the queue is full.
+/// A server whose [`FILL`] handler sends until the queue is full, and keeps it full until all have been looked at.
 struct Filling {
     running: Running,
-    /// How many bytes were queued then, a handler each.
-    queued: Arc<Mutex<Vec<usize>>>,
+    queues: Arc<Mutex<Queues>>,
+}
+
+/// What the handlers were told since a message last went into any queue.
+#[derive(Default)]
+struct Queues {
+    /// The bytes in the queues that were full since then, or since `all_full`.
+    full: HashMap<u64, usize>,
+    /// All were full once.
+    all_full: bool,
+    /// How often all have been looked at.
+    looks: usize,
+}
+
+impl Queues {
+    fn note_sent(&mut self) {
+        self.full.clear();
+        self.all_full = false;
+    }
+
+    /// What all hold at one moment, if there was one: when all were full, and then all again, they were full in between.
+    fn full_at_once(&mut self, queues: usize) -> Option<Vec<usize>> {
+        if self.full.len() < queues {
+            return None;
+        }
+        let held = self.full.drain().map(|(_, bytes)| bytes).collect();
+        std::mem::replace(&mut self.all_full, true).then(|| {
+            self.all_full = false;
+            self.looks += 1;
+            held
+        })
+    }
 }
 
 impl Filling {
@@ -102,27 +134,36 @@ impl Filling {
         config.write_timeout_ms = 0;
         config.drain_ms = 500;
         change(&mut config);
-        let queued = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&queued);
+        let queues = Arc::new(Mutex::new(Queues::default()));
+        let noted = Arc::clone(&queues);
         let running = start(config, |server| {
             let router = move |request: &dyn IRequest| {
-                let full = loop {
-                    if let Err(error) = request.get_connection().send_msg(FILL, &[7; FRAME - 8]) {
-                        break error;
+                let conn = request.get_connection();
+                let look = noted.lock().unwrap().looks;
+                while noted.lock().unwrap().looks == look {
+                    match conn.send_msg(FILL, &[7; FRAME - 8]) {
+                        Ok(()) => noted.lock().unwrap().note_sent(),
+                        Err(Error::QueueFull { bytes, .. }) => {
+                            noted.lock().unwrap().full.insert(conn.get_conn_id(), bytes);
+                            green::sleep(Duration::from_millis(1));
+                        }
+                        Err(error) => return Err(error),
                     }
-                };
-                let Error::QueueFull { bytes, .. } = full else { return Err(full) };
-                noted.lock().unwrap().push(bytes);
+                }
                 Ok(())
             };
             server.add_router(FILL, router).unwrap();
         });
-        Self { running, queued }
+        Self { running, queues }
     }
 
-    /// Waits until so many queues are full, and takes what they held.
+    /// Waits until so many queues are full, says what they hold at one moment, and lets the handlers go.
     fn wait_for(&self, queues: usize) -> Vec<usize> {
-        wait_until("the queues full", || self.queued.lock().unwrap().len() == queues);
-        std::mem::take(&mut *self.queued.lock().unwrap())
+        let mut held = None;
+        wait_until("the queues full", || {
+            held = self.queues.lock().unwrap().full_at_once(queues);
+            held.is_some()
+        });
+        held.unwrap()
     }
 }
