@@ -274,8 +274,6 @@ StackBytes: found 1, expected 0 or a whole number from 16384 to 1073741824";
 fn keys_of_later_features_give_one_warning_each() {
     let text = "RequestPoolMode: true\nIOReadBuffSize: 10\nMode: kcp\nKcpPort: 9001\nWsPath: /a\nMaxConn: 5\nCertFile: a.pem\n";
     let expected = [
-        "RequestPoolMode true has no effect yet: this version has no such feature; remove it or set false",
-        "IOReadBuffSize 10 has no effect yet: this version has no such feature; remove it or set 1024",
         "Mode \"kcp\" has no effect yet: this version has no such feature; remove it or set \"tcp\"",
         "WsPath \"/a\" has no effect yet: this version has no such feature; remove it or set \"/\"",
         "CertFile \"a.pem\" has no effect yet: this version has no such feature; remove it or set \"\"",

@@ -92,9 +92,11 @@ pub struct Config {
     pub worker_mode: WorkerMode,
     /// Whether routers are slices of handlers. Default false. Here both kinds stand side by side, so it changes nothing.
     pub router_slices_mode: bool,
-    /// Whether requests are reused; *later*. Default false.
+    /// Whether requests are reused. Default false. Here no request is allocated for a message, so it changes
+    /// nothing.
     pub request_pool_mode: bool,
-    /// Bytes asked for in one read, from 1 to 16 MiB; *later*. Default 1024.
+    /// Bytes of a connection's read buffer, from 1 to 16 MiB. Default 1024. Here connections own none: a read takes all
+    /// there is, up to 256 KiB, into a buffer of the thread, so it changes nothing.
     pub io_read_buff_size: usize,
 
     /// Transports to listen on. Default `tcp`; all others *later*: until then the empty word means TCP alone.
