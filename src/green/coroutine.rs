@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -65,8 +65,8 @@ impl Coroutine {
     }
 
     /// Its name, as given to [`Builder::name`](super::Builder::name); empty by default.
-    pub fn name(&self) -> &str {
-        &self.record.name
+    pub fn name(&self) -> Cow<'_, str> {
+        self.record.name()
     }
 
     /// Its number, never used twice in a process.
@@ -128,7 +128,7 @@ impl Coroutine {
     pub fn on_exit(&self, call: impl FnOnce(Exit) + Send + 'static) {
         let mut end = self.record.lock();
         match end.exit {
-            None => end.calls.push(Box::new(call)),
+            None => end.extras.get_or_insert_default().calls.push(Box::new(call)),
             Some(exit) => {
                 drop(end);
                 call(exit);
@@ -184,11 +184,25 @@ impl Eq for Coroutine {}
 pub(super) struct Record {
     id: u64,
     kind: Kind,
-    name: Cow<'static, str>,
+    name: Name,
     activity: Activity,
     interrupts: Interrupts,
-    locals: Locals,
     end: Mutex<End>,
+    /// Its place among those known to [`dump`](super::dump()).
+    place: AtomicU32,
+}
+
+/// What a coroutine is called. A numbered name is put together when somebody asks.
+#[derive(Clone, Debug)]
+pub(super) enum Name {
+    Text(Cow<'static, str>),
+    Numbered(&'static str, u64),
+}
+
+impl Default for Name {
+    fn default() -> Self {
+        Self::Text(Cow::Borrowed(""))
+    }
 }
 
 /// Whose record it is.
@@ -204,11 +218,18 @@ pub(super) enum Kind {
 struct End {
     exit: Option<Exit>,
     waiting: WaitList,
+    extras: Option<Box<Extras>>,
+}
+
+/// What few coroutines have.
+#[derive(Default)]
+struct Extras {
     calls: Vec<Box<dyn FnOnce(Exit) + Send>>,
+    locals: Locals,
 }
 
 impl Record {
-    pub(super) fn new(name: Cow<'static, str>, kind: Kind) -> Arc<Self> {
+    pub(super) fn new(name: Name, kind: Kind) -> Arc<Self> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
             id: LAST.fetch_add(1, Ordering::Relaxed) + 1,
@@ -216,15 +237,15 @@ impl Record {
             name,
             activity: Activity::new(),
             interrupts: Interrupts::new(),
-            locals: Locals::new(),
-            end: Mutex::new(End { exit: None, waiting: WaitList::new(), calls: Vec::new() }),
+            end: Mutex::new(End { exit: None, waiting: WaitList::new(), extras: None }),
+            place: AtomicU32::new(NOWHERE),
         })
     }
 
     /// The record of who calls. A plain thread gets one with the first call.
     pub(super) fn of_caller() -> Arc<Self> {
         worker::current().unwrap_or_else(|| {
-            let record = Self::new(Cow::Borrowed(""), Kind::Thread);
+            let record = Self::new(Name::default(), Kind::Thread);
             record.begin();
             record
         })
@@ -239,16 +260,16 @@ impl Record {
     /// To be called by its coroutine, once, when its result is there.
     pub(super) fn finish(&self, exit: Exit) {
         self.interrupts.end();
-        self.log_panic("a coroutine-local value", || drop(self.locals.take_all()));
+        self.log_panic("a coroutine-local value", || drop(self.take_locals()));
         // What the body has put off is done before anybody learns of its end.
         fair::before_yield();
         let calls = {
             let mut end = self.lock();
             end.exit = Some(exit);
             end.waiting.wake_all();
-            std::mem::take(&mut end.calls)
+            end.extras.as_mut().map(|extras| std::mem::take(&mut extras.calls))
         };
-        for call in calls {
+        for call in calls.into_iter().flatten() {
             self.log_panic("a call on exit", || call(exit));
         }
         fair::before_yield();
@@ -257,12 +278,17 @@ impl Record {
 
     fn log_panic(&self, of: &str, call: impl FnOnce()) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
-            log::error!("coroutine {:?}: {of} panicked: {}", self.name, Panicked::new(payload));
+            log::error!("coroutine {:?}: {of} panicked: {}", self.name(), Panicked::new(payload));
         }
     }
 
-    pub(super) const fn locals(&self) -> &Locals {
-        &self.locals
+    fn take_locals(&self) -> Option<Locals> {
+        self.lock().extras.as_mut().map(|extras| std::mem::take(&mut extras.locals))
+    }
+
+    /// Runs `use_` on its values, with a lock held: nothing of a user's may be run or dropped in there.
+    pub(super) fn with_locals<R>(&self, use_: impl FnOnce(&mut Locals) -> R) -> R {
+        use_(&mut self.lock().extras.get_or_insert_default().locals)
     }
 
     pub(super) const fn interrupts(&self) -> &Interrupts {
@@ -273,8 +299,16 @@ impl Record {
         &self.activity
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    pub(super) fn name(&self) -> Cow<'_, str> {
+        match &self.name {
+            Name::Text(text) => Cow::Borrowed(text),
+            Name::Numbered(what, number) => Cow::Owned(format!("{what} {number}")),
+        }
+    }
+
+    /// Makes it known to [`dump`](super::dump()), until it is dropped.
+    pub(super) fn make_known(self: &Arc<Self>) {
+        self.place.store(dump::add(self), Ordering::Relaxed);
     }
 
     pub(super) const fn id(&self) -> u64 {
@@ -292,6 +326,11 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        dump::remove(self.id);
+        let place = *self.place.get_mut();
+        if place != NOWHERE {
+            dump::remove(self.id, place);
+        }
     }
 }
+
+const NOWHERE: u32 = u32::MAX;

@@ -1,17 +1,17 @@
 //! Who is there and what each waits for.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::Coroutine;
 use super::coroutine::Record;
+use super::slots::Slots;
 
 /// All coroutines that are alive, also those that have not started, by number.
 ///
 /// Costs a walk over all of them; nobody is stopped meanwhile, so it is true of no single moment.
 pub fn coroutines() -> Vec<Coroutine> {
-    let known = (0..SHARDS.len() as u64).flat_map(|at| shard(at).values().cloned().collect::<Vec<_>>());
+    let known = (0..SHARDS.len() as u64).flat_map(|at| shard(at).iter().cloned().collect::<Vec<_>>());
     let alive = known.filter_map(|record| record.upgrade());
     let mut found: Vec<_> = alive.map(Coroutine::new).filter(|coroutine| !coroutine.ready()).collect();
     found.sort_unstable_by_key(Coroutine::id);
@@ -44,21 +44,21 @@ pub fn dump() -> String {
     text
 }
 
-/// Makes a coroutine known, until its record is dropped.
-pub(super) fn add(record: &Arc<Record>) {
-    shard(record.id()).insert(record.id(), Arc::downgrade(record));
+/// Makes a coroutine known, until its record is dropped. Returns its place.
+pub(super) fn add(record: &Arc<Record>) -> u32 {
+    shard(record.id()).insert(Arc::downgrade(record))
 }
 
-pub(super) fn remove(id: u64) {
-    shard(id).remove(&id);
+pub(super) fn remove(id: u64, place: u32) {
+    shard(id).remove(place);
 }
 
-type Shard = Mutex<BTreeMap<u64, Weak<Record>>>;
+type Known = Slots<Weak<Record>>;
 
-fn shard(id: u64) -> MutexGuard<'static, BTreeMap<u64, Weak<Record>>> {
+fn shard(id: u64) -> MutexGuard<'static, Known> {
     let at = (id % SHARDS.len() as u64) as usize;
     SHARDS[at].lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Several, so that coroutines started at once do not wait for each other.
-static SHARDS: [Shard; 16] = [const { Mutex::new(BTreeMap::new()) }; 16];
+static SHARDS: [Mutex<Known>; 16] = [const { Mutex::new(Slots::new()) }; 16];

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::awaits::Awaits;
-use super::coroutine::{Coroutine, Exit, Kind, Record};
+use super::coroutine::{Coroutine, Exit, Kind, Name, Record};
 use super::failed::Failed;
 use super::lean::LeanStack;
 use super::limits::StackPermit;
-use super::{dump, runtime, worker};
+use super::{runtime, worker};
 
 /// Spawns a coroutine (a green thread): sequential code that runs concurrently with its spawner.
 ///
@@ -96,7 +96,7 @@ where
 /// Settings of a coroutine to be spawned.
 #[derive(Debug, Default)]
 pub struct Builder {
-    name: Cow<'static, str>,
+    name: Name,
     stack_bytes: Option<usize>,
     worker: Option<usize>,
     lean: bool,
@@ -112,7 +112,14 @@ impl Builder {
     /// Names the coroutine, for the log and for [`Coroutine::name`].
     #[must_use]
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.name = name.into();
+        self.name = Name::Text(name.into());
+        self
+    }
+
+    /// Names the coroutine "`what` `number`", in no memory of its own.
+    #[must_use]
+    pub(crate) fn numbered(mut self, what: &'static str, number: u64) -> Self {
+        self.name = Name::Numbered(what, number);
         self
     }
 
@@ -207,7 +214,7 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
     {
         let permit = StackPermit::take()?;
-        dump::add(&record);
+        record.make_known();
         let mut builder = may::coroutine::Builder::new();
         if let Some(bytes) = self.stack_bytes {
             // `may` counts in words, and takes an odd number as a wish to print the stack's use.
@@ -272,7 +279,7 @@ impl<T> Greenlet<T> {
     }
 
     /// Its name, as given to [`Builder::name`]; empty by default.
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> Cow<'_, str> {
         self.coroutine.name()
     }
 

@@ -1,6 +1,5 @@
 //! A group of coroutines that are joined together: the owner of those whose handles nobody keeps.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,6 +8,7 @@ use super::awaits::Awaits;
 use super::coroutine::{Coroutine, Record};
 use super::greenlet::Builder;
 use super::park::WaitList;
+use super::slots::Slots;
 use super::{runtime, with_timeout};
 
 /// Coroutines that are waited for together. Clones share the group.
@@ -32,7 +32,7 @@ pub struct Group {
 
 #[derive(Default)]
 struct Members {
-    alive: BTreeMap<u64, Coroutine>,
+    alive: Slots<Coroutine>,
     waiting: WaitList,
 }
 
@@ -65,7 +65,7 @@ impl Group {
 
     /// Whether no member is alive.
     pub fn is_empty(&self) -> bool {
-        self.lock().alive.is_empty()
+        self.len() == 0
     }
 
     /// Ends all who are members now, and waits until they have ended: see [`Coroutine::kill`].
@@ -94,7 +94,7 @@ impl Group {
     fn wait(&self, timeout: Option<Duration>) -> bool {
         let waiter = {
             let mut members = self.lock();
-            if members.alive.is_empty() {
+            if members.alive.len() == 0 {
                 return true;
             }
             members.waiting.enlist()
@@ -103,7 +103,7 @@ impl Group {
     }
 
     fn ask_to_end(&self) -> Vec<Coroutine> {
-        let mut members: Vec<_> = self.lock().alive.values().cloned().collect();
+        let mut members: Vec<_> = self.lock().alive.iter().cloned().collect();
         members.retain(Coroutine::ask_to_end);
         members
     }
@@ -111,9 +111,8 @@ impl Group {
     /// Makes a coroutine that is about to be spawned a member, until what this returns is dropped.
     pub(super) fn enter(&self, record: &Arc<Record>) -> Membership {
         let coroutine = Coroutine::new(Arc::clone(record));
-        let id = coroutine.id();
-        self.lock().alive.insert(id, coroutine);
-        Membership { group: self.clone(), id }
+        let place = self.lock().alive.insert(coroutine);
+        Membership { group: self.clone(), place }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Members> {
@@ -124,14 +123,14 @@ impl Group {
 /// One member's place in its group.
 pub(super) struct Membership {
     group: Group,
-    id: u64,
+    place: u32,
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
         let mut members = self.group.lock();
-        let gone = members.alive.remove(&self.id);
-        if members.alive.is_empty() {
+        let gone = members.alive.remove(self.place);
+        if members.alive.len() == 0 {
             members.waiting.wake_all();
         }
         drop(members);

@@ -47,16 +47,24 @@ pub(super) struct Interrupts {
     killed: AtomicBool,
     /// The body has returned: nothing interrupts what is still to be done.
     over: AtomicBool,
-    /// Entered and not left, the outermost first.
-    scopes: Mutex<Vec<Arc<Scope>>>,
     reach: Mutex<Reach>,
     /// The socket whose waker `reach` holds. Written by the owner alone, under the lock.
     socket: AtomicU64,
 }
 
+#[derive(Default)]
 struct Reach {
     who: Option<Who>,
     waker: Option<WaitIoWaker>,
+    /// Entered and not left, the outermost first.
+    #[expect(clippy::box_collection, reason = "one word while empty")]
+    scopes: Option<Box<Vec<Arc<Scope>>>>,
+}
+
+impl Reach {
+    fn scopes(&self) -> &[Arc<Scope>] {
+        self.scopes.as_ref().map_or(&[], |scopes| scopes)
+    }
 }
 
 impl Interrupts {
@@ -65,8 +73,7 @@ impl Interrupts {
             alert: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             over: AtomicBool::new(false),
-            scopes: Mutex::new(Vec::new()),
-            reach: Mutex::new(Reach { who: None, waker: None }),
+            reach: Mutex::new(Reach { who: None, waker: None, scopes: None }),
             socket: AtomicU64::new(0),
         }
     }
@@ -80,7 +87,7 @@ impl Interrupts {
     /// that may wait.
     pub(super) fn end(&self) {
         self.over.store(true, Ordering::Relaxed);
-        let reach = std::mem::replace(&mut *lock(&self.reach), Reach { who: None, waker: None });
+        let reach = std::mem::take(&mut *lock(&self.reach));
         drop(reach);
     }
 
@@ -108,11 +115,16 @@ impl Interrupts {
     }
 
     pub(super) fn enter(&self, scope: &Arc<Scope>) {
-        lock(&self.scopes).push(Arc::clone(scope));
+        lock(&self.reach).scopes.get_or_insert_default().push(Arc::clone(scope));
     }
 
     pub(super) fn leave(&self, scope: &Arc<Scope>) {
-        lock(&self.scopes).retain(|other| !Arc::ptr_eq(scope, other));
+        let mut reach = lock(&self.reach);
+        let at = reach.scopes().iter().position(|other| Arc::ptr_eq(scope, other));
+        let left = at.and_then(|at| Some(reach.scopes.as_mut()?.remove(at)));
+        drop(reach);
+        // Dropped after the lock.
+        drop(left);
     }
 
     #[cold]
@@ -122,7 +134,8 @@ impl Interrupts {
         }
         // Lowered before the look: what comes after it raises the alert again.
         self.alert.swap(false, Ordering::AcqRel);
-        let elapsed = || lock(&self.scopes).iter().find(|scope| scope.is_over()).map(|scope| scope.number);
+        let elapsed =
+            || lock(&self.reach).scopes().iter().find(|scope| scope.is_over()).map(|scope| scope.number);
         let found = if self.is_killed() { Some(Interrupt::Kill) } else { elapsed().map(Interrupt::Elapsed) };
         if found.is_some() {
             self.alert.store(true, Ordering::Release);

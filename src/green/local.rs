@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::coroutine::Record;
 
@@ -59,15 +58,16 @@ impl<T: Send + 'static> Local<T> {
 
     /// Takes the caller's value out: the next look begins anew.
     pub fn take(&self) -> T {
-        Record::of_caller().locals().lock().remove(self.key()).unwrap_or_else(self.first)
+        let value = Record::of_caller().with_locals(|locals| locals.remove(self.key()));
+        value.unwrap_or_else(self.first)
     }
 
     fn put(&self, value: T) -> Option<T> {
-        let record = Record::of_caller();
-        let mut locals = record.locals().lock();
-        let before = locals.remove(self.key());
-        locals.0.push((self.key(), Box::new(value)));
-        before
+        Record::of_caller().with_locals(|locals| {
+            let before = locals.remove(self.key());
+            locals.insert(self.key(), value);
+            before
+        })
     }
 
     fn key(&self) -> u64 {
@@ -89,28 +89,15 @@ impl<T> fmt::Debug for Local<T> {
     }
 }
 
-/// The values of one coroutine. Only it locks them, and not while it runs code of others.
-pub(super) struct Locals(Mutex<Values>);
-
-/// Few, so they are searched.
-pub(super) struct Values(Vec<(u64, Box<dyn Any + Send>)>);
+/// The values of one coroutine, by the key of their [`Local`].
+#[derive(Default)]
+pub(super) struct Locals(Vec<(u64, Box<dyn Any + Send>)>);
 
 impl Locals {
-    pub(super) const fn new() -> Self {
-        Self(Mutex::new(Values(Vec::new())))
+    fn insert(&mut self, key: u64, value: impl Any + Send) {
+        self.0.push((key, Box::new(value)));
     }
 
-    /// Takes all values, to be dropped.
-    pub(super) fn take_all(&self) -> Values {
-        std::mem::replace(&mut *self.lock(), Values(Vec::new()))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Values> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Values {
     fn remove<T: 'static>(&mut self, key: u64) -> Option<T> {
         let at = self.0.iter().position(|(of, _)| *of == key)?;
         self.0.swap_remove(at).1.downcast().ok().map(|value| *value)

@@ -56,6 +56,8 @@ pub use imap::{IMap, IMapUnordered};
 mod local;
 pub use local::Local;
 
+mod slots;
+
 mod stack;
 pub(crate) use stack::StackMark;
 
