@@ -162,6 +162,11 @@ impl Input {
         self.pass = Some(Pass::resume(bytes, 0));
     }
 
+    /// Whether a frame has been cut since a handler last waited.
+    pub(crate) const fn has_cut(&self) -> bool {
+        self.cut
+    }
+
     /// Cuts the next frame out of what has been read. A frame that cannot be one ends the input.
     fn cut(&mut self, framing: &Framing) -> Option<Message> {
         let cut = self.frames.take_large(framing).and_then(|large| match (large, &mut self.pass) {

@@ -112,6 +112,7 @@ impl Calls {
         let now = Instant::now();
         let mut guard = self.lock();
         let state = guard.get_or_insert_default();
+        state.asked.retain(|asked| !asked.slot.is_past(now));
         let delivered = loop {
             let Some(at) = state.asked.iter().position(|asked| asked.key.meets(key)) else {
                 break Delivered::Other(message);

@@ -69,6 +69,13 @@ pub(crate) struct Heard {
     pub(crate) held_back: bool,
 }
 
+impl Heard {
+    /// Bytes and frames have come, and been heard of where they were read.
+    const fn handlers_read_on(&mut self) {
+        (self.bytes, self.frames) = (true, true);
+    }
+}
+
 /// Whether the socket may have more.
 #[derive(PartialEq, Eq)]
 pub(crate) enum Read {
@@ -83,10 +90,11 @@ impl Reader<'_> {
     fn read_until_end(&mut self) {
         loop {
             let before = self.handled;
-            if self.conn.ahead().has_input()
-                && let Err(error) = self.handle_ahead()
-            {
-                return self.conn.note_reason(reason_of(&error));
+            if self.conn.ahead().has_input() {
+                self.heard.handlers_read_on();
+                if let Err(error) = self.handle_ahead() {
+                    return self.conn.note_reason(reason_of(&error));
+                }
             }
             if self.conn.is_stopping() {
                 return;
@@ -153,19 +161,25 @@ impl Reader<'_> {
                 return Ok(true);
             }
         }
+        let read_on = self.conn.ahead().has_input();
         self.conn.ahead().enter(&mut self.frames, pass);
-        self.handle_ahead().map(|()| false)
+        let cut = self.handle_ahead()?;
+        if cut || read_on {
+            self.heard.handlers_read_on();
+        }
+        Ok(!(cut || read_on))
     }
 
-    /// Handles what has been read ahead, in order; the handlers may read on.
-    fn handle_ahead(&mut self) -> Result<()> {
+    /// Handles what has been read ahead, in order; the handlers may read on. `false` where there was no whole frame.
+    fn handle_ahead(&mut self) -> Result<bool> {
+        let before = self.handled;
         while !self.conn.is_aborted() {
             let Some(message) = self.conn.next_ahead() else { break };
             self.handle(message);
         }
-        self.heard = Heard { bytes: true, frames: true, ..self.heard };
+        let cut = self.conn.ahead().with(|input| input.has_cut());
         self.frames = self.conn.ahead().leave()?;
-        Ok(())
+        Ok(cut || self.handled > before)
     }
 
     /// Reads on a large frame, into its own buffer.
