@@ -43,7 +43,7 @@ impl FrameReader {
     ///
     /// # Panics
     ///
-    /// Where `buf` is shorter than [`MIN_BUFFER`].
+    /// Where `buf` is shorter than the frame begun; a small one fits [`MIN_BUFFER`].
     pub fn restore(&mut self, buf: &mut [u8]) -> usize {
         let carry = std::mem::take(&mut self.carry);
         buf[..carry.len()].copy_from_slice(&carry);
