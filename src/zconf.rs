@@ -33,4 +33,4 @@ mod yaml;
 
 pub use config::Config;
 pub use problem::{ConfigErrors, ConfigProblem};
-pub use words::{MaxConnPolicy, Mode, PackKind, QueueFull, WorkerMode};
+pub use words::{MaxConnPolicy, Mode, OverRate, PackKind, QueueFull, WorkerMode};

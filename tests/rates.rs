@@ -76,6 +76,28 @@ fn over_the_rate_closes_by_policy_with_the_replies_that_are_due() {
 }
 
 #[test]
+fn the_keys_of_the_configuration_limit_unless_the_program_does() {
+    let mut config = config();
+    config.over_rate = OverRate::Close;
+    config.rate_messages = RATE.messages;
+    for by_program in [false, true] {
+        let running = start_alone(config.clone(), |server| {
+            if by_program {
+                server.set_rate_limits(RateLimits::new(OverRate::Wait)).unwrap();
+            }
+        });
+        let mut peer = running.connect();
+        let burst: Vec<u8> = (0..101).flat_map(|_| frame(ECHO, b"x")).collect();
+        peer.send(&burst);
+        assert_eq!(peer.read_exactly(burst.len()), burst);
+        match by_program {
+            true => peer.check_echo(),
+            false => assert_eq!(running.close_reason(peer.addr()), CloseReason::RateLimited),
+        }
+    }
+}
+
+#[test]
 fn who_rests_can_be_closed() {
     let slow = Rate { messages: 1, bytes: 0 };
     let running = limited(RateLimits::new(OverRate::Wait).per_connection(slow));

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::keys::{KEYS, Key, State};
 use super::layers::Layers;
 use super::problem::{ConfigProblem, none_of};
-use super::{MaxConnPolicy, Mode, PackKind, QueueFull, WorkerMode};
+use super::{MaxConnPolicy, Mode, OverRate, PackKind, QueueFull, WorkerMode};
 use crate::error::Result;
 
 /// The configuration of one server: a field a key, named as the key in snake_case.
@@ -76,6 +76,20 @@ pub struct Config {
     pub max_kept_messages: usize,
     /// Most bytes of payload kept so, from 1 to 1 TiB. Default 1 MiB.
     pub max_kept_bytes: usize,
+
+    /// What becomes of a connection that sends more than its rate. Default `wait`.
+    pub over_rate: OverRate,
+    /// Messages a connection may send in a second, to 16777216. Default 0: no limit.
+    pub rate_messages: u32,
+    /// Bytes a connection may send in a second, heads included, to 1 TiB. Default 0: no limit.
+    pub rate_bytes: u64,
+    /// Messages that all connections of one address (for IPv6, of one /64) may send in a second, to 16777216. Default 0:
+    /// no limit.
+    pub rate_address_messages: u32,
+    /// Bytes they may send in a second, to 1 TiB. Default 0: no limit.
+    pub rate_address_bytes: u64,
+    /// Addresses remembered for that, from 1 to 16777216; those not heard of for longest are forgotten. Default 65536.
+    pub rate_addresses: usize,
 
     /// Threads that run coroutines, to 1024; one value a process. Default 0: as many as cores.
     pub workers: usize,

@@ -1,6 +1,6 @@
 //! The defaults: those of Go Zinx, but for `Host`, `TcpPort` and `WorkerPoolSize`, and those of our own keys.
 
-use super::{Config, MaxConnPolicy, Mode, PackKind, QueueFull, WorkerMode};
+use super::{Config, MaxConnPolicy, Mode, OverRate, PackKind, QueueFull, WorkerMode};
 
 impl Default for Config {
     fn default() -> Self {
@@ -34,6 +34,13 @@ impl Default for Config {
             call_grace_ms: 1000,
             max_kept_messages: 1024,
             max_kept_bytes: 1 << 20,
+
+            over_rate: OverRate::Wait,
+            rate_messages: 0,
+            rate_bytes: 0,
+            rate_address_messages: 0,
+            rate_address_bytes: 0,
+            rate_addresses: 65_536,
 
             workers: 0,
             stack_bytes: 0,

@@ -37,6 +37,17 @@ pub enum MaxConnPolicy {
     Wait,
 }
 
+/// What becomes of a connection that sends more than its rate: `OverRate`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OverRate {
+    /// `wait`: it is not read from until the rate is kept again: the peer feels a slow network, and nothing is lost. The
+    /// default.
+    #[default]
+    Wait,
+    /// `close`: it closes in order, with [`RateLimited`](crate::ziface::CloseReason::RateLimited).
+    Close,
+}
+
 /// Which transports a server listens on: `Mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -89,6 +100,10 @@ impl Word for QueueFull {
 
 impl Word for MaxConnPolicy {
     const WORDS: &'static [(&'static str, Self)] = &[("close", Self::Close), ("wait", Self::Wait)];
+}
+
+impl Word for OverRate {
+    const WORDS: &'static [(&'static str, Self)] = &[("wait", Self::Wait), ("close", Self::Close)];
 }
 
 impl Word for Mode {

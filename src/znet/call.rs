@@ -127,66 +127,55 @@ impl Call {
     }
 }
 
+/// What is asked: each attempt is the same frame with the same slot.
+struct Question<'a> {
+    msg_id: u32,
+    data: Payload<'a>,
+    key: Key,
+    slot: Arc<Slot>,
+}
+
 impl Connection {
     fn ask_peer(&self, msg_id: u32, data: Payload<'_>, reply_id: u32, policy: Call) -> Result<Message> {
         let default = Duration::from_millis(self.core().config().call_grace_ms);
-        let grace = policy.grace.unwrap_or(default);
         let key = Key { reply_id, sequence: policy.sequence };
-        let slot = Slot::new(grace);
+        let slot = Slot::new(policy.grace.unwrap_or(default));
+        let question = Question { msg_id, data, key, slot };
         let asked = (0..=policy.retries).find_map(|attempt| {
-            let asked = self.ask_once(msg_id, data.reborrow(), key, &slot, attempt, policy.timeout);
-            match asked {
+            match self.ask_once(&question, attempt, policy.timeout) {
                 Err(Error::TimedOut { .. }) if attempt < policy.retries => None,
                 asked => Some(asked),
             }
         });
-        slot.give_up();
+        question.slot.give_up();
         asked.unwrap_or(Err(Error::TimedOut { what: CALL, waited: policy.timeout }))
     }
 
-    fn ask_once(
-        &self,
-        msg_id: u32,
-        data: Payload<'_>,
-        key: Key,
-        slot: &Arc<Slot>,
-        attempt: u32,
-        timeout: Duration,
-    ) -> Result<Message> {
-        while let Some(until) = self.queue_question(msg_id, data.reborrow(), key, slot, attempt)? {
-            self.wait_out(key, until)?;
+    fn ask_once(&self, question: &Question<'_>, attempt: u32, timeout: Duration) -> Result<Message> {
+        while let Some(until) = self.queue_question(question, attempt)? {
+            self.wait_out(question.key, until)?;
         }
-        let until = Until::after(timeout);
-        self.wait_for(slot, until)?;
-        match slot.take()? {
-            Some(answer) => Ok(answer),
-            None => Err(Error::TimedOut { what: CALL, waited: timeout }),
-        }
+        self.wait_for(&question.slot, Until::after(timeout))?;
+        question.slot.take()?.ok_or(Error::TimedOut { what: CALL, waited: timeout })
     }
 
     /// Queues a question and takes note of it in one step, so that both are in one order. Returns until when it must
     /// not be asked, where that is so. Asked again, it need not wait for its own late answer.
-    fn queue_question(
-        &self,
-        msg_id: u32,
-        data: Payload<'_>,
-        key: Key,
-        slot: &Arc<Slot>,
-        attempt: u32,
-    ) -> Result<Option<Instant>> {
+    fn queue_question(&self, question: &Question<'_>, attempt: u32) -> Result<Option<Instant>> {
+        let Question { msg_id, data, key, slot } = question;
         let (pack, bounds) = (self.core().pack(), self.core().bounds());
         let frame = pack.get_head_len() + data.as_slice().len();
         let mut barred = None;
         self.send_with(frame, true, |outbox: &mut State| {
             let mut guard = self.calls().lock();
             let calls = guard.get_or_insert_default();
-            barred = self.calls().barred_until(calls, key)?.filter(|_| attempt == 0);
+            barred = self.calls().barred_until(calls, *key)?.filter(|_| attempt == 0);
             if barred.is_some() {
                 return Ok(Appended::Barred);
             }
-            let appended = outbox.append(pack, bounds, msg_id, data.reborrow())?;
+            let appended = outbox.append(pack, bounds, *msg_id, data.reborrow())?;
             if matches!(appended, Appended::Queued { .. }) {
-                self.calls().note(calls, key, slot);
+                self.calls().note(calls, *key, slot);
             }
             Ok(appended)
         })?;

@@ -29,7 +29,8 @@ mod ends;
 mod tcp_connection;
 
 mod rate;
-pub use rate::{OverRate, Rate, RateLimits};
+pub use crate::zconf::OverRate;
+pub use rate::{Rate, RateLimits};
 
 // what it sends becomes requests,
 

@@ -9,10 +9,11 @@ use super::connection::Connection;
 use super::server::Server;
 use crate::error::{Error, Result};
 use crate::green::{Readiness, Socket, alarm};
+use crate::zconf::{Config, OverRate};
 use crate::ziface::{CloseReason, IConnection};
 
 impl Server {
-    /// Limits what peers may send. Off by default; then nothing is counted.
+    /// Limits what peers may send, in place of the keys `RateMessages` and so on. Off by default; then nothing is counted.
     ///
     /// # Errors
     ///
@@ -35,6 +36,13 @@ impl Server {
         let set = self.core().talk().rates.set(Rates::new(limits));
         set.map_err(|_| Error::AlreadyStarted { what: "set the rate limits" })
     }
+
+    /// Takes the limits of the configuration, where there are any and the program has set none.
+    pub(super) fn take_rate_limits(&self, config: &Config) {
+        if let Some(limits) = RateLimits::of(config) {
+            self.core().talk().rates.get_or_init(|| Rates::new(limits));
+        }
+    }
 }
 
 /// What may be sent in a second, and at most at once after a rest. 0 is no limit.
@@ -44,15 +52,6 @@ pub struct Rate {
     pub messages: u32,
     /// Bytes, heads included.
     pub bytes: u64,
-}
-
-/// What becomes of a connection that sends more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OverRate {
-    /// It is not read from until the rate is kept again: the peer feels a slow network, and nothing is lost.
-    Wait,
-    /// It closes in order, with [`RateLimited`](CloseReason::RateLimited).
-    Close,
 }
 
 /// The rate limits of a server. What one read has brought (up to 256 KiB) is handled whole, and paid for after.
@@ -70,6 +69,14 @@ impl RateLimits {
     pub const fn new(over: OverRate) -> Self {
         let none = Rate { messages: 0, bytes: 0 };
         Self { over, connection: none, address: none, addresses: 65_536 }
+    }
+
+    /// Those of the configuration; `None` where it has none.
+    fn of(config: &Config) -> Option<Self> {
+        let connection = Rate { messages: config.rate_messages, bytes: config.rate_bytes };
+        let address = Rate { messages: config.rate_address_messages, bytes: config.rate_address_bytes };
+        let limits = Self { over: config.over_rate, connection, address, addresses: config.rate_addresses };
+        (connection != Rate::default() || address != Rate::default()).then_some(limits)
     }
 
     /// Limits each connection.

@@ -212,6 +212,7 @@ impl IServer for Server {
         let core = self.core();
         core.begin(|life, config| {
             check_limits(config);
+            self.take_rate_limits(config);
             let listener = Arc::new(self.bind()?);
             life.local = Some(listener.local_addr());
             log::info!("listening on {}", listener.local_addr());

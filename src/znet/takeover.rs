@@ -85,8 +85,21 @@ impl RawStream<'_> {
         if self.conn.is_stopping() { Err(ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 
-    fn until(&self) -> Option<Until> {
-        self.timeout.map(Until::after)
+    /// Tries until something has gone over; waits for `what` in between.
+    fn transfer(
+        &self,
+        what: Readiness,
+        mut attempt: impl FnMut(&Socket) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        fairness_point();
+        let (until, mut alarm) = (self.timeout.map(Until::after), None);
+        loop {
+            self.check()?;
+            match attempt(&self.socket) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait(what, until, &mut alarm)?,
+                other => return other,
+            }
+        }
     }
 
     /// Waits until `what` is ready, or something else has happened.
@@ -112,33 +125,13 @@ impl Read for RawStream<'_> {
             self.buffered.copy_to_slice(&mut buf[..n]);
             return Ok(n);
         }
-        fairness_point();
-        let (until, mut alarm) = (self.until(), None);
-        loop {
-            self.check()?;
-            match self.socket.try_recv(buf) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.wait(Readiness::READ, until, &mut alarm)?;
-                }
-                other => return other,
-            }
-        }
+        self.transfer(Readiness::READ, |socket| socket.try_recv(buf))
     }
 }
 
 impl Write for RawStream<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        fairness_point();
-        let (until, mut alarm) = (self.until(), None);
-        loop {
-            self.check()?;
-            match self.socket.try_send(buf) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.wait(Readiness::WRITE, until, &mut alarm)?;
-                }
-                other => return other,
-            }
-        }
+        self.transfer(Readiness::WRITE, |socket| socket.try_send(buf))
     }
 
     fn flush(&mut self) -> io::Result<()> {
