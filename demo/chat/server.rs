@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use zinx::green::RLock;
 use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 
@@ -23,6 +24,8 @@ const HISTORY: usize = 20;
 
 #[derive(Clone, Default)]
 struct Chat {
+    /// Held by whoever joins or speaks, so that all hear what is remembered, in one order.
+    turn: Arc<RLock>,
     history: Arc<Mutex<HashMap<String, VecDeque<String>>>>,
 }
 
@@ -39,6 +42,7 @@ impl Chat {
     fn join(&self, request: &dyn IRequest) -> Result<()> {
         let (conn, room) = (request.get_connection(), text(request));
         Self::leave(request)?;
+        let _turn = self.turn.acquire();
         for line in self.history().get(&room).into_iter().flatten() {
             conn.try_send_msg(LINE, line)?;
         }
@@ -74,6 +78,7 @@ impl Chat {
 
     /// Tells everybody in a room, and whoever will come.
     fn tell(&self, conn: &Arc<dyn IConnection>, room: &str, what: &str) -> Result<()> {
+        let _turn = self.turn.acquire();
         let line = format!("{} {what}", name(conn));
         conn.get_group(room).broadcast(LINE, &line)?;
         let mut history = self.history();

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -194,6 +194,13 @@ impl TcpStream {
 
     fn sock_ref(&self) -> SockRef<'_> {
         SockRef::from(&*self.socket)
+    }
+}
+
+/// For socket options (`socket2::SockRef::from(&stream)`). Who makes it blocking, blocks the worker.
+impl AsFd for TcpStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

@@ -11,6 +11,8 @@ use zinx::ziface::{CloseReason, IConnection, IRequest, IServer};
 use zinx::znet::Stats;
 use zinx::{Config, Server};
 
+pub(crate) mod chaos;
+
 pub(crate) mod child;
 
 pub(crate) mod coroutines;
@@ -20,6 +22,8 @@ pub(crate) mod log_lines;
 pub(crate) mod random;
 
 pub(crate) mod process;
+
+pub(crate) mod talks;
 
 mod healthy;
 use healthy::Healthy;

@@ -136,6 +136,11 @@ impl Process {
         std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap().count()
     }
 
+    /// How many descriptors it has.
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
     /// Its resident memory.
     pub(crate) fn resident_kib(&self) -> usize {
         resident_kib_of(&self.child.id().to_string())

@@ -1,5 +1,6 @@
 //! Random schedules from a fixed seed, so that a failure can be repeated.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -38,14 +39,20 @@ impl Random {
     }
 }
 
-/// Runs `check` under some seeds, and says which one fails. `ZINX_TEST_SEED` chooses another first.
+/// Runs `check` under some seeds, one after the other, and says which one fails.
 pub(crate) fn with_seeds(count: u64, check: impl Fn(u64)) {
-    let first = std::env::var("ZINX_TEST_SEED").map_or(20_261_121, |seed| seed.parse().unwrap());
-    for seed in first..first + count {
+    for seed in seeds(count) {
         let told = TellSeed(seed);
         check(seed);
         std::mem::forget(told);
     }
+}
+
+/// So many seeds. `ZINX_TEST_SEED` chooses another first, `ZINX_TEST_SEEDS` how many.
+pub(crate) fn seeds(count: u64) -> Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
+    let first = number("ZINX_TEST_SEED").unwrap_or(20_261_121);
+    first..first + number("ZINX_TEST_SEEDS").unwrap_or(count)
 }
 
 struct TellSeed(u64);
