@@ -108,15 +108,7 @@ fn our_client_gets_its_htlvcrc_frames_back_from_a_go_server() {
 fn a_slice_of_handlers_answers_in_the_same_order_on_either_side() {
     let Some(peer) = peer() else { return };
     let theirs = GoServer::start(&peer, &["-slices"]);
-    let ours = start_server(|server| {
-        let framed = |request: &dyn IRequest| {
-            request.get_connection().send_msg(2, "before")?;
-            request.router_slices_next()?;
-            request.get_connection().send_msg(2, "behind")
-        };
-        let echo = |request: &dyn IRequest| request.get_connection().send_msg(1, request.get_data());
-        server.add_router_slices(1, handlers![framed, echo]).unwrap();
-    });
+    let ours = slices_server();
     for port in [theirs.port, ours.local_addr().unwrap().port()] {
         let (client, received) = client(port, PackKind::TlvBigEndian);
         let noted = Arc::clone(&received);
@@ -134,6 +126,29 @@ fn a_slice_of_handlers_answers_in_the_same_order_on_either_side() {
     }
     ours.stop();
     assert!(ours.wait_stopped(SOON));
+}
+
+#[test]
+fn a_go_client_gets_the_answers_of_our_slices_in_order() {
+    let Some(peer) = peer() else { return };
+    let ours = slices_server();
+    let port = ours.local_addr().unwrap().port().to_string();
+    talk(&peer, &["-port", &port, "-slices", "-count", "20"], "ok: 20 echoes, 0 heartbeats");
+    ours.stop();
+    assert!(ours.wait_stopped(SOON));
+}
+
+/// Answers before, with and behind the echo, in the order of an onion, as the Go server does.
+fn slices_server() -> Server {
+    start_server(|server| {
+        let framed = |request: &dyn IRequest| {
+            request.get_connection().send_msg(2, "before")?;
+            request.router_slices_next()?;
+            request.get_connection().send_msg(2, "behind")
+        };
+        let echo = |request: &dyn IRequest| request.get_connection().send_msg(1, request.get_data());
+        server.add_router_slices(1, handlers![framed, echo]).unwrap();
+    })
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Connections that come, talk and vanish, in each worker mode: order kept, nothing leaks. Alone in its process,
-//! because it counts coroutines and descriptors.
+//! because it counts coroutines, descriptors and memory.
+//!
+//! `ZINX_TEST_CHURN=1000x60s cargo test --release --test worker_churn -- --nocapture` has a thousand clients churn for a
+//! minute in each mode, and prints the figures.
 
 #![expect(
     clippy::disallowed_methods,
@@ -10,9 +13,11 @@
 #[expect(dead_code, reason = "each test file uses its share")]
 mod common;
 
-use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
+use common::child::{open_files, resident_kib};
 use common::{ECHO, Running, config, frame, start_alone, wait_until};
 use socket2::SockRef;
 use zinx::green::live_coroutines;
@@ -21,7 +26,7 @@ use zinx::ziface::IServer;
 
 #[test]
 fn nothing_leaks_when_connections_churn() {
-    let (clients, rounds) = scale();
+    let (clients, length) = scale();
     // Some are still closing while their clients connect again.
     let max_conn = 1000 + 4 * clients;
     zinx::green::raise_open_files(2 * max_conn);
@@ -32,26 +37,44 @@ fn nothing_leaks_when_connections_churn() {
         config.worker_mode = mode;
         config.worker_pool_size = size;
         config.max_conn = max_conn;
-        let running = start_alone(config, |_| {});
-        let before = (live_coroutines(), open_files());
-        churn(&running, clients, rounds);
-        wait_until("all have gone", || running.server.get_conn_mgr().is_empty());
+        // In place of the hook that notes every stop, which is memory too.
+        let running = start_alone(config, |server| server.set_on_conn_stop(|_| Ok(())));
+        let empty = Held::now();
         // Bind keeps the workers it has made, one for each connection there may be at a time.
         let kept = if mode == WorkerMode::Bind { max_conn - size } else { 0 };
-        wait_until("the coroutines have ended", || live_coroutines() <= before.0 + kept);
-        wait_until("the descriptors are closed", || open_files() <= before.1);
+        let settled = || {
+            wait_until("all have gone", || running.server.get_conn_mgr().is_empty());
+            wait_until("the coroutines have ended", || live_coroutines() <= empty.coroutines + kept);
+            wait_until("the descriptors are closed", || open_files() <= empty.descriptors);
+            Held::now()
+        };
+        let warmed = churn(&running, clients, Length::Rounds(WARM_UP));
+        let before = settled();
+        let made = churn(&running, clients, length);
+        let after = settled();
+        println!(
+            "{mode:?} {size}: {made} connections, {} messages\n  {before:?} before\n  {after:?} after",
+            3 * made
+        );
+        let workers = after.coroutines.saturating_sub(before.coroutines);
+        let most = before.resident_kib + SLACK_KIB + workers * WORKER_KIB;
+        wait_until("the memory is given back", || resident_kib() <= most);
         let stats = running.server.stats();
-        assert_eq!(stats.start_hooks, clients * rounds, "{mode:?} {size}");
+        assert_eq!(stats.start_hooks, warmed + made, "{mode:?} {size}");
         assert_eq!(stats.start_hooks, stats.stop_hooks, "{mode:?} {size}");
     }
 }
 
-/// Each client connects, has three messages echoed in order, and vanishes: by FIN, by RST, or inside a frame.
-fn churn(running: &Running, clients: usize, rounds: usize) {
+/// Each client connects, has three messages echoed in order, and vanishes: by FIN, by RST, or inside a frame. Returns
+/// how many connections that were.
+fn churn(running: &Running, clients: usize, length: Length) -> usize {
+    let (made, begun) = (AtomicUsize::new(0), Instant::now());
     thread::scope(|scope| {
         for client in 0..clients {
+            let made = &made;
             scope.spawn(move || {
-                for round in 0..rounds {
+                for round in (0..).take_while(|&round| !length.is_over(round, begun)) {
+                    made.fetch_add(1, Ordering::Relaxed);
                     let mut peer = running.connect();
                     let stream: Vec<u8> = (0..3_u8).flat_map(|n| frame(ECHO, &[n])).collect();
                     peer.send(&stream);
@@ -65,15 +88,56 @@ fn churn(running: &Running, clients: usize, rounds: usize) {
             });
         }
     });
+    made.into_inner()
 }
 
-fn open_files() -> usize {
-    fs::read_dir("/proc/self/fd").unwrap().count()
+/// What the process holds.
+#[derive(Debug)]
+struct Held {
+    coroutines: usize,
+    descriptors: usize,
+    resident_kib: usize,
 }
 
-/// Clients at a time, and how often each connects: `ZINX_TEST_CHURN=1000x20` asks for more.
-fn scale() -> (usize, usize) {
+impl Held {
+    fn now() -> Self {
+        Self { coroutines: live_coroutines(), descriptors: open_files(), resident_kib: resident_kib() }
+    }
+}
+
+/// How long connections churn.
+#[derive(Clone, Copy)]
+enum Length {
+    /// So many times each client connects.
+    Rounds(usize),
+    Time(Duration),
+}
+
+impl Length {
+    fn is_over(self, round: usize, begun: Instant) -> bool {
+        match self {
+            Self::Rounds(rounds) => round >= rounds,
+            Self::Time(time) => begun.elapsed() >= time,
+        }
+    }
+}
+
+/// Clients at a time, and how often each connects, or for how long: `ZINX_TEST_CHURN=1000x20` or `1000x60s`.
+fn scale() -> (usize, Length) {
     let asked = std::env::var("ZINX_TEST_CHURN").unwrap_or_else(|_| "16x40".to_string());
-    let (clients, rounds) = asked.split_once('x').expect("as in 16x40");
-    (clients.parse().unwrap(), rounds.parse().unwrap())
+    let (clients, length) = asked.split_once('x').expect("as in 16x40");
+    let length = match length.strip_suffix('s') {
+        Some(seconds) => Length::Time(Duration::from_secs(seconds.parse().unwrap())),
+        None => Length::Rounds(length.parse().unwrap()),
+    };
+    (clients.parse().unwrap(), length)
 }
+
+/// Rounds after which memory is measured first: spare stacks, buffers and workers have been made by then.
+const WARM_UP: usize = 5;
+
+/// What the allocator and the clients' threads may keep more.
+const SLACK_KIB: usize = 8 * 1024;
+
+/// A worker more that Bind keeps: its stack, and its queue.
+const WORKER_KIB: usize = 512;

@@ -27,7 +27,7 @@ var (
 	count = flag.Int("count", 0, "client: messages to have echoed")
 	beat  = flag.Duration("beat", 0, "send the default heartbeat so often; 0: never")
 	watch = flag.Int("watch", 0, "client: heartbeats to be seen")
-	slice = flag.Bool("slices", false, "server: slices of handlers in place of routers")
+	slice = flag.Bool("slices", false, "server: slices of handlers in place of routers; client: ask for one echo framed by them")
 	hold  = flag.Duration("hold", 0, "client: stay so long, and be connected still")
 )
 
@@ -80,6 +80,16 @@ func (e *echoed) Handle(request ziface.IRequest) {
 	if int(e.seen.Add(1)) == *count {
 		close(e.done)
 	}
+}
+
+// What arrives, in order. A Go client runs its interceptors before its decoder, on the goroutine that reads.
+type arrived struct{ ids chan uint32 }
+
+func (a *arrived) Intercept(chain ziface.IChain) ziface.IcResp {
+	if request, ok := chain.Request().(ziface.IRequest); ok && len(request.GetData()) >= 4 {
+		a.ids <- binary.BigEndian.Uint32(request.GetData())
+	}
+	return chain.Proceed(chain.Request())
 }
 
 type heard struct {
@@ -156,6 +166,10 @@ func talk() {
 	} else {
 		client.AddRouter(ziface.HeartBeatDefaultMsgID, beats)
 	}
+	order := &arrived{ids: make(chan uint32, 64)}
+	if *slice {
+		client.AddInterceptor(order)
+	}
 	lost := make(chan struct{})
 	client.SetOnConnStop(func(ziface.IConnection) { close(lost) })
 	client.Start()
@@ -167,6 +181,13 @@ func talk() {
 	}
 	if *count > 0 {
 		wait(replies.done, "all echoes")
+	}
+	for at := 0; *slice && at < *count; at++ {
+		for _, expected := range []uint32{echoID + 1, echoID, echoID + 1} {
+			if id := wait(order.ids, "an answer of the slice"); id != expected {
+				fail("message %d in place of %d", id, expected)
+			}
+		}
 	}
 	if *watch > 0 {
 		wait(beats.done, "heartbeats")
