@@ -37,7 +37,7 @@
 //! | [`zlog`] | logging to files that are set aside and deleted in time |
 //! | [`znotify`] | connections by ids of the program's own, to send to one or to all |
 //! | [`ztimer`] | work done later, or again and again |
-//! | [`zutils`] | snowflake ids |
+//! | [`zutils`] | snowflake ids, a map in shards |
 //! | [`error`] | everything that can go wrong, with its numbers |
 
 pub mod error;

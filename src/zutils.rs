@@ -1,4 +1,7 @@
-//! Ids that no other machine gives out.
+//! Ids that no other machine gives out, and a map that many may change at once.
+
+mod shard_lock_maps;
+pub use shard_lock_maps::ShardLockMaps;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -62,6 +62,17 @@ fn multiport() {
 }
 
 #[test]
+fn framing() {
+    let server = Process::listening(&mut Command::new(example("framing_server")));
+    let second = server.wait_for("listening on ");
+    let records = second.split_once("listening on ").unwrap().1.trim().to_string();
+    let expected = "a line: \"HELLO\"\na line: \"WORLD\"\na line: \"\"\na line: \"BYE\"\n\
+                    a record: 2\na record: 2000\na record: 2000000\n";
+    talk(&server, "framing", &[&records], expected);
+    finish(server);
+}
+
+#[test]
 fn logger() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("logger-demo");
     drop(fs::remove_dir_all(&folder));

@@ -30,6 +30,13 @@ fn decoder() {
 }
 
 #[test]
+fn func_request() {
+    let expected =
+        [(1, "1 more points: 1"), (2, "1 gifts"), (1, "10 more points: 11"), (1, "1 more points: 12")];
+    check("func_request", &expected.map(|(id, text)| received(id, text)));
+}
+
+#[test]
 fn router_slices() {
     let expected =
         [(10, "who are you?"), (10, "hello, ann"), (11, "before"), (11, "hello, bob"), (11, "after")];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::sealed::Sealed;
-use super::{IConnection, IDataPack, IMsgHandler};
+use super::{ConnHook, IConnection, IDataPack, IMsgHandler};
 use crate::error::Result;
 
 /// A client: one connection to one server, made anew where that is asked for. What takes a router or a hook sits,
@@ -39,9 +39,17 @@ pub trait IClient: Sealed + Send + Sync {
     #[doc(alias = "Conn")]
     fn conn(&self) -> Option<Arc<dyn IConnection>>;
 
-    /// `Name` of the configuration.
+    /// The name that was set, else `Name` of the configuration.
     #[doc(alias = "GetName")]
     fn get_name(&self) -> &str;
+
+    /// The hook on the start of a connection, where one is set.
+    #[doc(alias = "GetOnConnStart")]
+    fn get_on_conn_start(&self) -> Option<Arc<ConnHook>>;
+
+    /// The hook on the stop of a connection, where one is set.
+    #[doc(alias = "GetOnConnStop")]
+    fn get_on_conn_stop(&self) -> Option<Arc<ConnHook>>;
 
     /// The routers.
     #[doc(alias = "GetMsgHandler")]

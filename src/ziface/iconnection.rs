@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::sealed::Sealed;
-use super::{IContext, IMsgHandler, IServer, ITcpConnection, Payload};
+use super::{CloseReason, IContext, IMsgHandler, IServer, ITcpConnection, Payload, Unsent};
 use crate::error::Result;
 
 /// A connection with a peer. Shared as `Arc<dyn IConnection>`; a clone may be kept for as long as one likes, also past
@@ -31,6 +31,24 @@ pub trait IConnection: Sealed + Send + Sync {
     /// Our own address.
     #[doc(alias = "LocalAddr")]
     fn get_local_addr(&self) -> SocketAddr;
+
+    /// The peer's address as text.
+    #[doc(alias = "RemoteAddrString")]
+    fn get_remote_addr_string(&self) -> String {
+        self.get_remote_addr().to_string()
+    }
+
+    /// Our own address as text.
+    #[doc(alias = "LocalAddrString")]
+    fn get_local_addr_string(&self) -> String {
+        self.get_local_addr().to_string()
+    }
+
+    /// The name of its server, or of its client.
+    #[doc(alias = "GetName")]
+    fn get_name(&self) -> String {
+        self.get_tcp_server().server_name().to_string()
+    }
 
     /// The socket: its addresses and options, never its bytes.
     #[doc(alias = "GetTCPConnection")]
@@ -98,19 +116,19 @@ pub trait IConnection: Sealed + Send + Sync {
     /// What was queued but could not be sent. Final once the connection is closed.
     fn get_unsent(&self) -> Unsent;
 
-    /// Queues a message; the object-safe form of `send_msg` and `try_send_msg`.
+    /// Queues a message; the object-safe form of `send_msg`, `send_buff_msg_timeout` and `try_send_msg`.
     ///
     /// # Errors
     ///
     /// Theirs.
-    fn send_payload(&self, msg_id: u32, data: Payload<'_>, may_wait: bool) -> Result<()>;
+    fn send_payload(&self, msg_id: u32, data: Payload<'_>, wait: SendWait) -> Result<()>;
 
-    /// Queues bytes as they are; the object-safe form of `send` and `send_to_queue`.
+    /// Queues bytes as they are; the object-safe form of `send`, `send_to_queue` and `send_to_queue_timeout`.
     ///
     /// # Errors
     ///
     /// Theirs.
-    fn send_bytes(&self, data: Payload<'_>, may_wait: bool) -> Result<()>;
+    fn send_bytes(&self, data: Payload<'_>, wait: SendWait) -> Result<()>;
 
     /// Keeps a value with the connection, replacing one of the same name.
     #[doc(alias = "SetProperty")]
@@ -139,7 +157,7 @@ impl dyn IConnection {
     /// of 4 GiB.
     #[doc(alias = "SendMsg")]
     pub fn send_msg<'a>(&self, msg_id: u32, data: impl Into<Payload<'a>>) -> Result<()> {
-        self.send_payload(msg_id, data.into(), true)
+        self.send_payload(msg_id, data.into(), SendWait::Configured)
     }
 
     /// As [`send_msg`](#method.send_msg): here every message goes through the queue, so the order of all is one.
@@ -149,7 +167,23 @@ impl dyn IConnection {
     /// As [`send_msg`](#method.send_msg).
     #[doc(alias = "SendBuffMsg")]
     pub fn send_buff_msg<'a>(&self, msg_id: u32, data: impl Into<Payload<'a>>) -> Result<()> {
-        self.send_payload(msg_id, data.into(), true)
+        self.send_payload(msg_id, data.into(), SendWait::Configured)
+    }
+
+    /// As [`send_buff_msg`](#method.send_buff_msg), but where the policy is to wait, waits for room at most for `timeout`, in
+    /// place of `QueueWaitMs`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_msg`](#method.send_msg).
+    #[doc(alias = "WithSendMsgTimeout")]
+    pub fn send_buff_msg_timeout<'a>(
+        &self,
+        msg_id: u32,
+        data: impl Into<Payload<'a>>,
+        timeout: Duration,
+    ) -> Result<()> {
+        self.send_payload(msg_id, data.into(), SendWait::AtMost(timeout))
     }
 
     /// Sends bytes as they are, without a head: for peers with framing of their own. They leave whole, in one order with
@@ -160,7 +194,7 @@ impl dyn IConnection {
     /// As [`send_msg`](#method.send_msg).
     #[doc(alias = "Send")]
     pub fn send<'a>(&self, data: impl Into<Payload<'a>>) -> Result<()> {
-        self.send_bytes(data.into(), true)
+        self.send_bytes(data.into(), SendWait::Configured)
     }
 
     /// As [`send`](#method.send): here all goes through the queue, so the order of all is one.
@@ -170,7 +204,17 @@ impl dyn IConnection {
     /// As [`send_msg`](#method.send_msg).
     #[doc(alias = "SendToQueue")]
     pub fn send_to_queue<'a>(&self, data: impl Into<Payload<'a>>) -> Result<()> {
-        self.send_bytes(data.into(), true)
+        self.send_bytes(data.into(), SendWait::Configured)
+    }
+
+    /// As [`send_to_queue`](#method.send_to_queue), waiting as
+    /// [`send_buff_msg_timeout`](#method.send_buff_msg_timeout) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_msg`](#method.send_msg).
+    pub fn send_to_queue_timeout<'a>(&self, data: impl Into<Payload<'a>>, timeout: Duration) -> Result<()> {
+        self.send_bytes(data.into(), SendWait::AtMost(timeout))
     }
 
     /// As [`send_msg`](#method.send_msg), but never waits: under the wait policy a full queue is an error. For loops
@@ -180,7 +224,7 @@ impl dyn IConnection {
     ///
     /// As [`send_msg`](#method.send_msg).
     pub fn try_send_msg<'a>(&self, msg_id: u32, data: impl Into<Payload<'a>>) -> Result<()> {
-        self.send_payload(msg_id, data.into(), false)
+        self.send_payload(msg_id, data.into(), SendWait::Never)
     }
 
     /// Has `callback` run when the connection closes: on its own coroutine, after the stop hook, in the order of adding.
@@ -212,129 +256,13 @@ impl fmt::Debug for dyn IConnection {
     }
 }
 
-/// Why a connection was closed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// The peer ended the stream between two frames.
-    PeerClosed,
-    /// The peer ended the stream inside a frame, `received` bytes into it.
-    PeerClosedInFrame {
-        /// Bytes of the frame that had arrived.
-        received: usize,
-    },
-    /// The connection failed: reset, unreachable.
-    Failed {
-        /// The system's words.
-        error: String,
-    },
-    /// A frame announced more than `MaxPacketSize`.
-    PacketTooLarge {
-        /// The announced length, in bytes.
-        len: u64,
-        /// The limit, in bytes.
-        max: u32,
-    },
-    /// A frame was longer than the decoder accepts.
-    FrameTooLarge {
-        /// Its whole length, in bytes, as far as it is known.
-        len: u64,
-        /// The limit, in bytes.
-        max: u64,
-    },
-    /// A frame could not be understood.
-    BadFrame {
-        /// What was wrong with it.
-        reason: String,
-    },
-    /// No frame within `FirstFrameTimeoutMs`.
-    FirstFrameTimeout,
-    /// A frame begun was not complete within `FrameTimeoutMs`.
-    FrameTimeout,
-    /// Nothing received within `IdleTimeoutMs`.
-    IdleTimeout,
-    /// Nothing received for as long as the heartbeat allows.
-    HeartbeatLost,
-    /// The peer did not take what was sent within `WriteTimeoutMs`.
-    SlowReader,
-    /// The queue was full and the policy is to disconnect.
-    QueueFull,
-    /// A handler panicked.
-    HandlerPanicked {
-        /// The id of the message it handled.
-        msg_id: u32,
-    },
-    /// The start hook panicked or failed.
-    StartHookFailed,
-    /// A payload was not what its handler reads, and the policy is to close.
-    BadPayload {
-        /// The message id.
-        msg_id: u32,
-        /// What was wrong with it.
-        reason: String,
-    },
-    /// The peer sent more than the rate limits allow, and the policy is to close.
-    RateLimited,
-    /// The user has logged in on another connection.
-    LoggedInElsewhere,
-    /// The dialogue set with `on_session` has returned.
-    SessionEnded,
-    /// It has failed or panicked.
-    SessionFailed {
-        /// Its words.
-        error: String,
-    },
-    /// [`IConnection::stop`] was called.
-    Stopped,
-    /// [`IConnection::abort`] was called.
-    Aborted,
-    /// The server stopped.
-    ServerStopped,
-    /// The client stopped, or made a new connection instead.
-    ClientStopped,
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PeerClosed => f.write_str("the peer closed"),
-            Self::PeerClosedInFrame { received } => {
-                write!(f, "the peer closed {received} bytes into a frame")
-            }
-            Self::Failed { error } => write!(f, "the connection failed: {error}"),
-            Self::PacketTooLarge { len, max } => {
-                write!(f, "packet of {len} bytes exceeds MaxPacketSize {max}")
-            }
-            Self::FrameTooLarge { len, max } => {
-                write!(f, "frame of {len} bytes exceeds the longest of {max}")
-            }
-            Self::BadFrame { reason } => write!(f, "bad frame: {reason}"),
-            Self::FirstFrameTimeout => f.write_str("no frame within FirstFrameTimeoutMs"),
-            Self::FrameTimeout => f.write_str("a frame was not complete within FrameTimeoutMs"),
-            Self::IdleTimeout => f.write_str("nothing received within IdleTimeoutMs"),
-            Self::HeartbeatLost => f.write_str("no heartbeat"),
-            Self::SlowReader => f.write_str("the peer did not read within WriteTimeoutMs"),
-            Self::QueueFull => f.write_str("the send queue was full"),
-            Self::HandlerPanicked { msg_id } => write!(f, "the handler of message id {msg_id} panicked"),
-            Self::StartHookFailed => f.write_str("the start hook failed"),
-            Self::BadPayload { msg_id, reason } => write!(f, "payload of message id {msg_id}: {reason}"),
-            Self::RateLimited => f.write_str("the peer sent more than its rate"),
-            Self::LoggedInElsewhere => f.write_str("the user has logged in on another connection"),
-            Self::SessionEnded => f.write_str("the session has ended"),
-            Self::SessionFailed { error } => write!(f, "the session failed: {error}"),
-            Self::Stopped => f.write_str("stopped"),
-            Self::Aborted => f.write_str("aborted"),
-            Self::ServerStopped => f.write_str("the server stopped"),
-            Self::ClientStopped => f.write_str("the client stopped"),
-        }
-    }
-}
-
-/// What was queued on a connection and could not be sent before it closed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unsent {
-    /// Messages of which at least the last byte was not given to the system.
-    pub messages: usize,
-    /// Bytes not given to the system, heads included.
-    pub bytes: usize,
+/// How long a send waits for room, where the policy is to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendWait {
+    /// Not at all.
+    Never,
+    /// `QueueWaitMs`.
+    Configured,
+    /// So long.
+    AtMost(Duration),
 }

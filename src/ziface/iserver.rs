@@ -56,6 +56,14 @@ pub trait IServer: Sealed + Send + Sync {
     #[doc(alias = "GetPacket")]
     fn get_packet(&self) -> Arc<dyn IDataPack>;
 
+    /// The hook on the start of a connection, where one is set.
+    #[doc(alias = "GetOnConnStart")]
+    fn get_on_conn_start(&self) -> Option<Arc<ConnHook>>;
+
+    /// The hook on the stop of a connection, where one is set.
+    #[doc(alias = "GetOnConnStop")]
+    fn get_on_conn_stop(&self) -> Option<Arc<ConnHook>>;
+
     /// Runs the start hook for a connection. The machinery does; a program has no need to.
     ///
     /// # Errors

@@ -29,7 +29,10 @@ mod imsghandler;
 pub use imsghandler::IMsgHandler;
 
 mod iconnection;
-pub use iconnection::{CloseReason, IConnection, Unsent};
+pub use iconnection::{IConnection, SendWait};
+
+mod closereason;
+pub use closereason::{CloseReason, Unsent};
 
 mod itcpconnection;
 pub use itcpconnection::ITcpConnection;

@@ -9,7 +9,7 @@ use super::outbox::{Appended, State};
 use super::server::Server;
 use super::until::Until;
 use crate::error::{Error, Result};
-use crate::ziface::{IConnection, Payload};
+use crate::ziface::{IConnection, Payload, SendWait};
 use crate::zpack::Message;
 
 impl dyn IConnection {
@@ -166,7 +166,7 @@ impl Connection {
         let (pack, bounds) = (self.core().pack(), self.core().bounds());
         let frame = pack.get_head_len() + data.as_slice().len();
         let mut barred = None;
-        self.send_with(frame, true, |outbox: &mut State| {
+        self.send_with(frame, SendWait::Configured, |outbox: &mut State| {
             let mut guard = self.calls().lock();
             let calls = guard.get_or_insert_default();
             barred = self.calls().barred_until(calls, *key)?.filter(|_| attempt == 0);

@@ -10,7 +10,7 @@ use crate::green::Queue;
 use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{
-    CloseReason, HeartBeat, HeartBeatOption, IClient, IConnection, IDataPack, IMsgHandler, IRouter,
+    CloseReason, ConnHook, HeartBeat, HeartBeatOption, IClient, IConnection, IDataPack, IMsgHandler, IRouter,
 };
 
 /// A client of the server at `host` and `port`, configured by `zinx.yaml` and the environment: see [`Config::load`].
@@ -109,6 +109,17 @@ impl Client {
     pub fn set_packet(&self, pack: impl IDataPack + 'static) -> Result<()> {
         let set = self.core.set_pack(Arc::new(pack));
         if set { Ok(()) } else { Err(Error::AlreadyStarted { what: "set the packet format" }) }
+    }
+
+    /// Sets the client's name, in place of `Name` of the configuration: its connections have it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyStarted`] once one is set.
+    #[doc(alias = "SetName")]
+    pub fn set_name(&self, name: impl Into<String>) -> Result<()> {
+        let set = self.core.set_name(name.into());
+        if set { Ok(()) } else { Err(Error::AlreadyStarted { what: "set the name" }) }
     }
 
     /// Has a heartbeat sent to the server, and a server that stays silent found: see [`HeartBeatOption::new`] for what it is.
@@ -215,7 +226,15 @@ impl IClient for Client {
     }
 
     fn get_name(&self) -> &str {
-        &self.core.config().name
+        self.core.name()
+    }
+
+    fn get_on_conn_start(&self) -> Option<Arc<ConnHook>> {
+        self.core.hooks().start
+    }
+
+    fn get_on_conn_stop(&self) -> Option<Arc<ConnHook>> {
+        self.core.hooks().stop
     }
 
     fn get_msg_handler(&self) -> &dyn IMsgHandler {

@@ -22,7 +22,8 @@ use crate::error::{Error, Result};
 use crate::green::{Event, Socket, StackMark};
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{
-    CloseReason, IConnection, IContext, IMsgHandler, IRequest, IServer, ITcpConnection, Payload, Unsent,
+    CloseReason, IConnection, IContext, IMsgHandler, IRequest, IServer, ITcpConnection, Payload, SendWait,
+    Unsent,
 };
 
 type Property = Arc<dyn Any + Send + Sync>;
@@ -343,12 +344,12 @@ impl IConnection for Connection {
         self.outbox.lock().unsent()
     }
 
-    fn send_payload(&self, msg_id: u32, data: Payload<'_>, may_wait: bool) -> Result<()> {
-        self.send(msg_id, data, may_wait)
+    fn send_payload(&self, msg_id: u32, data: Payload<'_>, wait: SendWait) -> Result<()> {
+        self.send(msg_id, data, wait)
     }
 
-    fn send_bytes(&self, data: Payload<'_>, may_wait: bool) -> Result<()> {
-        self.send_raw(&data, may_wait)
+    fn send_bytes(&self, data: Payload<'_>, wait: SendWait) -> Result<()> {
+        self.send_raw(&data, wait)
     }
 
     fn set_property(&self, name: &str, value: Property) {

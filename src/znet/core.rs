@@ -20,6 +20,7 @@ use crate::zpack::{Framing, LtvLittleEndian, TlvBigEndian};
 /// What the connections of a server share. A server is a value: nothing here is global.
 pub(crate) struct Core {
     config: Config,
+    name: OnceLock<String>,
     stop_reason: CloseReason,
     pack: OnceLock<Arc<dyn IDataPack>>,
     decoder: OnceLock<Arc<dyn IDecoder>>,
@@ -69,6 +70,7 @@ impl Core {
     pub(crate) fn new(config: Config, stop_reason: CloseReason) -> Arc<Self> {
         Arc::new(Self {
             stop_reason,
+            name: OnceLock::new(),
             pack: OnceLock::new(),
             decoder: OnceLock::new(),
             framing: OnceLock::new(),
@@ -94,6 +96,16 @@ impl Core {
 
     pub(crate) const fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The name that was set, or the one in the configuration.
+    pub(crate) fn name(&self) -> &str {
+        self.name.get().unwrap_or(&self.config.name)
+    }
+
+    /// Sets the name. `false` where one is set already.
+    pub(crate) fn set_name(&self, name: String) -> bool {
+        self.name.set(name).is_ok()
     }
 
     /// Why connections close that the stop closes.

@@ -11,7 +11,7 @@ use super::outbox::State;
 use super::server::Server;
 use crate::error::Result;
 use crate::green::fairness_point;
-use crate::ziface::{IConnection, Payload};
+use crate::ziface::{IConnection, Payload, SendWait};
 use crate::zpack::new_message;
 
 /// The groups of a server, by name. One without members does not exist.
@@ -229,6 +229,6 @@ impl Connection {
                 Ok(())
             })
         };
-        self.send_with(frame.len(), false, append).map(drop)
+        self.send_with(frame.len(), SendWait::Never, append).map(drop)
     }
 }

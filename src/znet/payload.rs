@@ -3,7 +3,7 @@
 use super::connection::Connection;
 use super::server::Server;
 use crate::error::{Error, Result};
-use crate::ziface::CloseReason;
+use crate::ziface::{CloseReason, SendWait};
 #[cfg(any(feature = "json", feature = "protobuf"))]
 use crate::ziface::{IConnection, IRequest};
 
@@ -113,7 +113,7 @@ impl Connection {
             None | Some(BadPayload::Log) => false,
             Some(BadPayload::Answer { msg_id }) => {
                 // Where the peer does not read there is nobody to tell.
-                let _ = self.send(*msg_id, error.to_string().into(), false);
+                let _ = self.send(*msg_id, error.to_string().into(), SendWait::Never);
                 true
             }
             Some(BadPayload::Close) => {

@@ -141,4 +141,10 @@ impl Client {
     pub fn set_decoder(&self, decoder: impl IDecoder + 'static) -> Result<()> {
         self.core().set_decoder(Arc::new(decoder))
     }
+
+    /// As [`Server::get_length_field`].
+    #[doc(alias = "GetLengthField")]
+    pub fn get_length_field(&self) -> Option<LengthField> {
+        self.core().decoder()?.get_length_field()
+    }
 }

@@ -14,8 +14,8 @@ use crate::green::{self, TcpListener};
 use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{
-    CloseReason, HeartBeat, HeartBeatOption, IConnManager, IConnection, IDataPack, IMsgHandler, IRouter,
-    IServer,
+    CloseReason, ConnHook, HeartBeat, HeartBeatOption, IConnManager, IConnection, IDataPack, IMsgHandler,
+    IRouter, IServer,
 };
 
 /// A server configured by `zinx.yaml` and the environment: see [`Config::load`].
@@ -34,6 +34,7 @@ pub fn new_server() -> Result<Server> {
 ///
 /// [`Error::Config`] where a value is out of range.
 #[doc(alias = "NewServerWithConfig")]
+#[doc(alias = "NewUserConfServer")]
 pub fn new_server_with_config(config: Config) -> Result<Server> {
     config.validate()?;
     Ok(Server { core: Core::new(config, CloseReason::ServerStopped) })
@@ -249,11 +250,19 @@ impl IServer for Server {
     }
 
     fn server_name(&self) -> &str {
-        &self.core().config().name
+        self.core().name()
     }
 
     fn get_conn_mgr(&self) -> &dyn IConnManager {
         self.core().manager()
+    }
+
+    fn get_on_conn_start(&self) -> Option<Arc<ConnHook>> {
+        self.core().hooks().start
+    }
+
+    fn get_on_conn_stop(&self) -> Option<Arc<ConnHook>> {
+        self.core().hooks().stop
     }
 
     fn get_msg_handler(&self) -> &dyn IMsgHandler {

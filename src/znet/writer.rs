@@ -13,29 +13,29 @@ use super::tutorial;
 use crate::error::{Error, Result};
 use crate::green::{Awaits, Builder, Deferred, Readiness, Socket, defer, yield_now};
 use crate::zconf::QueueFull;
-use crate::ziface::{CloseReason, Payload};
+use crate::ziface::{CloseReason, Payload, SendWait};
 
 impl Connection {
     /// Queues a frame; where there is no room, does what the policy says.
-    pub(crate) fn send(&self, msg_id: u32, data: Payload<'_>, may_wait: bool) -> Result<()> {
+    pub(crate) fn send(&self, msg_id: u32, data: Payload<'_>, wait: SendWait) -> Result<()> {
         let (pack, bounds) = (self.core().pack(), self.core().bounds());
         let frame = pack.get_head_len() + data.as_slice().len();
         let append = |state: &mut State| state.append(pack, bounds, msg_id, data.reborrow());
-        self.send_with(frame, may_wait, append).map(drop)
+        self.send_with(frame, wait, append).map(drop)
     }
 
     /// As [`send`](Self::send), without a head.
-    pub(crate) fn send_raw(&self, data: &Payload<'_>, may_wait: bool) -> Result<()> {
+    pub(crate) fn send_raw(&self, data: &Payload<'_>, wait: SendWait) -> Result<()> {
         let (bounds, len) = (self.core().bounds(), data.as_slice().len());
         let append = |state: &mut State| state.append_raw(bounds, data.reborrow());
-        if len == 0 { Ok(()) } else { self.send_with(len, may_wait, append).map(drop) }
+        if len == 0 { Ok(()) } else { self.send_with(len, wait, append).map(drop) }
     }
 
     /// As [`send`](Self::send), with what `append` does under the lock of the outbox. `false` where it is barred.
     pub(crate) fn send_with(
         &self,
         frame: usize,
-        may_wait: bool,
+        wait: SendWait,
         mut append: impl FnMut(&mut State) -> Result<Appended>,
     ) -> Result<bool> {
         let (pack, bounds) = (self.core().pack(), self.core().bounds());
@@ -57,7 +57,7 @@ impl Connection {
                 continue;
             };
             match bounds.policy {
-                QueueFull::Wait if may_wait => self.wait_for_room(since)?,
+                QueueFull::Wait if wait != SendWait::Never => self.wait_for_room(since, wait)?,
                 QueueFull::DropOldest => {
                     if !self.outbox().lock().drop_oldest_for(pack, bounds, frame) {
                         return Err(self.queue_full(Duration::ZERO));
@@ -141,8 +141,13 @@ impl Connection {
         }
     }
 
-    fn wait_for_room(&self, since: Instant) -> Result<()> {
-        let left = self.core().bounds().wait.map(|wait| wait.saturating_sub(since.elapsed()));
+    fn wait_for_room(&self, since: Instant, wait: SendWait) -> Result<()> {
+        let longest = match wait {
+            SendWait::Never => Some(Duration::ZERO),
+            SendWait::Configured => self.core().bounds().wait,
+            SendWait::AtMost(timeout) => Some(timeout),
+        };
+        let left = longest.map(|longest| longest.saturating_sub(since.elapsed()));
         if left == Some(Duration::ZERO) {
             return Err(self.queue_full(since.elapsed()));
         }

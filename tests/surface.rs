@@ -1,0 +1,104 @@
+//! Small names of Zinx's surface that no other test needs.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are plain threads and speak raw sockets"
+)]
+
+#[expect(dead_code, reason = "each test file uses its share")]
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use common::{config, start_alone, wait_until};
+use zinx::ziface::{IClient, IConnection, IServer};
+use zinx::zpack::new_tlv_decoder;
+use zinx::{Error, new_client_with_config, new_server_with_config};
+
+#[test]
+fn hooks_that_were_set_can_be_had_and_called() {
+    let server = new_server_with_config(config()).unwrap();
+    let client = new_client_with_config("127.0.0.1", 1, config()).unwrap();
+    assert!(server.get_on_conn_start().is_none() && server.get_on_conn_stop().is_none());
+    assert!(client.get_on_conn_start().is_none() && client.get_on_conn_stop().is_none());
+
+    let calls = Arc::new(AtomicUsize::new(0));
+    let hook = |worth: usize| {
+        let calls = Arc::clone(&calls);
+        move |_: &Arc<dyn IConnection>| {
+            calls.fetch_add(worth, Ordering::AcqRel);
+            Ok(())
+        }
+    };
+    client.set_on_conn_start(hook(1));
+    client.set_on_conn_stop(hook(10));
+    let running = start_alone(config(), |server| {
+        server.set_on_conn_start(hook(100));
+        server.set_on_conn_stop(hook(1000));
+    });
+    let peer = running.connect();
+    let conn = running.conn(peer.addr());
+    wait_until("the start hook", || calls.load(Ordering::Acquire) == 100);
+    let hooks = [
+        client.get_on_conn_start(),
+        client.get_on_conn_stop(),
+        running.server.get_on_conn_start(),
+        running.server.get_on_conn_stop(),
+    ];
+    hooks.into_iter().for_each(|hook| hook.unwrap()(&conn).unwrap());
+    assert_eq!(calls.load(Ordering::Acquire), 1211);
+}
+
+#[test]
+fn a_connection_has_the_name_of_its_server_or_client_and_its_addresses_as_text() {
+    let mut named = config();
+    named.name = "the server".to_string();
+    let running = start_alone(named, |_| {});
+    let address = running.server.local_addr().unwrap();
+    let client = new_client_with_config("127.0.0.1", address.port(), config()).unwrap();
+    assert_eq!(client.get_name(), "ZinxServerApp");
+    client.set_name("the client").unwrap();
+    assert!(matches!(client.set_name("another"), Err(Error::AlreadyStarted { .. })));
+    client.start().unwrap();
+    let ours = client.conn().unwrap();
+    let theirs = running.conn(ours.get_local_addr());
+    assert_eq!((client.get_name(), ours.get_name()), ("the client", "the client".to_string()));
+    assert_eq!((running.server.server_name(), theirs.get_name()), ("the server", "the server".to_string()));
+    assert_eq!(ours.get_remote_addr_string(), address.to_string());
+    assert_eq!(ours.get_local_addr_string(), theirs.get_remote_addr_string());
+    client.stop();
+    assert!(client.wait_stopped(Duration::from_secs(10)));
+}
+
+#[test]
+fn a_client_knows_the_length_field_of_its_decoder() {
+    let client = new_client_with_config("127.0.0.1", 1, config()).unwrap();
+    assert_eq!(client.get_length_field(), None);
+    client.set_decoder(new_tlv_decoder(4096)).unwrap();
+    let field = client.get_length_field().unwrap();
+    assert_eq!((field.length_field_offset, field.length_field_length), (4, 4));
+}
+
+#[test]
+fn a_send_waits_for_room_as_long_as_it_is_told() {
+    let mut config = config();
+    // Without a limit: only what the send itself says ends its wait.
+    config.queue_wait_ms = 0;
+    config.write_timeout_ms = 0;
+    config.drain_ms = 1;
+    config.max_msg_chan_bytes = 64 << 10;
+    let running = start_alone(config, |_| {});
+    let peer = running.connect();
+    let conn = running.conn(peer.addr());
+    let data = vec![0; 32 << 10];
+    wait_until("a full queue", || conn.try_send_msg(9, data.as_slice()).is_err());
+    let timeout = Duration::from_millis(50);
+    for sent in [conn.send_buff_msg_timeout(9, &data, timeout), conn.send_to_queue_timeout(&data, timeout)] {
+        let Err(Error::QueueFull { waited, .. }) = sent else { panic!("{sent:?}") };
+        assert!(waited >= timeout, "{waited:?}");
+    }
+    drop(peer);
+}
