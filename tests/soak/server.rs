@@ -1,0 +1,250 @@
+//! The server that is soaked, in a process of its own, with another beside it that is asked how it is.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use zinx::prelude::*;
+use zinx::zconf::WorkerMode;
+use zinx::znet::Stats;
+use zinx::{Server, green};
+
+use super::common::process::Process;
+use super::common::{ECHO, comes_true, config, frame};
+
+/// Set for the server's process.
+pub(crate) const CHILD: &str = "ZINX_TEST_SOAK_SERVER";
+
+/// What it answers: a thousand messages; nothing, it panics; what the peer answers to its question; the same to all.
+pub(crate) const BLAST: u32 = 2;
+pub(crate) const PANIC: u32 = 3;
+pub(crate) const ASK: u32 = 4;
+pub(crate) const QUESTION: u32 = 5;
+pub(crate) const ANSWER: u32 = 6;
+pub(crate) const TELL: u32 = 7;
+
+/// What the one beside it is asked.
+const OPEN: u32 = 1;
+const DRAIN: u32 = 2;
+const COUNTS: u32 = 3;
+
+/// Where handlers run.
+pub(crate) const MODES: [(WorkerMode, usize); 4] =
+    [(WorkerMode::Hash, 0), (WorkerMode::Hash, 3), (WorkerMode::Bind, 3), (WorkerMode::DynamicBind, 3)];
+
+/// Most connections at a time: less than come.
+const MAX_CONN: usize = 150;
+
+/// Serves until it is killed.
+pub(crate) fn run() {
+    // Panics are part of it.
+    std::panic::set_hook(Box::new(|_| {}));
+    let soaked = start(0, 0);
+    let port = soaked.local_addr().unwrap().port();
+    let soaked = Arc::new(Mutex::new((soaked, Totals::default())));
+    let beside = new_server_with_config(config()).unwrap();
+    let (asked, drained, counted) = (Arc::clone(&soaked), Arc::clone(&soaked), Arc::clone(&soaked));
+    beside
+        .add_router(OPEN, move |request: &dyn IRequest| {
+            let open = asked.lock().unwrap().0.get_conn_mgr().len();
+            request.get_connection().send_msg(OPEN, open.to_string())
+        })
+        .unwrap();
+    beside
+        .add_router(DRAIN, move |request: &dyn IRequest| {
+            let old = drained.lock().unwrap().0.clone();
+            old.stop();
+            let outcome = if old.wait_stopped(LONG) { "drained" } else { "stuck" };
+            let mut soaked = drained.lock().unwrap();
+            soaked.1.add(old.stats());
+            soaked.0 = start(port, usize::from(request.get_data()[0]));
+            drop(soaked);
+            request.get_connection().send_msg(DRAIN, outcome)
+        })
+        .unwrap();
+    beside
+        .add_router(COUNTS, move |request: &dyn IRequest| {
+            let totals = counted.lock().unwrap().1.clone();
+            let counts = format!("{} {}", green::live_coroutines(), totals);
+            request.get_connection().send_msg(COUNTS, counts)
+        })
+        .unwrap();
+    beside.start().unwrap();
+    eprintln!("beside on {}", beside.local_addr().unwrap());
+    eprintln!("listening on 127.0.0.1:{port}");
+    beside.wait_stopped(Duration::from_secs(1 << 30));
+}
+
+fn start(port: u16, mode: usize) -> Server {
+    let mut config = config();
+    config.tcp_port = port;
+    (config.worker_mode, config.worker_pool_size) = MODES[mode];
+    config.max_conn = MAX_CONN;
+    config.first_frame_timeout_ms = 1500;
+    config.idle_timeout_ms = 1500;
+    config.frame_timeout_ms = 1000;
+    config.write_timeout_ms = 500;
+    config.queue_wait_ms = 500;
+    config.drain_ms = 1000;
+    config.max_msg_chan_bytes = 64 << 10;
+    // Little: bytes that are counted as queued and are not would soon stop all sending.
+    config.max_queued_bytes = 4 << 20;
+    let server = new_server_with_config(config).unwrap();
+    server.add_router(ECHO, echo).unwrap();
+    server.add_router(BLAST, blast).unwrap();
+    server.add_router(PANIC, |_: &dyn IRequest| -> Result<()> { panic!("on purpose") }).unwrap();
+    server.add_router(ASK, ask).unwrap();
+    server.add_router(TELL, tell).unwrap();
+    // The port was another's a moment ago.
+    assert!(comes_true(LONG, || server.start().is_ok()), "no server on port {port}");
+    server
+}
+
+fn echo(request: &dyn IRequest) -> Result<()> {
+    request.get_connection().send_msg(ECHO, request.get_data())
+}
+
+fn blast(request: &dyn IRequest) -> Result<()> {
+    (0..1000).try_for_each(|_| request.get_connection().send_msg(BLAST, &[7; 1000]))
+}
+
+fn ask(request: &dyn IRequest) -> Result<()> {
+    let conn = request.get_connection();
+    let answer = conn.call(QUESTION, "?", ANSWER, Duration::from_millis(100))?;
+    conn.send_msg(ASK, answer.get_data())
+}
+
+fn tell(request: &dyn IRequest) -> Result<()> {
+    let conn = request.get_connection();
+    conn.join_group("all")?;
+    conn.get_group("all").broadcast(TELL, request.get_data()).map(drop)
+}
+
+/// What all servers that were drained have counted.
+#[derive(Clone, Default)]
+struct Totals {
+    drains: usize,
+    accepted: usize,
+    over_max_conn: usize,
+    start_hooks: usize,
+    stop_hooks: usize,
+    panics: usize,
+    requests: usize,
+}
+
+impl Totals {
+    fn add(&mut self, stats: Stats) {
+        self.drains += 1;
+        self.accepted += stats.accepted;
+        self.over_max_conn += stats.over_max_conn;
+        self.start_hooks += stats.start_hooks;
+        self.stop_hooks += stats.stop_hooks;
+        self.panics += stats.handler_panics;
+        self.requests += stats.requests;
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { drains, accepted, over_max_conn, start_hooks, stop_hooks, panics, requests } = self;
+        write!(f, "{drains} {accepted} {over_max_conn} {start_hooks} {stop_hooks} {panics} {requests}")
+    }
+}
+
+/// The line to the one beside the server.
+pub(crate) struct Control {
+    stream: TcpStream,
+}
+
+impl Control {
+    pub(crate) fn open(process: &Process) -> Self {
+        let said = process.said();
+        let address = said.iter().find_map(|line| line.strip_prefix("beside on ")).unwrap();
+        Self { stream: TcpStream::connect(address).unwrap() }
+    }
+
+    pub(crate) fn open_connections(&mut self) -> usize {
+        self.ask(OPEN, &[]).parse().unwrap()
+    }
+
+    /// Stops the server, in order, and starts the next on the same port.
+    pub(crate) fn drain(&mut self, mode: usize) {
+        assert_eq!(self.ask(DRAIN, &[mode as u8]), "drained");
+    }
+
+    /// What the process has, and all that its servers have counted.
+    pub(crate) fn quiet(&mut self, process: &Process) -> Quiet {
+        let counts = self.ask(COUNTS, &[]);
+        let counts: Vec<usize> = counts.split(' ').map(|count| count.parse().unwrap()).collect();
+        Quiet {
+            resident_kib: process.resident_kib(),
+            open_files: process.open_files(),
+            coroutines: counts[0],
+            drains: counts[1],
+            accepted: counts[2],
+            over_max_conn: counts[3],
+            start_hooks: counts[4],
+            stop_hooks: counts[5],
+            panics: counts[6],
+            requests: counts[7],
+        }
+    }
+
+    fn ask(&mut self, what: u32, data: &[u8]) -> String {
+        self.stream.write_all(&frame(what, data)).unwrap();
+        let mut head = [0; 8];
+        self.stream.read_exact(&mut head).unwrap();
+        let mut answer = vec![0; u32::from_le_bytes(head[..4].try_into().unwrap()) as usize];
+        self.stream.read_exact(&mut answer).unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+}
+
+/// The server's process when nobody is connected.
+pub(crate) struct Quiet {
+    resident_kib: usize,
+    open_files: usize,
+    coroutines: usize,
+    drains: usize,
+    accepted: usize,
+    over_max_conn: usize,
+    start_hooks: usize,
+    stop_hooks: usize,
+    panics: usize,
+    requests: usize,
+}
+
+impl Quiet {
+    /// All is as it was when it was warm.
+    pub(crate) fn check(&self, warm: &Self) {
+        assert_eq!((self.open_files, self.coroutines), (warm.open_files, warm.coroutines));
+        assert_eq!((self.start_hooks, self.stop_hooks), (self.accepted, self.accepted));
+        assert!(self.accepted > warm.accepted && self.requests > warm.requests && self.panics > warm.panics);
+        let most = warm.resident_kib + MORE_KIB;
+        assert!(self.resident_kib <= most, "{} KiB, {} KiB when warm", self.resident_kib, warm.resident_kib);
+    }
+}
+
+impl fmt::Display for Quiet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} KiB, {} descriptors, {} coroutines; {} connections, {} refused, {} requests, {} panics, {} drains",
+            self.resident_kib,
+            self.open_files,
+            self.coroutines,
+            self.accepted,
+            self.over_max_conn,
+            self.requests,
+            self.panics,
+            self.drains
+        )
+    }
+}
+
+/// What the allocator may keep more of than after the first round.
+const MORE_KIB: usize = 16 << 10;
+
+const LONG: Duration = Duration::from_secs(20);
