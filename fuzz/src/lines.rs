@@ -59,7 +59,7 @@ fn connect(stream: &[u8]) -> (Connection, TcpStream) {
     peer.set_nodelay(true).unwrap();
     SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
     let conn = LISTENER.accept().unwrap();
-    for piece in pieces(stream, 256) {
+    for piece in pieces(stream, 1..=256) {
         peer.write_all(piece).unwrap();
     }
     peer.shutdown(Shutdown::Write).unwrap();

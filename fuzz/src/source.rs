@@ -1,5 +1,7 @@
 //! Parameters out of an input: its first bytes choose them, the rest is the stream.
 
+use std::ops::RangeInclusive;
+
 /// An input that is taken from the front; what is missing is 0.
 pub(crate) struct Source<'a>(&'a [u8]);
 
@@ -29,11 +31,12 @@ impl<'a> Source<'a> {
     }
 }
 
-/// How long the pieces are in which a stream arrives: as its own bytes say, from 1 to `most`.
-pub(crate) fn pieces(stream: &[u8], most: usize) -> impl Iterator<Item = &[u8]> {
+/// The pieces in which a stream arrives, as long as its own bytes say.
+pub(crate) fn pieces(stream: &[u8], lengths: RangeInclusive<usize>) -> impl Iterator<Item = &[u8]> {
+    let (least, most) = lengths.into_inner();
     let mut rest = stream;
     std::iter::from_fn(move || {
-        let len = 1 + usize::from(*rest.first()?) % most;
+        let len = least + usize::from(*rest.first()?) % (most - least + 1);
         let (piece, behind) = rest.split_at(len.min(rest.len()));
         rest = behind;
         Some(piece)
