@@ -287,6 +287,16 @@ fn keys_of_later_features_give_one_warning_each() {
     );
 }
 
+#[test]
+fn a_long_text_without_keys_is_told_in_short() {
+    let problems = errors(Config::from_yaml(&"no key at all ".repeat(1000))).to_string();
+    assert!(
+        problems.starts_with("line 1: found broken YAML (invalid type: string \"no key at all"),
+        "{problems}"
+    );
+    assert!(problems.len() < 300, "{problems}");
+}
+
 fn errors<T: std::fmt::Debug>(result: zinx::Result<T>) -> ConfigErrors {
     match result {
         Err(Error::Config(errors)) => errors,

@@ -8,10 +8,11 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
+    self, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, Unexpected,
+    VariantAccess, Visitor,
 };
 
-use super::field::Scalar;
+use super::field::{Scalar, shorten};
 
 /// Reads the keys and values of the top level; an empty text has none.
 pub(super) fn entries(text: &str) -> Result<Vec<(String, Scalar)>, Broken> {
@@ -49,6 +50,11 @@ impl<'de> Visitor<'de> for Entries {
             entries.push((key_name(key), value));
         }
         Ok(entries)
+    }
+
+    // Another program's file, which may be long.
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Err(E::invalid_type(Unexpected::Str(&shorten(text)), &self))
     }
 
     // A text of comments only.
