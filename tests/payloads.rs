@@ -106,8 +106,12 @@ fn the_deepest_nesting_fits_the_stack_and_a_deeper_one_is_a_bad_payload() {
     });
     let mut peer = running.connect();
     let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
-    peer.send(&frame(DEEP, &nested(127)));
-    assert_eq!(peer.read_frame(), (DEEP, nested(127)));
-    peer.send(&frame(DEEP, &nested(2000)));
-    assert_eq!(peer.read_frame().0, BAD);
+    peer.send(&frame(DEEP, &nested(64)));
+    assert_eq!(peer.read_frame(), (DEEP, nested(64)));
+    for too_deep in [65, 2000] {
+        peer.send(&frame(DEEP, &nested(too_deep)));
+        let (id, answer) = peer.read_frame();
+        assert_eq!(id, BAD);
+        assert!(String::from_utf8(answer).unwrap().ends_with("nested more than 64 deep"));
+    }
 }

@@ -39,6 +39,9 @@ impl Server {
 impl dyn IRequest + '_ {
     /// The payload, read as JSON. Feature `json`.
     ///
+    /// Lists and objects may be nested 64 deep: a type that holds itself takes stack for each level, and the peer chooses
+    /// how many.
+    ///
     /// # Errors
     ///
     /// [`Error::BadPayload`] with the message id and the reason; returned from the handler with `?`, the policy of
@@ -59,7 +62,12 @@ impl dyn IRequest + '_ {
     /// }
     /// ```
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(self.get_data()).map_err(|error| bad_payload(self.get_msg_id(), &error))
+        let json = self.get_data();
+        if is_nested_deeper(json, MAX_JSON_DEPTH) {
+            let reason = format!("nested more than {MAX_JSON_DEPTH} deep");
+            return Err(bad_payload(self.get_msg_id(), &reason));
+        }
+        serde_json::from_slice(json).map_err(|error| bad_payload(self.get_msg_id(), &error))
     }
 }
 
@@ -100,6 +108,35 @@ impl dyn IConnection {
     }
 }
 
+/// Whether lists and objects are nested deeper than `most`, as far as this is JSON.
+#[cfg(feature = "json")]
+fn is_nested_deeper(json: &[u8], most: usize) -> bool {
+    let mut depth = 0_usize;
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => skip_text(&mut bytes),
+            b'[' | b'{' if depth == most => return true,
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Takes what is left of a text in quotes.
+#[cfg(feature = "json")]
+fn skip_text(bytes: &mut std::slice::Iter<'_, u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => drop(bytes.next()),
+            _ => {}
+        }
+    }
+}
+
 #[cfg(any(feature = "json", feature = "protobuf"))]
 fn bad_payload(msg_id: u32, error: &dyn std::fmt::Display) -> Error {
     Error::BadPayload { msg_id, reason: error.to_string() }
@@ -120,6 +157,32 @@ impl Connection {
                 self.stop_because(CloseReason::BadPayload { msg_id: *msg_id, reason: reason.clone() });
                 true
             }
+        }
+    }
+}
+
+#[cfg(feature = "json")]
+const MAX_JSON_DEPTH: usize = 64;
+
+#[cfg(all(test, feature = "json"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nesting_is_counted_outside_of_texts() {
+        for (json, depth) in [
+            ("", 0),
+            ("7", 0),
+            ("[]", 1),
+            ("[[],{},[]]", 2),
+            (r#"{"a":{"b":[1,"[[[["]}}"#, 3),
+            (r#"["\"[[[[",[]]"#, 2),
+            (r#"["\\",[[]]]"#, 3),
+            (r#"[["[[[["#, 2),
+            ("]]]][", 1),
+        ] {
+            assert!(!is_nested_deeper(json.as_bytes(), depth), "{json}");
+            assert!(depth == 0 || is_nested_deeper(json.as_bytes(), depth - 1), "{json}");
         }
     }
 }

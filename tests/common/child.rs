@@ -4,12 +4,18 @@ use std::process::Command;
 
 /// Runs a test in a process of its own: what it measures or exhausts belongs to the whole process.
 pub(crate) fn in_child(name: &str, body: impl FnOnce()) {
+    in_child_with(name, &[], body);
+}
+
+/// As [`in_child`], with these variables in its environment.
+pub(crate) fn in_child_with(name: &str, env: &[(&str, &str)], body: impl FnOnce()) {
     const CHILD: &str = "ZINX_TEST_CHILD";
     if std::env::var(CHILD).is_ok_and(|child| child == name) {
         return body();
     }
     let mut child = Command::new(std::env::current_exe().unwrap());
-    let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, name).output().unwrap();
+    child.args([name, "--exact", "--nocapture"]).env(CHILD, name).envs(env.iter().copied());
+    let output = child.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     eprint!("{said}");
     assert!(output.status.success(), "{}", output.status);
