@@ -149,13 +149,15 @@ impl Coroutine {
     pub(super) fn enlist(&self, waiter: &Arc<Waiter>) -> bool {
         let mut end = self.record.lock();
         if end.exit.is_none() {
-            end.waiting.enlist_also(Arc::clone(waiter));
+            end.extras.get_or_insert_default().waiting.enlist_also(Arc::clone(waiter));
         }
         end.exit.is_none()
     }
 
     pub(super) fn forget(&self, waiter: &Arc<Waiter>) {
-        self.record.lock().waiting.forget(waiter);
+        if let Some(extras) = &mut self.record.lock().extras {
+            extras.waiting.forget(waiter);
+        }
     }
 
     fn wait(&self, timeout: Option<Duration>) -> bool {
@@ -196,7 +198,8 @@ pub(super) struct Record {
 #[derive(Clone, Debug)]
 pub(super) enum Name {
     Text(Cow<'static, str>),
-    Numbered(&'static str, u64),
+    /// In one word less.
+    Numbered(&'static &'static str, u64),
 }
 
 impl Default for Name {
@@ -217,13 +220,13 @@ pub(super) enum Kind {
 
 struct End {
     exit: Option<Exit>,
-    waiting: WaitList,
     extras: Option<Box<Extras>>,
 }
 
 /// What few coroutines have.
 #[derive(Default)]
 struct Extras {
+    waiting: WaitList,
     calls: Vec<Box<dyn FnOnce(Exit) + Send>>,
     locals: Locals,
 }
@@ -237,7 +240,7 @@ impl Record {
             name,
             activity: Activity::new(),
             interrupts: Interrupts::new(),
-            end: Mutex::new(End { exit: None, waiting: WaitList::new(), extras: None }),
+            end: Mutex::new(End { exit: None, extras: None }),
             place: AtomicU32::new(NOWHERE),
         })
     }
@@ -266,8 +269,10 @@ impl Record {
         let calls = {
             let mut end = self.lock();
             end.exit = Some(exit);
-            end.waiting.wake_all();
-            end.extras.as_mut().map(|extras| std::mem::take(&mut extras.calls))
+            end.extras.as_mut().map(|extras| {
+                extras.waiting.wake_all();
+                std::mem::take(&mut extras.calls)
+            })
         };
         for call in calls.into_iter().flatten() {
             self.log_panic("a call on exit", || call(exit));

@@ -118,7 +118,7 @@ impl Builder {
 
     /// Names the coroutine "`what` `number`", in no memory of its own.
     #[must_use]
-    pub(crate) fn numbered(mut self, what: &'static str, number: u64) -> Self {
+    pub(crate) fn numbered(mut self, what: &'static &'static str, number: u64) -> Self {
         self.name = Name::Numbered(what, number);
         self
     }

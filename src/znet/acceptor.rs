@@ -82,7 +82,7 @@ impl Acceptor<'_> {
         let conn = Arc::clone(place.conn());
         let started = core
             .group()
-            .spawn(Builder::new().numbered("connection", id).shielded().lean(), move || place.run());
+            .spawn(Builder::new().numbered(&"connection", id).shielded().lean(), move || place.run());
         match started {
             Ok(()) => core.counters.accepted.add(),
             Err(error) => core.log_refused(&format_args!("connection {conn}: {error}")),

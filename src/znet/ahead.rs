@@ -208,6 +208,16 @@ impl Input {
 }
 
 impl Connection {
+    /// Whether a handler has read on.
+    pub(crate) fn reads_ahead(&self) -> bool {
+        self.rare().is_some_and(|rare| rare.ahead.has_input())
+    }
+
+    /// Whether the end of the stream is to be read.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.rare().is_some_and(|rare| rare.ahead.is_hung_up())
+    }
+
     /// The next message that has been read but not handled. `None` where there is no whole one.
     pub(crate) fn next_ahead(&self) -> Option<Message> {
         self.ahead().with(|input| input.take_kept(|_| true)).or_else(|| self.cut_ahead(&|| false))
@@ -262,7 +272,7 @@ impl Connection {
             heard.held_back |= self.keep_rate(&socket, 0, n);
             match read {
                 Read::More => fairness_point(),
-                Read::Drained => empty = !self.ahead().is_hung_up(),
+                Read::Drained => empty = !self.is_hung_up(),
                 Read::Nothing => empty = true,
                 Read::End => ended = true,
             }

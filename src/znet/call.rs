@@ -221,7 +221,7 @@ impl Connection {
 
     /// Gives a message to the call it answers; gives back one that answers none.
     pub(crate) fn deliver(&self, message: Message) -> Option<Message> {
-        if !self.calls().is_open() {
+        if !self.rare().is_some_and(|rare| rare.calls.is_open()) {
             return Some(message);
         }
         let sequence = self.core().talk().sequence.get().and_then(|sequence| sequence(&message));

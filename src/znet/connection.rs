@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use super::ahead::Ahead;
@@ -14,6 +14,7 @@ use super::core::Core;
 use super::endings::Endings;
 use super::ends::Ends;
 use super::outbox::Outbox;
+use super::rare::{Property, Rare};
 use super::rate::Meter;
 use super::server::Server;
 use super::tasks::Tasks;
@@ -26,8 +27,6 @@ use crate::ziface::{
     Unsent,
 };
 
-type Property = Arc<dyn Any + Send + Sync>;
-
 /// One connection of a server. Its reader coroutine (`reader.rs`) runs it from the start hook to the close.
 pub(crate) struct Connection {
     id: u64,
@@ -36,40 +35,36 @@ pub(crate) struct Connection {
     ends: Ends,
     outbox: Outbox,
     tasks: Tasks,
-    /// What its handlers have read and not handled.
-    ahead: Ahead,
-    /// What its peer has been asked.
-    calls: Calls,
-    /// Where it belongs: its user, its groups.
-    belongs: Belongs,
-    /// What it has used of its rate.
-    meter: OnceLock<Box<Mutex<Meter>>>,
+    rare: OnceLock<Box<Rare>>,
     /// What was asked of the reader: bits of [`STOP`], [`ABORT`], [`IDLE`], [`NOT_ALIVE`], [`TASKS`]. Set before the
     /// socket is interrupted.
     asked: AtomicU8,
-    reason: OnceLock<Box<CloseReason>>,
-    /// Few, so searched one by one.
-    properties: Mutex<Vec<(String, Property)>>,
-    endings: Endings,
     reader: StackMark,
     times: Times,
-    closed: Event,
 }
 
 /// When things happened, in milliseconds of the server's clock; 0 for never. Written by the reader, read by the
 /// sweeper.
-#[derive(Default)]
 pub(crate) struct Times {
-    /// The connection was accepted.
-    pub(crate) opened: u64,
     /// Something was last received.
     pub(crate) active: AtomicU64,
     /// The frame that has begun to arrive began.
     pub(crate) frame: AtomicU64,
-    /// The first whole frame had arrived.
+    /// The connection was accepted, if its first whole frame has not arrived.
     pub(crate) first_frame: AtomicU64,
-    /// A heartbeat was last sent. Written by the sweeper.
+    /// A heartbeat was last sent, or the connection accepted. Written by the sweeper.
     pub(crate) beat: AtomicU64,
+}
+
+impl Times {
+    const fn since(opened: u64) -> Self {
+        Self {
+            active: AtomicU64::new(opened),
+            frame: AtomicU64::new(0),
+            first_frame: AtomicU64::new(opened),
+            beat: AtomicU64::new(opened),
+        }
+    }
 }
 
 impl Connection {
@@ -81,25 +76,17 @@ impl Connection {
         remote: SocketAddr,
         worker: Option<Arc<Worker>>,
     ) -> Arc<Self> {
-        let opened = core.clock().now();
         Arc::new_cyclic(|this| Self {
             id,
-            core,
             this: Weak::clone(this),
             ends: Ends::new(local, remote),
             outbox: Outbox::new(socket),
             tasks: Tasks::new(worker),
-            ahead: Ahead::default(),
-            calls: Calls::default(),
-            belongs: Belongs::default(),
-            meter: OnceLock::new(),
+            rare: OnceLock::new(),
             asked: AtomicU8::new(0),
-            reason: OnceLock::new(),
-            properties: Mutex::default(),
             reader: StackMark::default(),
-            times: Times { opened, active: AtomicU64::new(opened), ..Times::default() },
-            endings: Endings::default(),
-            closed: Event::new(),
+            times: Times::since(core.clock().now()),
+            core,
         })
     }
 
@@ -129,25 +116,35 @@ impl Connection {
         &self.tasks
     }
 
-    pub(crate) const fn ahead(&self) -> &Ahead {
-        &self.ahead
+    /// What few connections have, where it is made.
+    pub(crate) fn rare(&self) -> Option<&Rare> {
+        self.rare.get().map(|rare| &**rare)
     }
 
-    pub(crate) const fn calls(&self) -> &Calls {
-        &self.calls
+    /// The same, made where it is not.
+    pub(super) fn make_rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
+
+    pub(crate) fn ahead(&self) -> &Ahead {
+        &self.make_rare().ahead
+    }
+
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.make_rare().calls
     }
 
     pub(crate) fn meter(&self) -> &Mutex<Meter> {
-        self.meter.get_or_init(Box::default)
+        &self.make_rare().meter
     }
 
-    pub(crate) const fn belongs(&self) -> &Belongs {
-        &self.belongs
+    pub(crate) fn belongs(&self) -> &Belongs {
+        &self.make_rare().belongs
     }
 
     /// Whether frames need a closer look than their router: one may be an answer, or a handler has read on.
     pub(crate) fn looks_closely(&self) -> bool {
-        self.ahead.has_input() | self.calls.is_open()
+        self.rare().is_some_and(|rare| rare.ahead.has_input() | rare.calls.is_open())
     }
 
     pub(crate) const fn times(&self) -> &Times {
@@ -158,12 +155,12 @@ impl Connection {
         &self.reader
     }
 
-    pub(super) const fn endings(&self) -> &Endings {
-        &self.endings
+    pub(super) fn endings(&self) -> &Endings {
+        &self.make_rare().endings
     }
 
-    pub(crate) const fn closed(&self) -> &Event {
-        &self.closed
+    pub(crate) fn closed(&self) -> &Event {
+        &self.make_rare().closed
     }
 
     /// Whether the reader should take no more from the socket.
@@ -179,14 +176,14 @@ impl Connection {
     /// Asks for a close in order. The first reason stays.
     pub(crate) fn stop_because(&self, reason: CloseReason) {
         self.note_reason(reason);
-        self.calls.close();
+        self.calls().close();
         self.ask(STOP);
     }
 
     /// Asks for a close without sending what is queued. The first reason stays.
     pub(crate) fn abort_because(&self, reason: CloseReason) {
         self.note_reason(reason);
-        self.calls.close();
+        self.calls().close();
         self.asked.fetch_or(ABORT, Ordering::AcqRel);
         let socket = {
             let mut state = self.outbox.lock();
@@ -240,13 +237,13 @@ impl Connection {
 
     /// Whether it has begun to close.
     pub(super) fn has_reason(&self) -> bool {
-        self.reason.get().is_some()
+        self.rare().is_some_and(|rare| rare.reason.get().is_some())
     }
 
     pub(crate) fn note_reason(&self, reason: CloseReason) {
         // The first stays.
-        self.reason.get_or_init(|| Box::new(reason));
-        self.endings.begin();
+        self.make_rare().reason.get_or_init(|| reason);
+        self.endings().begin();
     }
 
     fn ask(&self, what: u8) {
@@ -311,17 +308,17 @@ impl IConnection for Connection {
 
     fn wait_closed(&self, timeout: Duration) -> Result<bool> {
         // An ended coroutine's stack serves another, so the mark says nothing any more.
-        if self.closed.is_set() {
+        if self.closed().is_set() {
             return Ok(true);
         }
         if self.is_current() {
             return Err(Error::WouldDeadlock { what: "wait_closed" });
         }
-        Ok(self.closed.wait_timeout(timeout))
+        Ok(self.closed().wait_timeout(timeout))
     }
 
     fn get_close_reason(&self) -> Option<CloseReason> {
-        self.reason.get().map(|reason| (**reason).clone())
+        self.rare()?.reason.get().cloned()
     }
 
     fn context(&self) -> Arc<dyn IContext> {
@@ -329,11 +326,11 @@ impl IConnection for Connection {
     }
 
     fn put_close_callback(&self, handler: &str, key: &str, callback: Box<dyn FnOnce() + Send>) -> Result<()> {
-        self.endings.add(handler, key, callback)
+        self.endings().add(handler, key, callback)
     }
 
     fn remove_close_callback(&self, handler: &str, key: &str) -> usize {
-        self.endings.remove(handler, key)
+        self.endings().remove(handler, key)
     }
 
     fn invoke_close_callbacks(&self) {
@@ -353,29 +350,17 @@ impl IConnection for Connection {
     }
 
     fn set_property(&self, name: &str, value: Property) {
-        let mut properties = lock(&self.properties);
-        let replaced = match properties.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => Some(std::mem::replace(old, value)),
-            None => {
-                properties.push((name.to_string(), value));
-                None
-            }
-        };
-        drop(properties);
-        // Dropped after the lock: its destructor may use the connection.
-        drop(replaced);
+        self.make_rare().set_property(name, value);
     }
 
     fn get_property(&self, name: &str) -> Option<Property> {
-        lock(&self.properties).iter().find(|(known, _)| known == name).map(|(_, value)| Arc::clone(value))
+        self.rare()?.get_property(name)
     }
 
     fn remove_property(&self, name: &str) {
-        let mut properties = lock(&self.properties);
-        let at = properties.iter().position(|(known, _)| known == name);
-        let removed = at.map(|at| properties.swap_remove(at));
-        drop(properties);
-        drop(removed);
+        if let Some(rare) = self.rare() {
+            rare.remove_property(name);
+        }
     }
 }
 
@@ -385,10 +370,6 @@ impl dyn IConnection {
         let conn: &dyn Any = self;
         conn.downcast_ref().expect("the trait is sealed: no other type implements it")
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const STOP: u8 = 1;

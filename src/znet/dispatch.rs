@@ -197,7 +197,7 @@ impl Connection {
     pub(crate) fn dispatch(&self, request: &Request) {
         let found = self.core().handler().find(request);
         if matches!(found, Found::Unknown(_)) {
-            if self.calls().has_asked(request.get_msg_id()) {
+            if self.rare().is_some_and(|rare| rare.calls.has_asked(request.get_msg_id())) {
                 return self.core().counters.late_answers.add();
             }
             self.count_unknown(request.get_msg_id());

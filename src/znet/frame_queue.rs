@@ -17,16 +17,16 @@ pub(crate) struct FrameQueue {
     /// Where small frames are appended.
     tail: SendBuffer,
     tail_messages: usize,
-    /// Bytes still to be sent.
-    bytes: usize,
-    /// Frames whose last byte is still to be sent.
-    messages: usize,
 }
 
 /// Full or sealed chunks, in order.
 #[derive(Default)]
 struct Backlog {
     chunks: VecDeque<Chunk>,
+    /// Bytes in them still to be sent.
+    bytes: usize,
+    /// Frames in them whose last byte is still to be sent.
+    messages: usize,
     /// Bytes of the front chunk that are sent.
     sent: usize,
     /// Where the first frame not wholly sent begins in the front chunk. At most `sent`.
@@ -78,18 +78,18 @@ impl Chunk {
 
 impl FrameQueue {
     /// Bytes still to be sent.
-    pub(crate) const fn bytes(&self) -> usize {
-        self.bytes
+    pub(crate) fn bytes(&self) -> usize {
+        self.tail.len() + self.backlog.as_ref().map_or(0, |backlog| backlog.bytes)
     }
 
     /// Frames whose last byte is still to be sent.
-    pub(crate) const fn messages(&self) -> usize {
-        self.messages
+    pub(crate) fn messages(&self) -> usize {
+        self.tail_messages + self.backlog.as_ref().map_or(0, |backlog| backlog.messages)
     }
 
     /// Whether nothing is left to be sent.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.bytes == 0
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes() == 0
     }
 
     /// Appends a frame.
@@ -102,14 +102,12 @@ impl FrameQueue {
             Payload::Shared(data) if len >= SHARED_FROM => {
                 let mut head = Vec::with_capacity(pack.get_head_len());
                 pack.pack_head(msg_id, data_len, &mut head)?;
-                self.bytes += head.len() + len;
                 self.seal();
-                self.backlog().chunks.push_back(Chunk::Large { head, data });
+                self.backlog().push(Chunk::Large { head, data });
+                Ok(())
             }
-            data => self.push_small(pack, msg_id, data_len, data.as_slice())?,
+            data => self.push_small(pack, msg_id, data_len, data.as_slice()),
         }
-        self.messages += 1;
-        Ok(())
     }
 
     /// Appends bytes that count as one frame. Their length is known only to a chunk of their own.
@@ -118,9 +116,8 @@ impl FrameQueue {
             Payload::Borrowed(data) => Bytes::copy_from_slice(data),
             Payload::Shared(data) => data,
         };
-        (self.bytes, self.messages) = (self.bytes + data.len(), self.messages + 1);
         self.seal();
-        self.backlog().chunks.push_back(Chunk::Large { head: Vec::new(), data });
+        self.backlog().push(Chunk::Large { head: Vec::new(), data });
     }
 
     fn push_small(&mut self, pack: &dyn IDataPack, msg_id: u32, data_len: u32, data: &[u8]) -> Result<()> {
@@ -134,7 +131,6 @@ impl FrameQueue {
             return Err(error);
         }
         tail.extend_from_slice(data);
-        self.bytes += tail.len() - before;
         self.tail_messages += 1;
         Ok(())
     }
@@ -149,8 +145,6 @@ impl FrameQueue {
         }
         self.tail.grow().extend_from_slice(frame);
         self.tail_messages += 1;
-        self.bytes += frame.len();
-        self.messages += 1;
     }
 
     /// Appends all of a later queue whose first frame has not begun to leave.
@@ -160,10 +154,8 @@ impl FrameQueue {
         }
         later.seal();
         self.seal();
-        self.bytes += later.bytes;
-        self.messages += later.messages;
-        if let Some(mut later) = later.backlog {
-            self.backlog().chunks.append(&mut later.chunks);
+        for chunk in later.backlog.into_iter().flat_map(|later| later.chunks) {
+            self.backlog().push(chunk);
         }
     }
 
@@ -191,21 +183,21 @@ impl FrameQueue {
 
     /// Takes note that the next `n` bytes have been sent.
     pub(crate) fn advance(&mut self, pack: &dyn IDataPack, n: usize) {
-        if n >= self.bytes {
+        if n >= self.bytes() {
             *self = Self::default();
             return;
         }
-        self.bytes -= n;
         self.seal();
-        self.messages -= self.backlog().advance(pack, n);
+        self.backlog().advance(pack, n);
     }
 
     /// Drops the oldest frame of which nothing has been sent. `false` where there is none.
     pub(crate) fn drop_oldest(&mut self, pack: &dyn IDataPack) -> bool {
         self.seal();
-        let dropped = self.backlog().drop_oldest(pack);
-        self.bytes -= dropped.unwrap_or(0);
-        self.messages -= usize::from(dropped.is_some());
+        let backlog = self.backlog();
+        let dropped = backlog.drop_oldest(pack);
+        backlog.bytes -= dropped.unwrap_or(0);
+        backlog.messages -= usize::from(dropped.is_some());
         dropped.is_some()
     }
 
@@ -213,7 +205,7 @@ impl FrameQueue {
         if !self.tail.is_empty() {
             let frames = std::mem::take(&mut self.tail);
             let messages = std::mem::take(&mut self.tail_messages);
-            self.backlog().chunks.push_back(Chunk::Small { frames, messages });
+            self.backlog().push(Chunk::Small { frames, messages });
         }
     }
 
@@ -223,33 +215,39 @@ impl FrameQueue {
 }
 
 impl Backlog {
-    /// Takes note that the next `n` bytes have been sent. Returns how many frames are thereby wholly sent.
-    fn advance(&mut self, pack: &dyn IDataPack, mut n: usize) -> usize {
-        let mut whole = 0;
+    /// Appends a chunk of which nothing has been sent.
+    fn push(&mut self, chunk: Chunk) {
+        self.bytes += chunk.len();
+        self.messages += chunk.messages();
+        self.chunks.push_back(chunk);
+    }
+
+    /// Takes note that the next `n` bytes have been sent.
+    fn advance(&mut self, pack: &dyn IDataPack, mut n: usize) {
+        self.bytes -= n;
         while let Some(front) = self.chunks.front() {
             let left = front.len() - self.sent;
             if n < left {
                 break;
             }
             n -= left;
-            whole += front.messages();
+            self.messages -= front.messages();
             self.pop_front();
         }
         self.sent += n;
-        whole + self.pass_boundaries(pack)
+        self.pass_boundaries(pack);
     }
 
     /// Counts off the frames of the front chunk that are wholly sent.
-    fn pass_boundaries(&mut self, pack: &dyn IDataPack) -> usize {
-        let Some(front) = self.chunks.front_mut() else { return 0 };
-        let mut whole = 0;
+    fn pass_boundaries(&mut self, pack: &dyn IDataPack) {
+        let Some(front) = self.chunks.front_mut() else { return };
         loop {
             let end = self.boundary + front.frame_len(pack, self.boundary);
             if end > self.sent {
-                return whole;
+                return;
             }
             self.boundary = end;
-            whole += 1;
+            self.messages -= 1;
             if let Chunk::Small { messages, .. } = front {
                 *messages -= 1;
             }

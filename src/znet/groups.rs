@@ -77,7 +77,7 @@ impl dyn IConnection {
 
     /// The names of the groups the connection is in.
     pub fn get_groups(&self) -> Vec<Arc<str>> {
-        self.connection().belongs().groups()
+        self.connection().rare().map_or_else(Vec::new, |rare| rare.belongs.groups())
     }
 
     /// The group of this name on the connection's server, with or without members.

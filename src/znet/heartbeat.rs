@@ -63,7 +63,7 @@ impl Heart {
             return conn.ask_not_alive();
         }
         let times = conn.times();
-        let beaten = times.beat.load(Ordering::Relaxed).max(times.opened);
+        let beaten = times.beat.load(Ordering::Relaxed);
         if self.option.direction != HeartBeatDirection::WatchOnly
             && now.saturating_sub(beaten) >= millis(self.beat.interval)
         {

@@ -24,6 +24,8 @@ mod conn_manager;
 
 mod connection;
 
+mod rare;
+
 mod ends;
 
 mod tcp_connection;
@@ -96,6 +98,8 @@ mod frame_queue;
 mod bounds;
 
 mod outbox;
+
+mod pressure;
 
 mod writer;
 

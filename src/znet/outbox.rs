@@ -5,11 +5,11 @@
 //! order, whole. The lock is a plain mutex held for a few instructions and never across a yield or a system call.
 
 use std::io::IoSlice;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::bounds::{Bounds, GRANT};
+use super::bounds::Bounds;
 use super::frame_queue::FrameQueue;
+use super::pressure::Pressure;
 use crate::error::{Error, Result};
 use crate::green::{Socket, WaitList, worker_index};
 use crate::ziface::{IDataPack, Payload, Unsent};
@@ -18,8 +18,6 @@ use crate::ziface::{IDataPack, Payload, Unsent};
 #[derive(Default)]
 pub(crate) struct Outbox {
     state: Mutex<State>,
-    /// When the socket stopped taking what is queued, in milliseconds of the server's clock; 0 while it does.
-    blocked_since: AtomicU64,
 }
 
 /// What the lock guards.
@@ -38,15 +36,11 @@ pub(crate) struct State {
     /// A writer coroutine watches the socket.
     writer: bool,
     /// The worker, counted from 1, on whose list of connections to be flushed at the next yield this one is; 0: none.
-    deferred: usize,
+    deferred: u16,
     closed: bool,
     discarded: bool,
-    /// Bytes still to leave before the write timeout begins anew.
-    mark: usize,
-    granted: usize,
-    unsent: Unsent,
-    room: WaitList,
     socket: Option<Arc<Socket>>,
+    pressure: Option<Box<Pressure>>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -87,16 +81,11 @@ impl Outbox {
     /// An outbox that sends on `socket`.
     pub(crate) fn new(socket: Arc<Socket>) -> Self {
         let state = State { socket: Some(socket), busy: true, ..State::default() };
-        Self { state: Mutex::new(state), blocked_since: AtomicU64::new(0) }
+        Self { state: Mutex::new(state) }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Since when the socket is full, in milliseconds of the server's clock; 0 where it is not.
-    pub(crate) fn blocked_since(&self) -> u64 {
-        self.blocked_since.load(Ordering::Relaxed)
     }
 
     /// Sends what is queued, as far as the socket takes it, and what others append meanwhile.
@@ -108,7 +97,7 @@ impl Outbox {
                 return Flushed::ByAnother;
             }
             if state.queue.is_empty() {
-                self.drained(&mut state, bounds);
+                state.drained(bounds);
                 return Flushed::Empty;
             }
             let Some(socket) = state.socket.clone() else { return Flushed::Failed };
@@ -122,7 +111,7 @@ impl Outbox {
             match outcome {
                 Ok(()) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    self.note_blocked(&mut state, sent, now);
+                    state.note_blocked(sent, now);
                     state.make_room(bounds);
                     if !again {
                         return Flushed::Blocked { watched: !state.busy || state.writer };
@@ -130,25 +119,6 @@ impl Outbox {
                 }
                 Err(_) => return Flushed::Failed,
             }
-        }
-    }
-
-    fn drained(&self, state: &mut State, bounds: &Bounds) {
-        state.sender = Sender::Idle;
-        self.blocked_since.store(0, Ordering::Relaxed);
-        bounds.give_back(std::mem::take(&mut state.granted));
-        state.room.wake_all();
-    }
-
-    /// The time a peer has to read begins when the socket fills, and anew each time it has read all that was queued
-    /// then: a trickle does not keep a slow reader alive.
-    fn note_blocked(&self, state: &mut State, sent: usize, now: u64) {
-        state.sender = Sender::Blocked;
-        if self.blocked_since() == 0 || sent >= state.mark {
-            self.blocked_since.store(now.max(1), Ordering::Relaxed);
-            state.mark = state.queue.bytes();
-        } else {
-            state.mark -= sent;
         }
     }
 }
@@ -202,13 +172,7 @@ impl State {
         if messages >= bounds.messages || bytes + frame > bounds.bytes {
             return false;
         }
-        while bytes + frame > FREE_BYTES + self.granted {
-            if !bounds.grant() {
-                return false;
-            }
-            self.granted += GRANT;
-        }
-        true
+        bytes + frame <= FREE_BYTES || self.pressure().has_grant(bounds, bytes + frame - FREE_BYTES)
     }
 
     /// Drops frames, oldest first, until one of `frame` bytes fits. `false` where nothing can be dropped.
@@ -218,19 +182,19 @@ impl State {
             if !self.queue.drop_oldest(pack) {
                 return false;
             }
-            self.unsent.messages += 1;
-            self.unsent.bytes += before - self.queue.bytes();
+            let dropped = before - self.queue.bytes();
+            self.count_unsent(1, dropped);
         }
         true
     }
 
     /// Bytes queued or being sent.
-    pub(crate) const fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.queue.bytes() + self.taken.0
     }
 
     /// Frames queued or being sent.
-    pub(crate) const fn messages(&self) -> usize {
+    pub(crate) fn messages(&self) -> usize {
         self.queue.messages() + self.taken.1
     }
 
@@ -263,14 +227,14 @@ impl State {
     pub(crate) fn set_writer(&mut self, writer: bool) {
         self.writer = writer;
         if !writer {
-            self.room.wake_all();
+            self.wake_all();
         }
     }
 
     /// Notes that the connection is to be flushed when the coroutine that calls next yields. `false` where that is
     /// noted already. On the list of another worker it is of no use: the coroutine there may not yield for long.
     pub(crate) fn defer_here(&mut self) -> bool {
-        let here = worker_index() + 1;
+        let here = worker_index() as u16 + 1;
         std::mem::replace(&mut self.deferred, here) != here
     }
 
@@ -281,13 +245,49 @@ impl State {
     }
 
     /// Those who wait for room or for the end.
-    pub(crate) const fn room(&mut self) -> &mut WaitList {
-        &mut self.room
+    pub(crate) fn room(&mut self) -> &mut WaitList {
+        &mut self.pressure().room
+    }
+
+    /// Since when the socket has not taken what is queued, in milliseconds of the server's clock; 0 where it has.
+    pub(crate) fn blocked_since(&self) -> u64 {
+        self.pressure.as_ref().map_or(0, |pressure| pressure.since)
+    }
+
+    fn drained(&mut self, bounds: &Bounds) {
+        self.sender = Sender::Idle;
+        if let Some(pressure) = &mut self.pressure {
+            pressure.since = 0;
+            pressure.give_back(bounds);
+            pressure.room.wake_all();
+        }
+    }
+
+    fn note_blocked(&mut self, sent: usize, now: u64) {
+        self.sender = Sender::Blocked;
+        let queued = self.queue.bytes();
+        self.pressure().note_blocked(sent, queued, now);
+    }
+
+    fn wake_all(&mut self) {
+        if let Some(pressure) = &mut self.pressure {
+            pressure.room.wake_all();
+        }
+    }
+
+    fn give_back(&mut self, bounds: &Bounds) {
+        if let Some(pressure) = &mut self.pressure {
+            pressure.give_back(bounds);
+        }
+    }
+
+    fn pressure(&mut self) -> &mut Pressure {
+        self.pressure.get_or_insert_default()
     }
 
     /// What was dropped, or left when the outbox was discarded.
-    pub(crate) const fn unsent(&self) -> Unsent {
-        self.unsent
+    pub(crate) fn unsent(&self) -> Unsent {
+        self.pressure.as_ref().map_or_else(Unsent::default, |pressure| pressure.unsent)
     }
 
     pub(crate) fn socket(&self) -> Option<Arc<Socket>> {
@@ -297,7 +297,7 @@ impl State {
     /// Takes no more frames; what is queued may still leave.
     pub(crate) fn close(&mut self) {
         self.closed = true;
-        self.room.wake_all();
+        self.wake_all();
     }
 
     /// Closes, throws away what is queued and counts it; so does whoever is sending with what it cannot send.
@@ -305,15 +305,16 @@ impl State {
         self.close();
         self.discarded = true;
         let queue = std::mem::take(&mut self.queue);
-        self.count_unsent(&queue);
+        self.count_unsent(queue.messages(), queue.bytes());
         if self.sender != Sender::Sending {
-            bounds.give_back(std::mem::take(&mut self.granted));
+            self.give_back(bounds);
         }
     }
 
-    const fn count_unsent(&mut self, queue: &FrameQueue) {
-        self.unsent.messages += queue.messages();
-        self.unsent.bytes += queue.bytes();
+    fn count_unsent(&mut self, messages: usize, bytes: usize) {
+        if messages > 0 {
+            self.pressure().count_unsent(messages, bytes);
+        }
     }
 
     /// Lets the socket go: its descriptor closes with the last who uses it.
@@ -334,7 +335,7 @@ impl State {
     pub(crate) fn release(&mut self, bounds: &Bounds) {
         self.sender = Sender::Idle;
         if self.discarded {
-            bounds.give_back(std::mem::take(&mut self.granted));
+            self.give_back(bounds);
         }
     }
 
@@ -350,7 +351,7 @@ impl State {
         self.sender = Sender::Idle;
         self.taken = (0, 0);
         if self.discarded {
-            self.count_unsent(&rest);
+            self.count_unsent(rest.messages(), rest.bytes());
         } else if !rest.is_empty() {
             rest.append(std::mem::take(&mut self.queue));
             self.queue = rest;
@@ -361,7 +362,7 @@ impl State {
     /// Wakes senders once half of the room is free: one wake-up for many frames.
     fn make_room(&mut self, bounds: &Bounds) {
         if self.queue.bytes() <= bounds.bytes / 2 && self.queue.messages() <= bounds.messages / 2 {
-            self.room.wake_all();
+            self.wake_all();
         }
     }
 }

@@ -90,7 +90,7 @@ impl Reader<'_> {
     fn read_until_end(&mut self) {
         loop {
             let before = self.handled;
-            if self.conn.ahead().has_input() {
+            if self.conn.reads_ahead() {
                 self.heard.handlers_read_on();
                 if let Err(error) = self.handle_ahead() {
                     return self.conn.note_reason(reason_of(&error));
@@ -107,7 +107,7 @@ impl Reader<'_> {
                     self.conn.run_queued();
                     self.turn.look();
                 }
-                Ok(Read::Drained) if self.conn.ahead().is_hung_up() => {}
+                Ok(Read::Drained) if self.conn.is_hung_up() => {}
                 Ok(Read::Drained | Read::Nothing) => self.wait(),
                 Ok(Read::End) => return self.conn.note_reason(end_within(self.frames.received())),
                 Err(error) => return self.conn.note_reason(reason_of(&error)),
@@ -122,7 +122,7 @@ impl Reader<'_> {
         heard.frames |= handled > 0;
         self.conn.run_queued();
         // What would end the wait may have been taken by a handler that waited itself.
-        if !self.conn.is_stopping() && !self.conn.ahead().has_input() {
+        if !self.conn.is_stopping() && !self.conn.reads_ahead() {
             self.conn.wait_for_input(self.socket, self.frames.received(), heard);
         }
         self.turn = Turn::new();
@@ -144,7 +144,9 @@ impl Reader<'_> {
         self.heard.bytes |= n > 0;
         self.read = n;
         let handled = self.handle_all(Pass::new(buffer, start + n));
-        self.conn.ahead().take_back();
+        if let Some(rare) = self.conn.rare() {
+            rare.ahead.take_back();
+        }
         Ok(if handled? { read } else { Read::More })
     }
 
@@ -155,7 +157,9 @@ impl Reader<'_> {
             let Some(message) = self.frames.next(framing, &mut pass)? else {
                 return Ok(true);
             };
-            self.conn.ahead().lend(&mut pass);
+            if pass.has_rest() || self.conn.rare().is_some() {
+                self.conn.ahead().lend(&mut pass);
+            }
             self.handle(message);
             if self.conn.is_aborted() {
                 return Ok(true);
@@ -277,11 +281,11 @@ impl Connection {
         }
     }
 
-    /// Notes when the first whole frame had come.
+    /// Notes that the first whole frame has come.
     pub(crate) fn note_first_frame(&self) {
         let first = &self.times().first_frame;
-        if first.load(Ordering::Relaxed) == 0 {
-            first.store(self.core().clock().now(), Ordering::Relaxed);
+        if first.load(Ordering::Relaxed) != 0 {
+            first.store(0, Ordering::Relaxed);
         }
     }
 

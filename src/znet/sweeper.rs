@@ -40,11 +40,11 @@ fn period(core: &Core) -> Duration {
 
 fn check(core: &Core, conn: &Connection, now: u64) {
     let config = core.config();
-    if is_over(conn.outbox().blocked_since(), config.write_timeout_ms, now) {
+    if is_over(conn.outbox().lock().blocked_since(), config.write_timeout_ms, now) {
         return conn.abort_because(CloseReason::SlowReader);
     }
     let times = conn.times();
-    let first = if times.first_frame.load(Ordering::Relaxed) == 0 { times.opened } else { 0 };
+    let first = times.first_frame.load(Ordering::Relaxed);
     let frame = times.frame.load(Ordering::Relaxed);
     let active = times.active.load(Ordering::Relaxed);
     let reason = if is_over(first, config.first_frame_timeout_ms, now) {

@@ -1,7 +1,7 @@
 //! What a connection has to do beside reading: requests that its worker handles, and what others queue to it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::connection::Connection;
@@ -11,14 +11,9 @@ use crate::error::{Error, Result};
 use crate::green::{Event, PutError, Queue};
 use crate::ziface::CloseReason;
 
-/// Who handles the requests of a connection.
-pub(crate) enum Tasks {
-    /// Its reader, each as it is read. What others queue waits here, and is handled between two passes; the queue is
-    /// made by the first of it.
-    Own(OnceLock<Box<Queue<Request>>>),
-    /// A worker of the pool.
-    Worker(Seat),
-}
+/// Who handles the requests of a connection: a worker of the pool; `None`: its reader, each as it is read, and what
+/// others queue between two passes.
+pub(crate) struct Tasks(Option<Box<Seat>>);
 
 /// A connection's place with its worker.
 pub(crate) struct Seat {
@@ -31,25 +26,19 @@ pub(crate) struct Seat {
 
 impl Tasks {
     pub(crate) fn new(worker: Option<Arc<Worker>>) -> Self {
-        match worker {
-            None => Self::Own(OnceLock::new()),
-            Some(worker) => {
-                Self::Worker(Seat { worker, pending: AtomicUsize::new(0), finished: Event::new() })
-            }
-        }
+        Self(
+            worker.map(|worker| Seat { worker, pending: AtomicUsize::new(0), finished: Event::new() }.into()),
+        )
     }
 
     /// The worker; `None` where the reader handles requests itself.
-    pub(crate) const fn worker(&self) -> Option<&Arc<Worker>> {
-        match self {
-            Self::Own(_) => None,
-            Self::Worker(seat) => Some(&seat.worker),
-        }
+    pub(crate) fn worker(&self) -> Option<&Arc<Worker>> {
+        self.0.as_ref().map(|seat| &seat.worker)
     }
 
     /// Whether a worker has requests to handle.
     pub(crate) fn are_pending(&self) -> bool {
-        matches!(self, Self::Worker(seat) if seat.pending.load(Ordering::Acquire) & !CLOSED > 0)
+        self.0.as_ref().is_some_and(|seat| seat.pending.load(Ordering::Acquire) & !CLOSED > 0)
     }
 }
 
@@ -79,7 +68,7 @@ impl Seat {
 impl Connection {
     /// Has the worker handle what was read. While its queue is full, nothing more is read.
     pub(crate) fn queue_read(&self, request: Request) {
-        if let Tasks::Worker(seat) = self.tasks()
+        if let Tasks(Some(seat)) = self.tasks()
             && seat.submit(request, None).is_err()
         {
             // The worker ends before its connections only where a stop is forced.
@@ -90,20 +79,18 @@ impl Connection {
     /// Queues a request from elsewhere. While the queue is full, waits for `QueueWaitMs`, or not at all where that
     /// would be waiting for the caller itself.
     pub(crate) fn queue_task(&self, request: Request) -> Result<()> {
-        let bounded = || Queue::bounded(self.core().config().max_worker_task_len).into();
+        let own = || self.own_queue(self.core().config().max_worker_task_len);
         let timeout = if self.is_current() { Some(Duration::ZERO) } else { self.core().bounds().wait };
-        let queued = match self.tasks() {
-            Tasks::Worker(seat) => seat.submit(request, timeout),
-            Tasks::Own(queue) => match (queue.get_or_init(bounded), timeout) {
-                (queue, Some(timeout)) => queue.put_timeout(request, timeout),
-                (queue, None) => queue.put(request),
-            },
+        let queued = match (self.tasks(), timeout) {
+            (Tasks(Some(seat)), timeout) => seat.submit(request, timeout),
+            (Tasks(None), Some(timeout)) => own().put_timeout(request, timeout),
+            (Tasks(None), None) => own().put(request),
         };
         queued.map_err(|refused| match refused {
             PutError::Full(_) => Error::TaskQueueFull { len: self.core().config().max_worker_task_len },
             PutError::Closed(_) => Error::ConnectionClosed,
         })?;
-        if matches!(self.tasks(), Tasks::Own(_)) {
+        if self.tasks().0.is_none() {
             self.ask_tasks();
         }
         Ok(())
@@ -119,7 +106,7 @@ impl Connection {
         if !self.is_aborted() {
             self.dispatch(request);
         }
-        if let Tasks::Worker(seat) = self.tasks() {
+        if let Tasks(Some(seat)) = self.tasks() {
             // The peer has waited for this: its idle time begins now.
             self.times().active.store(self.core().clock().now(), Ordering::Relaxed);
             seat.leave();
@@ -132,9 +119,7 @@ impl Connection {
             return;
         }
         self.enter_user_code(self.outbox().lock());
-        if let Tasks::Own(queue) = self.tasks()
-            && let Some(queue) = queue.get()
-        {
+        if let Some(queue) = self.rare().and_then(|rare| rare.queue.get()) {
             // No more than there are: one may queue the next, and the stream has its turn.
             for _ in 0..queue.len() {
                 if let Ok(request) = queue.try_get() {
@@ -147,13 +132,18 @@ impl Connection {
     /// Takes no more, and waits until what was taken has been handled.
     pub(crate) fn finish_tasks(&self) {
         match self.tasks() {
-            Tasks::Own(queue) => {
-                let queue = queue.get_or_init(|| Queue::bounded(1).into());
+            Tasks(Some(seat)) => seat.finish(),
+            Tasks(None) => {
+                let queue = self.own_queue(1);
                 queue.close();
                 queue.iter().for_each(|request| self.run_task(&request));
             }
-            Tasks::Worker(seat) => seat.finish(),
         }
+    }
+
+    /// What others have queued to the reader, made by the first of it with room for so many.
+    fn own_queue(&self, room: usize) -> &Queue<Request> {
+        self.make_rare().queue.get_or_init(|| Queue::bounded(room))
     }
 }
 

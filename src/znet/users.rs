@@ -86,13 +86,13 @@ impl dyn IConnection {
 
     /// The user it is logged in as; once it closes, the user it was.
     pub fn get_user(&self) -> Option<Arc<str>> {
-        self.connection().belongs().uid()
+        self.connection().rare()?.belongs.uid()
     }
 
     /// Whether it is logged in: `false` too once the user has logged in elsewhere under
     /// [`KickOld`](OnDuplicate::KickOld), although messages already read are still handled.
     pub fn is_logged_in(&self) -> bool {
-        self.connection().belongs().is_logged_in()
+        self.connection().rare().is_some_and(|rare| rare.belongs.is_logged_in())
     }
 
     /// The users that are logged in on the connection's server.

@@ -1,0 +1,54 @@
+//! What an outbox keeps from when it first held much or its socket was first full: grants, who waits, what was lost.
+
+use super::bounds::{Bounds, GRANT};
+use crate::green::WaitList;
+use crate::ziface::Unsent;
+
+/// A connection whose peer reads what it is sent has none.
+#[derive(Default)]
+pub(super) struct Pressure {
+    /// Bytes the server's bound has granted.
+    granted: usize,
+    /// When the socket stopped taking what is queued, in milliseconds of the server's clock; 0 while it does.
+    pub(super) since: u64,
+    /// Bytes still to leave before that time begins anew.
+    mark: usize,
+    /// What was dropped, or left when the outbox was discarded.
+    pub(super) unsent: Unsent,
+    /// Those who wait for room or for the end.
+    pub(super) room: WaitList,
+}
+
+impl Pressure {
+    /// Whether so many bytes are granted, or can be.
+    pub(super) fn has_grant(&mut self, bounds: &Bounds, bytes: usize) -> bool {
+        while self.granted < bytes {
+            if !bounds.grant() {
+                return false;
+            }
+            self.granted += GRANT;
+        }
+        true
+    }
+
+    pub(super) fn give_back(&mut self, bounds: &Bounds) {
+        bounds.give_back(std::mem::take(&mut self.granted));
+    }
+
+    /// Takes note that the socket is full, with `queued` bytes left after `sent` of them have gone. The time a peer has to
+    /// read begins when the socket fills, and anew each time it has read all that was queued then: a trickle does not
+    /// keep a slow reader alive.
+    pub(super) fn note_blocked(&mut self, sent: usize, queued: usize, now: u64) {
+        if self.since == 0 || sent >= self.mark {
+            self.since = now.max(1);
+            self.mark = queued;
+        } else {
+            self.mark -= sent;
+        }
+    }
+
+    pub(super) const fn count_unsent(&mut self, messages: usize, bytes: usize) {
+        self.unsent.messages += messages;
+        self.unsent.bytes += bytes;
+    }
+}

@@ -1,0 +1,68 @@
+//! What an idle connection does without: made when first asked for, and at the latest when the connection closes.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::ahead::Ahead;
+use super::belongs::Belongs;
+use super::calls::Calls;
+use super::endings::Endings;
+use super::rate::Meter;
+use super::request::Request;
+use crate::green::{Event, Queue};
+use crate::ziface::CloseReason;
+
+pub(super) type Property = Arc<dyn Any + Send + Sync>;
+
+/// The state of a connection that most connections never have. One that looks may find nothing made; one that waits,
+/// or must be found by who closes, makes it.
+#[derive(Default)]
+pub(crate) struct Rare {
+    /// What its handlers have read and not handled.
+    pub(super) ahead: Ahead,
+    /// What its peer has been asked.
+    pub(super) calls: Calls,
+    /// Where it belongs: its user, its groups.
+    pub(super) belongs: Belongs,
+    /// What it has used of its rate.
+    pub(super) meter: Mutex<Meter>,
+    /// What others have queued to its reader.
+    pub(super) queue: OnceLock<Queue<Request>>,
+    /// Few, so searched one by one.
+    properties: Mutex<Vec<(String, Property)>>,
+    pub(super) reason: OnceLock<CloseReason>,
+    pub(super) endings: Endings,
+    pub(super) closed: Event,
+}
+
+impl Rare {
+    pub(super) fn set_property(&self, name: &str, value: Property) {
+        let mut properties = self.properties();
+        let replaced = match properties.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => Some(std::mem::replace(old, value)),
+            None => {
+                properties.push((name.to_string(), value));
+                None
+            }
+        };
+        drop(properties);
+        // Dropped after the lock: its destructor may use the connection.
+        drop(replaced);
+    }
+
+    pub(super) fn get_property(&self, name: &str) -> Option<Property> {
+        self.properties().iter().find(|(known, _)| known == name).map(|(_, value)| Arc::clone(value))
+    }
+
+    pub(super) fn remove_property(&self, name: &str) {
+        let mut properties = self.properties();
+        let at = properties.iter().position(|(known, _)| known == name);
+        let removed = at.map(|at| properties.swap_remove(at));
+        drop(properties);
+        drop(removed);
+    }
+
+    fn properties(&self) -> MutexGuard<'_, Vec<(String, Property)>> {
+        self.properties.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
