@@ -53,8 +53,10 @@ fn both_languages_say_the_same() {
             assert_eq!(outline(&read(&ours)), outline(&read(&theirs)), "{}", path.display());
         }
     }
-    let (ours, theirs) = (root().join("README.md"), root().join("README.zh-CN.md"));
-    assert_eq!(outline(&read(&ours)), outline(&read(&theirs)));
+    for name in ["README", "SECURITY"] {
+        let twin = |end: &str| outline(&read(&root().join(format!("{name}{end}"))));
+        assert_eq!(twin(".md"), twin(".zh-CN.md"), "{name}");
+    }
 }
 
 #[test]
@@ -128,10 +130,10 @@ fn anchors(text: &str) -> BTreeSet<String> {
     headings.map(anchor).collect()
 }
 
-/// Every page: the READMEs and what lies below `docs/`.
+/// Every page: those at the top and what lies below `docs/`.
 fn pages() -> Vec<PathBuf> {
-    let mut pages =
-        vec![root().join("README.md"), root().join("README.zh-CN.md"), root().join("CHANGELOG.md")];
+    let top = ["README.md", "README.zh-CN.md", "SECURITY.md", "SECURITY.zh-CN.md", "CHANGELOG.md"];
+    let mut pages: Vec<_> = top.map(|page| root().join(page)).into();
     let mut folders = vec![root().join("docs")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {

@@ -115,3 +115,23 @@ fn the_deepest_nesting_fits_the_stack_and_a_deeper_one_is_a_bad_payload() {
         assert!(String::from_utf8(answer).unwrap().ends_with("nested more than 64 deep"));
     }
 }
+
+#[test]
+fn what_is_wrong_with_a_payload_is_told_in_one_short_line() {
+    #[derive(Debug, Deserialize)]
+    enum Word {
+        Yes,
+    }
+    let running = start(config(), |server| {
+        server.set_bad_payload(BadPayload::Answer { msg_id: BAD }).unwrap();
+        let router =
+            |request: &dyn IRequest| request.json::<Word>().map(|word| assert!(matches!(word, Word::Yes)));
+        server.add_router(JSON, router).unwrap();
+    });
+    let mut peer = running.connect();
+    let forged = format!("\"no\\n2026/01/01 [INFO] all is well\\u001b[2J{}\"", "x".repeat(3000));
+    peer.send(&frame(JSON, forged.as_bytes()));
+    let told = String::from_utf8(peer.read_frame().1).unwrap();
+    assert!(told.contains("unknown variant `no 2026/01/01 [INFO] all is well [2Jxxx"), "{told}");
+    assert!(!told.contains(char::is_control) && told.len() < 300, "{told}");
+}

@@ -139,7 +139,9 @@ fn skip_text(bytes: &mut std::slice::Iter<'_, u8>) {
 
 #[cfg(any(feature = "json", feature = "protobuf"))]
 fn bad_payload(msg_id: u32, error: &dyn std::fmt::Display) -> Error {
-    Error::BadPayload { msg_id, reason: error.to_string() }
+    // It may repeat what the peer has sent, and goes into the log: one line, of bounded length.
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    Error::BadPayload { msg_id, reason: error.to_string().chars().take(MAX_REASON).map(printable).collect() }
 }
 
 impl Connection {
@@ -163,6 +165,10 @@ impl Connection {
 
 #[cfg(feature = "json")]
 const MAX_JSON_DEPTH: usize = 64;
+
+/// Characters of what is wrong with a payload that are told.
+#[cfg(any(feature = "json", feature = "protobuf"))]
+const MAX_REASON: usize = 200;
 
 #[cfg(all(test, feature = "json"))]
 mod tests {
