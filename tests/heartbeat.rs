@@ -60,6 +60,33 @@ fn heartbeat_max_is_the_limit_where_no_misses_are_given() {
 }
 
 #[test]
+fn a_connection_may_have_a_heartbeat_of_its_own() {
+    let plain = start_alone(config(), |_| {});
+    assert!(!plain.conn(plain.connect().addr()).set_heart_beat(INTERVAL, None), "there is none for all");
+    let running = start_alone(config(), |server| {
+        server.start_heart_beat(8 * INTERVAL).unwrap();
+        server.set_on_conn_start(|conn| {
+            match conn.get_conn_id() {
+                0 => assert!(conn.set_heart_beat(INTERVAL, None)),
+                1 => assert!(conn.set_heart_beat(INTERVAL, Some(3 * INTERVAL))),
+                _ => {}
+            }
+            Ok(())
+        });
+    });
+    let begun = Instant::now();
+    let (mut often, mut watched, third) = (running.connect(), running.connect(), running.connect());
+    assert_eq!(running.close_reason(watched.addr()), CloseReason::HeartbeatLost);
+    let found = begun.elapsed();
+    assert!(found >= 3 * INTERVAL, "{found:?}");
+    assert_eq!(watched.read_frame().0, HEART_BEAT_DEFAULT_MSG_ID);
+    (0..10).for_each(|_| assert_eq!(often.read_frame().0, HEART_BEAT_DEFAULT_MSG_ID));
+    // As often as all, they would take sixteen seconds.
+    assert!(begun.elapsed() < 40 * INTERVAL, "{:?}", begun.elapsed());
+    assert_eq!(running.stop_hooks(often.addr()) + running.stop_hooks(third.addr()), 0);
+}
+
+#[test]
 fn a_client_and_a_server_keep_each_other_alive() {
     let beats = Arc::new(AtomicUsize::new(0));
     let running = start_alone(config(), |server| {

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::connection::Connection;
@@ -65,7 +65,8 @@ impl Heart {
         let times = conn.times();
         let beaten = times.beat.load(Ordering::Relaxed);
         if self.option.direction != HeartBeatDirection::WatchOnly
-            && now.saturating_sub(beaten) >= millis(self.beat.interval)
+            && now.saturating_sub(beaten)
+                >= own(conn, OwnBeat::interval).unwrap_or_else(|| millis(self.beat.interval))
         {
             times.beat.store(now, Ordering::Relaxed);
             self.send(conn);
@@ -75,7 +76,8 @@ impl Heart {
     /// Times are as old as the look at the clock before them: a period more, and nobody is called silent early.
     fn is_silent(&self, conn: &Connection, now: u64) -> bool {
         let since = now.saturating_sub(conn.times().active.load(Ordering::Relaxed));
-        self.beat.limit.is_some_and(|limit| since >= millis(limit + self.period()))
+        let limit = own(conn, OwnBeat::limit).or_else(|| self.beat.limit.map(millis));
+        limit.is_some_and(|limit| since >= limit.saturating_add(millis(self.period())))
     }
 
     fn send(&self, conn: &Arc<Connection>) {
@@ -101,6 +103,39 @@ impl Heart {
     }
 }
 
+/// The heartbeat of one connection, where it differs: in milliseconds, 0 for what all have.
+#[derive(Default)]
+pub(crate) struct OwnBeat {
+    interval: AtomicU64,
+    limit: AtomicU64,
+}
+
+impl OwnBeat {
+    fn interval(&self) -> Option<u64> {
+        Some(self.interval.load(Ordering::Relaxed)).filter(|&interval| interval > 0)
+    }
+
+    fn limit(&self) -> Option<u64> {
+        Some(self.limit.load(Ordering::Relaxed)).filter(|&limit| limit > 0)
+    }
+}
+
+impl dyn IConnection {
+    /// Gives this connection another heartbeat than its server, or client, has for all: another interval, and another
+    /// silence after which its peer is not alive (`None`: it always is). It may be changed again at any time. Looked after
+    /// as often as the others', so an interval shorter than an eighth of theirs is as long as that.
+    ///
+    /// `false` where no heartbeat was set up before the start: then none is sent here either.
+    #[doc(alias = "SetHeartBeat")]
+    pub fn set_heart_beat(&self, interval: Duration, limit: Option<Duration>) -> bool {
+        let conn = self.connection();
+        let own = &conn.make_rare().own_beat;
+        own.interval.store(millis(interval).max(1), Ordering::Relaxed);
+        own.limit.store(limit.map_or(u64::MAX, |limit| millis(limit).max(1)), Ordering::Relaxed);
+        conn.core().heart().is_some()
+    }
+}
+
 impl Connection {
     /// The peer has been silent for too long, unless something has come since. Runs in the reader coroutine.
     pub(super) fn not_alive(&self) {
@@ -116,6 +151,10 @@ impl Connection {
             }
         }
     }
+}
+
+fn own(conn: &Connection, part: impl FnOnce(&OwnBeat) -> Option<u64>) -> Option<u64> {
+    part(&conn.rare()?.own_beat)
 }
 
 fn millis(duration: Duration) -> u64 {

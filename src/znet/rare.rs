@@ -7,6 +7,7 @@ use super::ahead::Ahead;
 use super::belongs::Belongs;
 use super::calls::Calls;
 use super::endings::Endings;
+use super::heartbeat::OwnBeat;
 use super::rate::Meter;
 use super::request::Request;
 use crate::green::{Event, Queue};
@@ -32,6 +33,7 @@ pub(crate) struct Rare {
     properties: Mutex<Vec<(String, Property)>>,
     pub(super) reason: OnceLock<CloseReason>,
     pub(super) endings: Endings,
+    pub(super) own_beat: OwnBeat,
     pub(super) closed: Event,
 }
 
