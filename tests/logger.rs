@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use common::child::in_child;
+use common::child::{in_child, in_child_after};
 use common::{config, frame, start};
 use zinx::{Config, Error, zlog};
 
@@ -119,6 +119,34 @@ fn a_full_disk_stops_no_server() {
             peer.check_echo();
         }
         log::logger().flush();
+    });
+}
+
+#[test]
+fn a_disk_that_was_full_is_written_to_again() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("logger-small-disk");
+    drop(fs::create_dir_all(&folder));
+    // A disk of its own, of 64 KiB.
+    let mount = format!("mount -t tmpfs -o size=64k none {}", folder.display());
+    in_child_after("a_disk_that_was_full_is_written_to_again", &["unshare", "-rm"], &mount, || {
+        let mut config = config();
+        config.log_dir = folder.to_string_lossy().into_owned();
+        config.log_file = "zinx.log".to_string();
+        zlog::init(&config).unwrap();
+        let running = start(self::config(), |_| {});
+        log::warn!("before");
+        log::logger().flush();
+        fs::write(folder.join("else"), [7; 1 << 20]).unwrap_err();
+        for _ in 0..200 {
+            log::warn!("{}", "lost, or most of them ".repeat(10));
+        }
+        log::logger().flush();
+        running.connect().check_echo();
+        fs::remove_file(folder.join("else")).unwrap();
+        log::warn!("after");
+        log::logger().flush();
+        let text = read(&config);
+        assert!(text.contains(": before\n") && text.contains(": after\n"), "{text}");
     });
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::awaits::Awaits;
 use super::coroutine::{Coroutine, Exit, Kind, Name, Record};
-use super::failed::Failed;
+use super::failed::{Failed, Panicked};
 use super::lean::LeanStack;
 use super::limits::StackPermit;
 use super::{runtime, worker};
@@ -156,7 +156,7 @@ impl Builder {
     /// # Errors
     ///
     /// [`io::ErrorKind::OutOfMemory`] where as many coroutines are alive as the machine has room for
-    /// ([`max_coroutines`](super::max_coroutines)), with what to set.
+    /// ([`max_coroutines`](super::max_coroutines)), with what to set, or where it has no memory for the stack.
     pub fn spawn<F, T>(self, body: F) -> io::Result<Greenlet<T>>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -240,7 +240,11 @@ impl Builder {
         // can check neither. Inside this crate (1) holds: thread-locals are banned in `.clippy.toml` and the one
         // there is, in `worker.rs`, is reached through functions that never yield; (2) is backed by a guard page. For
         // code we do not own it is the caller's promise, stated under "Contract" of `spawn`.
-        unsafe { builder.spawn(body) }.map(drop)
+        let spawn = || unsafe { builder.spawn(body) }.map(drop);
+        // Where the system has no memory for the stack, `may` panics. What the body owns is dropped.
+        catch_unwind(AssertUnwindSafe(spawn)).unwrap_or_else(|payload| {
+            Err(io::Error::new(io::ErrorKind::OutOfMemory, Panicked::new(payload).to_string()))
+        })
     }
 }
 

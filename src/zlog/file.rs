@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::clock::Stamp;
 use crate::error::{Error, Result};
@@ -20,8 +20,8 @@ pub(super) struct RotatingFile {
     save_days: u32,
     /// The day of what it holds.
     day: u64,
-    /// When writing last failed, and lines lost since it was said.
-    failed: Option<SystemTime>,
+    /// When it was last said that writing fails, and lines lost since.
+    failed: Option<Instant>,
     lost: usize,
 }
 
@@ -55,7 +55,7 @@ impl RotatingFile {
                 self.size += line.len() as u64;
                 self.failed = None;
             }
-            Err(error) => self.note_failure(at, &error),
+            Err(error) => self.note_failure(&error),
         }
     }
 
@@ -91,7 +91,7 @@ impl RotatingFile {
                 self.delete_old(at);
             }
             // It grows beyond its size rather than be lost.
-            Err(error) => self.note_failure(at, &error),
+            Err(error) => self.note_failure(&error),
         }
     }
 
@@ -132,11 +132,10 @@ impl RotatingFile {
     }
 
     /// Says so on stderr, at most once a minute.
-    fn note_failure(&mut self, at: SystemTime, error: &io::Error) {
+    fn note_failure(&mut self, error: &io::Error) {
         self.lost += 1;
-        let is_new = |last: SystemTime| at.duration_since(last).is_ok_and(|since| since >= SAY_EVERY);
-        if self.failed.is_none_or(is_new) {
-            self.failed = Some(at);
+        if self.failed.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+            self.failed = Some(Instant::now());
             let (path, lost) = (self.path.display(), std::mem::take(&mut self.lost));
             // There is nobody left to tell.
             let _ = writeln!(io::stderr(), "log file {path}: {error}; lines lost: {lost}");

@@ -9,17 +9,43 @@ pub(crate) fn in_child(name: &str, body: impl FnOnce()) {
 
 /// As [`in_child`], with these variables in its environment.
 pub(crate) fn in_child_with(name: &str, env: &[(&str, &str)], body: impl FnOnce()) {
-    const CHILD: &str = "ZINX_TEST_CHILD";
-    if std::env::var(CHILD).is_ok_and(|child| child == name) {
+    if is_child(name) {
         return body();
     }
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args([name, "--exact", "--nocapture"]).env(CHILD, name).envs(env.iter().copied());
-    let output = child.output().unwrap();
+    child.envs(env.iter().copied());
+    run_child(name, child);
+}
+
+/// As [`in_child`], within a program that gives it a world of its own (`unshare`), in which a line of shell runs before.
+/// Where the machine does not allow that, the test is left out, and says so.
+pub(crate) fn in_child_after(name: &str, within: &[&str], prepare: &str, body: impl FnOnce()) {
+    if is_child(name) {
+        return body();
+    }
+    let mut allowed = Command::new(within[0]);
+    allowed.args(&within[1..]).args(["sh", "-c", prepare]);
+    if !allowed.output().is_ok_and(|output| output.status.success()) {
+        return eprintln!("skipped: this machine does not allow {}", within.join(" "));
+    }
+    let mut child = Command::new(within[0]);
+    child.args(&within[1..]).args(["sh", "-c", &format!("{prepare} && exec \"$0\" \"$@\"")]);
+    child.arg(std::env::current_exe().unwrap());
+    run_child(name, child);
+}
+
+fn is_child(name: &str) -> bool {
+    std::env::var(CHILD).is_ok_and(|child| child == name)
+}
+
+fn run_child(name: &str, mut child: Command) {
+    let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, name).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     eprint!("{said}");
     assert!(output.status.success(), "{}", output.status);
 }
+
+const CHILD: &str = "ZINX_TEST_CHILD";
 
 /// Resident memory of this process.
 pub(crate) fn resident_kib() -> usize {

@@ -1,0 +1,164 @@
+//! What the machine has runs out: stacks, ports, and all at once. Whoever is one too many is refused with a message,
+//! nobody else notices, and all is as before once there is more.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are plain threads and speak raw sockets"
+)]
+
+#[expect(dead_code, reason = "each test file uses its share")]
+mod common;
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use common::child::{in_child, in_child_after};
+use common::{Peer, config, log_lines, start, wait_until};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use zinx::green::{self, Builder, Coroutine, Event, Greenlet};
+use zinx::ziface::{IClient, IServer};
+use zinx::{Config, new_client_with_config, zlog};
+
+#[test]
+fn a_stack_for_which_there_is_no_memory_is_an_error_and_the_next_one_is_not() {
+    let before = green::spawn(green::live_coroutines).get().unwrap();
+    let error = Builder::new().stack_size(1 << 47).spawn(|| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
+    assert_eq!(green::spawn(green::live_coroutines).get().unwrap(), before);
+}
+
+#[test]
+fn without_room_for_coroutines_connections_are_refused_and_served_again_when_there_is() {
+    in_child("without_room_for_coroutines_connections_are_refused_and_served_again_when_there_is", || {
+        log_lines::keep();
+        let running = start(config(), |_| {});
+        let mut before = running.connect();
+        before.check_echo();
+        let Some(crowd) = Crowd::fill() else { return };
+        assert_eq!(running.connect().read_to_end(), b"");
+        wait_until("the line", || !log_lines::with("refused: ").is_empty());
+        let lines = log_lines::with("refused: ");
+        assert_eq!(running.server.stats().refused, 1);
+        assert!(lines[0].contains("connection ") && lines[0].contains("raise vm.max_map_count"), "{lines:?}");
+        before.check_echo();
+        crowd.leave();
+        running.connect().check_echo();
+        before.check_echo();
+    });
+}
+
+#[test]
+fn without_ports_a_connect_is_an_error_and_one_is_made_again_when_a_port_is_free() {
+    let name = "without_ports_a_connect_is_an_error_and_one_is_made_again_when_a_port_is_free";
+    // A network of its own, of ten ports.
+    let few = "ip link set lo up && echo 40000 40009 > /proc/sys/net/ipv4/ip_local_port_range";
+    in_child_after(name, &["unshare", "-rn"], few, || {
+        let mut config = config();
+        config.tcp_port = 30_000;
+        // The healthy client has one of them.
+        let running = start(config.clone(), |_| {});
+        let mut peers: Vec<_> = (0..9).map(|_| running.connect()).collect();
+        let error = TcpStream::connect(("127.0.0.1", 30_000)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+        let error = green::run(|| green::TcpStream::connect("127.0.0.1:30000")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+        let client = new_client_with_config("127.0.0.1", 30_000, config).unwrap();
+        let error = client.start().unwrap_err().to_string();
+        assert!(error.starts_with("connect 127.0.0.1:30000: "), "{error}");
+        peers.iter_mut().for_each(Peer::check_echo);
+        peers.pop().unwrap().reset();
+        wait_until("a port", || green::run(|| green::TcpStream::connect("127.0.0.1:30000")).is_ok());
+        peers.iter_mut().for_each(Peer::check_echo);
+    });
+}
+
+#[test]
+fn with_all_at_their_limits_the_server_refuses_and_recovers() {
+    in_child("with_all_at_their_limits_the_server_refuses_and_recovers", || {
+        // The disk under the log is full.
+        let full = |config: &mut Config| (config.log_dir, config.log_file) = ("/dev".into(), "full".into());
+        let mut config = config();
+        full(&mut config);
+        zlog::init(&config).unwrap();
+        config.max_conn = 4;
+        let running = start(config, |_| {});
+        let mut others = vec![running.connect(), running.connect()];
+        others.iter_mut().for_each(Peer::check_echo);
+        let refused = || running.server.stats().refused;
+
+        // No stack is left, and then one: the fourth connection takes it.
+        let Some(crowd) = Crowd::fill() else { return };
+        assert_eq!(running.connect().read_to_end(), b"");
+        wait_until("its count", || refused() == 1);
+        crowd.one_leaves();
+        others.push(running.connect());
+        others[2].check_echo();
+        // There may be no fifth.
+        assert_eq!(running.connect().read_to_end(), b"");
+        wait_until("its count", || running.server.stats().over_max_conn == 1);
+        // No descriptor is left to refuse it with.
+        let old = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(128), maximum: old.maximum }).unwrap();
+        let mut files = Vec::new();
+        while let Ok(file) = File::open("/dev/null") {
+            files.push(file);
+        }
+        files.pop();
+        let mut late = TcpStream::connect(running.server.local_addr().unwrap()).unwrap();
+        late.write_all(b"?").unwrap();
+        wait_until("a refused accept", || refused() > 1);
+        others.iter_mut().for_each(Peer::check_echo);
+
+        files.clear();
+        crowd.leave();
+        drop(late);
+        let one = others.pop().unwrap();
+        drop(one);
+        wait_until("a place", || running.server.get_conn_mgr().len() < 4);
+        running.connect().check_echo();
+        others.iter_mut().for_each(Peer::check_echo);
+    });
+}
+
+/// As many coroutines as there is room for, that do nothing.
+struct Crowd {
+    leave: Arc<Event>,
+    all: Vec<Greenlet<()>>,
+}
+
+impl Crowd {
+    /// `None`, and said, where there is room for more than a test should take.
+    fn fill() -> Option<Self> {
+        let room = green::max_coroutines();
+        if room > 100_000 {
+            eprintln!("skipped: there is room for {room} coroutines");
+            return None;
+        }
+        let mut crowd = Self { leave: Arc::default(), all: Vec::new() };
+        loop {
+            let leave = Arc::clone(&crowd.leave);
+            match Builder::new().spawn(move || leave.wait()) {
+                Ok(one) => crowd.all.push(one),
+                Err(error) => {
+                    assert!(error.to_string().contains("raise vm.max_map_count"), "{error}");
+                    return Some(crowd);
+                }
+            }
+        }
+    }
+
+    fn one_leaves(&self) {
+        let before = green::live_coroutines();
+        self.all[0].kill();
+        wait_until("its stack", || green::live_coroutines() < before);
+    }
+
+    fn leave(self) {
+        self.leave.set();
+        self.all.iter().map(Greenlet::coroutine).for_each(Coroutine::join);
+        wait_until("their stacks", || green::live_coroutines() < 100);
+    }
+}
