@@ -47,8 +47,7 @@ impl IdWorker {
     /// The next id. From any coroutine or thread, without waiting.
     #[doc(alias = "NextID")]
     pub fn next_id(&self) -> u64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let now = u64::try_from(now).unwrap_or(0) << COUNT_BITS;
+        let now = unix_millis(SystemTime::now()) << COUNT_BITS;
         let next = |last: u64| (last + 1).max(now);
         let last = self.last.fetch_update(Ordering::AcqRel, Ordering::Acquire, |last| Some(next(last)));
         let id = next(last.unwrap_or_else(|last| last));
@@ -60,6 +59,12 @@ impl IdWorker {
     pub const fn worker_of(id: u64) -> u64 {
         id >> COUNT_BITS & ((1 << WORKER_BITS) - 1)
     }
+}
+
+/// Milliseconds since 1970, in UTC; 0 before.
+pub(crate) fn unix_millis(at: SystemTime) -> u64 {
+    let millis = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    u64::try_from(millis).unwrap_or(u64::MAX)
 }
 
 const WORKER_BITS: u32 = 10;

@@ -2,14 +2,18 @@
 
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests are plain threads")]
 
+#[expect(dead_code, reason = "each test file uses its share")]
+mod common;
+
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use common::coroutines::within;
 use zinx::green::{
     self, Builder, Event, Exit, Failed, Greenlet, Group, Queue, Runtime, TcpListener, TcpStream,
 };
@@ -398,24 +402,6 @@ fn connected() -> (TcpStream, std::net::TcpStream) {
 
 fn bind() -> TcpListener {
     TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 16).unwrap()
-}
-
-/// Runs a test on the workers asked for, and ends the process, loudly, where it is not over in time.
-fn within(seconds: u64, test: impl FnOnce() + Send + 'static) {
-    let workers = std::env::var("ZINX_TEST_WORKERS").map_or(0, |count| count.parse().unwrap());
-    Runtime { workers, ..Default::default() }.start().unwrap();
-    let start = Instant::now();
-    let running = thread::spawn(test);
-    while !running.is_finished() {
-        if start.elapsed() > Duration::from_secs(seconds) {
-            eprintln!("WATCHDOG: not over after {seconds} s");
-            std::process::abort();
-        }
-        thread::sleep(Duration::from_millis(2));
-    }
-    if let Err(payload) = running.join() {
-        std::panic::resume_unwind(payload);
-    }
 }
 
 const LONG: Duration = Duration::from_secs(10);

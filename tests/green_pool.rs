@@ -1,7 +1,10 @@
 //! Several coroutines at once: bounded by a pool, joined, waited for in the order in which they end, with values of
 //! their own.
 
-#![expect(clippy::disallowed_methods, reason = "tests are plain threads")]
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests are plain threads")]
+
+#[expect(dead_code, reason = "each test file uses its share")]
+mod common;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zinx::green::{self, Event, Exit, Failed, Greenlet, Local, Pool, Queue, Runtime};
+use common::coroutines::within;
+use zinx::green::{self, Event, Exit, Failed, Greenlet, Local, Pool, Queue};
 
 #[test]
 fn a_pool_of_two_counts_its_places_and_then_waits() {
@@ -361,24 +365,6 @@ impl Random {
 
     fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
-    }
-}
-
-/// Runs a test on the workers asked for, and ends the process, loudly, where it is not over in time.
-fn within(seconds: u64, test: impl FnOnce() + Send + 'static) {
-    let workers = std::env::var("ZINX_TEST_WORKERS").map_or(0, |count| count.parse().unwrap());
-    Runtime { workers, ..Default::default() }.start().unwrap();
-    let start = Instant::now();
-    let running = thread::spawn(test);
-    while !running.is_finished() {
-        if start.elapsed() > Duration::from_secs(seconds) {
-            eprintln!("WATCHDOG: not over after {seconds} s");
-            std::process::abort();
-        }
-        thread::sleep(Duration::from_millis(2));
-    }
-    if let Err(payload) = running.join() {
-        std::panic::resume_unwind(payload);
     }
 }
 

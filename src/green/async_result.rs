@@ -5,8 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::awaits::Awaits;
-use super::fair;
-use super::park::WaitList;
+use super::park::{WaitList, wait_unless};
 use super::select::{Waitable, Watch, Watcher};
 
 /// A value, or an error, that is set once and for which any number of coroutines and threads wait.
@@ -81,15 +80,8 @@ impl<T, E> AsyncResult<T, E> {
     }
 
     fn wait_for(&self, timeout: Option<Duration>) -> bool {
-        fair::fairness_point();
-        let waiter = {
-            let mut state = self.lock();
-            if state.outcome.is_some() {
-                return true;
-            }
-            state.waiting.enlist()
-        };
-        waiter.wait(Awaits::Value, timeout, |gone| self.lock().waiting.forget(gone))
+        let is_there = |state: &mut State<T, E>| state.outcome.is_some();
+        wait_unless(&self.state, is_there, |state| &mut state.waiting, Awaits::Value, timeout)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T, E>> {

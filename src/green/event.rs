@@ -4,8 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::awaits::Awaits;
-use super::fair;
-use super::park::WaitList;
+use super::park::{WaitList, wait_unless};
 use super::select::{Waitable, Watch, Watcher};
 
 /// A flag that any number of coroutines and threads wait for.
@@ -68,15 +67,7 @@ impl Event {
     }
 
     fn wait_for(&self, timeout: Option<Duration>) -> bool {
-        fair::fairness_point();
-        let waiter = {
-            let mut state = self.lock();
-            if state.is_set {
-                return true;
-            }
-            state.waiting.enlist()
-        };
-        waiter.wait(Awaits::Event, timeout, |gone| self.lock().waiting.forget(gone))
+        wait_unless(&self.state, |state| state.is_set, |state| &mut state.waiting, Awaits::Event, timeout)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

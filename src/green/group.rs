@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::awaits::Awaits;
 use super::coroutine::{Coroutine, Record};
 use super::greenlet::Builder;
-use super::park::WaitList;
+use super::park::{WaitList, wait_unless};
 use super::slots::Slots;
 use super::{runtime, with_timeout};
 
@@ -92,14 +92,8 @@ impl Group {
     }
 
     fn wait(&self, timeout: Option<Duration>) -> bool {
-        let waiter = {
-            let mut members = self.lock();
-            if members.alive.len() == 0 {
-                return true;
-            }
-            members.waiting.enlist()
-        };
-        waiter.wait(Awaits::Group, timeout, |gone| self.lock().waiting.forget(gone))
+        let is_empty = |members: &mut Members| members.alive.len() == 0;
+        wait_unless(&self.members, is_empty, |members| &mut members.waiting, Awaits::Group, timeout)
     }
 
     fn ask_to_end(&self) -> Vec<Coroutine> {

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -185,6 +185,27 @@ impl WaitList {
             list.retain(|waiter| !Arc::ptr_eq(waiter, gone));
         }
     }
+}
+
+/// Waits for what `look` looks for behind a lock: not at all where it is there, else until the list beside it is woken.
+/// `false` where the time is up first.
+pub(super) fn wait_unless<S>(
+    state: &Mutex<S>,
+    look: impl FnOnce(&mut S) -> bool,
+    list: impl Fn(&mut S) -> &mut WaitList,
+    what: Awaits,
+    timeout: Option<Duration>,
+) -> bool {
+    fair::fairness_point();
+    let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
+    let waiter = {
+        let mut state = lock();
+        if look(&mut state) {
+            return true;
+        }
+        list(&mut state).enlist()
+    };
+    waiter.wait(what, timeout, |gone| list(&mut lock()).forget(gone))
 }
 
 /// How long a wait may still take that ends at `end`: `None` where the time is up, `Some(None)` where there is no limit.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::awaits::Awaits;
 use super::fair;
-use super::park::time_left;
+use super::park::{time_left, wait_unless};
 use super::select::{Waitable, Watch, Watcher};
 
 mod errors;
@@ -317,15 +317,8 @@ impl<S: Store> BaseQueue<S> {
     }
 
     fn join_within(&self, timeout: Option<Duration>) -> bool {
-        fair::fairness_point();
-        let waiter = {
-            let mut state = self.lock();
-            if state.unfinished == 0 {
-                return true;
-            }
-            state.joiners.enlist()
-        };
-        waiter.wait(Awaits::Done, timeout, |gone| self.lock().joiners.forget(gone))
+        let is_done = |state: &mut State<S>| state.unfinished == 0;
+        wait_unless(&self.state, is_done, |state| &mut state.joiners, Awaits::Done, timeout)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<S>> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::awaits::Awaits;
 use super::fair;
-use super::park::WaitList;
+use super::park::{WaitList, wait_unless};
 use super::select::{Waitable, Watch, Watcher};
 
 /// A number of permits. [`acquire`](Self::acquire) takes one, waiting while there is none; dropped, the permit comes back.
@@ -89,16 +89,8 @@ impl Semaphore {
     }
 
     fn take_within(&self, timeout: Option<Duration>) -> bool {
-        fair::fairness_point();
-        let waiter = {
-            let mut state = self.lock();
-            if state.take() {
-                return true;
-            }
-            state.waiting.enlist()
-        };
         // Whoever wakes it leaves it the permit.
-        waiter.wait(Awaits::Permit, timeout, |gone| self.lock().waiting.forget(gone))
+        wait_unless(&self.state, State::take, |state| &mut state.waiting, Awaits::Permit, timeout)
     }
 
     fn permit(&self) -> Permit {

@@ -1,7 +1,9 @@
 //! Times as text, in UTC.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
+
+use crate::zutils::unix_millis;
 
 /// A time by the calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +16,7 @@ pub(super) struct Stamp {
 impl Stamp {
     /// A time before 1970 is taken as its beginning.
     pub(super) fn of(at: SystemTime) -> Self {
-        let millis = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+        let millis = unix_millis(at);
         Self { day: millis / DAY_MS, millis: millis % DAY_MS }
     }
 
@@ -61,7 +62,7 @@ const DAYS_OF_400_YEARS: u64 = 146_097;
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
 

@@ -107,8 +107,7 @@ impl Client {
     /// [`Error::AlreadyStarted`] once a format is in use or set.
     #[doc(alias = "SetPacket")]
     pub fn set_packet(&self, pack: impl IDataPack + 'static) -> Result<()> {
-        let set = self.core.set_pack(Arc::new(pack));
-        if set { Ok(()) } else { Err(Error::AlreadyStarted { what: "set the packet format" }) }
+        self.core.set_pack(pack)
     }
 
     /// Sets the client's name, in place of `Name` of the configuration: its connections have it.
@@ -118,8 +117,7 @@ impl Client {
     /// [`Error::AlreadyStarted`] once one is set.
     #[doc(alias = "SetName")]
     pub fn set_name(&self, name: impl Into<String>) -> Result<()> {
-        let set = self.core.set_name(name.into());
-        if set { Ok(()) } else { Err(Error::AlreadyStarted { what: "set the name" }) }
+        self.core.set_name(name.into())
     }
 
     /// Has a heartbeat sent to the server, and a server that stays silent found: see [`HeartBeatOption::new`] for what it is.

@@ -103,9 +103,9 @@ impl Core {
         self.name.get().unwrap_or(&self.config.name)
     }
 
-    /// Sets the name. `false` where one is set already.
-    pub(crate) fn set_name(&self, name: String) -> bool {
-        self.name.set(name).is_ok()
+    /// Sets the name, once.
+    pub(crate) fn set_name(&self, name: String) -> Result<()> {
+        self.name.set(name).map_err(|_| Error::AlreadyStarted { what: "set the name" })
     }
 
     /// Why connections close that the stop closes.
@@ -125,9 +125,9 @@ impl Core {
         })
     }
 
-    /// Sets the wire format. `false` where it is fixed already.
-    pub(crate) fn set_pack(&self, pack: Arc<dyn IDataPack>) -> bool {
-        self.pack.set(pack).is_ok()
+    /// Sets the wire format, unless it is fixed already.
+    pub(crate) fn set_pack(&self, pack: impl IDataPack + 'static) -> Result<()> {
+        self.pack.set(Arc::new(pack)).map_err(|_| Error::AlreadyStarted { what: "set the packet format" })
     }
 
     /// How streams are cut: by the decoder set, or by the wire format. Fixed by the first use.

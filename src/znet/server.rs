@@ -117,8 +117,7 @@ impl Server {
     /// [`Error::AlreadyStarted`] once a format is in use or set.
     #[doc(alias = "SetPacket")]
     pub fn set_packet(&self, pack: impl IDataPack + 'static) -> Result<()> {
-        let set = self.core().set_pack(Arc::new(pack));
-        if set { Ok(()) } else { Err(Error::AlreadyStarted { what: "set the packet format" }) }
+        self.core().set_pack(pack)
     }
 
     /// Has a heartbeat sent to every peer, and peers that stay silent found: see [`HeartBeatOption::new`] for what it is.
