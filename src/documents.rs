@@ -23,6 +23,7 @@ pages! {
     ask: "docs/ask.md",
     session: "docs/session.md",
     chat: "docs/chat.md",
+    resume: "docs/resume.md",
     device: "docs/device.md",
     from_python: "docs/porting-from-python.md",
     from_go: "docs/porting-from-go.md",

@@ -48,6 +48,11 @@ fn the_chat_server_is_short() {
 }
 
 #[test]
+fn resume() {
+    check("resume", "+ 1 = 1\n+ 2 = 3\nthe socket is lost: true\n+ 3 = 6\n+ 4 = 10\n");
+}
+
+#[test]
 fn device() {
     let expected = "command 0x10, port 1, heard: false\n\
                     command 0x10, port 1, heard: true\n\

@@ -77,6 +77,14 @@ pub struct Config {
     /// Most bytes of payload kept so, from 1 to 1 TiB. Default 1 MiB.
     pub max_kept_bytes: usize,
 
+    /// How long a connection that has lost its peer waits for it to come back and resume, in milliseconds, to 31 days.
+    /// Default 0: it closes. On a client: whether it asks for that, and how long it tries.
+    pub resume_ms: u64,
+    /// Most frames kept to be sent again to a peer that comes back, from 1 to 16777216. Default 1024.
+    pub resume_frames: usize,
+    /// Most bytes kept so for each connection, from 1 to 1 TiB. Default 256 KiB.
+    pub resume_bytes: usize,
+
     /// What becomes of a connection that sends more than its rate. Default `wait`.
     pub over_rate: OverRate,
     /// Messages a connection may send in a second, to 16777216. Default 0: no limit.

@@ -35,6 +35,10 @@ impl Default for Config {
             max_kept_messages: 1024,
             max_kept_bytes: 1 << 20,
 
+            resume_ms: 0,
+            resume_frames: 1024,
+            resume_bytes: 256 << 10,
+
             over_rate: OverRate::Wait,
             rate_messages: 0,
             rate_bytes: 0,

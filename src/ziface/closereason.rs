@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::ResumeRefusal;
+
 /// Why a connection was closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -74,6 +76,17 @@ pub enum CloseReason {
         /// Its words.
         error: String,
     },
+    /// The peer has gone back to the connection that it had lost, and taken the socket along.
+    Resumed {
+        /// The id of that connection.
+        conn_id: u64,
+    },
+    /// The peer asked for a connection that it had lost, and did not get it: the one on which it asked, and the one it
+    /// asked for where that can never be resumed. On a client: the server refused.
+    ResumeRefused {
+        /// Why.
+        why: ResumeRefusal,
+    },
     /// [`IConnection::stop`] was called.
     Stopped,
     /// [`IConnection::abort`] was called.
@@ -112,6 +125,8 @@ impl fmt::Display for CloseReason {
             Self::LoggedInElsewhere => f.write_str("the user has logged in on another connection"),
             Self::SessionEnded => f.write_str("the session has ended"),
             Self::SessionFailed { error } => write!(f, "the session failed: {error}"),
+            Self::Resumed { conn_id } => write!(f, "the peer is back on connection {conn_id}"),
+            Self::ResumeRefused { why } => write!(f, "not resumed: {why}"),
             Self::Stopped => f.write_str("stopped"),
             Self::Aborted => f.write_str("aborted"),
             Self::ServerStopped => f.write_str("the server stopped"),

@@ -34,6 +34,9 @@ pub use iconnection::{IConnection, SendWait};
 mod closereason;
 pub use closereason::{CloseReason, Unsent};
 
+mod resume_refusal;
+pub use resume_refusal::ResumeRefusal;
+
 mod itcpconnection;
 pub use itcpconnection::ITcpConnection;
 

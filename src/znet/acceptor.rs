@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::core::Core;
 use super::place::Place;
@@ -63,8 +64,10 @@ impl Acceptor<'_> {
         !core.stopping().is_set()
     }
 
+    /// A connection whose peer is away takes no place: the peer needs one to come back.
     fn is_full(&self) -> bool {
-        self.core.manager().len() >= self.core.config().max_conn
+        let here = self.core.manager().len().saturating_sub(self.core.away.load(Ordering::Acquire));
+        here >= self.core.config().max_conn
     }
 
     /// Makes a connection of a stream and starts its reader, where there is a place for it.

@@ -10,8 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use super::closing::{end_within, reason_of};
 use super::connection::Connection;
-use super::reader::{Heard, Read, end_within, reason_of, received};
+use super::reader::{Heard, Read, received};
 use super::until::Until;
 use crate::error::{Error, Result};
 use crate::green::{ReadBuffer, Socket, alarm, fairness_point};
@@ -63,6 +64,11 @@ impl Ahead {
 
     pub(crate) fn hang_up(&self) {
         self.hangup.store(true, Ordering::Relaxed);
+    }
+
+    /// The stream goes on on another socket.
+    pub(crate) fn begin_again(&self) {
+        self.hangup.store(false, Ordering::Relaxed);
     }
 
     /// Lends what the pass still holds to the handler that is about to run.
@@ -184,6 +190,11 @@ impl Input {
         message
     }
 
+    /// Forgets what was read of a stream that has ended, and goes on with another.
+    fn begin_again(&mut self) {
+        (self.frames, self.pass, self.failed) = (FrameReader::new(), None, None);
+    }
+
     /// Reads what the socket has, once. Everything before has been cut.
     fn fill(&mut self, socket: &Socket) -> (usize, Read) {
         let filled = match self.frames.large_rest() {
@@ -242,12 +253,16 @@ impl Connection {
             if message.is_some() || done() {
                 return Ok(message);
             }
-            if let Some(reason) = self.ahead().with(|input| input.failed.as_ref().map(reason_of)) {
-                return Err(self.nothing_more(reason));
-            }
-            if ended {
-                let begun = self.ahead().with(|input| input.frames.received());
-                return Err(self.nothing_more(end_within(begun)));
+            let failed = self.ahead().with(|input| match &input.failed {
+                Some(error) => Some(reason_of(error)),
+                None => ended.then(|| end_within(input.frames.received())),
+            });
+            if let Some(reason) = failed {
+                if !self.come_back(reason.clone(), until, &|| {}) {
+                    return Err(self.nothing_more(reason));
+                }
+                self.ahead().with(Input::begin_again);
+                (empty, ended, alarmed) = (false, false, None);
             }
             if self.is_stopping() {
                 return Err(Error::ConnectionClosed);

@@ -219,8 +219,12 @@ impl Connection {
         Ok(())
     }
 
-    /// Gives a message to the call it answers; gives back one that answers none.
+    /// Counts a message and gives it to the call it answers; gives back one that answers none.
     pub(crate) fn deliver(&self, message: Message) -> Option<Message> {
+        let message = match self.resume() {
+            Some(resume) => self.count(resume, message)?,
+            None => message,
+        };
         if !self.rare().is_some_and(|rare| rare.calls.is_open()) {
             return Some(message);
         }

@@ -32,7 +32,11 @@ pub fn new_client(host: impl Into<String>, port: u16) -> Result<Client> {
 pub fn new_client_with_config(host: impl Into<String>, port: u16, config: Config) -> Result<Client> {
     config.validate()?;
     let core = Core::new(config, CloseReason::ClientStopped);
-    Ok(Client { core, dialer: Arc::new(Dialer::new(host.into(), port)) })
+    let dialer = Arc::new(Dialer::new(host.into(), port));
+    if core.config().resume_ms > 0 {
+        core.talk().redial.get_or_init(|| Arc::clone(&dialer));
+    }
+    Ok(Client { core, dialer })
 }
 
 /// A client. Clones share it; dropped, it goes on until it is stopped.

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::outbox::Flushed;
+use crate::error::Error;
 use crate::green::{Awaits, ReadBuffer, Readiness, Socket, set_alarm, yield_now};
 use crate::ziface::{CloseReason, IConnection};
 
 impl Connection {
     /// Closes. Runs in the reader coroutine, once, after the last handler.
-    pub(crate) fn close(&self, shared: &Arc<dyn IConnection>, socket: &Arc<Socket>) {
+    pub(crate) fn close(&self, shared: &Arc<dyn IConnection>) {
         self.note_reason(CloseReason::Stopped);
         self.calls().close();
         // The stop hook may send, and wait for room: someone else has to watch the socket meanwhile.
@@ -23,11 +24,23 @@ impl Connection {
         self.stop_hook(shared);
         self.end_close_callbacks();
         self.leave_all();
-        {
+        self.end_resuming();
+        let socket = {
             let mut state = self.outbox().lock();
             state.close();
             state.set_busy(false);
+            state.socket()
+        };
+        // There is none where the peer has taken it to the connection that it resumes.
+        if let Some(socket) = socket {
+            self.close_socket(&socket);
+        } else {
+            self.outbox().lock().discard(self.core().bounds());
         }
+        self.finish();
+    }
+
+    fn close_socket(&self, socket: &Arc<Socket>) {
         let deadline = Deadline::after(self.core().config().drain_ms, socket);
         self.drain(socket, deadline);
         self.note_cut_off();
@@ -35,8 +48,8 @@ impl Connection {
         self.linger(socket, deadline);
         self.outbox().lock().discard(self.core().bounds());
         socket.shutdown_both();
-        self.join_writer();
-        self.finish();
+        self.wait_for_writer();
+        self.outbox().lock().release_socket();
     }
 
     /// Sends what is queued until the deadline.
@@ -84,12 +97,13 @@ impl Connection {
         }
     }
 
-    fn join_writer(&self) {
+    /// Waits until there is no writer.
+    pub(crate) fn wait_for_writer(&self) {
         loop {
             let waiter = {
                 let mut state = self.outbox().lock();
                 if !state.has_writer() {
-                    return state.release_socket();
+                    return;
                 }
                 state.room().enlist()
             };
@@ -112,6 +126,7 @@ impl Connection {
             reason,
             CloseReason::PeerClosed
                 | CloseReason::SessionEnded
+                | CloseReason::Resumed { .. }
                 | CloseReason::Stopped
                 | CloseReason::ServerStopped
                 | CloseReason::ClientStopped
@@ -122,6 +137,22 @@ impl Connection {
             let (messages, bytes) = (unsent.messages, unsent.bytes);
             log::warn!("connection {id} closed: {reason}; {messages} messages, {bytes} bytes unsent{more}");
         }
+    }
+}
+
+/// Why a connection closes whose peer has ended the stream so many bytes into a frame.
+pub(crate) const fn end_within(received: usize) -> CloseReason {
+    if received == 0 { CloseReason::PeerClosed } else { CloseReason::PeerClosedInFrame { received } }
+}
+
+/// Why a connection closes that cannot be read on.
+pub(crate) fn reason_of(error: &Error) -> CloseReason {
+    match error {
+        Error::PacketTooLarge { len, max } => CloseReason::PacketTooLarge { len: *len, max: *max },
+        Error::FrameTooLarge { len, max } => CloseReason::FrameTooLarge { len: *len, max: *max },
+        Error::BadFrame { reason } => CloseReason::BadFrame { reason: (*reason).to_string() },
+        error @ Error::Io { .. } => CloseReason::Failed { error: error.to_string() },
+        error => CloseReason::BadFrame { reason: error.to_string() },
     }
 }
 

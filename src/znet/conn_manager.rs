@@ -38,6 +38,11 @@ impl ConnManager {
         }
     }
 
+    /// The connection with this id.
+    pub(crate) fn find(&self, conn_id: u64) -> Option<Arc<Connection>> {
+        self.shard(conn_id).get(&conn_id).cloned()
+    }
+
     /// Visits all connections until `visit` returns `false`, with no lock held.
     pub(crate) fn each(&self, mut visit: impl FnMut(&Arc<Connection>) -> bool) {
         for shard in 0..SHARDS {
@@ -64,7 +69,7 @@ impl Sealed for ConnManager {}
 
 impl IConnManager for ConnManager {
     fn get(&self, conn_id: u64) -> Option<Arc<dyn IConnection>> {
-        self.shard(conn_id).get(&conn_id).map(|conn| Arc::clone(conn) as Arc<dyn IConnection>)
+        self.find(conn_id).map(|conn| conn as Arc<dyn IConnection>)
     }
 
     fn len(&self) -> usize {

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
@@ -16,8 +16,10 @@ use super::ends::Ends;
 use super::outbox::Outbox;
 use super::rare::{Property, Rare};
 use super::rate::Meter;
+use super::resume::Resume;
 use super::server::Server;
 use super::tasks::Tasks;
+use super::times::Times;
 use super::worker_pool::Worker;
 use crate::error::{Error, Result};
 use crate::green::{Event, Socket, StackMark};
@@ -43,30 +45,6 @@ pub(crate) struct Connection {
     times: Times,
 }
 
-/// When things happened, in milliseconds of the server's clock; 0 for never. Written by the reader, read by the
-/// sweeper.
-pub(crate) struct Times {
-    /// Something was last received.
-    pub(crate) active: AtomicU64,
-    /// The frame that has begun to arrive began.
-    pub(crate) frame: AtomicU64,
-    /// The connection was accepted, if its first whole frame has not arrived.
-    pub(crate) first_frame: AtomicU64,
-    /// A heartbeat was last sent, or the connection accepted. Written by the sweeper.
-    pub(crate) beat: AtomicU64,
-}
-
-impl Times {
-    const fn since(opened: u64) -> Self {
-        Self {
-            active: AtomicU64::new(opened),
-            frame: AtomicU64::new(0),
-            first_frame: AtomicU64::new(opened),
-            beat: AtomicU64::new(opened),
-        }
-    }
-}
-
 impl Connection {
     pub(crate) fn new(
         id: u64,
@@ -76,13 +54,18 @@ impl Connection {
         remote: SocketAddr,
         worker: Option<Arc<Worker>>,
     ) -> Arc<Self> {
+        let rare = OnceLock::new();
+        if core.config().resume_ms > 0 {
+            let window = Duration::from_millis(core.config().resume_ms);
+            rare.get_or_init(|| Rare::resumable(window).into());
+        }
         Arc::new_cyclic(|this| Self {
             id,
             this: Weak::clone(this),
             ends: Ends::new(local, remote),
             outbox: Outbox::new(socket),
             tasks: Tasks::new(worker),
-            rare: OnceLock::new(),
+            rare,
             asked: AtomicU8::new(0),
             reader: StackMark::default(),
             times: Times::since(core.clock().now()),
@@ -142,9 +125,16 @@ impl Connection {
         &self.make_rare().belongs
     }
 
-    /// Whether frames need a closer look than their router: one may be an answer, or a handler has read on.
+    /// What is known of its being resumed; `None` where it cannot be.
+    pub(crate) fn resume(&self) -> Option<&Resume> {
+        self.rare()?.resume.as_ref()
+    }
+
+    /// Whether frames need a closer look than their router: one may be an answer, or be counted, or a handler has read
+    /// on.
     pub(crate) fn looks_closely(&self) -> bool {
-        self.rare().is_some_and(|rare| rare.ahead.has_input() | rare.calls.is_open())
+        let closely = |rare: &Rare| rare.ahead.has_input() | rare.calls.is_open() | rare.resume.is_some();
+        self.rare().is_some_and(closely)
     }
 
     pub(crate) const fn times(&self) -> &Times {
@@ -259,7 +249,7 @@ impl Connection {
 /// For the log: the id and the peer.
 impl fmt::Display for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} from {}", self.id, self.ends.remote())
+        write!(f, "{} from {}", self.id, self.get_remote_addr())
     }
 }
 
@@ -271,11 +261,11 @@ impl IConnection for Connection {
     }
 
     fn get_remote_addr(&self) -> SocketAddr {
-        self.ends.remote()
+        self.resumed_ends().map_or_else(|| self.ends.remote(), |(_, remote)| remote)
     }
 
     fn get_local_addr(&self) -> SocketAddr {
-        self.ends.local()
+        self.resumed_ends().map_or_else(|| self.ends.local(), |(local, _)| local)
     }
 
     fn get_tcp_connection(&self) -> &dyn ITcpConnection {

@@ -121,6 +121,20 @@ impl Dialer {
         connected.map_err(|source| Error::io(format!("connect {}:{}", self.host, self.port), source))
     }
 
+    /// Connects for a connection that has lost its peer.
+    pub(super) fn dial_again(&self) -> Option<TcpStream> {
+        let keep = |error| {
+            log::warn!("{error}");
+            self.keep(error);
+        };
+        self.connect().map_err(keep).ok()
+    }
+
+    /// The pause after so many failures of that; `None` where it gives up.
+    pub(super) fn resume_pause(&self, failures: u32) -> Option<Duration> {
+        self.lock().reconnect.unwrap_or_default().pause(failures)
+    }
+
     /// Runs a connection to its end; returns why it ended.
     fn talk(&self, core: &Arc<Core>, stream: TcpStream) -> CloseReason {
         let place = {

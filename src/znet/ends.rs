@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, SocketAddrV4};
 
+#[derive(Clone)]
 /// Our end and the peer's. A `SocketAddr` has room for IPv6, which most connections do not need twice.
 pub(crate) enum Ends {
     V4(SocketAddrV4, SocketAddrV4),

@@ -56,7 +56,7 @@ impl Heart {
     /// Sends what is due, and asks what is to become of a silent peer. `now` in milliseconds, as the times; `readable`:
     /// what the peer sends is being read.
     pub(super) fn check(&self, conn: &Arc<Connection>, now: u64, readable: impl Fn() -> bool) {
-        if conn.is_stopping() {
+        if conn.is_stopping() || conn.is_away() {
             return;
         }
         if self.is_silent(conn, now) && readable() {
@@ -142,6 +142,7 @@ impl Connection {
         let now = self.core().clock().now();
         let Some(heart) = self.core().heart().filter(|heart| heart.is_silent(self, now)) else { return };
         match &heart.option.on_remote_not_alive {
+            None if self.lose_peer(CloseReason::HeartbeatLost) => {}
             None => self.abort_because(CloseReason::HeartbeatLost),
             Some(hook) => {
                 // The hook may wait: someone else has to watch the socket meanwhile.

@@ -28,6 +28,8 @@ mod rare;
 
 mod ends;
 
+mod times;
+
 mod tcp_connection;
 
 mod rate;
@@ -102,6 +104,10 @@ mod outbox;
 mod pressure;
 
 mod writer;
+
+// also to a peer that has lost its connection and comes back,
+
+mod resume;
 
 // and at last it goes.
 

@@ -4,9 +4,13 @@
 //! sends without the lock, and takes along what others have appended meanwhile; so frames of all senders leave in one
 //! order, whole. The lock is a plain mutex held for a few instructions and never across a yield or a system call.
 
+mod holding;
+mod keeping;
+
 use std::io::IoSlice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(super) use self::keeping::Kept;
 use super::bounds::Bounds;
 use super::frame_queue::FrameQueue;
 use super::pressure::Pressure;
@@ -110,12 +114,16 @@ impl Outbox {
             let again = state.put_back(batch);
             match outcome {
                 Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && !state.has_lost_socket() => {
                     state.note_blocked(sent, now);
                     state.make_room(bounds);
                     if !again {
                         return Flushed::Blocked { watched: !state.busy || state.writer };
                     }
+                }
+                Err(_) if state.lose_socket(bounds) => {
+                    state.wake_socket();
+                    return Flushed::Empty;
                 }
                 Err(_) => return Flushed::Failed,
             }
@@ -138,6 +146,8 @@ impl State {
 
     /// As [`append`](Self::append), for bytes without a head.
     pub(crate) fn append_raw(&mut self, bounds: &Bounds, data: Payload<'_>) -> Result<Appended> {
+        // Who knows whether they are frames, and how many?
+        self.stop_keeping();
         self.append_with(bounds, data.as_slice().len(), |queue| {
             queue.push_raw(data);
             Ok(())
@@ -154,6 +164,18 @@ impl State {
         if self.closed {
             return Err(Error::ConnectionClosed);
         }
+        if self.keeps() {
+            return self.append_and_keep(bounds, len, push);
+        }
+        self.append_now(bounds, len, push)
+    }
+
+    fn append_now(
+        &mut self,
+        bounds: &Bounds,
+        len: usize,
+        push: impl FnOnce(&mut FrameQueue) -> Result<()>,
+    ) -> Result<Appended> {
         if !self.has_room(bounds, len) {
             return Ok(Appended::Full);
         }
@@ -175,11 +197,12 @@ impl State {
         bytes + frame <= FREE_BYTES || self.pressure().has_grant(bounds, bytes + frame - FREE_BYTES)
     }
 
-    /// Drops frames, oldest first, until one of `frame` bytes fits. `false` where nothing can be dropped.
+    /// Drops frames, oldest first, until one of `frame` bytes fits. `false` where nothing can be dropped: the peer counts
+    /// the frames of a connection that can be resumed.
     pub(crate) fn drop_oldest_for(&mut self, pack: &dyn IDataPack, bounds: &Bounds, frame: usize) -> bool {
         while !self.has_room(bounds, frame) {
             let before = self.queue.bytes();
-            if !self.queue.drop_oldest(pack) {
+            if self.keeps() || !self.queue.drop_oldest(pack) {
                 return false;
             }
             let dropped = before - self.queue.bytes();
@@ -306,6 +329,7 @@ impl State {
         self.discarded = true;
         let queue = std::mem::take(&mut self.queue);
         self.count_unsent(queue.messages(), queue.bytes());
+        self.count_missed();
         if self.sender != Sender::Sending {
             self.give_back(bounds);
         }
@@ -314,28 +338,6 @@ impl State {
     fn count_unsent(&mut self, messages: usize, bytes: usize) {
         if messages > 0 {
             self.pressure().count_unsent(messages, bytes);
-        }
-    }
-
-    /// Lets the socket go: its descriptor closes with the last who uses it.
-    pub(crate) fn release_socket(&mut self) {
-        self.socket = None;
-    }
-
-    /// Keeps what will be queued from leaving, where nothing is queued and nobody sends or watches.
-    pub(crate) fn hold(&mut self) -> bool {
-        let free = self.sender == Sender::Idle && self.queue.is_empty() && !self.writer;
-        if free {
-            self.sender = Sender::Sending;
-        }
-        free
-    }
-
-    /// Lets it leave again.
-    pub(crate) fn release(&mut self, bounds: &Bounds) {
-        self.sender = Sender::Idle;
-        if self.discarded {
-            self.give_back(bounds);
         }
     }
 
@@ -352,6 +354,8 @@ impl State {
         self.taken = (0, 0);
         if self.discarded {
             self.count_unsent(rest.messages(), rest.bytes());
+        } else if self.has_lost_socket() {
+            self.count_lost(&rest);
         } else if !rest.is_empty() {
             rest.append(std::mem::take(&mut self.queue));
             self.queue = rest;

@@ -25,6 +25,9 @@ impl Place {
         let local = stream.local_addr().unwrap_or(remote);
         let socket = stream.into_socket();
         let conn = Connection::new(id, Arc::clone(core), Arc::clone(&socket), local, remote, worker);
+        if core.talk().redial.get().is_some() {
+            conn.ask_for_token();
+        }
         core.manager().add(Arc::clone(&conn));
         Ok(Self { core: Arc::clone(core), conn, socket: Some(socket) })
     }
@@ -34,8 +37,8 @@ impl Place {
     }
 
     /// Runs the connection, from the start hook to the close, in the coroutine that calls.
-    pub(crate) fn run(self) {
-        if let Some(socket) = &self.socket {
+    pub(crate) fn run(mut self) {
+        if let Some(socket) = self.socket.take() {
             reader::run(&self.conn, socket);
         }
     }

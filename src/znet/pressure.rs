@@ -1,10 +1,11 @@
 //! What an outbox keeps from when it first held much or its socket was first full: grants, who waits, what was lost.
 
 use super::bounds::{Bounds, GRANT};
+use super::outbox::Kept;
 use crate::green::WaitList;
 use crate::ziface::Unsent;
 
-/// A connection whose peer reads what it is sent has none.
+/// A connection whose peer reads what it is sent, and does not come back, has none.
 #[derive(Default)]
 pub(super) struct Pressure {
     /// Bytes the server's bound has granted.
@@ -15,6 +16,8 @@ pub(super) struct Pressure {
     mark: usize,
     /// What was dropped, or left when the outbox was discarded.
     pub(super) unsent: Unsent,
+    /// What was sent, where the connection can be resumed.
+    pub(super) kept: Option<Box<Kept>>,
     /// Those who wait for room or for the end.
     pub(super) room: WaitList,
 }

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use super::ahead::Ahead;
 use super::belongs::Belongs;
@@ -10,6 +11,7 @@ use super::endings::Endings;
 use super::heartbeat::OwnBeat;
 use super::rate::Meter;
 use super::request::Request;
+use super::resume::Resume;
 use crate::green::{Event, Queue};
 use crate::ziface::CloseReason;
 
@@ -29,6 +31,8 @@ pub(crate) struct Rare {
     pub(super) meter: Mutex<Meter>,
     /// What others have queued to its reader.
     pub(super) queue: OnceLock<Queue<Request>>,
+    /// What is known of its being resumed.
+    pub(super) resume: Option<Resume>,
     /// Few, so searched one by one.
     properties: Mutex<Vec<(String, Property)>>,
     pub(super) reason: OnceLock<CloseReason>,
@@ -38,6 +42,11 @@ pub(crate) struct Rare {
 }
 
 impl Rare {
+    /// Of a connection that can be resumed.
+    pub(super) fn resumable(window: Duration) -> Self {
+        Self { resume: Some(Resume::new(window)), ..Self::default() }
+    }
+
     pub(super) fn set_property(&self, name: &str, value: Property) {
         let mut properties = self.properties();
         let replaced = match properties.iter_mut().find(|(known, _)| known == name) {

@@ -6,18 +6,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
+use super::closing::{end_within, reason_of};
 use super::connection::Connection;
 use super::core::IdleAction;
 use super::outbox::State;
 use super::request::Request;
 use super::tutorial;
+use super::until::Until;
 use crate::error::{Error, Result};
 use crate::green::{Panicked, ReadBuffer, Readiness, Socket, Turn};
 use crate::ziface::{CloseReason, IConnection, IRequest};
 use crate::zpack::{FrameReader, Message, Pass};
 
 /// Runs a connection. Everything of it but its writer happens in here, in this order, in one coroutine.
-pub(crate) fn run(conn: &Arc<Connection>, socket: &Arc<Socket>) {
+pub(crate) fn run(conn: &Arc<Connection>, socket: Arc<Socket>) {
     conn.reader_mark().set();
     let shared = Arc::clone(conn) as Arc<dyn IConnection>;
     tutorial::say(format_args!("[READER] conn id {} runs, for {}", conn.id(), conn.get_remote_addr()));
@@ -38,13 +40,13 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: &Arc<Socket>) {
     };
     reader.read_until_end();
     drop(reader);
-    conn.close(&shared, socket);
+    conn.close(&shared);
     tutorial::say(format_args!("[READER] conn id {} ends", conn.id()));
 }
 
 struct Reader<'a> {
     conn: &'a Connection,
-    socket: &'a Arc<Socket>,
+    socket: Arc<Socket>,
     frames: FrameReader,
     /// Requests are handled here, all by the one `request`.
     direct: bool,
@@ -92,38 +94,76 @@ impl Reader<'_> {
             let before = self.handled;
             if self.conn.reads_ahead() {
                 self.heard.handlers_read_on();
-                if let Err(error) = self.handle_ahead() {
-                    return self.conn.note_reason(reason_of(&error));
+                if let Err(error) = self.handle_ahead()
+                    && !self.comes_back(reason_of(&error))
+                {
+                    return;
                 }
             }
             if self.conn.is_stopping() {
                 return;
             }
+            self.follow();
             let read = self.pass();
+            self.follow();
             let bytes = std::mem::take(&mut self.read);
-            self.heard.held_back |= self.conn.keep_rate(self.socket, self.handled - before, bytes);
-            match read {
+            self.heard.held_back |= self.conn.keep_rate(&self.socket, self.handled - before, bytes);
+            let ended = match read {
                 Ok(Read::More) => {
                     self.conn.run_queued();
                     self.turn.look();
+                    continue;
                 }
-                Ok(Read::Drained) if self.conn.is_hung_up() => {}
-                Ok(Read::Drained | Read::Nothing) => self.wait(),
-                Ok(Read::End) => return self.conn.note_reason(end_within(self.frames.received())),
-                Err(error) => return self.conn.note_reason(reason_of(&error)),
+                Ok(Read::Drained) if self.conn.is_hung_up() => continue,
+                Ok(Read::Drained | Read::Nothing) => {
+                    self.wait();
+                    continue;
+                }
+                Ok(Read::End) => end_within(self.frames.received()),
+                Err(error) => reason_of(&error),
+            };
+            if !self.comes_back(ended) {
+                return;
             }
         }
     }
 
-    fn wait(&mut self) {
+    /// The stream has ended. `false` where the connection does too.
+    fn comes_back(&mut self, why: CloseReason) -> bool {
+        let conn = self.conn;
+        self.count_handled();
+        let back = conn.come_back(why.clone(), Until::never(), &|| conn.run_queued());
+        if !back {
+            conn.note_reason(why);
+        }
+        (self.frames, self.heard) = (FrameReader::new(), Heard::default());
+        back
+    }
+
+    /// A connection that can be resumed may go on on another socket whenever a handler waits.
+    fn follow(&mut self) {
+        if self.conn.resume().is_some()
+            && let Some(socket) = self.conn.outbox().lock().socket()
+        {
+            self.socket = socket;
+        }
+    }
+
+    fn count_handled(&mut self) -> usize {
         let handled = std::mem::take(&mut self.handled);
         self.conn.core().counters.requests.add_many(handled);
+        handled
+    }
+
+    fn wait(&mut self) {
+        let handled = self.count_handled();
         let mut heard = std::mem::take(&mut self.heard);
         heard.frames |= handled > 0;
         self.conn.run_queued();
+        self.follow();
         // What would end the wait may have been taken by a handler that waited itself.
         if !self.conn.is_stopping() && !self.conn.reads_ahead() {
-            self.conn.wait_for_input(self.socket, self.frames.received(), heard);
+            self.conn.wait_for_input(&self.socket, self.frames.received(), heard);
         }
         self.turn = Turn::new();
     }
@@ -333,22 +373,6 @@ impl Connection {
                 false
             }
         }
-    }
-}
-
-/// Why a connection closes whose peer has ended the stream so many bytes into a frame.
-pub(crate) const fn end_within(received: usize) -> CloseReason {
-    if received == 0 { CloseReason::PeerClosed } else { CloseReason::PeerClosedInFrame { received } }
-}
-
-/// Why a connection closes that cannot be read on.
-pub(crate) fn reason_of(error: &Error) -> CloseReason {
-    match error {
-        Error::PacketTooLarge { len, max } => CloseReason::PacketTooLarge { len: *len, max: *max },
-        Error::FrameTooLarge { len, max } => CloseReason::FrameTooLarge { len: *len, max: *max },
-        Error::BadFrame { reason } => CloseReason::BadFrame { reason: (*reason).to_string() },
-        error @ Error::Io { .. } => CloseReason::Failed { error: error.to_string() },
-        error => CloseReason::BadFrame { reason: error.to_string() },
     }
 }
 

@@ -162,6 +162,8 @@ impl Server {
             requests: counters.requests.get(),
             unknown_ids: counters.unknown_ids.get(),
             late_answers: counters.late_answers.get(),
+            resumed: counters.resumed.get(),
+            resume_refused: counters.resume_refused.get(),
             start_hooks: counters.start_hooks.get(),
             stop_hooks: counters.stop_hooks.get(),
             handler_panics: counters.handler_panics.get(),
@@ -303,6 +305,10 @@ pub struct Stats {
     pub unknown_ids: usize,
     /// Answers that no call waited for any more. They are dropped.
     pub late_answers: usize,
+    /// Connections whose peer has come back. The connections on which they came count as accepted too.
+    pub resumed: usize,
+    /// Peers that came back and were refused.
+    pub resume_refused: usize,
     /// Start hooks called, also where none is set.
     pub start_hooks: usize,
     /// Stop hooks called, also where none is set.
@@ -329,12 +335,11 @@ pub fn exit(result: Result<()>) -> ExitCode {
 /// Says at the start, in one line each, what to set for MaxConn connections.
 fn check_limits(config: &Config) {
     let max_conn = config.max_conn;
-    let files = green::raise_open_files(max_conn + SPARE_FILES);
-    if files < max_conn + SPARE_FILES {
-        log::warn!(
-            "MaxConn is {max_conn} but only {files} files may be open: set ulimit -n {}",
-            max_conn + SPARE_FILES
-        );
+    // As many connections may wait for peers that are away.
+    let wanted = if config.resume_ms > 0 { 2 * max_conn } else { max_conn } + SPARE_FILES;
+    let files = green::raise_open_files(wanted);
+    if files < wanted {
+        log::warn!("MaxConn is {max_conn} but only {files} files may be open: set ulimit -n {wanted}");
     }
     let coroutines = green::max_coroutines();
     if coroutines < max_conn + SPARE_COROUTINES {

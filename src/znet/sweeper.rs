@@ -41,7 +41,10 @@ fn period(core: &Core) -> Duration {
 fn check(core: &Core, conn: &Connection, now: u64) {
     let config = core.config();
     if is_over(conn.outbox().lock().blocked_since(), config.write_timeout_ms, now) {
-        return conn.abort_because(CloseReason::SlowReader);
+        if !conn.lose_peer(CloseReason::SlowReader) {
+            conn.abort_because(CloseReason::SlowReader);
+        }
+        return;
     }
     let times = conn.times();
     let first = times.first_frame.load(Ordering::Relaxed);
@@ -61,7 +64,7 @@ fn check(core: &Core, conn: &Connection, now: u64) {
     }
     if reason == CloseReason::IdleTimeout && core.hooks().idle.is_some() {
         conn.ask_idle();
-    } else {
+    } else if !conn.lose_peer(reason.clone()) {
         conn.stop_because(reason);
     }
 }

@@ -64,7 +64,12 @@ pub struct RawStream<'a> {
 
 impl RawStream<'_> {
     fn take(conn: &Connection) -> Result<RawStream<'_>> {
-        let Some(socket) = conn.outbox().lock().socket() else { return Err(Error::ConnectionClosed) };
+        let socket = {
+            let mut state = conn.outbox().lock();
+            // What is read and sent without frames cannot be counted.
+            state.stop_keeping();
+            state.socket().ok_or(Error::ConnectionClosed)?
+        };
         conn.hold_outbox(&socket)?;
         let buffered = conn.ahead().with(super::ahead::Input::take_bytes);
         Ok(RawStream { conn, socket, buffered, timeout: None })
@@ -189,7 +194,7 @@ impl<R: Read> io::BufRead for ByByte<'_, R> {
 
 impl Connection {
     /// Sends all that is queued and keeps what is queued from then on, until [`release_outbox`](Self::release_outbox).
-    fn hold_outbox(&self, socket: &Socket) -> Result<()> {
+    pub(crate) fn hold_outbox(&self, socket: &Socket) -> Result<()> {
         while !self.is_stopping() {
             match self.flush() {
                 Flushed::Empty if self.outbox().lock().hold() => return Ok(()),
@@ -201,7 +206,7 @@ impl Connection {
         Err(Error::ConnectionClosed)
     }
 
-    fn release_outbox(&self) {
+    pub(crate) fn release_outbox(&self) {
         let to_flush = {
             let mut state = self.outbox().lock();
             state.release(self.core().bounds());

@@ -1,8 +1,9 @@
 //! What a server knows beyond its routers: how answers are told apart, the dialogue of its connections, their
 //! groups and users.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
+use super::dialer::Dialer;
 use super::groups::Groups;
 use super::payload::BadPayload;
 use super::rate::Rates;
@@ -24,6 +25,8 @@ pub(crate) struct Talk {
     pub(crate) users: Users,
     pub(crate) bad_payload: OnceLock<BadPayload>,
     pub(crate) rates: OnceLock<Rates>,
+    /// On a client that resumes: who connects again.
+    pub(crate) redial: OnceLock<Arc<Dialer>>,
 }
 
 pub(crate) type SequenceOf = dyn Fn(&Message) -> Option<u64> + Send + Sync;

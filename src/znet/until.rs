@@ -44,6 +44,10 @@ impl Until {
         self.end.map(|end| end.saturating_duration_since(Instant::now()))
     }
 
+    pub(crate) fn is_over(self) -> bool {
+        self.left() == Some(Duration::ZERO)
+    }
+
     /// # Errors
     ///
     /// [`Error::TimedOut`] once it is over.

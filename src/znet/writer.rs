@@ -4,7 +4,7 @@
 //! queued by then. Only where the socket is full does someone have to watch it: the reader does, as long as it waits
 //! for input anyway; while it is in a handler, a writer coroutine takes its place until the queue is empty.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
@@ -84,6 +84,15 @@ impl Connection {
     /// Has what is queued sent when the coroutine that calls next yields.
     pub(crate) fn flush_at_yield(&self) {
         defer(self.arc());
+    }
+
+    /// As [`flush_at_yield`](Self::flush_at_yield), unless that is to be already.
+    pub(crate) fn flush_soon(&self, mut state: MutexGuard<'_, State>) {
+        let to_defer = state.defer_here();
+        drop(state);
+        if to_defer {
+            self.flush_at_yield();
+        }
     }
 
     /// Sends what the socket takes.

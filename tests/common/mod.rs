@@ -19,6 +19,8 @@ pub(crate) mod coroutines;
 
 pub(crate) mod log_lines;
 
+pub(crate) mod phone;
+
 pub(crate) mod random;
 
 pub(crate) mod process;

@@ -1,0 +1,27 @@
+//! Who has the socket to itself, and letting it go.
+
+use super::{Bounds, Sender, State};
+
+impl State {
+    /// Lets the socket go: its descriptor closes with the last who uses it.
+    pub(crate) fn release_socket(&mut self) {
+        self.socket = None;
+    }
+
+    /// Keeps what will be queued from leaving, where nothing is queued and nobody sends or watches.
+    pub(crate) fn hold(&mut self) -> bool {
+        let free = self.sender == Sender::Idle && self.queue.is_empty() && !self.writer;
+        if free {
+            self.sender = Sender::Sending;
+        }
+        free
+    }
+
+    /// Lets it leave again.
+    pub(crate) fn release(&mut self, bounds: &Bounds) {
+        self.sender = Sender::Idle;
+        if self.discarded {
+            self.give_back(bounds);
+        }
+    }
+}

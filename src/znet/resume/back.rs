@@ -1,0 +1,306 @@
+//! How a peer comes back: its new socket goes from the connection it came on to the one it resumes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::super::ahead::Input;
+use super::super::connection::Connection;
+use super::super::dialer::Dialer;
+use super::super::ends::Ends;
+use super::super::until::Until;
+use super::token::Secret;
+use super::wire::{self, Asked, Granted, Token};
+use super::{Away, Resume, Stage};
+use crate::green::{AsyncResult, Readiness, Socket, alarm, yield_now};
+use crate::ziface::{CloseReason, IConnection, ResumeRefusal};
+
+/// A peer that has come back, on its way to the connection it resumes.
+pub(super) struct Handover {
+    socket: Arc<Socket>,
+    ends: Ends,
+    secret: Secret,
+    /// Frames the peer has received.
+    received: u64,
+    outcome: Arc<AsyncResult<(), ResumeRefusal>>,
+}
+
+impl Handover {
+    pub(super) fn answer(&self, outcome: Result<(), ResumeRefusal>) {
+        self.outcome.set_result(outcome);
+    }
+}
+
+/// The connection that has lost its peer.
+impl Connection {
+    /// Takes the peer for lost, be it that the socket says so or that nothing is heard of it. `false` where it cannot come
+    /// back: then the connection ends.
+    pub(crate) fn lose_peer(&self, why: CloseReason) -> bool {
+        let Some(resume) = self.resume() else { return false };
+        let away = &self.core().away;
+        {
+            let mut state = resume.lock();
+            let can_resume = matches!(state.stage, Stage::Counting | Stage::Resuming);
+            if !can_resume || self.is_stopping() {
+                return false;
+            }
+            if state.away.is_none() {
+                let others = away.fetch_add(1, Ordering::AcqRel);
+                if others >= self.core().config().max_conn && state.handover.is_none() {
+                    away.fetch_sub(1, Ordering::AcqRel);
+                    return false;
+                }
+                let now = Instant::now();
+                state.away = Some(Away { why, until: now + state.window, next_try: now, failures: 0 });
+            }
+        }
+        if !self.outbox().lose_socket(self.core().bounds()) {
+            self.end_away(resume);
+            return false;
+        }
+        self.core().backoff().end_pause();
+        true
+    }
+
+    pub(super) fn end_away(&self, resume: &Resume) {
+        if resume.lock().away.take().is_some() {
+            self.core().away.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// The stream has ended: waits, in the connection's own coroutine, until the peer is back on another socket, or
+    /// `until`. `meanwhile` runs now and then. `false` where it does not come back; the reason is noted.
+    pub(crate) fn come_back(&self, why: CloseReason, until: Until, meanwhile: &dyn Fn()) -> bool {
+        let Some(resume) = self.resume() else { return false };
+        if !is_loss(&why) || !self.lose_peer(why) {
+            return false;
+        }
+        self.outbox().lock().set_busy(true);
+        self.settle();
+        loop {
+            let Some(away) = resume.lock().away.clone() else { return false };
+            if self.is_stopping() || !self.outbox().lock().keeps() || Instant::now() >= away.until {
+                self.note_reason(away.why);
+                return false;
+            }
+            if self.is_taken_up(resume) || self.is_redialled(resume, &away) || until.is_over() {
+                return true;
+            }
+            self.wait_for_peer(resume, until);
+            meanwhile();
+        }
+    }
+
+    /// Waits until nobody uses the socket lost any more.
+    fn settle(&self) {
+        self.wait_for_writer();
+        while !self.outbox().lock().is_settled() {
+            yield_now();
+        }
+    }
+
+    /// Waits for a peer, a stop, or the time of the next attempt.
+    fn wait_for_peer(&self, resume: &Resume, until: Until) {
+        let Some(socket) = self.outbox().lock().socket() else { return };
+        let Some(away) = resume.lock().away.clone() else { return };
+        let redials = self.core().talk().redial.get().is_some();
+        let next = if redials { away.next_try.min(away.until) } else { away.until };
+        let _alarm = alarm(&socket, until.end().map_or(next, |end| end.min(next)));
+        socket.wait(Readiness::INTERRUPT);
+    }
+
+    /// On a server: goes on with the socket of a peer that has come back, the last one where there are several.
+    fn is_taken_up(&self, resume: &Resume) -> bool {
+        let Some(handover) = resume.lock().handover.take() else { return false };
+        let outcome = self.take_up(resume, &handover);
+        if let Err(why @ ResumeRefusal::OverBound) = outcome {
+            // It can never be resumed: nobody should have to wait for its end.
+            self.stop_because(CloseReason::ResumeRefused { why });
+        }
+        handover.answer(outcome);
+        if resume.lock().handover.is_some() {
+            // It came while this one was being taken up, and is next.
+            self.outbox().lose_socket(self.core().bounds());
+        }
+        outcome.is_ok()
+    }
+
+    fn take_up(&self, resume: &Resume, handover: &Handover) -> Result<(), ResumeRefusal> {
+        let fresh = Secret::random().ok_or(ResumeRefusal::Busy)?;
+        let granted = {
+            let mut state = resume.lock();
+            let tokens = state.tokens.as_mut().ok_or(ResumeRefusal::Gone)?;
+            let secret = tokens.take(&handover.secret, fresh)?;
+            state.told = state.received;
+            let token = Token { conn_id: self.id(), secret };
+            Granted { token, received: state.received, window: state.window }
+        };
+        let frame = self.packed(wire::TOKEN, granted.encode()).ok_or(ResumeRefusal::Gone)?;
+        {
+            let mut state = self.outbox().lock();
+            state.forget_received(handover.received)?;
+            state.begin_anew(Arc::clone(&handover.socket), &frame);
+            state.send_again();
+        }
+        resume.lock().ends = Some(handover.ends.clone());
+        self.end_away(resume);
+        self.begin_again();
+        self.core().counters.resumed.add();
+        Ok(())
+    }
+
+    /// On another socket: nothing is known of its input, and time begins anew.
+    fn begin_again(&self) {
+        self.ahead().begin_again();
+        self.times().begin_again(self.core().clock().now());
+        self.flush_soon(self.outbox().lock());
+    }
+
+    /// On a client: connects again, and asks to resume.
+    fn is_redialled(&self, resume: &Resume, away: &Away) -> bool {
+        let Some(dialer) = self.core().talk().redial.get() else { return false };
+        if Instant::now() < away.next_try {
+            return false;
+        }
+        if self.redial(resume, dialer) {
+            return true;
+        }
+        let failures = away.failures + 1;
+        if let Some(away) = &mut resume.lock().away {
+            let pause = dialer.resume_pause(failures).unwrap_or(Duration::MAX);
+            let next_try = Instant::now().checked_add(pause).unwrap_or(away.until);
+            (away.failures, away.next_try) = (failures, next_try);
+        }
+        false
+    }
+
+    fn redial(&self, resume: &Resume, dialer: &Dialer) -> bool {
+        let Some(stream) = dialer.dial_again() else { return false };
+        let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else { return false };
+        let asked = {
+            let mut state = resume.lock();
+            let Some(token) = state.token else { return false };
+            (state.stage, state.ends) = (Stage::Resuming, Some(Ends::new(local, remote)));
+            Asked { token, received: state.received }
+        };
+        let Some(frame) = self.packed(wire::RESUME, asked.encode()) else { return false };
+        self.outbox().lock().begin_anew(stream.into_socket(), &frame);
+        self.begin_again();
+        true
+    }
+
+    /// On a client: the server has received `count` frames and goes on.
+    pub(super) fn go_on(&self, resume: &Resume, count: u64) -> Result<(), ResumeRefusal> {
+        self.end_away(resume);
+        let received = resume.lock().received;
+        // By this the server knows that the new token has arrived.
+        self.send_uncounted(wire::COUNT, received.to_le_bytes().to_vec());
+        let mut state = self.outbox().lock();
+        state.forget_received(count)?;
+        state.send_again();
+        self.flush_soon(state);
+        self.core().counters.resumed.add();
+        Ok(())
+    }
+}
+
+/// The connection on which the peer comes back.
+impl Connection {
+    /// Hands the socket over to the connection that is to be resumed, or says why not; either way this one ends.
+    pub(super) fn come_back_for(&self, resume: &Resume, stage: Stage, data: &[u8]) -> Option<()> {
+        let asked = Asked::decode(data)?;
+        if !self.ahead().with(Input::take_bytes).is_empty() {
+            // It cannot know yet what to send.
+            return None;
+        }
+        resume.lock().stage = Stage::Plain;
+        let conn_id = asked.token.conn_id;
+        let reason = match self.hand_over(&asked, stage) {
+            Ok(()) => CloseReason::Resumed { conn_id },
+            Err(why) => {
+                self.core().counters.resume_refused.add();
+                self.send_uncounted(wire::REFUSED, wire::encode_refusal(why));
+                CloseReason::ResumeRefused { why }
+            }
+        };
+        self.stop_because(reason);
+        Some(())
+    }
+
+    fn hand_over(&self, asked: &Asked, stage: Stage) -> Result<(), ResumeRefusal> {
+        if stage != Stage::Fresh {
+            return Err(ResumeRefusal::NotFirst);
+        }
+        let other = self.core().manager().find(asked.token.conn_id).ok_or(ResumeRefusal::Gone)?;
+        let resume = other.resume().ok_or(ResumeRefusal::Gone)?;
+        resume.check(&asked.token.secret)?;
+        if self.is_hung_up() {
+            // It has gone again, and may be back elsewhere.
+            return Err(ResumeRefusal::Busy);
+        }
+        let socket = self.outbox().lock().socket().ok_or(ResumeRefusal::Gone)?;
+        // All that this connection has sent leaves first, and nothing after.
+        self.hold_outbox(&socket).map_err(|_| ResumeRefusal::Gone)?;
+        let outcome = Arc::new(AsyncResult::new());
+        let handover = Handover {
+            socket,
+            ends: Ends::new(self.get_local_addr(), self.get_remote_addr()),
+            secret: asked.token.secret,
+            received: asked.received,
+            outcome: Arc::clone(&outcome),
+        };
+        // Its coroutine finds the stream ended, or is waiting already.
+        let window = resume.offer(handover, || other.outbox().lose_socket(self.core().bounds()));
+        let given = outcome.get_timeout(window).unwrap_or_else(|| resume.withdraw(&outcome));
+        match given {
+            Ok(()) => self.outbox().lock().release_socket(),
+            Err(_) => self.release_outbox(),
+        }
+        given
+    }
+}
+
+impl Resume {
+    fn check(&self, secret: &Secret) -> Result<(), ResumeRefusal> {
+        let state = self.lock();
+        // Who has no token learns nothing of the connection.
+        let tokens = state.tokens.as_ref().ok_or(ResumeRefusal::WrongToken)?;
+        tokens.check(secret)?;
+        if state.stage == Stage::Counting { Ok(()) } else { Err(ResumeRefusal::Gone) }
+    }
+
+    /// Leaves a peer that has come back to the connection's own coroutine, which `wake` has look; `wake` returns `false`
+    /// where there is nothing to come back to. Under the lock: once the peer is taken up, there is no waking any more, for
+    /// that would cost it its new socket. Returns how long it may take.
+    fn offer(&self, handover: Handover, wake: impl FnOnce() -> bool) -> Duration {
+        let mut state = self.lock();
+        let refused = if state.stage == Stage::Over || !wake() {
+            Some((handover, ResumeRefusal::Gone))
+        } else {
+            state.handover.replace(handover).map(|earlier| (earlier, ResumeRefusal::Busy))
+        };
+        let window = state.window;
+        drop(state);
+        if let Some((refused, why)) = refused {
+            refused.answer(Err(why));
+        }
+        window
+    }
+
+    /// Takes back what was offered, unless it is being taken up.
+    fn withdraw(&self, outcome: &Arc<AsyncResult<(), ResumeRefusal>>) -> Result<(), ResumeRefusal> {
+        let is_it = |handover: &mut Handover| Arc::ptr_eq(&handover.outcome, outcome);
+        match self.lock().handover.take_if(is_it) {
+            Some(_) => Err(ResumeRefusal::Busy),
+            None => outcome.get(),
+        }
+    }
+}
+
+/// Whether a stream ended so may be gone on with: its bytes were good.
+const fn is_loss(why: &CloseReason) -> bool {
+    matches!(
+        why,
+        CloseReason::PeerClosed | CloseReason::PeerClosedInFrame { .. } | CloseReason::Failed { .. }
+    )
+}
