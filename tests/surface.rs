@@ -16,6 +16,7 @@ use std::time::Duration;
 use common::{config, start_alone, wait_until};
 use zinx::ziface::{IClient, IConnection, IServer};
 use zinx::zpack::new_tlv_decoder;
+use zinx::zutils::ShardLockMaps;
 use zinx::{Error, new_client_with_config, new_server_with_config};
 
 #[test]
@@ -101,4 +102,28 @@ fn a_send_waits_for_room_as_long_as_it_is_told() {
         assert!(waited >= timeout, "{waited:?}");
     }
     drop(peer);
+}
+
+#[test]
+fn a_map_in_shards_keeps_what_many_connections_put_in() {
+    let map = Arc::new(ShardLockMaps::new());
+    let running = start_alone(config(), |server| {
+        let (begun, ended) = (Arc::clone(&map), Arc::clone(&map));
+        server.set_on_conn_start(move |conn| {
+            assert!(begun.set_nx(conn.get_conn_id_str(), conn.get_conn_id()));
+            Ok(())
+        });
+        server.set_on_conn_stop(move |conn| {
+            assert_eq!(ended.pop(&conn.get_conn_id_str()), Some(conn.get_conn_id()));
+            Ok(())
+        });
+    });
+    let peers: Vec<_> = (0..100).map(|_| running.connect()).collect();
+    wait_until("all of them", || map.count() == peers.len());
+    let mut ids: Vec<u64> = map.items().into_values().collect();
+    ids.sort_unstable();
+    assert!(ids.into_iter().eq(0..100));
+    drop(peers);
+    wait_until("none of them", || map.is_empty());
+    assert_eq!(running.server.stats().hook_panics, 0);
 }
