@@ -12,11 +12,14 @@ mod common;
 
 use std::collections::HashSet;
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use common::{config, frame, start_alone};
+use common::child::{in_child, resident_kib};
+use common::{config, frame, start_alone, wait_until};
 use zinx::Config;
-use zinx::ziface::IRequest;
+use zinx::green::{Event, raise_open_files};
+use zinx::ziface::{IRequest, IServer};
 
 #[test]
 fn one_request_serves_all_messages_of_a_connection_or_of_a_worker() {
@@ -71,6 +74,42 @@ fn a_read_takes_all_there_is_whatever_the_size_of_the_buffer_asked_for() {
     });
     assert!(by_one_read);
 }
+
+#[test]
+fn a_thousand_handlers_that_wait_keep_a_bounded_memory_of_read_buffers() {
+    in_child("a_thousand_handlers_that_wait_keep_a_bounded_memory_of_read_buffers", || {
+        raise_open_files(2 * HANDLERS + 100);
+        let (waiting, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Event::new()));
+        let (begun, opened) = (Arc::clone(&waiting), Arc::clone(&gate));
+        let running = start_alone(config(), |server| {
+            let wait = move |request: &dyn IRequest| {
+                begun.fetch_add(1, Ordering::AcqRel);
+                opened.wait();
+                request.get_connection().send_msg(2, "")
+            };
+            server.add_router(2, wait).unwrap();
+        });
+        let mut peers: Vec<_> = (0..HANDLERS).map(|_| running.connect()).collect();
+        wait_until("all of them", || running.server.get_conn_mgr().len() == HANDLERS);
+        let idle = resident_kib();
+        // Memory that comes a second time is cleared by hand, and so counts in full.
+        for round in 1..=3 {
+            gate.clear();
+            peers.iter_mut().for_each(|peer| peer.send(&frame(2, b"wait")));
+            wait_until("all wait", || waiting.load(Ordering::Acquire) == round * HANDLERS);
+            let busy = resident_kib();
+            eprintln!("round {round}: {HANDLERS} idle {idle} KiB, waiting {busy} KiB");
+            assert!(busy < idle + MOST_KIB, "round {round}: {idle} KiB idle, {busy} KiB while all wait");
+            gate.set();
+            peers.iter_mut().for_each(|peer| assert_eq!(peer.read_frame(), (2, vec![])));
+        }
+    });
+}
+
+const HANDLERS: usize = 1000;
+
+/// 64 MiB of large buffers, 16 KiB for each handler more, and what their stacks take; far less than 256 KiB each.
+const MOST_KIB: usize = 120 * 1024;
 
 /// More than a payload that is copied out of its buffer.
 const LARGE: usize = 5000;

@@ -294,7 +294,7 @@ fn part(stream: TcpStream) {
     let end = Instant::now() + LINGER;
     set_alarm(&socket, end);
     while Instant::now() < end {
-        let received = socket.try_recv(&mut ReadBuffer::take());
+        let received = socket.try_recv(&mut ReadBuffer::take(0));
         match received {
             Ok(0) => return,
             Ok(_) => super::fairness_point(),

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::awaits::Awaits;
 use super::coroutine::Record;
@@ -119,10 +120,18 @@ pub(super) fn set_worker_index(index: usize) {
 pub(crate) struct ReadBuffer(Vec<u8>);
 
 impl ReadBuffer {
-    /// Takes a buffer of [`READ_BUFFER_BYTES`], from the thread where it has one to spare.
-    pub(crate) fn take() -> Self {
-        let spare = with(|local| local.buffers.borrow_mut().pop());
-        Self(spare.unwrap_or_else(|| vec![0; READ_BUFFER_BYTES]))
+    /// Takes a buffer with room behind `begun` bytes, of which there are 64 KiB at most, from the thread where it has one
+    /// to spare. It is of [`READ_BUFFER_BYTES`], or small where very many wait with theirs.
+    pub(crate) fn take(begun: usize) -> Self {
+        Self(with(|local| local.buffers.borrow_mut().pop()).unwrap_or_else(|| Self::make(begun)))
+    }
+
+    #[cold]
+    fn make(begun: usize) -> Vec<u8> {
+        let large = LARGE_BUFFERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |there_are| {
+            (there_are < MAX_LARGE_BUFFERS).then_some(there_are + 1)
+        });
+        vec![0; if large.is_ok() { READ_BUFFER_BYTES } else { begun + SMALL_BUFFER_BYTES }]
     }
 }
 
@@ -149,13 +158,21 @@ impl AsRef<[u8]> for ReadBuffer {
 impl Drop for ReadBuffer {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.0);
+        if buffer.len() < READ_BUFFER_BYTES {
+            return;
+        }
         // The thread may be past its thread-locals when a static drops the last buffer: then it is freed.
-        let _ = try_with(|local| {
+        let kept = try_with(|local| {
             let mut buffers = local.buffers.borrow_mut();
-            if buffers.len() < MAX_SPARE_BUFFERS {
+            let room = buffers.len() < MAX_SPARE_BUFFERS;
+            if room {
                 buffers.push(buffer);
             }
+            room
         });
+        if !kept.unwrap_or(false) {
+            LARGE_BUFFERS.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -208,6 +225,13 @@ pub(crate) const READ_BUFFER_BYTES: usize = 256 * 1024;
 
 /// Spare read buffers a thread keeps; a handler that yields holds one more for as long as it waits.
 const MAX_SPARE_BUFFERS: usize = 4;
+
+/// Read buffers of full size in the process, 64 MiB together: of thousands of handlers that wait, few hold one.
+const MAX_LARGE_BUFFERS: usize = 256;
+static LARGE_BUFFERS: AtomicUsize = AtomicUsize::new(0);
+
+/// Room in the others.
+const SMALL_BUFFER_BYTES: usize = 16 * 1024;
 
 /// Spare buffers for frames a thread keeps, and how large each may be: 8 MiB together at most.
 const MAX_SPARE_SEND_BUFFERS: usize = 64;

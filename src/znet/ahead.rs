@@ -208,7 +208,7 @@ impl Input {
     }
 
     fn fill_pass(&mut self, socket: &Socket) -> Result<(usize, Read)> {
-        let mut buffer = ReadBuffer::take();
+        let mut buffer = ReadBuffer::take(self.frames.received());
         let start = self.frames.restore(&mut buffer);
         let room = buffer.len() - start;
         let filled = received(socket.try_recv(&mut buffer[start..]), room);

@@ -80,7 +80,7 @@ impl Connection {
         set_alarm(socket, heard + LINGER);
         let is_over = |heard: Instant| heard.elapsed() >= LINGER || begun.elapsed() >= LINGER_AT_MOST;
         while !self.is_aborted() && !deadline.is_over() && !is_over(heard) {
-            let received = socket.try_recv(&mut ReadBuffer::take());
+            let received = socket.try_recv(&mut ReadBuffer::take(0));
             match received {
                 Ok(0) => return,
                 Ok(_) => {

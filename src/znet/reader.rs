@@ -177,7 +177,7 @@ impl Reader<'_> {
         if self.frames.large_rest().is_some() {
             return self.pass_large();
         }
-        let mut buffer = ReadBuffer::take();
+        let mut buffer = ReadBuffer::take(self.frames.received());
         let start = self.frames.restore(&mut buffer);
         let room = buffer.len() - start;
         let (n, read) = received(self.socket.try_recv(&mut buffer[start..]), room)?;
