@@ -13,12 +13,11 @@ mod common;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
 
 use common::child::{in_child, in_child_after};
 use common::{Peer, config, log_lines, start, wait_until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use zinx::green::{self, Builder, Coroutine, Event, Greenlet};
+use zinx::green::{self, Builder, Event, Greenlet};
 use zinx::ziface::{IClient, IServer};
 use zinx::{Config, new_client_with_config, zlog};
 
@@ -123,11 +122,9 @@ fn with_all_at_their_limits_the_server_refuses_and_recovers() {
     });
 }
 
-/// As many coroutines as there is room for, that do nothing.
-struct Crowd {
-    leave: Arc<Event>,
-    all: Vec<Greenlet<()>>,
-}
+/// As many coroutines as there is room for, that do nothing. They come and go without a rush, for whatever is woken at
+/// once is run at once, before any socket is looked at.
+struct Crowd(Vec<Greenlet<()>>);
 
 impl Crowd {
     /// `None`, and said, where there is room for more than a test should take.
@@ -137,28 +134,31 @@ impl Crowd {
             eprintln!("skipped: there is room for {room} coroutines");
             return None;
         }
-        let mut crowd = Self { leave: Arc::default(), all: Vec::new() };
+        let mut all = Vec::new();
         loop {
-            let leave = Arc::clone(&crowd.leave);
-            match Builder::new().spawn(move || leave.wait()) {
-                Ok(one) => crowd.all.push(one),
+            match Builder::new().spawn(|| Event::new().wait()) {
+                Ok(one) => all.push(one),
                 Err(error) => {
                     assert!(error.to_string().contains("raise vm.max_map_count"), "{error}");
-                    return Some(crowd);
+                    return Some(Self(all));
                 }
+            }
+            if all.len() % 100 == 0 {
+                wait_until("the last of them to wait", || all[all.len() - 1].coroutine().activity() == WAITS);
             }
         }
     }
 
     fn one_leaves(&self) {
         let before = green::live_coroutines();
-        self.all[0].kill();
+        self.0[0].kill();
         wait_until("its stack", || green::live_coroutines() < before);
     }
 
     fn leave(self) {
-        self.leave.set();
-        self.all.iter().map(Greenlet::coroutine).for_each(Coroutine::join);
+        self.0.iter().for_each(Greenlet::kill);
         wait_until("their stacks", || green::live_coroutines() < 100);
     }
 }
+
+const WAITS: &str = "waits for an event";
