@@ -156,6 +156,11 @@ impl Input {
         if messages > max.0 || bytes > max.1 { Err(Error::KeptFull { messages, bytes }) } else { Ok(()) }
     }
 
+    /// Whether there is room to keep one message more.
+    pub(crate) fn has_room(&self, max: (usize, usize)) -> bool {
+        self.kept.len() < max.0 && self.kept_bytes < max.1
+    }
+
     /// Takes all bytes that no frame has been cut out of.
     pub(crate) fn take_bytes(&mut self) -> Bytes {
         let begun = self.frames.take_begun();
@@ -188,6 +193,12 @@ impl Input {
             None => self.pass = None,
         }
         message
+    }
+
+    /// Whether it still is the beginning of one frame, so many bytes of it, and nothing else.
+    pub(crate) fn is_as_it_was(&self, begun: usize) -> bool {
+        let rest = self.pass.as_ref().is_some_and(Pass::has_rest);
+        self.kept.is_empty() && !self.cut && !rest && self.failed.is_none() && self.frames.received() == begun
     }
 
     /// Forgets what was read of a stream that has ended, and goes on with another.
@@ -275,6 +286,7 @@ impl Connection {
                     self.ahead().with(|input| (input.frames.received(), std::mem::take(&mut input.cut)));
                 heard.frames = frames;
                 self.wait_for_input(&socket, begun, std::mem::take(&mut heard));
+                self.run_hooks();
                 continue;
             }
             heard.held_back = !self.begin_pass();

@@ -212,7 +212,7 @@ impl Connection {
     }
 
     /// Reads on until `done`, keeping all messages for later.
-    fn read_until(&self, what: &'static str, until: Until, done: &dyn Fn() -> bool) -> Result<()> {
+    pub(crate) fn read_until(&self, what: &'static str, until: Until, done: &dyn Fn() -> bool) -> Result<()> {
         while let Some(message) = self.read_ahead(what, until, done)? {
             self.keep_for_later(message)?;
         }

@@ -215,6 +215,16 @@ impl Connection {
         self.ask(TASKS);
     }
 
+    /// Whether others have queued something.
+    pub(crate) fn has_tasks(&self) -> bool {
+        self.asked.load(Ordering::Acquire) & TASKS != 0
+    }
+
+    /// Whether a hook is asked for.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire) & (IDLE | NOT_ALIVE) != 0
+    }
+
     /// Takes a request to handle what others have queued.
     pub(crate) fn take_tasks(&self) -> bool {
         self.take(TASKS)

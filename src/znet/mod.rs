@@ -40,6 +40,8 @@ pub use rate::{Rate, RateLimits};
 
 mod reader;
 
+mod hooks;
+
 mod request;
 pub use request::new_func_request;
 

@@ -2,19 +2,19 @@
 //! messages.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
+use bytes::Bytes;
+
 use super::closing::{end_within, reason_of};
 use super::connection::Connection;
-use super::core::IdleAction;
 use super::outbox::State;
 use super::request::Request;
 use super::tutorial;
 use super::until::Until;
 use crate::error::{Error, Result};
-use crate::green::{Panicked, ReadBuffer, Readiness, Socket, Turn};
+use crate::green::{ReadBuffer, Readiness, Socket, Turn};
 use crate::ziface::{CloseReason, IConnection, IRequest};
 use crate::zpack::{FrameReader, Message, Pass};
 
@@ -110,7 +110,7 @@ impl Reader<'_> {
             self.heard.held_back |= self.conn.keep_rate(&self.socket, self.handled - before, bytes);
             let ended = match read {
                 Ok(Read::More) => {
-                    self.conn.run_queued();
+                    self.run_queued();
                     self.turn.look();
                     continue;
                 }
@@ -149,6 +149,25 @@ impl Reader<'_> {
         }
     }
 
+    fn run_queued(&mut self) {
+        if self.conn.has_tasks() {
+            self.in_the_middle(Connection::run_queued);
+        }
+    }
+
+    /// Runs what is no handler of a frame, perhaps in the middle of one: what has begun to arrive is put where it finds it,
+    /// should it read on.
+    fn in_the_middle(&mut self, run: impl FnOnce(&Connection)) {
+        let (conn, begun) = (self.conn, self.frames.received());
+        if begun > 0 {
+            conn.ahead().enter(&mut self.frames, Pass::resume(Bytes::new(), 0));
+        }
+        run(conn);
+        if begun > 0 && conn.ahead().with(|input| input.is_as_it_was(begun)) {
+            self.frames = conn.ahead().leave().unwrap_or_default();
+        }
+    }
+
     fn count_handled(&mut self) -> usize {
         let handled = std::mem::take(&mut self.handled);
         self.conn.core().counters.requests.add_many(handled);
@@ -159,11 +178,14 @@ impl Reader<'_> {
         let handled = self.count_handled();
         let mut heard = std::mem::take(&mut self.heard);
         heard.frames |= handled > 0;
-        self.conn.run_queued();
+        self.run_queued();
         self.follow();
         // What would end the wait may have been taken by a handler that waited itself.
         if !self.conn.is_stopping() && !self.conn.reads_ahead() {
             self.conn.wait_for_input(&self.socket, self.frames.received(), heard);
+            if self.conn.is_asked() {
+                self.in_the_middle(Connection::run_hooks);
+            }
         }
         self.turn = Turn::new();
     }
@@ -291,12 +313,6 @@ impl Connection {
         if ready.meets(Readiness::WRITE) {
             self.flush();
         }
-        if ready.meets(Readiness::INTERRUPT) && self.take_idle() {
-            self.idle_hook();
-        }
-        if ready.meets(Readiness::INTERRUPT) && self.take_not_alive() {
-            self.not_alive();
-        }
     }
 
     /// Ends the time in which user code runs, and says what to wait for.
@@ -326,52 +342,6 @@ impl Connection {
         let first = &self.times().first_frame;
         if first.load(Ordering::Relaxed) != 0 {
             first.store(0, Ordering::Relaxed);
-        }
-    }
-
-    fn start_hook(&self, shared: &Arc<dyn IConnection>) {
-        self.core().counters.start_hooks.add();
-        let core = self.core();
-        tutorial::say(format_args!("[HOOK] conn id {}: call_on_conn_start", self.id()));
-        if !self.contain("start", || core.call_start_hook(shared)) {
-            self.stop_because(CloseReason::StartHookFailed);
-        }
-    }
-
-    pub(crate) fn stop_hook(&self, shared: &Arc<dyn IConnection>) {
-        self.core().counters.stop_hooks.add();
-        let core = self.core();
-        tutorial::say(format_args!("[HOOK] conn id {}: call_on_conn_stop", self.id()));
-        self.contain("stop", || core.call_stop_hook(shared));
-    }
-
-    fn idle_hook(&self) {
-        let Some(hook) = self.core().hooks().idle else { return };
-        let mut action = IdleAction::Close;
-        self.enter_user_code(self.outbox().lock());
-        self.contain("idle", || {
-            action = hook(&(self.arc() as Arc<dyn IConnection>));
-            Ok(())
-        });
-        match action {
-            IdleAction::Close => self.stop_because(CloseReason::IdleTimeout),
-            IdleAction::Keep => self.times().active.store(self.core().clock().now(), Ordering::Relaxed),
-        }
-    }
-
-    /// Runs a hook. `false` where it failed or panicked; either is logged.
-    pub(super) fn contain(&self, which: &str, hook: impl FnOnce() -> Result<()>) -> bool {
-        match catch_unwind(AssertUnwindSafe(hook)) {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                log::warn!("connection {}: {which} hook: {error}", self.id());
-                false
-            }
-            Err(payload) => {
-                self.core().counters.hook_panics.add();
-                log::error!("connection {}: {which} hook panicked: {}", self.id(), Panicked::new(payload));
-                false
-            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::request::Request;
+use super::until::Until;
 use super::worker_pool::Worker;
 use crate::error::{Error, Result};
 use crate::green::{Event, PutError, Queue};
@@ -66,14 +67,33 @@ impl Seat {
 }
 
 impl Connection {
-    /// Has the worker handle what was read. While its queue is full, nothing more is read.
-    pub(crate) fn queue_read(&self, request: Request) {
-        if let Tasks(Some(seat)) = self.tasks()
-            && seat.submit(request, None).is_err()
-        {
-            // The worker ends before its connections only where a stop is forced.
-            self.abort_because(CloseReason::ServerStopped);
+    /// Has the worker handle what was read. While its queue is full, nothing more is read, unless someone waits for an
+    /// answer: it may be behind this, and the worker may be the one who waits. So answers are looked for from time to time,
+    /// as long as there is room to keep what else is found.
+    pub(crate) fn queue_read(&self, mut request: Request) {
+        let Tasks(Some(seat)) = self.tasks() else { return };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match seat.submit(request, Some(pause)) {
+                Ok(()) => return,
+                // The worker ends before its connections only where a stop is forced.
+                Err(PutError::Closed(_)) => return self.abort_because(CloseReason::ServerStopped),
+                Err(PutError::Full(full)) => request = full,
+            }
+            pause = if self.reads_past() { FIRST_PAUSE } else { LONGEST_PAUSE.min(pause * 2) };
         }
+    }
+
+    /// Reads on for a moment where someone waits for an answer. `false` where there is no use in it.
+    fn reads_past(&self) -> bool {
+        let is_open = || self.rare().is_some_and(|rare| rare.calls.is_open());
+        let config = self.core().config();
+        let max = (config.max_kept_messages, config.max_kept_bytes);
+        if !is_open() || !self.ahead().with(|input| input.has_room(max)) {
+            return false;
+        }
+        let read = self.read_until("an answer", Until::after(FIRST_PAUSE), &|| !is_open());
+        matches!(read, Ok(()) | Err(Error::TimedOut { .. }))
     }
 
     /// Queues a request from elsewhere. While the queue is full, waits for `QueueWaitMs`, or not at all where that
@@ -146,6 +166,12 @@ impl Connection {
         self.make_rare().queue.get_or_init(|| Queue::bounded(room))
     }
 }
+
+/// How long a full queue is waited for, and the socket, in turn, while an answer is looked for.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// How long at most, before it is looked again whether someone waits for one.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// More than can ever be pending.
 const CLOSED: usize = 1 << (usize::BITS - 1);
