@@ -27,8 +27,7 @@ pub(crate) struct Ahead {
     on: AtomicBool,
     /// How far the reader has come in the pass it lends; 0 where it lends none.
     at: AtomicUsize,
-    /// Most connections never need it.
-    state: Mutex<Option<Box<State>>>,
+    state: Mutex<State>,
     /// The peer has ended its stream: the end is to be read, no further event tells of it.
     hangup: AtomicBool,
 }
@@ -36,7 +35,8 @@ pub(crate) struct Ahead {
 #[derive(Default)]
 struct State {
     lent: Option<Bytes>,
-    input: Option<Input>,
+    /// Most connections never need it.
+    input: Option<Box<Input>>,
 }
 
 /// Input read but not handled, oldest first: messages kept for later, the rest of a pass, the beginning of a frame.
@@ -77,14 +77,14 @@ impl Ahead {
             return;
         }
         if self.at.swap_relaxed(pass.at()) == 0 {
-            self.lock().get_or_insert_default().lent = Some(pass.lend());
+            self.lock().lent = Some(pass.lend());
         }
     }
 
     /// Takes the lent pass back.
     pub(crate) fn take_back(&self) {
         if self.at.swap_relaxed(0) != 0 {
-            self.lock().get_or_insert_default().lent = None;
+            self.lock().lent = None;
         }
     }
 
@@ -93,7 +93,7 @@ impl Ahead {
         if !self.has_input() {
             let frames = std::mem::take(frames);
             let input = Input { frames, pass: Some(pass), ..Input::default() };
-            self.lock().get_or_insert_default().input = Some(input);
+            self.lock().input = Some(Box::new(input));
             self.on.store(true, Ordering::Relaxed);
         }
     }
@@ -105,23 +105,24 @@ impl Ahead {
     /// Why nothing more can be read.
     pub(crate) fn leave(&self) -> Result<FrameReader> {
         self.on.store(false, Ordering::Relaxed);
-        let input = self.lock().take().and_then(|state| state.input).unwrap_or_default();
+        let State { input, .. } = std::mem::take(&mut *self.lock());
+        let input = *input.unwrap_or_default();
         input.failed.map_or(Ok(input.frames), Err)
     }
 
     /// Runs `f` on the input, made of what the reader lends where there is none.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Input) -> R) -> R {
         let mut state = self.lock();
-        let State { lent, input } = &mut **state.get_or_insert_default();
+        let State { lent, input } = &mut *state;
         let input = input.get_or_insert_with(|| {
             self.on.store(true, Ordering::Relaxed);
             let at = self.at.load(Ordering::Relaxed);
-            Input { pass: lent.take().map(|lent| Pass::resume(lent, at)), ..Input::default() }
+            Input { pass: lent.take().map(|lent| Pass::resume(lent, at)), ..Input::default() }.into()
         });
         f(input)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Box<State>>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -127,7 +127,7 @@ impl Connection {
 
     /// What is known of its being resumed; `None` where it cannot be.
     pub(crate) fn resume(&self) -> Option<&Resume> {
-        self.rare()?.resume.as_ref()
+        self.rare()?.resume.as_deref()
     }
 
     /// Whether frames need a closer look than their router: one may be an answer, or be counted, or a handler has read

@@ -30,9 +30,9 @@ pub(crate) struct Rare {
     /// What it has used of its rate.
     pub(super) meter: Mutex<Meter>,
     /// What others have queued to its reader.
-    pub(super) queue: OnceLock<Queue<Request>>,
+    pub(super) queue: OnceLock<Box<Queue<Request>>>,
     /// What is known of its being resumed.
-    pub(super) resume: Option<Resume>,
+    pub(super) resume: Option<Box<Resume>>,
     /// Few, so searched one by one.
     properties: Mutex<Vec<(String, Property)>>,
     pub(super) reason: OnceLock<CloseReason>,
@@ -44,7 +44,7 @@ pub(crate) struct Rare {
 impl Rare {
     /// Of a connection that can be resumed.
     pub(super) fn resumable(window: Duration) -> Self {
-        Self { resume: Some(Resume::new(window)), ..Self::default() }
+        Self { resume: Some(Resume::new(window).into()), ..Self::default() }
     }
 
     pub(super) fn set_property(&self, name: &str, value: Property) {

@@ -163,7 +163,7 @@ impl Connection {
 
     /// What others have queued to the reader, made by the first of it with room for so many.
     fn own_queue(&self, room: usize) -> &Queue<Request> {
-        self.make_rare().queue.get_or_init(|| Queue::bounded(room))
+        self.make_rare().queue.get_or_init(|| Queue::bounded(room).into())
     }
 }
 
