@@ -2,7 +2,8 @@
 //! because it counts coroutines, descriptors and memory.
 //!
 //! `ZINX_TEST_CHURN=1000x60s cargo test --release --test worker_churn -- --nocapture` has a thousand clients churn for a
-//! minute in each mode, and prints the figures.
+//! minute in each mode, and prints the figures. With `MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=65536
+//! MALLOC_TRIM_THRESHOLD_=65536`: else the allocator keeps what so many needed at a time, and that differs.
 
 #![expect(
     clippy::disallowed_methods,
