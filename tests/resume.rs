@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use zinx::green;
 use zinx::prelude::*;
-use zinx::ziface::{CloseReason, ResumeRefusal};
+use zinx::ziface::{CloseReason, HeartBeatDirection, HeartBeatOption, ResumeRefusal};
 
 use common::phone::{BYE, COUNT, OPEN, Phone, REFUSED, RESUME, TOKEN};
 use common::random::{Random, with_seeds};
@@ -288,6 +288,67 @@ fn closed_on_purpose_is_not_resumed() {
     phone.lose(true);
     assert!(conn.wait_closed(SOON).unwrap());
     assert_eq!(phone.resume_refused(), GONE);
+}
+
+#[test]
+fn a_peer_of_which_nothing_is_heard_is_away_and_may_come_back() {
+    type Change = fn(&mut Config);
+    let changes: [(CloseReason, Change); 2] = [
+        (CloseReason::IdleTimeout, |config| config.idle_timeout_ms = 200),
+        (CloseReason::FrameTimeout, |config| config.frame_timeout_ms = 200),
+    ];
+    for (reason, change) in changes {
+        let mut config = resuming();
+        config.resume_ms = 3000;
+        change(&mut config);
+        let running = start_alone(config, set_up);
+        let (mut phone, conn) = open(&running);
+        phone.write(&frame(ECHO, b"half")[..10]);
+        wait_until("the loss", || conn.is_away());
+        phone.resume();
+        phone.send(ECHO, b"whole");
+        assert_eq!(phone.receive(), (ECHO, b"whole".to_vec()));
+        phone.write(&frame(ECHO, b"half again")[..10]);
+        assert!(conn.wait_closed(SOON).unwrap());
+        assert_eq!(conn.get_close_reason(), Some(reason), "as it was lost");
+    }
+}
+
+#[test]
+fn a_peer_without_a_heartbeat_is_away_and_may_come_back() {
+    let running = start_alone(resuming(), |server| {
+        let option = HeartBeatOption::new().misses(3).direction(HeartBeatDirection::WatchOnly);
+        server.start_heart_beat_with_option(Duration::from_millis(50), option).unwrap();
+    });
+    let (mut phone, conn) = open(&running);
+    wait_until("the loss", || conn.is_away());
+    phone.resume();
+    phone.send(ECHO, b"back");
+    assert_eq!(phone.receive(), (ECHO, b"back".to_vec()));
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_away_and_gets_all_when_it_comes_back() {
+    let mut config = resuming();
+    (config.write_timeout_ms, config.max_msg_chan_bytes) = (200, 4 << 20);
+    (config.resume_frames, config.resume_bytes) = (1 << 20, 1 << 30);
+    let running = start(config, set_up);
+    let (mut phone, conn) = open(&running);
+    let mut sent = 0_u32;
+    wait_until("the loss", || {
+        match conn.try_send_msg(SAID, [&sent.to_le_bytes()[..], &[7; 50_000]].concat()) {
+            Ok(()) => sent += 1,
+            Err(error) => assert!(matches!(error, Error::QueueFull { .. }), "{error}"),
+        }
+        conn.is_away()
+    });
+    assert!(sent > 50, "only {sent}");
+    phone.resume();
+    for n in 0..sent {
+        let (id, data) = phone.receive();
+        assert_eq!((id, &data[..4], data.len()), (SAID, &n.to_le_bytes()[..], 50_004));
+    }
+    assert_eq!(running.stop().resume_refused, 0);
 }
 
 #[test]
