@@ -49,6 +49,7 @@ impl Drop for Place {
         // The descriptor closes before the place is free.
         drop(self.socket.take());
         self.conn.outbox().lock().release_socket();
+        self.conn.end_resuming();
         self.core.manager().forget(self.conn.id());
         if let Some(worker) = self.conn.tasks().worker() {
             self.core.handler().workers().give_back(Arc::clone(worker));

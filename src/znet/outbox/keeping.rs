@@ -201,7 +201,7 @@ impl State {
         true
     }
 
-    /// Wakes who waits on the socket lost.
+    /// Wakes who waits on the socket lost. A system call under the lock, once a loss: afterwards the socket may be another.
     pub(super) fn wake_socket(&self) {
         if let Some(socket) = &self.socket {
             socket.shutdown_both();
