@@ -9,13 +9,18 @@
 #[expect(dead_code, reason = "each test file uses its share")]
 mod common;
 
+use std::process::Command;
+use std::time::Duration;
+
 use prost::Message;
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use zinx::Server;
 use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 use zinx::znet::BadPayload;
 
+use common::process::{Process, example};
 use common::{config, frame, start};
 
 const JSON: u32 = 2;
@@ -48,6 +53,20 @@ fn set_up(server: &Server) {
     };
     server.add_router(JSON, mirror).unwrap();
     server.add_router(PROTO, back).unwrap();
+}
+
+#[test]
+fn the_demo_runs_and_throws_out_who_sends_no_position() {
+    let server = Process::listening(&mut Command::new(example("protobuf_server")));
+    let mut client = Command::new(example("protobuf_client"));
+    let client = Process::spawn(client.arg(server.address.to_string())).end_within(Duration::from_secs(20));
+    assert_eq!(
+        client.stdout, "Position { x: 3, y: -1, name: \"ann\" }\nclosed by the server\n",
+        "{}",
+        client.stderr
+    );
+    server.kill(Signal::TERM);
+    assert_eq!(server.end_within(Duration::from_secs(20)).status.code(), Some(0));
 }
 
 #[test]
