@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{ECHO, comes_true, config, frame, pattern, start, wait_until};
+use common::child::in_child;
+use common::{ECHO, comes_true, config, frame, pattern, start, start_alone, wait_until};
 use zinx::Config;
-use zinx::ziface::CloseReason;
+use zinx::ziface::{CloseReason, IRequest};
 use zinx::znet::IdleAction;
 
 #[test]
@@ -94,6 +95,29 @@ fn an_idle_connection_is_closed_at_the_idle_timeout() {
     assert_eq!(peer.read_to_end(), b"");
     assert!(start.elapsed() > Duration::from_millis(250), "after {:?}", start.elapsed());
     assert_eq!(running.close_reason(peer.addr()), CloseReason::IdleTimeout);
+}
+
+#[test]
+fn a_peer_is_not_idle_whose_messages_wait_while_the_server_is_busy() {
+    const HOG: u32 = 2;
+    let mut config = with_idle_timeout();
+    config.workers = 1;
+    let begun = Arc::new(AtomicBool::new(false));
+    let begins = Arc::clone(&begun);
+    // On the one worker nobody reads while this runs.
+    let hog = move |_: &dyn IRequest| {
+        begins.store(true, Ordering::Release);
+        thread::sleep(Duration::from_millis(700));
+        Ok(())
+    };
+    in_child("a_peer_is_not_idle_whose_messages_wait_while_the_server_is_busy", move || {
+        let running = start_alone(config, |server| server.add_router(HOG, hog).unwrap());
+        let (mut peer, mut other) = (running.connect(), running.connect());
+        peer.check_echo();
+        other.send(&frame(HOG, b""));
+        wait_until("the hog", || begun.load(Ordering::Acquire));
+        peer.check_echo();
+    });
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use may::io::{CoIo, WaitIo};
 use rustix::buffer::spare_capacity;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown};
 
 use super::awaits::Awaits;
@@ -192,6 +192,12 @@ impl Socket {
         watch.ready |= ready.0;
         // Each looks for itself: one takes what came, or takes the watch over.
         watch.beside.wake_all();
+    }
+
+    /// Whether something waits to be read, be it the end.
+    pub(crate) fn is_readable(&self) -> bool {
+        poll(&mut [PollFd::new(&self.fd, PollFlags::IN)], Some(&Timespec::default()))
+            .is_ok_and(|ready| ready > 0)
     }
 
     fn poll(&self, interest: Readiness) -> Readiness {

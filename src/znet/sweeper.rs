@@ -69,11 +69,15 @@ fn check(core: &Core, conn: &Connection, now: u64) {
     }
 }
 
-/// While a handler runs, or what is sent waits for the peer, nothing is read: what is missing may have come long ago.
-/// A peer for whom a worker has yet to answer may well be silent.
+/// While a handler runs, or what is sent waits for the peer, nothing is read: what is missing may have come long ago. So
+/// it may on a machine too busy to read what waits in the socket. A peer for whom a worker has yet to answer may well be
+/// silent.
 fn is_not_read(conn: &Connection) -> bool {
-    let state = conn.outbox().lock();
-    state.is_busy() || state.holds_back_reading() || conn.tasks().are_pending()
+    let (held_up, socket) = {
+        let state = conn.outbox().lock();
+        (state.is_busy() || state.holds_back_reading(), state.socket())
+    };
+    held_up || conn.tasks().are_pending() || socket.is_some_and(|socket| socket.is_readable())
 }
 
 /// Whether `since`, where it is not 0, is longer than `timeout_ms` ago, where that is not 0.
