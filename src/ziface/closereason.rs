@@ -87,9 +87,9 @@ pub enum CloseReason {
         /// Why.
         why: ResumeRefusal,
     },
-    /// [`IConnection::stop`] was called.
+    /// [`IConnection::stop`](super::IConnection::stop) was called.
     Stopped,
-    /// [`IConnection::abort`] was called.
+    /// [`IConnection::abort`](super::IConnection::abort) was called.
     Aborted,
     /// The server stopped.
     ServerStopped,
