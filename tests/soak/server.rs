@@ -144,6 +144,15 @@ impl Totals {
         self.panics += stats.handler_panics;
         self.requests += stats.requests;
     }
+
+    /// What its `Display` has written.
+    fn read(text: &str) -> Self {
+        let counts: Vec<usize> = text.split(' ').map(|count| count.parse().unwrap()).collect();
+        let [drains, accepted, over_max_conn, start_hooks, stop_hooks, panics, requests] = counts[..] else {
+            panic!("not seven counts: {text}");
+        };
+        Self { drains, accepted, over_max_conn, start_hooks, stop_hooks, panics, requests }
+    }
 }
 
 impl fmt::Display for Totals {
@@ -177,18 +186,12 @@ impl Control {
     /// What the process has, and all that its servers have counted.
     pub(crate) fn quiet(&mut self, process: &Process) -> Quiet {
         let counts = self.ask(COUNTS, &[]);
-        let counts: Vec<usize> = counts.split(' ').map(|count| count.parse().unwrap()).collect();
+        let (coroutines, totals) = counts.split_once(' ').unwrap();
         Quiet {
             resident_kib: process.resident_kib(),
             open_files: process.open_files(),
-            coroutines: counts[0],
-            drains: counts[1],
-            accepted: counts[2],
-            over_max_conn: counts[3],
-            start_hooks: counts[4],
-            stop_hooks: counts[5],
-            panics: counts[6],
-            requests: counts[7],
+            coroutines: coroutines.parse().unwrap(),
+            totals: Totals::read(totals),
         }
     }
 
@@ -207,21 +210,16 @@ pub(crate) struct Quiet {
     resident_kib: usize,
     open_files: usize,
     coroutines: usize,
-    drains: usize,
-    accepted: usize,
-    over_max_conn: usize,
-    start_hooks: usize,
-    stop_hooks: usize,
-    panics: usize,
-    requests: usize,
+    totals: Totals,
 }
 
 impl Quiet {
     /// All is as it was when it was warm.
     pub(crate) fn check(&self, warm: &Self) {
         assert_eq!((self.open_files, self.coroutines), (warm.open_files, warm.coroutines));
-        assert_eq!((self.start_hooks, self.stop_hooks), (self.accepted, self.accepted));
-        assert!(self.accepted > warm.accepted && self.requests > warm.requests);
+        let (now, before) = (&self.totals, &warm.totals);
+        assert_eq!((now.start_hooks, now.stop_hooks), (now.accepted, now.accepted));
+        assert!(now.accepted > before.accepted && now.requests > before.requests);
         let most = warm.resident_kib + MORE_KIB;
         assert!(self.resident_kib <= most, "{} KiB, {} KiB when warm", self.resident_kib, warm.resident_kib);
     }
@@ -235,11 +233,11 @@ impl fmt::Display for Quiet {
             self.resident_kib,
             self.open_files,
             self.coroutines,
-            self.accepted,
-            self.over_max_conn,
-            self.requests,
-            self.panics,
-            self.drains
+            self.totals.accepted,
+            self.totals.over_max_conn,
+            self.totals.requests,
+            self.totals.panics,
+            self.totals.drains
         )
     }
 }
