@@ -173,7 +173,7 @@ impl Connection {
             if barred.is_some() {
                 return Ok(Appended::Barred);
             }
-            let appended = outbox.append(pack, bounds, *msg_id, data.reborrow())?;
+            let appended = outbox.append(pack, bounds, frame, *msg_id, data.reborrow())?;
             if matches!(appended, Appended::Queued { .. }) {
                 self.calls().note(calls, *key, slot);
             }

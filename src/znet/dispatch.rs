@@ -202,10 +202,13 @@ impl Connection {
             }
             self.count_unknown(request.get_msg_id());
         }
-        match catch_unwind(AssertUnwindSafe(|| found.run(request))) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.log_handler_error(request.get_msg_id(), &error),
-            Err(payload) => self.end_after_panic(request.get_msg_id(), &Panicked::new(payload)),
+        let run = || {
+            if let Err(error) = found.run(request) {
+                self.log_handler_error(request.get_msg_id(), &error);
+            }
+        };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
+            self.end_after_panic(request.get_msg_id(), &Panicked::new(payload));
         }
     }
 

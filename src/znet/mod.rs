@@ -103,8 +103,6 @@ mod bounds;
 
 mod outbox;
 
-mod pressure;
-
 mod writer;
 
 // also to a peer that has lost its connection and comes back,

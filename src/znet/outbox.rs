@@ -2,20 +2,21 @@
 //!
 //! It owns the closed state, so there is no window between "is it closed" and "put". Who sends takes everything out,
 //! sends without the lock, and takes along what others have appended meanwhile; so frames of all senders leave in one
-//! order, whole. The lock is a plain mutex held for a few instructions and never across a yield or a system call.
+//! order, whole. The lock is a plain mutex held for a few instructions and never across a yield or a system call (but
+//! for the one that wakes who waits on a socket that is lost, where the connection can be resumed).
 
 mod holding;
 mod keeping;
+mod pressure;
 
 use std::io::IoSlice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(super) use self::keeping::Kept;
+use self::pressure::Pressure;
 use super::bounds::Bounds;
 use super::frame_queue::FrameQueue;
-use super::pressure::Pressure;
 use crate::error::{Error, Result};
-use crate::green::{Socket, WaitList, worker_index};
+use crate::green::{READ_BUFFER_BYTES, Socket, WaitList, worker_index};
 use crate::ziface::{IDataPack, Payload, Unsent};
 
 /// The queue of one connection.
@@ -132,15 +133,16 @@ impl Outbox {
 }
 
 impl State {
-    /// Appends a frame, or says that there is no room.
+    /// Appends a frame of `len` bytes, or says that there is no room.
+    #[inline]
     pub(crate) fn append(
         &mut self,
         pack: &dyn IDataPack,
         bounds: &Bounds,
+        len: usize,
         msg_id: u32,
         data: Payload<'_>,
     ) -> Result<Appended> {
-        let len = pack.get_head_len() + data.as_slice().len();
         self.append_with(bounds, len, |queue| queue.push(pack, msg_id, data))
     }
 
@@ -387,8 +389,9 @@ fn send(socket: &Socket, pack: &dyn IDataPack, batch: &mut FrameQueue) -> std::i
 /// Buffers in one system call.
 const MAX_SLICES: usize = 16;
 
-/// So much queued on a socket that takes it is sent at once, not at the next yield.
-const FLUSH_FROM: usize = 64 * 1024;
+/// So much queued on a socket that takes it is sent at once, not at the next yield: the answers to all that one read
+/// brings may leave by one send.
+const FLUSH_FROM: usize = READ_BUFFER_BYTES;
 
 /// More than this queued on a full socket, and the peer is not read from until it has read.
 const HOLD_BACK_FROM: usize = 64 * 1024;

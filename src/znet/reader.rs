@@ -213,6 +213,7 @@ impl Reader<'_> {
     }
 
     /// Handles every whole frame of a pass. `false` where a handler has read on, and the socket may be in any state.
+    #[inline(never)]
     fn handle_all(&mut self, mut pass: Pass<ReadBuffer>) -> Result<bool> {
         let framing = self.conn.core().framing();
         while !self.conn.looks_closely() {
@@ -263,7 +264,7 @@ impl Reader<'_> {
         Ok(read)
     }
 
-    #[inline]
+    #[inline(always)]
     fn handle(&mut self, message: Message) {
         if self.handled == 0 {
             self.conn.note_first_frame();

@@ -76,7 +76,9 @@ impl Request {
         self.message = message;
         *self.step.get_mut() = 0;
         *self.goto.get_mut() = 0;
-        self.extras.take();
+        if self.extras.get().is_some() {
+            self.extras = OnceLock::new();
+        }
     }
 
     pub(crate) const fn message(&self) -> &Message {

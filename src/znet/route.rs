@@ -21,8 +21,11 @@ impl Route {
             Self::Router(router) => run_router(&**router, request),
             Self::Slices(handlers) => run_slices(handlers, request),
         };
-        // A handler that goes on after an error of `router_slices_next` does not bring back what it skipped.
-        run.inspect_err(|_| request.abort())
+        if run.is_err() {
+            // A handler that goes on after an error of `router_slices_next` does not bring back what it skipped.
+            request.abort();
+        }
+        run
     }
 }
 

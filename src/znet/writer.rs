@@ -20,7 +20,7 @@ impl Connection {
     pub(crate) fn send(&self, msg_id: u32, data: Payload<'_>, wait: SendWait) -> Result<()> {
         let (pack, bounds) = (self.core().pack(), self.core().bounds());
         let frame = pack.get_head_len() + data.as_slice().len();
-        let append = |state: &mut State| state.append(pack, bounds, msg_id, data.reborrow());
+        let append = |state: &mut State| state.append(pack, bounds, frame, msg_id, data.reborrow());
         self.send_with(frame, wait, append).map(drop)
     }
 

@@ -1,6 +1,6 @@
 //! The two classic formats of Zinx. Both have a head of eight bytes: length and id, each a `u32`.
 
-use byteorder::{BigEndian, ByteOrder, LittleEndian, WriteBytesExt};
+use byteorder::{BigEndian, ByteOrder, LittleEndian};
 
 use crate::error::{Error, Result};
 use crate::ziface::{Head, IDataPack};
@@ -44,7 +44,8 @@ impl IDataPack for LtvLittleEndian {
     }
 
     fn pack_head(&self, msg_id: u32, data_len: u32, out: &mut Vec<u8>) -> Result<()> {
-        join::<LittleEndian>(data_len, msg_id, out)
+        join::<LittleEndian>(data_len, msg_id, out);
+        Ok(())
     }
 }
 
@@ -59,7 +60,8 @@ impl IDataPack for TlvBigEndian {
     }
 
     fn pack_head(&self, msg_id: u32, data_len: u32, out: &mut Vec<u8>) -> Result<()> {
-        join::<BigEndian>(msg_id, data_len, out)
+        join::<BigEndian>(msg_id, data_len, out);
+        Ok(())
     }
 }
 
@@ -70,10 +72,11 @@ fn split<O: ByteOrder>(head: &[u8]) -> Result<(u32, u32)> {
     }
 }
 
-fn join<O: ByteOrder>(first: u32, second: u32, out: &mut Vec<u8>) -> Result<()> {
-    out.write_u32::<O>(first)?;
-    out.write_u32::<O>(second)?;
-    Ok(())
+fn join<O: ByteOrder>(first: u32, second: u32, out: &mut Vec<u8>) {
+    let mut head = [0; HEAD_LEN];
+    O::write_u32(&mut head[..4], first);
+    O::write_u32(&mut head[4..], second);
+    out.extend_from_slice(&head);
 }
 
 const HEAD_LEN: usize = 8;

@@ -79,7 +79,7 @@ impl FrameReader {
     ///
     /// [`Error::PacketTooLarge`](crate::Error::PacketTooLarge) where a head announces more payload than is accepted, and
     /// those of the pack or the decoder. Nothing has been reserved for it. The stream cannot be read on.
-    #[inline]
+    #[inline(always)]
     pub fn next<B: AsRef<[u8]> + Send + 'static>(
         &mut self,
         framing: &Framing,
@@ -87,8 +87,7 @@ impl FrameReader {
     ) -> Result<Option<Message>> {
         let rest = pass.rest();
         let Some(cut) = framing.cut(rest, std::mem::take(&mut self.seen))? else {
-            self.seen = rest.len();
-            self.carry.extend_from_slice(rest);
+            self.keep(rest);
             return Ok(None);
         };
         if rest.len() < cut.frame_len {
@@ -98,6 +97,13 @@ impl FrameReader {
         framing.message(cut, pass.take(cut.head_len, cut.frame_len)).map(Some)
     }
 
+    #[cold]
+    fn keep(&mut self, rest: &[u8]) {
+        self.seen = rest.len();
+        self.carry.extend_from_slice(rest);
+    }
+
+    #[cold]
     fn begin(&mut self, rest: &[u8], cut: Cut) {
         if cut.frame_len > SMALL_FRAME {
             self.large = Some(cut);
@@ -165,6 +171,7 @@ impl<B: AsRef<[u8]> + Send + 'static> Pass<B> {
     }
 
     /// Cuts off a frame and returns its payload.
+    #[inline(always)]
     fn take(&mut self, head_len: usize, frame_len: usize) -> Bytes {
         let (from, to) = (self.at + head_len, self.at + frame_len);
         let payload = if to - from > SMALL_PAYLOAD {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{Message, new_message};
 use crate::error::{Error, Result};
-use crate::ziface::{IDataPack, IDecoder};
+use crate::ziface::{Head, IDataPack, IDecoder};
 
 /// How a stream is cut.
 #[derive(Clone)]
@@ -30,34 +30,34 @@ pub(super) struct Cut {
     pub(super) frame_len: usize,
     /// Bytes of it before the payload.
     pub(super) head_len: usize,
-    msg_id: u32,
+    /// A `u32`, as wide as its neighbours: stored as four bytes and moved as eight it would stall the processor.
+    msg_id: u64,
 }
 
 impl Framing {
     /// The frame with which `begun` begins, once that can be told; `seen` bytes of it were there before.
-    #[inline]
+    #[inline(always)]
     pub(super) fn cut(&self, begun: &[u8], seen: usize) -> Result<Option<Cut>> {
         match self {
             Self::Pack { pack, max } => {
                 let head_len = pack.get_head_len();
                 let Some(head) = begun.get(..head_len) else { return Ok(None) };
-                let head = pack.unpack(head)?;
+                let Head { msg_id, data_len } = pack.unpack(head)?;
                 // Checked before anything is reserved: the peer chooses this number.
-                if head.data_len > *max {
-                    return Err(Error::PacketTooLarge { len: u64::from(head.data_len), max: *max });
+                if data_len > *max {
+                    return Err(Error::PacketTooLarge { len: u64::from(data_len), max: *max });
                 }
-                let frame_len = head_len + head.data_len as usize;
-                Ok(Some(Cut { frame_len, head_len, msg_id: head.msg_id }))
+                Ok(Some(Cut { frame_len: head_len + data_len as usize, head_len, msg_id: u64::from(msg_id) }))
             }
             Self::Decoder(decoder) => cut_decoded(&**decoder, begun, seen),
         }
     }
 
     /// The message of a frame cut; `data` is what follows its head.
-    #[inline]
+    #[inline(always)]
     pub(super) fn message(&self, cut: Cut, data: Bytes) -> Result<Message> {
         match self {
-            Self::Pack { .. } => Ok(new_message(cut.msg_id, data)),
+            Self::Pack { .. } => Ok(new_message(cut.msg_id as u32, data)),
             Self::Decoder(decoder) => {
                 let decoded = contain(|| decoder.decode(data))?;
                 Ok(new_message(decoded.msg_id, decoded.data))

@@ -1,7 +1,8 @@
 //! What an outbox keeps from when it first held much or its socket was first full: grants, who waits, what was lost.
 
-use super::bounds::{Bounds, GRANT};
-use super::outbox::Kept;
+use super::super::bounds::GRANT;
+use super::Bounds;
+use super::keeping::Kept;
 use crate::green::WaitList;
 use crate::ziface::Unsent;
 
