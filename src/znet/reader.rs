@@ -213,6 +213,8 @@ impl Reader<'_> {
     }
 
     /// Handles every whole frame of a pass. `false` where a handler has read on, and the socket may be in any state.
+    ///
+    /// Never inlined: what it needs of the stack would be there while the connection waits, and take a second page.
     #[inline(never)]
     fn handle_all(&mut self, mut pass: Pass<ReadBuffer>) -> Result<bool> {
         let framing = self.conn.core().framing();
@@ -264,6 +266,7 @@ impl Reader<'_> {
         Ok(read)
     }
 
+    /// Inlined, as all on the way from the read to here: a message moved through memory stalls the processor.
     #[inline(always)]
     fn handle(&mut self, message: Message) {
         if self.handled == 0 {
