@@ -53,12 +53,12 @@ fn soak(process: &Process, time: Duration) {
     let first_seed = seeds(1).start;
     // Proxies and people have made what stays, here and there.
     one_round(&mut control, process, round, first_seed, 0);
-    let warm = measure(&mut control, process);
+    let warm = measure(&mut control, process, None);
     let here = (green::live_coroutines(), open_files());
     eprintln!("warm: {warm}");
     for n in 1.. {
         let served = one_round(&mut control, process, round, first_seed + n, n);
-        let now = measure(&mut control, process);
+        let now = measure(&mut control, process, Some(&warm));
         eprintln!("{:.0?}: {now}; {served} echoes beside", begun.elapsed());
         now.check(&warm);
         let back = comes_true(LONG, || (green::live_coroutines(), open_files()) <= here);
@@ -80,14 +80,24 @@ fn one_round(control: &mut Control, process: &Process, time: Duration, seed: u64
     people.go()
 }
 
-/// What is there when nobody is.
-fn measure(control: &mut Control, process: &Process) -> Quiet {
+/// What is there when nobody is, and the last coroutine of who has gone has ended.
+fn measure(control: &mut Control, process: &Process, warm: Option<&Quiet>) -> Quiet {
     let gone = comes_true(LONG, || control.open_connections() == 0);
     assert!(gone, "{} connections are still open", control.open_connections());
     // Of all servers the same kind, so that the same number of workers waits.
     control.drain(0);
-    control.quiet(process)
+    let (mut last, mut same) = (control.quiet(process), 0);
+    let settled = comes_true(LONG, || {
+        let before = std::mem::replace(&mut last, control.quiet(process)).coroutines();
+        same = if last.coroutines() == before { same + 1 } else { 0 };
+        same >= SETTLED && warm.is_none_or(|warm| last.coroutines() == warm.coroutines())
+    });
+    assert!(settled, "{} coroutines, {:?} when warm", last.coroutines(), warm.map(Quiet::coroutines));
+    last
 }
 
 /// What must happen happens by then.
 const LONG: Duration = Duration::from_secs(20);
+
+/// Looks in a row that find as many coroutines.
+const SETTLED: usize = 50;

@@ -214,6 +214,10 @@ pub(crate) struct Quiet {
 }
 
 impl Quiet {
+    pub(crate) const fn coroutines(&self) -> usize {
+        self.coroutines
+    }
+
     /// All is as it was when it was warm.
     pub(crate) fn check(&self, warm: &Self) {
         assert_eq!((self.open_files, self.coroutines), (warm.open_files, warm.coroutines));
