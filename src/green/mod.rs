@@ -81,7 +81,9 @@ pub(crate) use fair::Turn;
 pub use fair::{fair_yields, fairness_point, yield_now};
 
 mod worker;
-pub(crate) use worker::{Deferred, READ_BUFFER_BYTES, ReadBuffer, SendBuffer, defer, worker_index};
+pub(crate) use worker::{
+    Deferred, READ_BUFFER_BYTES, ReadBuffer, SendBuffer, defer, deferred_calls, worker_index,
+};
 
 mod timer;
 pub(crate) use timer::{Alarm, alarm, set_alarm};

@@ -28,6 +28,11 @@ pub(crate) fn defer(call: Arc<dyn Deferred>) {
     }
 }
 
+/// How many calls are put off on this thread.
+pub(crate) fn deferred_calls() -> usize {
+    with(|local| local.deferred.borrow().len())
+}
+
 /// Takes the calls put off on this thread, for `super::fair::run_deferred`.
 pub(super) fn take_deferred() -> Vec<Arc<dyn Deferred>> {
     with(|local| local.deferred.take())

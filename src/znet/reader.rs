@@ -14,7 +14,7 @@ use super::request::Request;
 use super::tutorial;
 use super::until::Until;
 use crate::error::{Error, Result};
-use crate::green::{ReadBuffer, Readiness, Socket, Turn};
+use crate::green::{ReadBuffer, Readiness, Socket, Turn, deferred_calls};
 use crate::ziface::{CloseReason, IConnection, IRequest};
 use crate::zpack::{FrameReader, Message, Pass};
 
@@ -37,6 +37,7 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: Arc<Socket>) {
         handled: 0,
         read: 0,
         heard: Heard::default(),
+        once_more: false,
     };
     reader.read_until_end();
     drop(reader);
@@ -58,6 +59,8 @@ struct Reader<'a> {
     read: usize,
     /// What has come in this pass.
     heard: Heard,
+    /// Has read once more since the last wait.
+    once_more: bool,
 }
 
 /// What has come since the last wait.
@@ -114,7 +117,7 @@ impl Reader<'_> {
                     self.turn.look();
                     continue;
                 }
-                Ok(Read::Drained) if self.conn.is_hung_up() => continue,
+                Ok(Read::Drained) if self.conn.is_hung_up() || self.reads_once_more() => continue,
                 Ok(Read::Drained | Read::Nothing) => {
                     self.wait();
                     continue;
@@ -168,6 +171,11 @@ impl Reader<'_> {
         }
     }
 
+    /// Whether to read once more before the wait, which has so much to send first that more may have come by now.
+    fn reads_once_more(&mut self) -> bool {
+        !std::mem::replace(&mut self.once_more, true) && deferred_calls() >= MANY
+    }
+
     fn count_handled(&mut self) -> usize {
         let handled = std::mem::take(&mut self.handled);
         self.conn.core().counters.requests.add_many(handled);
@@ -188,6 +196,7 @@ impl Reader<'_> {
             }
         }
         self.turn = Turn::new();
+        self.once_more = false;
     }
 
     /// Reads what the socket has, once, and handles every whole frame in it.
@@ -361,3 +370,6 @@ pub(crate) fn received(result: io::Result<usize>, room: usize) -> Result<(usize,
 }
 
 const READ_OR_ASKED: Readiness = Readiness::READ.or(Readiness::HANGUP).or(Readiness::INTERRUPT);
+
+/// Connections that wait to be sent to, from which it pays to look whether more has come that is for them too.
+const MANY: usize = 64;
