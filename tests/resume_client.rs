@@ -174,6 +174,9 @@ fn nothing_is_lost_or_doubled_through_many_cuts() {
         assert_eq!(client.conn().unwrap().get_conn_id(), conn.get_conn_id());
         assert_eq!(hooks.each_ref().map(|hook| hook.load(Ordering::Relaxed)), [1, 0], "one connection");
         cutter.gentle.store(true, Ordering::Relaxed);
+        // There and back once more: a cut that was under way is over, and the goodbye finds its way.
+        conn.send_msg(SAY, &SAYS.to_le_bytes()).unwrap();
+        wait_until("one more answer", || told.lock().unwrap().len() > SAYS as usize);
         client.stop();
         assert!(client.wait_stopped(SOON));
         wait_until("the server not to wait", || running.server.get_conn_mgr().is_empty());
