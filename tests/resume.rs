@@ -391,19 +391,22 @@ fn those_away_take_no_place_but_are_no_more_than_max_conn() {
 
 #[test]
 fn what_a_busy_handler_holds_up_waits_and_goes_on_in_order() {
-    let go = Arc::new(green::Event::new());
-    let theirs = Arc::clone(&go);
+    let [busy, go] = [(); 2].map(|()| Arc::new(green::Event::new()));
+    let theirs = [Arc::clone(&busy), Arc::clone(&go)];
     let running = start_alone(resuming(), |server| {
         let slow = move |request: &dyn IRequest| {
-            theirs.wait();
+            theirs[0].set();
+            theirs[1].wait();
             request.get_connection().send_msg(SAID, "at last")
         };
         server.add_router(LOGIN, slow).unwrap();
     });
     let (mut phone, conn) = open(&running);
     phone.send(LOGIN, b"");
+    busy.wait();
     phone.lose(true);
     phone.ask_to_resume();
+    wait_until("the first to have arrived", || conn.is_away());
     // The one that comes later takes its place.
     let first = std::mem::replace(&mut phone.stream, running.connect().stream);
     phone.ask_to_resume();

@@ -59,7 +59,7 @@ struct Reader<'a> {
     read: usize,
     /// What has come in this pass.
     heard: Heard,
-    /// Has read once more since the last wait.
+    /// Has thought of reading once more since the last wait.
     once_more: bool,
 }
 
@@ -173,7 +173,8 @@ impl Reader<'_> {
 
     /// Whether to read once more before the wait, which has so much to send first that more may have come by now.
     fn reads_once_more(&mut self) -> bool {
-        !std::mem::replace(&mut self.once_more, true) && deferred_calls() >= MANY
+        let before = std::mem::replace(&mut self.once_more, true);
+        !before && !self.conn.has_tasks() && deferred_calls() >= MANY
     }
 
     fn count_handled(&mut self) -> usize {
@@ -275,7 +276,7 @@ impl Reader<'_> {
         Ok(read)
     }
 
-    /// Inlined, as all on the way from the read to here: a message moved through memory stalls the processor.
+    /// Inlined, as all on the way from the cut to here: a message moved through memory stalls the processor.
     #[inline(always)]
     fn handle(&mut self, message: Message) {
         if self.handled == 0 {
@@ -371,5 +372,5 @@ pub(crate) fn received(result: io::Result<usize>, room: usize) -> Result<(usize,
 
 const READ_OR_ASKED: Readiness = Readiness::READ.or(Readiness::HANGUP).or(Readiness::INTERRUPT);
 
-/// Connections that wait to be sent to, from which it pays to look whether more has come that is for them too.
+/// Calls put off, each a connection to be sent to, from which it pays to look whether more has come that is for them too.
 const MANY: usize = 64;
