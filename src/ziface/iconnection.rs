@@ -144,8 +144,9 @@ pub trait IConnection: Sealed + Send + Sync {
 }
 
 impl dyn IConnection {
-    /// Sends a message. It is queued, and on its way as soon as the handler next waits or returns: whole, after all
-    /// that was sent before it by anyone, together with what else is queued.
+    /// Sends a message. It is queued, and on its way as soon as the handler next waits, or has returned and its
+    /// coroutine has handled what else had come: whole, after all that was sent before it by anyone, together with what
+    /// else is queued.
     ///
     /// Where the queue (`MaxMsgChanLen`, `MaxMsgChanBytes`, `MaxQueuedBytes`) is full, `QueueFull` says what happens:
     /// wait for room up to `QueueWaitMs` (the default), fail, drop the oldest, or disconnect.

@@ -389,8 +389,8 @@ fn send(socket: &Socket, pack: &dyn IDataPack, batch: &mut FrameQueue) -> std::i
 /// Buffers in one system call.
 const MAX_SLICES: usize = 16;
 
-/// So much queued on a socket that takes it is sent at once, not at the next yield: the answers to all that one read
-/// brings may leave by one send.
+/// So much queued on a socket that takes it is sent at once, not at the next yield. As much as one read brings: its
+/// answers may leave by one send, where they fit the queue and [`MAX_SLICES`].
 const FLUSH_FROM: usize = READ_BUFFER_BYTES;
 
 /// More than this queued on a full socket, and the peer is not read from until it has read.
