@@ -97,13 +97,16 @@ impl FrameReader {
         framing.message(cut, pass.take(cut.head_len, cut.frame_len)).map(Some)
     }
 
-    #[cold]
+    /// Keeps what is less than a head, at the end of a pass; often nothing. Not inlined, nor is what follows: once a pass,
+    /// beside what is done for each frame.
+    #[inline(never)]
     fn keep(&mut self, rest: &[u8]) {
         self.seen = rest.len();
         self.carry.extend_from_slice(rest);
     }
 
-    #[cold]
+    /// Keeps the beginning of a frame cut.
+    #[inline(never)]
     fn begin(&mut self, rest: &[u8], cut: Cut) {
         if cut.frame_len > SMALL_FRAME {
             self.large = Some(cut);
