@@ -128,6 +128,44 @@ fn a_peer_that_is_not_read_from_because_it_does_not_read_is_not_idle() {
     assert_eq!(peer.read_frame(), (ECHO, b"sent in time".to_vec()));
 }
 
+/// A destructor must not wait while its coroutine unwinds, whatever the policy says.
+#[test]
+fn a_guard_of_a_handler_that_panics_sends_until_the_queue_is_full_and_never_waits() {
+    let mut config = config();
+    config.queue_full = QueueFull::Wait;
+    config.queue_wait_ms = 0;
+    config.max_msg_chan_bytes = QUEUE_BYTES;
+    config.write_timeout_ms = 0;
+    config.drain_ms = 500;
+    let outcome = Outcome::default();
+    let noted = Arc::clone(&outcome);
+    let running = start(config, |server| {
+        let router = move |request: &dyn IRequest| {
+            let _guard = FloodsWhenDropped(Arc::clone(request.get_connection()), Arc::clone(&noted));
+            panic!("on purpose");
+        };
+        server.add_router(FLOOD, router).unwrap();
+    });
+    let mut peer = flood(&running);
+    let sent = wait_for(&outcome);
+    let Err(Error::QueueFull { bytes, .. }) = sent.result else { panic!("{:?}", sent.result) };
+    assert!(bytes <= QUEUE_BYTES, "{bytes} bytes");
+    assert_eq!(read_flood(&mut peer, sent.accepted), (0..sent.accepted).collect::<Vec<_>>());
+    assert!(matches!(running.close_reason(peer.addr()), CloseReason::HandlerPanicked { .. }));
+    running.connect().check_echo();
+}
+
+struct FloodsWhenDropped(Arc<dyn IConnection>, Outcome);
+
+impl Drop for FloodsWhenDropped {
+    fn drop(&mut self) {
+        let asked = self.0.call(FLOOD, "", FLOOD, Duration::from_secs(3600));
+        assert!(matches!(asked, Err(Error::TimedOut { .. })), "{asked:?}");
+        let sent = send_until_refused(&self.0);
+        self.1.lock().unwrap().replace(sent);
+    }
+}
+
 /// How a flood ended.
 struct Sent {
     accepted: u32,
@@ -156,20 +194,25 @@ fn start_flooding_with(policy: QueueFull, change: impl FnOnce(&mut Config)) -> (
     let noted = Arc::clone(&outcome);
     let running = start(config, |server| {
         let router = move |request: &dyn IRequest| {
-            let conn = Arc::clone(request.get_connection());
-            let (mut accepted, mut result) = (0, Ok(()));
-            while accepted < FLOOD_MESSAGES && result.is_ok() {
-                let mut data = vec![0; FLOOD_BYTES];
-                data[..4].copy_from_slice(&accepted.to_le_bytes());
-                result = conn.send_msg(FLOOD, data);
-                accepted += u32::from(result.is_ok());
-            }
-            *noted.lock().unwrap() = Some(Sent { accepted, result, conn });
+            let sent = send_until_refused(request.get_connection());
+            *noted.lock().unwrap() = Some(sent);
             Ok(())
         };
         server.add_router(FLOOD, router).unwrap();
     });
     (running, outcome)
+}
+
+/// Sends numbered messages until one is refused.
+fn send_until_refused(conn: &Arc<dyn IConnection>) -> Sent {
+    let (mut accepted, mut result) = (0, Ok(()));
+    while accepted < FLOOD_MESSAGES && result.is_ok() {
+        let mut data = vec![0; FLOOD_BYTES];
+        data[..4].copy_from_slice(&accepted.to_le_bytes());
+        result = conn.send_msg(FLOOD, data);
+        accepted += u32::from(result.is_ok());
+    }
+    Sent { accepted, result, conn: Arc::clone(conn) }
 }
 
 fn flood(running: &Running) -> Peer {

@@ -95,9 +95,15 @@ impl<T: Clone, E: Clone> AsyncResult<T, E> {
     /// # Errors
     ///
     /// The error that was set.
+    ///
+    /// # Panics
+    ///
+    /// In a destructor that runs while its coroutine unwinds, if neither is there: nothing waits then. Call
+    /// [`try_get`](Self::try_get) there.
     pub fn get(&self) -> Result<T, E> {
         self.wait();
-        self.try_get().expect("what is set once stays")
+        self.try_get()
+            .expect("nothing is there yet, and a destructor does not wait while its coroutine unwinds")
     }
 
     /// As [`get`](Self::get), at most for `timeout`. `None` where nothing came in time.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::awaits::Awaits;
+use super::interrupt::is_unwinding;
 use super::park::Waiter;
 use super::queue::Queue;
 
@@ -13,7 +14,8 @@ use super::queue::Queue;
 ///
 /// For file access, name resolution, a database driver that blocks, a computation that takes long. A panic of `work`
 /// goes on in the caller. Where all threads are busy it waits for its turn. A caller killed
-/// meanwhile leaves the work to end on its own.
+/// meanwhile leaves the work to end on its own. In a destructor that runs while its coroutine unwinds, `work` runs right
+/// there, since nothing waits.
 ///
 /// # Examples
 ///
@@ -28,6 +30,9 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    if is_unwinding() {
+        return work();
+    }
     let answer = Arc::new(Mutex::new(None));
     let waiter = Waiter::new();
     let (theirs, wake) = (Arc::clone(&answer), Arc::clone(&waiter));

@@ -89,7 +89,8 @@ impl Coroutine {
         self.record.lock().exit
     }
 
-    /// Waits until it has ended. Any number of coroutines and threads may wait, any number of times.
+    /// Waits until it has ended. Any number of coroutines and threads may wait, any number of times. In a destructor that
+    /// runs while its coroutine unwinds it returns at once, and so do [`kill`](Self::kill) and all that join.
     pub fn join(&self) {
         self.wait(None);
     }

@@ -23,7 +23,8 @@ use super::{interrupt, worker};
 /// Lets others run: those ready now, and those the network has made ready meanwhile.
 ///
 /// A loop of `yield_now` starves nobody. On a plain thread it is [`std::thread::yield_now`]. A coroutine that has been
-/// killed ends here, and so does a body whose time limit is over.
+/// killed ends here, and so does a body whose time limit is over. In a destructor that runs while its coroutine unwinds
+/// it does nothing.
 ///
 /// # Examples
 ///
@@ -38,6 +39,9 @@ use super::{interrupt, worker};
 /// });
 /// ```
 pub fn yield_now() {
+    if interrupt::is_unwinding() {
+        return;
+    }
     before_yield();
     pass_turnstile();
     interrupt::check();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use super::{Channel, Greenlet, spawn};
+use super::{Channel, Greenlet, is_unwinding, spawn};
 
 /// A body that yields values to a `for` loop. It runs only while its consumer waits for a value.
 ///
@@ -84,7 +84,8 @@ impl<Y: Send + 'static, S: Send + 'static> Generator<Y, S> {
         self.resume(Some(value))
     }
 
-    /// Ends the body: it unwinds at the `yield_` it is in, and is waited for. Twice is the same as once.
+    /// Ends the body: it unwinds at the `yield_` it is in, and is waited for. Twice is the same as once. In a destructor
+    /// that runs while its coroutine unwinds, the body is not waited for, and `next` and `send` give `None`.
     ///
     /// # Panics
     ///
@@ -92,11 +93,16 @@ impl<Y: Send + 'static, S: Send + 'static> Generator<Y, S> {
     pub fn close(&mut self) {
         if let State::Started(link, body) = std::mem::replace(&mut self.state, State::Ended) {
             link.close();
-            finish(body);
+            if !is_unwinding() {
+                finish(body);
+            }
         }
     }
 
     fn resume(&mut self, sent: Option<S>) -> Option<Y> {
+        if is_unwinding() {
+            return None;
+        }
         match &self.state {
             State::Unstarted(_) => self.start(),
             // Refused where the body has ended, which the next line finds out.
@@ -146,7 +152,7 @@ impl<Y, S> Yielder<Y, S> {
         match self.link.leave.get() {
             Some(sent) if given => sent,
             // A destructor of a body that unwinds already has nobody to wait for.
-            _ if std::thread::panicking() => None,
+            _ if is_unwinding() => None,
             _ => resume_unwind(Box::new(GeneratorExit)),
         }
     }

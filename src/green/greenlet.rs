@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::awaits::Awaits;
 use super::coroutine::{Coroutine, Exit, Kind, Name, Record};
 use super::failed::{Failed, Panicked};
+use super::interrupt::is_unwinding;
 use super::lean::LeanStack;
 use super::limits::StackPermit;
 use super::{runtime, worker};
@@ -72,7 +73,8 @@ where
 
 /// Runs `body` as a coroutine and waits for it: the way from `main` into the green world.
 ///
-/// A panic of `body` goes on in the caller.
+/// A panic of `body` goes on in the caller. In a destructor that runs while its coroutine unwinds, `body` runs right
+/// there, and nothing waits in it.
 ///
 /// # Examples
 ///
@@ -87,6 +89,9 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    if is_unwinding() {
+        return body();
+    }
     match spawn(body).get() {
         Ok(value) => value,
         Err(failed) => std::panic::resume_unwind(failed.into_payload()),
@@ -337,10 +342,11 @@ impl<T> Greenlet<T> {
     ///
     /// # Errors
     ///
-    /// [`Failed`], with the payload where the coroutine panicked.
+    /// [`Failed`], with the payload where the coroutine panicked. Also where the coroutine has not ended and a destructor
+    /// asks while its own coroutine unwinds: nothing waits then.
     pub fn get(self) -> Result<T, Failed> {
         self.join();
-        self.take()
+        self.try_get().unwrap_or_else(|_| Err(Failed::from_payload(Box::new(NOT_JOINED))))
     }
 
     /// As [`get`](Self::get), at most for `timeout`.
@@ -378,6 +384,9 @@ impl<T> Greenlet<T> {
         result.expect("an ended coroutine leaves a result, and only the last use of its one handle takes it")
     }
 }
+
+/// What a destructor gets that cannot wait for the result.
+const NOT_JOINED: &str = "not waited for: the caller is unwinding";
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -78,7 +78,8 @@ impl Group {
     pub fn kill_timeout(&self, timeout: Duration) -> bool {
         let asked = self.ask_to_end();
         let all_ended = || asked.iter().for_each(Coroutine::join);
-        with_timeout(timeout, all_ended).is_ok() || asked.iter().all(Coroutine::ready)
+        let _ = with_timeout(timeout, all_ended);
+        asked.iter().all(Coroutine::ready)
     }
 
     /// Waits until no member is alive.

@@ -31,6 +31,14 @@ impl Interrupt {
     }
 }
 
+/// Whether the coroutine that calls is unwinding: a destructor runs because of a panic, a kill or a time limit.
+///
+/// `std` counts panics per thread. The count is right per coroutine because of one rule: *nothing yields while its
+/// coroutine unwinds*. So whatever would wait asks this first, and gives up at once instead. A plain thread may wait.
+pub(crate) fn is_unwinding() -> bool {
+    std::thread::panicking() && may::coroutine::is_coroutine()
+}
+
 /// Unwinds where the coroutine that calls has been interrupted. For places that wait without a `Waiter`.
 pub(super) fn check() {
     let interrupt = worker::current().and_then(|me| me.interrupts().pending());

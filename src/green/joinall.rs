@@ -142,9 +142,15 @@ impl<T: 'static> Iterator for IWait<T> {
 /// assert_eq!(green::wait_any(&[&event, &queue]), 1);
 /// assert_eq!(green::wait_any(&[&event, &seven]), 1);
 /// ```
+///
+/// # Panics
+///
+/// In a destructor that runs while its coroutine unwinds, if nothing is ready: nothing waits then. Call
+/// [`wait_any_timeout`] there.
 #[doc(alias = "wait")]
 pub fn wait_any(things: &[&dyn Watch]) -> usize {
-    wait_any_until(things, None).expect("without a deadline, only what is ready ends the wait")
+    wait_any_until(things, None)
+        .expect("nothing is ready, and a destructor does not wait while its coroutine unwinds")
 }
 
 /// As [`wait_any`], at most for `timeout`. `None` where nothing was ready in time.

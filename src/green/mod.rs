@@ -72,6 +72,7 @@ mod awaits;
 pub(crate) use awaits::Awaits;
 
 mod interrupt;
+pub(crate) use interrupt::is_unwinding;
 
 mod with_timeout;
 pub use with_timeout::{Elapsed, with_timeout};

@@ -61,7 +61,7 @@ impl TcpListener {
                 Err(rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
             }
-            if self.socket.wait(Readiness::ANY).meets(Readiness::INTERRUPT) {
+            if self.socket.wait_unless_unwinding(Readiness::ANY)?.meets(Readiness::INTERRUPT) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
         }
@@ -102,7 +102,8 @@ impl Backoff {
 
 /// A connected TCP stream. Reading and writing wait without holding the worker; on a plain thread they block it.
 ///
-/// One coroutine may read while another writes: clones share the connection, which closes with the last of them.
+/// One coroutine may read while another writes: clones share the connection, which closes with the last of them. In a
+/// destructor that runs while its coroutine unwinds, what would wait fails with `WouldBlock`.
 #[derive(Clone, Debug)]
 pub struct TcpStream {
     socket: Arc<Socket>,
@@ -155,7 +156,7 @@ impl TcpStream {
     fn connect_one(address: SocketAddr) -> io::Result<Self> {
         let connecting = Connecting::begin(address)?;
         while !connecting.is_connected()? {
-            connecting.socket().wait(Readiness::WRITE);
+            connecting.socket().wait_unless_unwinding(Readiness::WRITE)?;
         }
         Ok(connecting.into_stream())
     }
@@ -250,9 +251,10 @@ impl Read for &TcpStream {
         fair::fairness_point();
         loop {
             match self.socket.try_recv(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.wait(Readiness::READ),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return other,
-            };
+            }
+            self.socket.wait_unless_unwinding(Readiness::READ)?;
         }
     }
 }
@@ -262,9 +264,10 @@ impl Write for &TcpStream {
         fair::fairness_point();
         loop {
             match self.socket.try_send(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.wait(Readiness::WRITE),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return other,
-            };
+            }
+            self.socket.wait_unless_unwinding(Readiness::WRITE)?;
         }
     }
 

@@ -13,7 +13,7 @@ use may::coroutine::Coroutine;
 
 use super::awaits::Awaits;
 use super::coroutine::Record;
-use super::interrupt::{Interrupt, Interrupts};
+use super::interrupt::{Interrupt, Interrupts, is_unwinding};
 use super::timer::Timed;
 use super::{fair, timer, worker};
 
@@ -74,13 +74,16 @@ impl Waiter {
     ///
     /// Unwinds where the coroutine is killed or a time limit around it is over, but never once woken: what it was
     /// woken for is the caller's. `strike_out` is called, without a lock held, where nobody has woken it: it takes
-    /// the waiter off the list it is on.
+    /// the waiter off the list it is on. In a coroutine that is unwinding the time is up at once.
     pub(crate) fn wait(
         self: &Arc<Self>,
         what: Awaits,
         timeout: Option<Duration>,
         strike_out: impl FnOnce(&Arc<Self>),
     ) -> bool {
+        if is_unwinding() {
+            return self.give_up(strike_out);
+        }
         fair::before_yield();
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout)).map(|at| {
             let timed: Weak<Self> = Arc::downgrade(self);
@@ -102,6 +105,15 @@ impl Waiter {
         !expired
     }
 
+    /// Ends the wait before it begins. `false` where nobody has woken it by now.
+    fn give_up(self: &Arc<Self>, strike_out: impl FnOnce(&Arc<Self>)) -> bool {
+        let waits = self.end(EXPIRED);
+        if waits {
+            strike_out(self);
+        }
+        !waits
+    }
+
     /// As [`wait`](Self::wait), uninterrupted and without what is to be done first: for `super::fair`, which must not
     /// come back to itself.
     pub(super) fn wait_out(&self, what: Awaits) {
@@ -111,6 +123,7 @@ impl Waiter {
     }
 
     fn park(&self, interrupts: Option<&Interrupts>) -> Option<Interrupt> {
+        debug_assert!(!is_unwinding(), "a coroutine that yields while it unwinds passes its panic count on");
         // A token left by an earlier wait ends a park early: the state says whether this wait is over.
         while self.state.load(Ordering::Acquire) == WAITING {
             if let Some(interrupt) = interrupts.and_then(Interrupts::pending) {
@@ -209,7 +222,11 @@ pub(super) fn wait_unless<S>(
 }
 
 /// How long a wait may still take that ends at `end`: `None` where the time is up, `Some(None)` where there is no limit.
+/// While the caller is unwinding the time is always up.
 pub(super) fn time_left(end: Option<Instant>) -> Option<Option<Duration>> {
+    if is_unwinding() {
+        return None;
+    }
     match end.map(|end| end.saturating_duration_since(Instant::now())) {
         Some(Duration::ZERO) => None,
         left => Some(left),

@@ -57,20 +57,26 @@ impl<T> RLock<T> {
     }
 
     /// Takes the lock, waiting while another holds it.
+    ///
+    /// In a destructor that runs while its coroutine unwinds, nothing waits: while another holds the lock, the guard
+    /// returned does not hold it, which the log says. Call [`try_acquire`](Self::try_acquire) there.
     pub fn acquire(&self) -> RLockGuard<'_, T> {
-        self.take_within(None);
-        self.guard()
+        let held = self.take_within(None);
+        if !held {
+            log::error!("an RLock was not acquired: another holds it, and the caller is unwinding");
+        }
+        self.guard(held)
     }
 
     /// As [`acquire`](Self::acquire), at most for `timeout`. `None` where another held it all the time.
     pub fn acquire_timeout(&self, timeout: Duration) -> Option<RLockGuard<'_, T>> {
-        self.take_within(Some(timeout)).then(|| self.guard())
+        self.take_within(Some(timeout)).then(|| self.guard(true))
     }
 
     /// Takes the lock without waiting. `None` where another holds it.
     pub fn try_acquire(&self) -> Option<RLockGuard<'_, T>> {
         fair::fairness_point();
-        self.lock().take(Holder::caller()).then(|| self.guard())
+        self.lock().take(Holder::caller()).then(|| self.guard(true))
     }
 
     /// Whether anybody holds it.
@@ -79,8 +85,8 @@ impl<T> RLock<T> {
         self.lock().holder.is_some()
     }
 
-    const fn guard(&self) -> RLockGuard<'_, T> {
-        RLockGuard { lock: self, not_send: PhantomData }
+    const fn guard(&self, held: bool) -> RLockGuard<'_, T> {
+        RLockGuard { lock: self, held, not_send: PhantomData }
     }
 
     fn take_within(&self, timeout: Option<Duration>) -> bool {
@@ -137,6 +143,8 @@ impl Holder {
 #[must_use = "dropped, the lock is given back at once"]
 pub struct RLockGuard<'a, T = ()> {
     lock: &'a RLock<T>,
+    /// `false` only where it could not be waited for.
+    held: bool,
     not_send: PhantomData<*const ()>,
 }
 
@@ -150,7 +158,9 @@ impl<T> Deref for RLockGuard<'_, T> {
 
 impl<T> Drop for RLockGuard<'_, T> {
     fn drop(&mut self) {
-        self.lock.lock().give_back();
+        if self.held {
+            self.lock.lock().give_back();
+        }
     }
 }
 

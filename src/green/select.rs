@@ -96,6 +96,13 @@ impl<'a, R> Select<'a, R> {
     }
 
     /// Waits. With nothing to wait for and no [`after`](Self::after) it waits for ever.
+    ///
+    /// In a destructor that runs while its coroutine unwinds, what [`after`](Self::after) says happens at once if
+    /// nothing is there.
+    ///
+    /// # Panics
+    ///
+    /// In such a destructor, if nothing is there and there is no [`after`](Self::after).
     pub fn wait(mut self) -> R {
         fair::fairness_point();
         let end = self.late.as_ref().map(|(end, _)| *end);
@@ -108,7 +115,8 @@ impl<'a, R> Select<'a, R> {
             let things: Vec<_> = self.arms.iter().map(|arm| arm.thing).collect();
             wait_for_any(&things, left);
         }
-        let (_, then) = self.late.expect("only a deadline ends the loop");
+        let (_, then) =
+            self.late.expect("nothing is there, and a destructor does not wait while its coroutine unwinds");
         then()
     }
 }

@@ -50,9 +50,15 @@ impl Semaphore {
     }
 
     /// Takes a permit, waiting while there is none.
+    ///
+    /// In a destructor that runs while its coroutine unwinds, nothing waits: while there is none, an empty permit is
+    /// returned, which gives nothing back; the log says so. Call [`try_acquire`](Self::try_acquire) there.
     pub fn acquire(&self) -> Permit {
-        self.take_within(None);
-        self.permit()
+        if self.take_within(None) {
+            return self.permit();
+        }
+        log::error!("a permit was not acquired: there is none, and the caller is unwinding");
+        Permit { semaphore: None }
     }
 
     /// As [`acquire`](Self::acquire), at most for `timeout`. `None` where none came in time.

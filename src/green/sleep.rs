@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::awaits::Awaits;
 use super::fair;
+use super::interrupt::is_unwinding;
 use super::park::Waiter;
 
 /// Lets the coroutine, or the plain thread, that calls sleep for at least `duration`; others run meanwhile.
 ///
 /// Precise to about a millisecond and a half on the monotonic clock, never early. `Duration::ZERO` is
-/// [`yield_now`](super::yield_now). What the caller has sent before is on its way while it sleeps.
+/// [`yield_now`](super::yield_now). What the caller has sent before is on its way while it sleeps. In a destructor that
+/// runs while its coroutine unwinds it returns at once.
 ///
 /// # Examples
 ///
@@ -30,7 +32,7 @@ pub fn sleep(duration: Duration) {
     let end = Instant::now() + duration;
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if left.is_zero() || is_unwinding() {
             return;
         }
         Waiter::new().wait(Awaits::Time, Some(left), |_| {});

@@ -15,7 +15,7 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, sen
 
 use super::awaits::Awaits;
 use super::coroutine::Record;
-use super::interrupt::Interrupts;
+use super::interrupt::{Interrupts, is_unwinding};
 use super::park::{WaitList, Waiter};
 use super::{fair, worker};
 
@@ -95,11 +95,12 @@ impl Socket {
 
     /// Waits until something of `interest` is ready, and takes it.
     ///
-    /// On a plain thread it polls, and knows nothing of interrupts.
+    /// On a plain thread it polls, and knows nothing of interrupts. Not to be called while the coroutine unwinds.
     pub(crate) fn wait(&self, interest: Readiness) -> Readiness {
         if !may::coroutine::is_coroutine() {
             return self.poll(interest);
         }
+        debug_assert!(!is_unwinding(), "a coroutine that yields while it unwinds passes its panic count on");
         fair::before_yield();
         loop {
             let beside = {
@@ -118,6 +119,11 @@ impl Socket {
                 None => self.watch_epoll(),
             }
         }
+    }
+
+    /// As [`wait`](Self::wait), for code that a destructor may call: `WouldBlock` while its coroutine unwinds.
+    pub(crate) fn wait_unless_unwinding(&self, interest: Readiness) -> io::Result<Readiness> {
+        if is_unwinding() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(self.wait(interest)) }
     }
 
     /// Wakes who waits with [`Readiness::INTERRUPT`], or the next who does. From any thread, without waiting.

@@ -149,7 +149,8 @@ impl dyn IConnection {
     /// else is queued.
     ///
     /// Where the queue (`MaxMsgChanLen`, `MaxMsgChanBytes`, `MaxQueuedBytes`) is full, `QueueFull` says what happens:
-    /// wait for room up to `QueueWaitMs` (the default), fail, drop the oldest, or disconnect.
+    /// wait for room up to `QueueWaitMs` (the default), fail, drop the oldest, or disconnect. A destructor that runs while
+    /// its coroutine unwinds does not wait: a full queue is the error at once.
     ///
     /// # Errors
     ///

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -15,7 +16,7 @@ use super::connection::Connection;
 use super::reader::{Heard, Read, received};
 use super::until::Until;
 use crate::error::{Error, Result};
-use crate::green::{ReadBuffer, Socket, alarm, fairness_point};
+use crate::green::{ReadBuffer, Socket, alarm, fairness_point, is_unwinding};
 use crate::ziface::{CloseReason, IMessage};
 use crate::zpack::{FrameReader, Framing, Message, Pass};
 
@@ -251,7 +252,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`], [`Error::ConnectionClosed`] where nothing more will come.
+    /// [`Error::TimedOut`], also where the caller is unwinding; [`Error::ConnectionClosed`] where nothing more will come.
     pub(crate) fn read_ahead(
         &self,
         what: &'static str,
@@ -264,6 +265,9 @@ impl Connection {
             let message = self.cut_ahead(done);
             if message.is_some() || done() {
                 return Ok(message);
+            }
+            if is_unwinding() {
+                return Err(Error::TimedOut { what, waited: Duration::ZERO });
             }
             let failed = self.ahead().with(|input| match &input.failed {
                 Some(error) => Some(reason_of(error)),

@@ -9,6 +9,7 @@ use super::outbox::{Appended, State};
 use super::server::Server;
 use super::until::Until;
 use crate::error::{Error, Result};
+use crate::green::is_unwinding;
 use crate::ziface::{IConnection, Payload, SendWait};
 use crate::zpack::Message;
 
@@ -16,6 +17,9 @@ impl dyn IConnection {
     /// Sends a message and waits for the answer: the next message with the id `reply_id`. From anywhere: a handler of
     /// this connection, which reads on by itself and keeps other messages, in order, for later (`MaxKeptMessages`,
     /// `MaxKeptBytes`); another connection's handler; any coroutine; a plain thread.
+    ///
+    /// In a destructor that runs while its coroutine unwinds nothing waits: nothing is asked, and the error is
+    /// [`TimedOut`](Error::TimedOut).
     ///
     /// Several may ask at a time: answers match first-in first-out by their id. An answer goes to one who asks, not to
     /// a router; one that nobody waits for any more is counted ([`Stats::late_answers`](crate::znet::Stats)) and
@@ -137,6 +141,9 @@ struct Question<'a> {
 
 impl Connection {
     fn ask_peer(&self, msg_id: u32, data: Payload<'_>, reply_id: u32, policy: Call) -> Result<Message> {
+        if is_unwinding() {
+            return Err(Error::TimedOut { what: CALL, waited: Duration::ZERO });
+        }
         let default = Duration::from_millis(self.core().config().call_grace_ms);
         let key = Key { reply_id, sequence: policy.sequence };
         let slot = Slot::new(policy.grace.unwrap_or(default));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::connection::Connection;
 use super::server::Server;
 use crate::error::{Error, Result};
-use crate::green::{Readiness, Socket, alarm};
+use crate::green::{Readiness, Socket, alarm, is_unwinding};
 use crate::zconf::{Config, OverRate};
 use crate::ziface::{CloseReason, IConnection};
 
@@ -195,7 +195,7 @@ impl Connection {
         let _alarm = alarm(socket, end);
         // As in a handler: nothing is read, and a writer watches a full socket.
         self.enter_user_code(self.outbox().lock());
-        while !self.is_stopping() && Instant::now() < end {
+        while !self.is_stopping() && !is_unwinding() && Instant::now() < end {
             socket.wait(Readiness::INTERRUPT);
         }
         true

@@ -10,7 +10,7 @@ use super::connection::Connection;
 use super::outbox::Flushed;
 use super::until::Until;
 use crate::error::{Error, Result};
-use crate::green::{Alarm, Readiness, Socket, alarm, fairness_point, yield_now};
+use crate::green::{Alarm, Readiness, Socket, alarm, fairness_point, is_unwinding, yield_now};
 use crate::ziface::IConnection;
 
 impl dyn IConnection {
@@ -45,6 +45,9 @@ impl dyn IConnection {
         let conn = self.connection();
         if !conn.reader_mark().is_current() {
             return Err(Error::NotOnConnection { what: "take_over" });
+        }
+        if is_unwinding() {
+            return Err(Error::TimedOut { what: "take_over", waited: Duration::ZERO });
         }
         let mut stream = RawStream::take(conn)?;
         talk(&mut stream)
@@ -115,7 +118,8 @@ impl RawStream<'_> {
                 *alarmed = until.end().map(|end| alarm(&self.socket, end));
             }
         }
-        let ready = self.socket.wait(what.or(Readiness::HANGUP).or(Readiness::INTERRUPT));
+        let interest = what.or(Readiness::HANGUP).or(Readiness::INTERRUPT);
+        let ready = self.socket.wait_unless_unwinding(interest)?;
         if ready.meets(Readiness::HANGUP) {
             self.conn.ahead().hang_up();
         }

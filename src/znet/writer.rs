@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::outbox::{Appended, Flushed, State};
 use super::tutorial;
 use crate::error::{Error, Result};
-use crate::green::{Awaits, Builder, Deferred, Readiness, Socket, defer, yield_now};
+use crate::green::{Awaits, Builder, Deferred, Readiness, Socket, defer, is_unwinding, yield_now};
 use crate::zconf::QueueFull;
 use crate::ziface::{CloseReason, Payload, SendWait};
 
@@ -57,7 +57,9 @@ impl Connection {
                 continue;
             };
             match bounds.policy {
-                QueueFull::Wait if wait != SendWait::Never => self.wait_for_room(since, wait)?,
+                QueueFull::Wait if wait != SendWait::Never && !is_unwinding() => {
+                    self.wait_for_room(since, wait)?
+                }
                 QueueFull::DropOldest => {
                     if !self.outbox().lock().drop_oldest_for(pack, bounds, frame) {
                         return Err(self.queue_full(Duration::ZERO));
