@@ -156,6 +156,32 @@ fn objects_go_back_to_their_pool_however_the_borrower_ends() {
     });
 }
 
+/// A destructor at the end of a scope, with the time up already: it is not unwinding yet, and begins to once it has given.
+#[test]
+fn objects_go_back_to_their_pool_though_the_time_is_up_by_then() {
+    within(60, || {
+        let (pool, turns) = (Arc::new(Queue::unbounded()), Arc::new(AtomicUsize::new(0)));
+        (0..8).for_each(|n| pool.put(n).unwrap());
+        let users: Vec<_> = (0..8)
+            .map(|_| {
+                let (pool, turns) = (Arc::clone(&pool), Arc::clone(&turns));
+                green::spawn(move || {
+                    for _ in 0..200 {
+                        let _ = green::with_timeout(Duration::ZERO, || {
+                            let object = pool.try_get().unwrap();
+                            // Until a fairness point is due in the destructor.
+                            (0..turns.fetch_add(1, Ordering::Relaxed) % 16).for_each(|_| busy());
+                            drop(OnDrop(Some(|| pool.try_put(object).unwrap())));
+                        });
+                    }
+                })
+            })
+            .collect();
+        users.into_iter().for_each(|user| user.get().unwrap());
+        assert_eq!(pool.len(), 8);
+    });
+}
+
 #[test]
 fn permits_and_locks_go_to_those_who_wait_however_the_holder_ends() {
     within(60, || {

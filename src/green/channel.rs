@@ -76,15 +76,17 @@ impl<T> Channel<T> {
         self.put_within(item, Some(timeout))
     }
 
-    /// Gives an item to a getter that waits already.
+    /// Gives an item to a getter that waits already. A caller that has been killed, or whose time limit is over, gives it
+    /// all the same.
     ///
     /// # Errors
     ///
     /// As [`put_timeout`](Self::put_timeout).
     #[doc(alias = "put_nowait")]
     pub fn try_put(&self, item: T) -> Result<(), PutError<T>> {
-        fair::fairness_point();
-        self.lock().give(item)
+        let given = self.lock().give(item);
+        fair::after_attempt(given.is_ok());
+        given
     }
 
     /// Takes an item from a putter, waiting until one comes. `None` where the channel is closed.

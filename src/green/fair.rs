@@ -49,9 +49,24 @@ pub fn yield_now() {
 
 /// A fairness point: yields where the worker has been busy for longer than its slice. Every primitive calls it.
 pub fn fairness_point() {
-    if may::coroutine::is_coroutine() && worker::pace(|pace| pace.count()) && look(clock()) {
+    if is_due() {
         yield_now();
     }
+}
+
+/// As [`fairness_point`], behind an attempt to give something away. Where it has succeeded, an interrupt has to wait: a
+/// caller that unwinds has given nothing.
+pub(super) fn after_attempt(succeeded: bool) {
+    if !succeeded {
+        fairness_point();
+    } else if is_due() && !interrupt::is_unwinding() {
+        before_yield();
+        pass_turnstile();
+    }
+}
+
+fn is_due() -> bool {
+    may::coroutine::is_coroutine() && worker::pace(|pace| pace.count()) && look(clock())
 }
 
 /// Does what was put off until now. Called before each wait.

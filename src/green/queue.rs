@@ -112,15 +112,17 @@ impl<S: Store> BaseQueue<S> {
         self.put_within(item, Some(timeout))
     }
 
-    /// Puts an item without waiting.
+    /// Puts an item without waiting. A caller that has been killed, or whose time limit is over, puts it all the same: so a
+    /// destructor gives back what it has.
     ///
     /// # Errors
     ///
     /// As [`put_timeout`](Self::put_timeout).
     #[doc(alias = "put_nowait")]
     pub fn try_put(&self, item: S::Item) -> Result<(), PutError<S::Item>> {
-        fair::fairness_point();
-        self.lock().put(item, self.capacity)
+        let put = self.lock().put(item, self.capacity);
+        fair::after_attempt(put.is_ok());
+        put
     }
 
     /// Takes the next item, waiting while the queue is empty. `None` where it is closed and empty.
