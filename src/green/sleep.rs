@@ -1,15 +1,15 @@
 //! Sleeping.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::awaits::Awaits;
-use super::fair;
 use super::park::Waiter;
+use super::{Until, fair};
 
 /// Lets the coroutine, or the plain thread, that calls sleep for at least `duration`; others run meanwhile.
 ///
 /// Precise to about a millisecond and a half on the monotonic clock, never early. `Duration::ZERO` is
-/// [`yield_now`](super::yield_now). What the caller has sent before is on its way while it sleeps.
+/// [`yield_now`](super::yield_now), [`Duration::MAX`] is for ever. What the caller has sent before is on its way while it sleeps.
 ///
 /// # Examples
 ///
@@ -27,12 +27,8 @@ pub fn sleep(duration: Duration) {
     if duration.is_zero() {
         return fair::yield_now();
     }
-    let end = Instant::now() + duration;
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return;
-        }
-        Waiter::new().wait(Awaits::Time, Some(left), |_| {});
+    let until = Until::after(duration);
+    while let Some(left) = until.to_wait() {
+        Waiter::new().wait(Awaits::Time, left, |_| {});
     }
 }

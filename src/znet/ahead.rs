@@ -13,9 +13,8 @@ use bytes::Bytes;
 use super::closing::{end_within, reason_of};
 use super::connection::Connection;
 use super::reader::{Heard, Read, received};
-use super::until::Until;
 use crate::error::{Error, Result};
-use crate::green::{ReadBuffer, Socket, alarm, fairness_point};
+use crate::green::{ReadBuffer, Socket, Until, alarm, fairness_point};
 use crate::ziface::{CloseReason, IMessage};
 use crate::zpack::{FrameReader, Framing, Message, Pass};
 
