@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::green::{Builder, Event, Group, Panicked};
+use crate::green::{Builder, Event, Group, Panicked, Until};
 
 /// Timers that are kept together. One coroutine waits for the next of them, as long as there is one; each runs its work
 /// on a coroutine of its own, so that work that waits makes no other timer late. Never early, by the monotonic clock;
@@ -157,9 +157,7 @@ struct Timer {
 
 impl Inner {
     fn add(self: &Arc<Self>, delay: Duration, period: Option<Duration>, work: Work) -> TimerId {
-        let now = Instant::now();
-        // A time that the clock cannot reach is as good as one in a century.
-        let at = now.checked_add(delay).unwrap_or(now + CENTURY);
+        let at = Until::after(delay).end_or_far();
         let mut state = self.lock();
         state.last += 1;
         let number = state.last;
@@ -252,5 +250,3 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);

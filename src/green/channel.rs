@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::awaits::Awaits;
-use super::park::{WaitList, Waiter, time_left};
+use super::park::{WaitList, Waiter};
 use super::queue::{GetError, PutError};
 use super::select::{Waitable, Watch, Watcher};
-use super::{fair, worker};
+use super::{Until, fair, worker};
 
 /// A channel on which putter and getter meet: [`put`](Self::put) returns when a getter has the item, not before.
 ///
@@ -143,13 +143,13 @@ impl<T> Channel<T> {
 
     fn put_within(&self, item: T, timeout: Option<Duration>) -> Result<(), PutError<T>> {
         fair::fairness_point();
-        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let until = Until::within(timeout);
         let mut state = self.lock();
         let item = match state.give(item) {
             Err(PutError::Full(item)) => item,
             other => return other,
         };
-        let Some(left) = time_left(end) else { return Err(PutError::Full(item)) };
+        let Some(left) = until.to_wait() else { return Err(PutError::Full(item)) };
         let meeting = Meeting::new(Some(item));
         state.offers.push_back(meeting.clone());
         state.watchers.wake_all();
@@ -164,13 +164,13 @@ impl<T> Channel<T> {
 
     fn get_within(&self, timeout: Option<Duration>) -> Result<T, GetError> {
         fair::fairness_point();
-        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let until = Until::within(timeout);
         let mut state = self.lock();
         match state.take() {
             Err(GetError::Empty) => {}
             other => return other,
         }
-        let Some(left) = time_left(end) else { return Err(GetError::Empty) };
+        let Some(left) = until.to_wait() else { return Err(GetError::Empty) };
         let meeting = Meeting::new(None);
         state.wishes.push_back(meeting.clone());
         drop(state);

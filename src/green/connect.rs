@@ -3,13 +3,13 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::net::{Connecting, TcpStream};
 use super::resolve::resolve;
 use super::socket::{Readiness, Socket};
 use super::timer::set_alarm;
-use super::{Builder, GetError, Queue};
+use super::{Builder, GetError, Queue, Until};
 
 /// One connect after the other, on a coroutine, until called off.
 #[derive(Default)]
@@ -33,14 +33,14 @@ type Names = Queue<io::Result<Vec<SocketAddr>>>;
 
 impl Connector {
     /// Connects to the first address of `host` that answers. All of it, the name's resolution included, takes at most
-    /// `limit`; each address gets its share, so that one that swallows everything leaves time for the next.
+    /// `limit`; each address gets its share, so that one that swallows everything leaves time for the next. [`Duration::MAX`] is no limit.
     ///
     /// # Errors
     ///
     /// The last address's; `TimedOut`; `NotFound` where the name has no address; `Interrupted` once called off.
     pub(crate) fn connect(&self, host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
-        let end = Instant::now() + limit;
-        let connected = self.resolve(host, port, end).and_then(|found| self.connect_first(&found, end));
+        let until = Until::after(limit);
+        let connected = self.resolve(host, port, until).and_then(|found| self.connect_first(&found, until));
         self.lock().waiting = None;
         connected
     }
@@ -61,7 +61,7 @@ impl Connector {
         self.lock().called_off = false;
     }
 
-    fn resolve(&self, host: &str, port: u16, end: Instant) -> io::Result<Vec<SocketAddr>> {
+    fn resolve(&self, host: &str, port: u16, until: Until) -> io::Result<Vec<SocketAddr>> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
@@ -72,18 +72,19 @@ impl Connector {
         drop(Builder::new().name("resolver").spawn(move || {
             let _ = theirs.try_put(resolve(&host, port));
         })?);
-        match names.get_timeout(left(end)) {
+        match names.get_timeout(until.left().unwrap_or(Duration::MAX)) {
             Ok(found) => found,
             Err(GetError::Empty) => Err(io::ErrorKind::TimedOut.into()),
             Err(GetError::Closed) => Err(io::ErrorKind::Interrupted.into()),
         }
     }
 
-    fn connect_first(&self, addresses: &[SocketAddr], end: Instant) -> io::Result<TcpStream> {
+    fn connect_first(&self, addresses: &[SocketAddr], until: Until) -> io::Result<TcpStream> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for (tried, address) in addresses.iter().enumerate() {
-            let share = left(end) / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-            match self.connect_one(*address, Instant::now() + share) {
+            let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+            let share = until.left().map(|time| time / left);
+            match self.connect_one(*address, Until::within(share)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => last = error,
                 ended => return ended,
             }
@@ -91,16 +92,18 @@ impl Connector {
         Err(last)
     }
 
-    fn connect_one(&self, address: SocketAddr, end: Instant) -> io::Result<TcpStream> {
+    fn connect_one(&self, address: SocketAddr, until: Until) -> io::Result<TcpStream> {
         let connecting = Connecting::begin(address)?;
         let socket = connecting.socket();
         self.note(Waiting::Socket(Arc::clone(socket)))?;
-        set_alarm(socket, end);
+        if let Some(end) = until.end() {
+            set_alarm(socket, end);
+        }
         while !connecting.is_connected()? {
             if self.lock().called_off {
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            if left(end).is_zero() {
+            if until.is_over() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             socket.wait(Readiness::WRITE.or(Readiness::INTERRUPT));
@@ -120,8 +123,4 @@ impl Connector {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn left(end: Instant) -> Duration {
-    end.saturating_duration_since(Instant::now())
 }

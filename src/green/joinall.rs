@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::select::{Watch, first_ready, wait_for_any};
-use super::{Coroutine, Failed, Greenlet, Queue, fair};
+use super::{Coroutine, Failed, Greenlet, Queue, Until, fair};
 
 /// Waits for all and takes their values, in the order given.
 ///
@@ -44,8 +44,8 @@ pub fn joinall<T: 'static>(greenlets: impl IntoIterator<Item = Greenlet<T>>) -> 
 /// assert!(green::joinall_timeout(&stuck, Duration::ZERO));
 /// ```
 pub fn joinall_timeout<T>(greenlets: &[Greenlet<T>], timeout: Duration) -> bool {
-    let start = Instant::now();
-    greenlets.iter().all(|greenlet| greenlet.join_timeout(timeout.saturating_sub(start.elapsed())))
+    let until = Until::after(timeout);
+    greenlets.iter().all(|greenlet| greenlet.join_timeout(until.left().unwrap_or(Duration::MAX)))
 }
 
 /// Ends all, and waits until they have ended: see [`Coroutine::kill`].
@@ -149,20 +149,19 @@ impl<T: 'static> Iterator for IWait<T> {
 /// [`wait_any_timeout`] there.
 #[doc(alias = "wait")]
 pub fn wait_any(things: &[&dyn Watch]) -> usize {
-    wait_any_until(things, None)
+    wait_any_until(things, Until::never())
         .expect("nothing is ready, and a destructor does not wait while its coroutine unwinds")
 }
 
 /// As [`wait_any`], at most for `timeout`. `None` where nothing was ready in time.
 pub fn wait_any_timeout(things: &[&dyn Watch], timeout: Duration) -> Option<usize> {
-    // A deadline beyond the clock's range is none.
-    wait_any_until(things, Instant::now().checked_add(timeout))
+    wait_any_until(things, Until::after(timeout))
 }
 
-fn wait_any_until(things: &[&dyn Watch], end: Option<Instant>) -> Option<usize> {
+fn wait_any_until(things: &[&dyn Watch], until: Until) -> Option<usize> {
     fair::fairness_point();
     loop {
-        let left = super::park::time_left(end);
+        let left = until.to_wait();
         if let Some(at) = first_ready(things) {
             return Some(at);
         }

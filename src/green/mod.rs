@@ -63,6 +63,9 @@ pub(crate) use stack::StackMark;
 
 // Waiting, and who runs meanwhile.
 
+mod until;
+pub(crate) use until::Until;
+
 mod park;
 pub(crate) use park::WaitList;
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use may::coroutine::Coroutine;
 
@@ -15,6 +15,7 @@ use super::awaits::Awaits;
 use super::coroutine::Record;
 use super::interrupt::{Interrupt, Interrupts, is_unwinding};
 use super::timer::Timed;
+use super::until::Until;
 use super::{fair, timer, worker};
 
 /// One wait of one coroutine or thread.
@@ -85,7 +86,7 @@ impl Waiter {
             return self.give_up(strike_out);
         }
         fair::before_yield();
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout)).map(|at| {
+        let deadline = Until::within(timeout).end().map(|at| {
             let timed: Weak<Self> = Arc::downgrade(self);
             timer::set(at, timed)
         });
@@ -219,18 +220,6 @@ pub(super) fn wait_unless<S>(
         list(&mut state).enlist()
     };
     waiter.wait(what, timeout, |gone| list(&mut lock()).forget(gone))
-}
-
-/// How long a wait may still take that ends at `end`: `None` where the time is up, `Some(None)` where there is no limit.
-/// While the caller is unwinding the time is always up.
-pub(super) fn time_left(end: Option<Instant>) -> Option<Option<Duration>> {
-    if is_unwinding() {
-        return None;
-    }
-    match end.map(|end| end.saturating_duration_since(Instant::now())) {
-        Some(Duration::ZERO) => None,
-        left => Some(left),
-    }
 }
 
 const WAITING: u8 = 0;

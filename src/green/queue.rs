@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::awaits::Awaits;
-use super::fair;
-use super::park::{time_left, wait_unless};
+use super::park::wait_unless;
 use super::select::{Waitable, Watch, Watcher};
+use super::{Until, fair};
 
 mod errors;
 pub use errors::{GetError, PutError};
@@ -281,9 +281,9 @@ impl<S: Store> BaseQueue<S> {
 
     fn put_within(&self, mut item: S::Item, timeout: Option<Duration>) -> Result<(), PutError<S::Item>> {
         fair::fairness_point();
-        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let until = Until::within(timeout);
         loop {
-            let left = time_left(end);
+            let left = until.to_wait();
             let waiter = {
                 let mut state = self.lock();
                 item = match state.put(item, self.capacity) {
@@ -303,9 +303,9 @@ impl<S: Store> BaseQueue<S> {
         look: impl Fn(&mut State<S>) -> Result<S::Item, GetError>,
     ) -> Result<S::Item, GetError> {
         fair::fairness_point();
-        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let until = Until::within(timeout);
         loop {
-            let left = time_left(end);
+            let left = until.to_wait();
             let waiter = {
                 let mut state = self.lock();
                 match look(&mut state) {

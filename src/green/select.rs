@@ -1,11 +1,11 @@
 //! Waiting for several things at once.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::awaits::Awaits;
-use super::park::{Waiter, time_left};
-use super::{Coroutine, Greenlet, fair};
+use super::park::Waiter;
+use super::{Coroutine, Greenlet, Until, fair};
 
 /// Something that can be waited for beside others, with [`Select`]: a queue, an event, a semaphore, a greenlet.
 pub trait Waitable: Watch {
@@ -61,7 +61,8 @@ impl Watcher {
 #[must_use = "it waits in `wait`"]
 pub struct Select<'a, R> {
     arms: Vec<Arm<'a, R>>,
-    late: Option<(Instant, Box<dyn FnOnce() -> R + 'a>)>,
+    /// What is done where the time is up first. Its time has an end.
+    late: Option<(Until, Box<dyn FnOnce() -> R + 'a>)>,
 }
 
 struct Arm<'a, R> {
@@ -86,11 +87,13 @@ impl<'a, R> Select<'a, R> {
         self
     }
 
-    /// Waits for `timeout` at most, counted from now; then does `then`. The shortest counts where there are several.
+    /// Waits for `timeout` at most, counted from now; then does `then`. The shortest counts if there are several;
+    /// [`Duration::MAX`] is no limit.
     pub fn after(mut self, timeout: Duration, then: impl FnOnce() -> R + 'a) -> Self {
-        let end = Instant::now().checked_add(timeout);
-        if let Some(end) = end.filter(|end| self.late.as_ref().is_none_or(|(late, _)| end < late)) {
-            self.late = Some((end, Box::new(then)));
+        let until = Until::after(timeout);
+        let is_first = |end| self.late.as_ref().is_none_or(|(late, _)| Some(end) < late.end());
+        if until.end().is_some_and(is_first) {
+            self.late = Some((until, Box::new(then)));
         }
         self
     }
@@ -105,9 +108,9 @@ impl<'a, R> Select<'a, R> {
     /// In such a destructor, if nothing is there and there is no [`after`](Self::after).
     pub fn wait(mut self) -> R {
         fair::fairness_point();
-        let end = self.late.as_ref().map(|(end, _)| *end);
+        let until = self.late.as_ref().map_or_else(Until::never, |(until, _)| *until);
         loop {
-            let left = time_left(end);
+            let left = until.to_wait();
             if let Some(result) = self.arms.iter_mut().find_map(|arm| (arm.take)()) {
                 return result;
             }

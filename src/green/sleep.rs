@@ -1,17 +1,16 @@
 //! Sleeping.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::awaits::Awaits;
-use super::fair;
-use super::interrupt::is_unwinding;
 use super::park::Waiter;
+use super::{Until, fair};
 
 /// Lets the coroutine, or the plain thread, that calls sleep for at least `duration`; others run meanwhile.
 ///
 /// Precise to about a millisecond and a half on the monotonic clock, never early. `Duration::ZERO` is
-/// [`yield_now`](super::yield_now). What the caller has sent before is on its way while it sleeps. In a destructor that
-/// runs while its coroutine unwinds it returns at once.
+/// [`yield_now`](super::yield_now), [`Duration::MAX`] is for ever. What the caller has sent before is on its way while
+/// it sleeps. In a destructor that runs while its coroutine unwinds it returns at once.
 ///
 /// # Examples
 ///
@@ -29,12 +28,8 @@ pub fn sleep(duration: Duration) {
     if duration.is_zero() {
         return fair::yield_now();
     }
-    let end = Instant::now() + duration;
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() || is_unwinding() {
-            return;
-        }
-        Waiter::new().wait(Awaits::Time, Some(left), |_| {});
+    let until = Until::after(duration);
+    while let Some(left) = until.to_wait() {
+        Waiter::new().wait(Awaits::Time, left, |_| {});
     }
 }

@@ -6,13 +6,13 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::socket::Readiness;
 use super::worker::ReadBuffer;
 use super::{
-    Backoff, Builder, Event, Greenlet, Group, Permit, Select, Semaphore, TcpListener, TcpStream, blocking,
-    set_alarm,
+    Backoff, Builder, Event, Greenlet, Group, Permit, Select, Semaphore, TcpListener, TcpStream, Until,
+    blocking, set_alarm,
 };
 
 /// Listens, and runs a handler on a coroutine of its own for each connection, until it is stopped.
@@ -291,9 +291,9 @@ impl Drop for Open {
 fn part(stream: TcpStream) {
     stream.shutdown_write();
     let socket = stream.into_socket();
-    let end = Instant::now() + LINGER;
-    set_alarm(&socket, end);
-    while Instant::now() < end {
+    let until = Until::after(LINGER);
+    set_alarm(&socket, until.end_or_far());
+    while !until.is_over() {
         let received = socket.try_recv(&mut ReadBuffer::take(0));
         match received {
             Ok(0) => return,

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::coroutine::Record;
 use super::interrupt::{Interrupt, Scope};
 use super::timer::{self, Deadline};
+use super::until::Until;
 
 /// Runs `body`, for at most `limit`: once that is over, its next wait, or the one it is in, unwinds to here.
 ///
@@ -74,8 +75,7 @@ impl Limited {
     fn enter(limit: Duration) -> Self {
         let scope = Scope::new(Record::of_caller());
         scope.interrupts().enter(&scope);
-        // A limit beyond the clock's range is none.
-        let deadline = Instant::now().checked_add(limit).map(|at| {
+        let deadline = Until::after(limit).end().map(|at| {
             let timed: Weak<Scope> = Arc::downgrade(&scope);
             timer::set(at, timed)
         });

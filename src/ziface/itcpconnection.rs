@@ -30,7 +30,7 @@ pub trait ITcpConnection: Sealed + Send + Sync {
     fn set_nodelay(&self, on: bool) -> Result<()>;
 
     /// After how long a silence the system asks the peer whether it is still there; `None` for never, the default.
-    /// The system counts in whole seconds, at least one.
+    /// The system counts in whole seconds, from one to nine hours; a longer time is taken as nine hours.
     ///
     /// # Errors
     ///

@@ -14,9 +14,8 @@ use bytes::Bytes;
 use super::closing::{end_within, reason_of};
 use super::connection::Connection;
 use super::reader::{Heard, Read, received};
-use super::until::Until;
 use crate::error::{Error, Result};
-use crate::green::{ReadBuffer, Socket, alarm, fairness_point, is_unwinding};
+use crate::green::{ReadBuffer, Socket, Until, alarm, fairness_point, is_unwinding};
 use crate::ziface::{CloseReason, IMessage};
 use crate::zpack::{FrameReader, Framing, Message, Pass};
 

@@ -7,9 +7,8 @@ use super::calls::{Delivered, Key, Slot};
 use super::connection::Connection;
 use super::outbox::{Appended, State};
 use super::server::Server;
-use super::until::Until;
 use crate::error::{Error, Result};
-use crate::green::is_unwinding;
+use crate::green::{Until, is_unwinding};
 use crate::ziface::{IConnection, Payload, SendWait};
 use crate::zpack::Message;
 

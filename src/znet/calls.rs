@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::green::{Awaits, Event, WaitList};
+use crate::green::{Awaits, Event, Until, WaitList};
 use crate::ziface::IMessage;
 use crate::zpack::Message;
 
@@ -236,14 +236,19 @@ impl Slot {
         self.over.set();
     }
 
+    /// When the grace is over that begins now. A grace for ever has an end too, far away: until then nobody asks again.
+    fn grace_over(&self) -> Option<Instant> {
+        Some(Until::after(self.grace).end_or_far())
+    }
+
     fn grace_from_now(&self) -> Outcome {
-        Outcome::Over(Instant::now().checked_add(self.grace))
+        Outcome::Over(self.grace_over())
     }
 
     fn grace_end(&self) -> Option<Instant> {
         match *self.lock() {
             // An answer not taken yet: its second one may come as long as if it were taken now.
-            Outcome::Answered(_) => Instant::now().checked_add(self.grace),
+            Outcome::Answered(_) => self.grace_over(),
             Outcome::Over(end) => end,
             Outcome::Waiting | Outcome::Closed => None,
         }

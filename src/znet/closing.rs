@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::connection::Connection;
 use super::outbox::Flushed;
 use crate::error::Error;
-use crate::green::{Awaits, ReadBuffer, Readiness, Socket, set_alarm, yield_now};
+use crate::green::{Awaits, ReadBuffer, Readiness, Socket, Until, set_alarm, yield_now};
 use crate::ziface::{CloseReason, IConnection};
 
 impl Connection {
@@ -163,7 +163,7 @@ struct Deadline(Option<Instant>);
 impl Deadline {
     /// In `millis` from now; 0 is never.
     fn after(millis: u64, socket: &Arc<Socket>) -> Self {
-        let at = (millis > 0).then(|| Instant::now() + Duration::from_millis(millis));
+        let at = (millis > 0).then(|| Until::after(Duration::from_millis(millis)).end_or_far());
         if let Some(at) = at {
             set_alarm(socket, at);
         }

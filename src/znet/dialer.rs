@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::core::Core;
 use super::place::Place;
 use crate::error::{Error, Result};
-use crate::green::{Builder, Connector, Event, PutError, Queue, TcpStream};
+use crate::green::{Builder, Connector, Event, PutError, Queue, TcpStream, Until};
 use crate::ziface::{CloseReason, IConnection};
 
 /// How a client connects again. Pauses double from the first to the longest, and each is shortened by a random part,
@@ -271,10 +271,11 @@ impl Dialer {
     }
 
     pub(super) fn wait_connected(&self, timeout: Duration) -> Option<Arc<dyn IConnection>> {
-        let end = Instant::now() + timeout;
+        let until = Until::after(timeout);
         loop {
             let conn = self.conn();
-            if conn.is_some() || !self.connected.wait_timeout(end.saturating_duration_since(Instant::now())) {
+            let left = until.left().unwrap_or(Duration::MAX);
+            if conn.is_some() || !self.connected.wait_timeout(left) {
                 return conn;
             }
         }

@@ -38,7 +38,8 @@ impl Core {
 
 /// The silence after which a peer is not alive.
 fn limit(interval: Duration, option: &HeartBeatOption, heartbeat_max: u64) -> Option<Duration> {
-    let by_config = (heartbeat_max > 0).then(|| Duration::from_secs(heartbeat_max).max(interval * 2));
+    let by_config =
+        (heartbeat_max > 0).then(|| Duration::from_secs(heartbeat_max).max(interval.saturating_mul(2)));
     let by_misses = option.misses.map(|misses| interval.saturating_mul(misses.max(1)));
     (option.direction != HeartBeatDirection::SendOnly).then_some(by_misses.or(by_config)).flatten()
 }

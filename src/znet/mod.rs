@@ -69,8 +69,6 @@ mod calls;
 mod call;
 pub use call::Call;
 
-mod until;
-
 mod talk;
 
 mod session;

@@ -12,9 +12,8 @@ use super::connection::Connection;
 use super::outbox::State;
 use super::request::Request;
 use super::tutorial;
-use super::until::Until;
 use crate::error::{Error, Result};
-use crate::green::{ReadBuffer, Readiness, Socket, Turn, deferred_calls};
+use crate::green::{ReadBuffer, Readiness, Socket, Turn, Until, deferred_calls};
 use crate::ziface::{CloseReason, IConnection, IRequest};
 use crate::zpack::{FrameReader, Message, Pass};
 

@@ -8,9 +8,8 @@ use super::call::Call;
 use super::connection::Connection;
 use super::request::Request;
 use super::server::Server;
-use super::until::Until;
 use crate::error::{Error, Result};
-use crate::green::Panicked;
+use crate::green::{Panicked, Until};
 use crate::ziface::{CloseReason, IConnection, IMessage, Payload};
 use crate::zpack::Message;
 

@@ -8,9 +8,8 @@ use bytes::{Buf, Bytes};
 
 use super::connection::Connection;
 use super::outbox::Flushed;
-use super::until::Until;
 use crate::error::{Error, Result};
-use crate::green::{Alarm, Readiness, Socket, alarm, fairness_point, is_unwinding, yield_now};
+use crate::green::{Alarm, Readiness, Socket, Until, alarm, fairness_point, is_unwinding, yield_now};
 use crate::ziface::IConnection;
 
 impl dyn IConnection {

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::request::Request;
-use super::until::Until;
 use super::worker_pool::Worker;
 use crate::error::{Error, Result};
-use crate::green::{Event, PutError, Queue};
+use crate::green::{Event, PutError, Queue, Until};
 use crate::ziface::CloseReason;
 
 /// Who handles the requests of a connection: a worker of the pool; `None`: its reader, each as it is read, and what

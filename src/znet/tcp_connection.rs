@@ -26,7 +26,7 @@ impl ITcpConnection for Connection {
     fn set_keepalive(&self, idle: Option<Duration>) -> Result<()> {
         self.set_option("set SO_KEEPALIVE", |socket| match idle {
             Some(idle) => {
-                let idle = idle.max(SHORTEST_KEEPALIVE);
+                let idle = idle.clamp(SHORTEST_KEEPALIVE, LONGEST_KEEPALIVE);
                 socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))
             }
             None => socket.set_keepalive(false),
@@ -50,5 +50,8 @@ impl Connection {
     }
 }
 
-/// The system refuses a shorter one.
+/// The system refuses a shorter one,
 const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(1);
+
+/// and a longer one: nine hours.
+const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);

@@ -8,11 +8,10 @@ use super::super::ahead::Input;
 use super::super::connection::Connection;
 use super::super::dialer::Dialer;
 use super::super::ends::Ends;
-use super::super::until::Until;
 use super::token::Secret;
 use super::wire::{self, Asked, Granted, Token};
 use super::{Away, Resume, Stage};
-use crate::green::{AsyncResult, Readiness, Socket, alarm, yield_now};
+use crate::green::{AsyncResult, Readiness, Socket, Until, alarm, yield_now};
 use crate::ziface::{CloseReason, IConnection, ResumeRefusal};
 
 /// A peer that has come back, on its way to the connection it resumes.
@@ -51,7 +50,12 @@ impl Connection {
                     return false;
                 }
                 let now = Instant::now();
-                state.away = Some(Away { why, until: now + state.window, next_try: now, failures: 0 });
+                state.away = Some(Away {
+                    why,
+                    until: Until::after(state.window).end_or_far(),
+                    next_try: now,
+                    failures: 0,
+                });
             }
         }
         if !self.outbox().lose_socket(self.core().bounds()) {
@@ -167,9 +171,8 @@ impl Connection {
         }
         let failures = away.failures + 1;
         if let Some(away) = &mut resume.lock().away {
-            let pause = dialer.resume_pause(failures).unwrap_or(Duration::MAX);
-            let next_try = Instant::now().checked_add(pause).unwrap_or(away.until);
-            (away.failures, away.next_try) = (failures, next_try);
+            let next_try = dialer.resume_pause(failures).map_or_else(Until::never, Until::after);
+            (away.failures, away.next_try) = (failures, next_try.end_or_far());
         }
         false
     }
