@@ -324,16 +324,14 @@ fn a_byte_order_mark_and_escaped_pairs_are_no_obstacle() {
 #[test]
 fn the_first_file_is_read_and_the_others_are_named() {
     let dir = Folder::new("names");
-    let names =
-        ["conf/zinx.json", "conf/zinx.yml", "conf/zinx.yaml", "zinx.json", "zinx.yml", "zinx.yaml"];
+    let names = ["conf/zinx.json", "conf/zinx.yml", "conf/zinx.yaml", "zinx.json", "zinx.yml", "zinx.yaml"];
     for (number, name) in names.iter().enumerate() {
         dir.write(name, &format!("{{\"TcpPort\": {number}}}"));
         let (config, warnings) = Config::load_from(dir.path(), NO_ENVIRONMENT).unwrap();
         assert_eq!(usize::from(config.tcp_port), number);
         assert_eq!(config.origin(), dir.path().join(name).display().to_string());
-        let not_read = |other: &&str| {
-            format!("{other} is not read, because there is {name}: keep one of them")
-        };
+        let not_read =
+            |other: &&str| format!("{other} is not read, because there is {name}: keep one of them");
         assert_eq!(warnings, names[..number].iter().rev().map(not_read).collect::<Vec<_>>());
     }
     // A file that is named is a decision: no word about the others.

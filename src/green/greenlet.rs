@@ -12,6 +12,7 @@ use super::failed::{Failed, Panicked};
 use super::lean::LeanStack;
 use super::limits::StackPermit;
 use super::{runtime, worker};
+use crate::log_line::{Throttle, throttled};
 
 /// Spawns a coroutine (a green thread): sequential code that runs concurrently with its spawner.
 ///
@@ -194,7 +195,8 @@ impl Builder {
         let theirs = Arc::clone(&record);
         self.launch(record, body, move |outcome| {
             if let Err(Failed::Panicked(panicked)) = outcome {
-                log::error!("coroutine {:?} panicked: {panicked}", theirs.name());
+                static LOG: Throttle = Throttle::new();
+                throttled!(error, LOG, "coroutine {:?} panicked: {panicked}", theirs.name());
             }
         })
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::coroutine::Record;
 use super::interrupt::{Interrupt, Scope};
 use super::timer::{self, Deadline};
+use crate::rounded::Rounded;
 
 /// Runs `body`, for at most `limit`: once that is over, its next wait, or the one it is in, unwinds to here.
 ///
@@ -58,7 +59,7 @@ impl Elapsed {
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not done within {:?}", self.limit)
+        write!(f, "not done within {}", Rounded(self.limit))
     }
 }
 

@@ -119,6 +119,4 @@ mod sweeper;
 
 mod heartbeat;
 
-mod throttle;
-
 mod tutorial;
