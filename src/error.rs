@@ -3,6 +3,7 @@
 use std::time::Duration;
 use std::{fmt, io};
 
+use crate::rounded::Rounded;
 use crate::zconf::ConfigErrors;
 
 /// What every fallible function of this crate returns.
@@ -187,46 +188,61 @@ impl fmt::Display for Error {
             }
             Self::BadFrame { reason } => write!(f, "bad frame: {reason}"),
             Self::FrameTooLarge { len, max } => {
-                write!(f, "frame of {len} bytes exceeds the longest of {max}")
+                write!(f, "frame of {len} bytes exceeds the decoder's limit of {max} bytes")
             }
             Self::FrameTooShort { len, least } => {
-                write!(f, "frame of {len} bytes is shorter than the {least} it must have")
+                write!(f, "frame of {len} bytes is too short: its decoder needs at least {least} bytes")
             }
             Self::BadCrc { found, expected } => {
-                write!(f, "checksum {found:#06x} where {expected:#06x} is due")
+                write!(f, "checksum {found:#06x} in the frame, but its bytes have {expected:#06x}")
             }
-            Self::BadDecoder { reason } => write!(f, "decoder: {reason}"),
-            Self::ConnectionClosed => f.write_str("connection closed"),
+            Self::BadDecoder { reason } => write!(f, "bad decoder: {reason}"),
+            Self::ConnectionClosed => f.write_str("the connection is closed"),
             Self::QueueFull { bytes, messages, waited } => {
-                write!(f, "send queue full: {messages} messages, {bytes} bytes, waited {waited:?}")
+                write!(f, "send queue full: {messages} messages, {bytes} bytes queued")?;
+                if !waited.is_zero() {
+                    write!(f, " after waiting {}", Rounded(*waited))?;
+                }
+                f.write_str(" (MaxMsgChanLen, MaxMsgChanBytes, MaxQueuedBytes)")
             }
-            Self::TaskQueueFull { len } => write!(f, "task queue full: {len} requests, MaxWorkerTaskLen"),
-            Self::RepeatedRouter { msg_id } => write!(f, "a router for message id {msg_id} exists already"),
+            Self::TaskQueueFull { len } => {
+                write!(f, "task queue full: {len} requests wait (MaxWorkerTaskLen)")
+            }
+            Self::RepeatedRouter { msg_id } => write!(f, "message id {msg_id} already has a router"),
             Self::OutOfGroup { msg_id, first, last } => {
                 write!(f, "message id {msg_id} is not in the group from {first} to {last}")
             }
-            Self::ConnectionNotFound { conn_id } => write!(f, "no connection has id {conn_id}"),
-            Self::PropertyNotFound { name } => write!(f, "no property named {name:?}"),
-            Self::AlreadyStarted { what } => write!(f, "{what} after the server has started"),
-            Self::Stopped => f.write_str("the server has been stopped and cannot be started again"),
+            Self::ConnectionNotFound { conn_id } => write!(f, "no connection has the id {conn_id}"),
+            Self::PropertyNotFound { name } => write!(f, "the connection has no property {name:?}"),
+            Self::AlreadyStarted { what } => write!(f, "cannot {what}: already started"),
+            Self::Stopped => f.write_str("stopped for good: to start again, make a new one"),
             Self::WouldDeadlock { what } => {
-                write!(f, "{what} on the connection's own coroutine waits for itself")
+                write!(f, "{what} would wait for its own coroutine: call it from another one")
             }
-            Self::TimedOut { what, waited } => write!(f, "{what}: nothing within {waited:?}"),
+            Self::TimedOut { what, waited } => write!(f, "{what}: nothing came within {}", Rounded(*waited)),
             Self::KeptFull { messages, bytes } => {
-                write!(f, "no room for later messages: {messages} kept, {bytes} bytes")
+                write!(
+                    f,
+                    "no room to keep more messages for later: {messages} messages, {bytes} bytes are kept"
+                )?;
+                f.write_str(" (MaxKeptMessages, MaxKeptBytes)")
             }
-            Self::BadPayload { msg_id, reason } => write!(f, "payload of message id {msg_id}: {reason}"),
+            Self::BadPayload { msg_id, reason } => {
+                write!(f, "the payload of message id {msg_id} cannot be read: {reason}")
+            }
             Self::LoggedIn { uid, conn_id } => {
-                write!(f, "user {uid:?} is logged in on connection {conn_id}")
+                write!(f, "user {uid:?} is already logged in on connection {conn_id}")
             }
             Self::NotOnConnection { what } => {
-                write!(f, "{what} elsewhere than on the connection's own coroutine")
+                write!(f, "{what} works in a handler or hook of its own connection only")
             }
-            Self::Forced { open } => write!(f, "stop forced with {open} connections still open"),
+            Self::Forced { open } => {
+                let were = if *open == 1 { "connection was" } else { "connections were" };
+                write!(f, "the stop was forced: {open} {were} still open")
+            }
             Self::RuntimeMismatch { what, have, asked } => write!(
                 f,
-                "{what} {asked} differs from {have}, which the first server of this process has set for all"
+                "{what} is {asked}, but the first server of this process has set it to {have} for all"
             ),
             Self::Other(source) => source.fmt(f),
         }
@@ -246,6 +262,6 @@ impl std::error::Error for Error {
 
 impl From<io::Error> for Error {
     fn from(source: io::Error) -> Self {
-        Self::Io { what: "input or output".to_string(), source }
+        Self::Io { what: "I/O".to_string(), source }
     }
 }

@@ -42,6 +42,8 @@
 
 pub mod error;
 pub mod green;
+mod log_line;
+mod rounded;
 pub mod zasync_op;
 pub mod zconf;
 pub mod ziface;

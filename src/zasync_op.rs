@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::green::{self, Builder, Group, Panicked};
+use crate::log_line::{Throttle, throttled};
 use crate::ziface::IConnection;
 use crate::znet::new_func_request;
 
@@ -85,7 +86,9 @@ impl AsyncOps {
     fn work_off(&self, op_id: u64) {
         while let Some(op) = self.next(op_id) {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| green::blocking(op))) {
-                log::error!("asynchronous operation {op_id} panicked: {}", Panicked::new(payload));
+                static LOG: Throttle = Throttle::new();
+                let panicked = Panicked::new(payload);
+                throttled!(error, LOG, "asynchronous operation {op_id} panicked: {panicked}");
             }
         }
     }
@@ -161,7 +164,13 @@ impl<T: Send + 'static> AsyncOpResult<T> {
     fn queue(&self, value: T, complete: Box<dyn FnOnce(T) + Send>) {
         let request = new_func_request(&self.conn, move || complete(value));
         if let Err(error) = self.conn.get_msg_handler().send_msg_to_task_queue(request) {
-            log::warn!("connection {}: the result of an operation is lost: {error}", self.conn.get_conn_id());
+            static LOG: Throttle = Throttle::new();
+            let id = self.conn.get_conn_id();
+            throttled!(
+                warn,
+                LOG,
+                "connection {id}: the result of an asynchronous operation is lost: {error}"
+            );
         }
     }
 }

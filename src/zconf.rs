@@ -21,6 +21,7 @@
 // What users hold: the struct, its words, its problems.
 mod config;
 mod defaults;
+mod origin;
 mod problem;
 mod words;
 

@@ -11,31 +11,40 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, SystemTime};
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Log, Metadata, Record};
 
 use crate::error::{Error, Result};
+use crate::log_line::is_unprintable;
 use crate::zconf::Config;
 
 mod clock;
 mod file;
+mod filter;
 
 use file::RotatingFile;
+use filter::Filter;
 
 /// Sets up the logger of this process.
 ///
-/// - `LogFile`: the file, in the folder `LogDir`, which is made where it is missing; empty: stderr.
+/// - `LogFile`: the file, in the folder `LogDir`, which is made if it is missing; empty: stderr.
 /// - `LogFileSize`: a file that would grow beyond it is set aside under its time (`zinx-2026-01-31T14-05-06.123.log`).
 /// - `LogSaveDays`: files set aside are deleted after so many days; there is then a new file each day (UTC).
 /// - `LogCons`: what goes to the file goes to stdout too.
-/// - `LogIsolationLevel`: 0: everything, 1: no debug, 2: no info, 3: no warnings, 4 and more: nothing.
+/// - `LogIsolationLevel`: 0: everything but trace, 1: no debug, 2: no info, 3: no warnings, 4 and more: nothing. The
+///   environment variable `RUST_LOG` comes before it, as [`env_logger`] reads it: `info,zinx::tutorial=trace`.
 ///
-/// A line is `2026/01/31 14:05:06.123 [INFO]server.rs:164: listening on 127.0.0.1:7777`, in UTC. `log::logger().flush()`
-/// waits until all before it is written, at most for a second; [`exit`](crate::exit) calls it.
+/// A line is `2026/01/31 14:05:06.123 [INFO]server.rs:164: listening on 127.0.0.1:7777`, in UTC. Further lines of a text
+/// are indented, and control characters escaped, so that no text looks like a line of the log that it is not. A file that
+/// somebody deletes or moves away is opened anew within a second. `log::logger().flush()` waits until all lines before it
+/// are written, at most for a second; [`exit`](crate::exit) calls it.
+///
+/// The warnings of [`Config::load`], which comes before there is a logger, are the first lines.
+///
+/// [`env_logger`]: https://docs.rs/env_logger
 ///
 /// # Errors
 ///
-/// [`Io`](Error::Io) where the file cannot be opened, [`AlreadyStarted`](Error::AlreadyStarted) where the process has a
-/// logger.
+/// [`Io`](Error::Io) if the file cannot be opened, [`AlreadyStarted`](Error::AlreadyStarted) if the process has a logger.
 ///
 /// # Examples
 ///
@@ -56,8 +65,11 @@ pub fn init(config: &Config) -> Result<()> {
         Some(RotatingFile::open(dir, &config.log_file, size, days)?)
     };
     let (queue, lines) = sync_channel(MAX_QUEUED);
-    let level = level(config.log_isolation_level);
-    let logger: &'static Logger = Box::leak(Box::new(Logger { queue, level, left_out: AtomicUsize::new(0) }));
+    let rust_log = std::env::var_os("RUST_LOG").map(|directives| directives.to_string_lossy().into_owned());
+    let (filter, problems) = Filter::new(config.log_isolation_level, rust_log.as_deref());
+    let lowest = filter.lowest();
+    let logger: &'static Logger =
+        Box::leak(Box::new(Logger { queue, filter, left_out: AtomicUsize::new(0) }));
     log::set_logger(logger).map_err(|_| Error::AlreadyStarted { what: "set up a second logger" })?;
     let mut sink = Sink { file, console: config.log_cons };
     let started = std::thread::Builder::new().name("zinx-log".to_string()).spawn(move || {
@@ -66,23 +78,15 @@ pub fn init(config: &Config) -> Result<()> {
         }
     });
     started.map_err(|source| Error::io("start the log thread", source))?;
-    log::set_max_level(level);
+    log::set_max_level(lowest);
+    problems.iter().for_each(|problem| log::warn!("{problem}"));
+    config.tell_warnings();
     Ok(())
-}
-
-const fn level(isolation: u32) -> LevelFilter {
-    match isolation {
-        0 => LevelFilter::Trace,
-        1 => LevelFilter::Info,
-        2 => LevelFilter::Warn,
-        3 => LevelFilter::Error,
-        _ => LevelFilter::Off,
-    }
 }
 
 struct Logger {
     queue: SyncSender<Entry>,
-    level: LevelFilter,
+    filter: Filter,
     /// Lines for which there was no room since the last that was written.
     left_out: AtomicUsize,
 }
@@ -97,9 +101,7 @@ type Place = (Option<&'static str>, Option<u32>);
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // The coroutines below us have little to say that a user of ours can use.
-        let foreign = metadata.target().starts_with("may") || metadata.target().starts_with("generator");
-        metadata.level() <= if foreign { self.level.min(LevelFilter::Warn) } else { self.level }
+        self.filter.passes(metadata.target(), metadata.level())
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -164,13 +166,26 @@ impl Sink {
 
 fn line(at: SystemTime, level: log::Level, (file, number): Place, text: &str, left_out: usize) -> String {
     let file = file.and_then(|file| file.rsplit('/').next()).unwrap_or("?");
-    let mut line = format!("{} [{level}]{file}:{}: {text}", clock::Stamp::of(at), number.unwrap_or(0));
+    let mut line = format!("{} [{level}]{file}:{}: ", clock::Stamp::of(at), number.unwrap_or(0));
+    append_printable(&mut line, text);
     if left_out > 0 {
         // Writing to a `String` cannot fail.
         let _ = write!(line, " ({left_out} lines before this one were left out)");
     }
     line.push('\n');
     line
+}
+
+/// Appends a text in which nothing can be taken for the beginning of another line, or for an order to a terminal.
+fn append_printable(line: &mut String, text: &str) {
+    for character in text.trim_end().chars() {
+        match character {
+            '\n' => line.push_str("\n    "),
+            '\t' => line.push('\t'),
+            other if is_unprintable(other) => line.extend(other.escape_debug()),
+            other => line.push(other),
+        }
+    }
 }
 
 /// Lines that wait for the log thread.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::green::{Builder, Event, Group, Panicked, Until};
+use crate::log_line::{Throttle, throttled};
 
 /// Timers that are kept together. One coroutine waits for the next of them, as long as there is one; each runs its work
 /// on a coroutine of its own, so that work that waits makes no other timer late. Never early, by the monotonic clock;
@@ -209,7 +210,7 @@ impl Inner {
         let started = self.group.spawn(Builder::new().name("timer"), move || this.run(number, &theirs));
         if let Err(error) = started {
             // Better late than never: the others wait for it.
-            log::warn!("timer without a coroutine of its own: {error}");
+            log::warn!("no coroutine for a timer, so it runs on the scheduler's: {error}");
             self.run(number, &work);
         }
     }
@@ -218,7 +219,9 @@ impl Inner {
         let taken = work.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut work) = taken else { return };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(&mut work)) {
-            log::error!("timer panicked: {}", Panicked::new(payload));
+            static LOG: Throttle = Throttle::new();
+            let panicked = Panicked::new(payload);
+            throttled!(error, LOG, "a timer panicked: {panicked}");
         }
         self.finish(number, work);
     }

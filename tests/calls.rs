@@ -373,7 +373,7 @@ fn too_much_to_keep_ends_the_call_and_loses_nothing() {
     peer.send(&frame(BEGIN, b""));
     assert_eq!(peer.read_frame().0, QUESTION);
     peer.send(&(0..30_u8).flat_map(|n| frame(1, &[n])).collect::<Vec<_>>());
-    assert_eq!(peer.read_frame(), (DONE, b"no room for later messages: 11 kept, 11 bytes".to_vec()));
+    assert_eq!(peer.read_frame(), (DONE, b"no room to keep more messages for later: 11 messages, 11 bytes are kept (MaxKeptMessages, MaxKeptBytes)".to_vec()));
     for n in 0..30 {
         assert_eq!(peer.read_frame(), (1, vec![n]));
     }

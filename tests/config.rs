@@ -107,7 +107,7 @@ Mode: [tcp]
 DrainMs: 99999999999999999999
 Workers: {a: 1, a: 2}
 ";
-    let expected = r#"zinx.yaml:2: Host: found 10, expected text that is not empty, in quotes if it looks like a number, true, false or null
+    let expected = r#"zinx.yaml:2: Host: found 10, expected an address or a host name without a port, which is set by TcpPort
 zinx.yaml:3: TcpPort: found 65536, expected a whole number from 0 to 65535
 zinx.yaml:4: maxconn: found "many", expected a whole number from 1 to 16777216
 zinx.yaml:5: MaxCon: found an unknown key, expected a known one: the nearest is MaxConn
@@ -263,7 +263,7 @@ fn values_set_in_code_are_validated() {
     config.stack_bytes = 1;
     config.max_msg_chan_bytes = 1; // Smaller than a frame is allowed: a frame always fits an empty queue.
     let expected = "\
-Host: found \"\", expected text that is not empty, in quotes if it looks like a number, true, false or null
+Host: found \"\", expected an address or a host name without a port, which is set by TcpPort
 MaxConn: found 0, expected a whole number from 1 to 16777216
 MaxPacketSize: found 4294967295, expected a whole number from 0 to 1073741824
 StackBytes: found 1, expected 0 or a whole number from 16384 to 1073741824";
@@ -295,6 +295,60 @@ fn a_long_text_without_keys_is_told_in_short() {
         "{problems}"
     );
     assert!(problems.len() < 300, "{problems}");
+}
+
+#[test]
+fn a_byte_order_mark_and_escaped_pairs_are_no_obstacle() {
+    for text in [
+        "\u{feff}TcpPort: 1234\nName: game\n",
+        "\u{feff}---\nTcpPort: 1234\n",
+        "\u{feff}# a comment\r\nTcpPort: 1234\r\n",
+        "\u{feff}{\"TcpPort\": 1234}",
+        r#"{"Name": "\ud83c\udfae", "TcpPort": 1234}"#,
+    ] {
+        assert_eq!(Config::from_yaml(text).unwrap().tcp_port, 1234, "{text:?}");
+    }
+    assert_eq!(Config::from_yaml(r#"{"Name": "\ud83c\udfae"}"#).unwrap().name, "🎮");
+    // Lines are still those of the file.
+    let text = "\u{feff}{\n\"Name\": \"\\ud83c\\udfae\",\n\"TcpPort\": 65536}";
+    assert_eq!(errors(Config::from_yaml(text)).problems()[0].line, Some(3));
+    let dir = Folder::new("mark");
+    dir.write("zinx.yaml", "\u{feff}TcpPort: 1234\nName: game\n");
+    assert_eq!(Config::load_from(dir.path(), NO_ENVIRONMENT).unwrap().0.name, "game");
+    fs::write(dir.path().join("zinx.yaml"), b"\xff\xfeN\0").unwrap();
+    let errors = errors(Config::load_from(dir.path(), NO_ENVIRONMENT));
+    let message = "zinx.yaml: found text in UTF-16, expected a readable file of UTF-8 text";
+    assert_eq!(dir.relative(&errors), message);
+}
+
+#[test]
+fn the_first_file_is_read_and_the_others_are_named() {
+    let dir = Folder::new("names");
+    let names = ["conf/zinx.json", "conf/zinx.yml", "conf/zinx.yaml", "zinx.json", "zinx.yml", "zinx.yaml"];
+    for (number, name) in names.iter().enumerate() {
+        dir.write(name, &format!("{{\"TcpPort\": {number}}}"));
+        let (config, warnings) = Config::load_from(dir.path(), NO_ENVIRONMENT).unwrap();
+        assert_eq!(usize::from(config.tcp_port), number);
+        assert_eq!(config.origin(), dir.path().join(name).display().to_string());
+        let not_read =
+            |other: &&str| format!("{other} is not read, because there is {name}: keep one of them");
+        assert_eq!(warnings, names[..number].iter().rev().map(not_read).collect::<Vec<_>>());
+    }
+    // A file that is named is a decision: no word about the others.
+    let named = [("ZINX_CONFIG_FILE_PATH", "conf/zinx.yml"), ("ZINX_TCPPORT", "7"), ("ZINX_NAME", "x")];
+    let (config, warnings) = Config::load_from(dir.path(), named).unwrap();
+    let path = dir.path().join("conf/zinx.yml");
+    assert_eq!(config.origin(), format!("{}, then ZINX_NAME, ZINX_TCPPORT", path.display()));
+    assert_eq!(warnings, [""; 0]);
+    assert_eq!(Config::default().origin(), "defaults");
+}
+
+#[test]
+fn a_host_with_a_port_is_told_where_the_port_goes() {
+    let dir = Folder::new("host");
+    let errors = errors(Config::load_from(dir.path(), [("ZINX_HOST", "127.0.0.1:7810")]));
+    let expected = "ZINX_HOST: found \"127.0.0.1:7810\", expected an address or a host name without a port, which is set by TcpPort";
+    assert_eq!(errors.to_string(), expected);
 }
 
 fn errors<T: std::fmt::Debug>(result: zinx::Result<T>) -> ConfigErrors {

@@ -107,12 +107,17 @@ fn a_length_field_cuts_frames_with_all_its_parameters_in_both_orders() {
             &[(7, b"ping"), (8, b""), (9, &full)],
         );
         let good = frame(7, b"ping");
-        check_bad(&running, &good, &frame(7, &pattern(296)), "frame of 301 bytes exceeds the longest of 300");
+        check_bad(
+            &running,
+            &good,
+            &frame(7, &pattern(296)),
+            "frame of 301 bytes exceeds the decoder's limit of 300 bytes",
+        );
         check_bad(
             &running,
             &good,
             &[0xAA, 7, 0, 0, 0],
-            "frame of 0 bytes is shorter than the 5 it must have",
+            "frame of 0 bytes is too short: its decoder needs at least 5 bytes",
         );
         check_bad(&running, &good, &[0xAA, 7, 255, 255, 255], "frame of 16777215 bytes exceeds");
     }
@@ -128,7 +133,7 @@ fn without_a_parser_a_frame_is_a_message_of_id_0() {
 fn the_longest_length_is_refused_from_its_head_alone() {
     let field = LengthField { length_field_length: 8, ..LengthField::default() };
     let running = serve(new_frame_decoder(field).unwrap());
-    check_bad(&running, &[0; 8], &[0xFF; 8], "exceeds the longest of 65535");
+    check_bad(&running, &[0; 8], &[0xFF; 8], "exceeds the decoder's limit of 65535 bytes");
     let mut peer = running.connect();
     peer.send(&[0xFF; 8]);
     peer.read_to_end();
@@ -149,7 +154,12 @@ fn htlvcrc_frames_arrive_whole_under_their_function() {
         &[&seven, &zeros, &longest, &empty],
         &[(0x10, &seven), (0x10, &zeros), (0xff, &longest), (0, &empty)],
     );
-    check_bad(&running, &seven, &[0xa2, 0x10, 0x01, 0x07, 0x62, 0x0c], "checksum 0x0c62 where 0x0b62 is due");
+    check_bad(
+        &running,
+        &seven,
+        &[0xa2, 0x10, 0x01, 0x07, 0x62, 0x0c],
+        "checksum 0x0c62 in the frame, but its bytes have 0x0b62",
+    );
     let field = running.server.get_length_field().unwrap();
     assert_eq!((field.max_frame_length, field.length_field_offset, field.length_field_length), (260, 2, 1));
 }
@@ -163,8 +173,18 @@ fn a_delimiter_ends_frames() {
         &[b"hello\r\n", b"\r\n", b"\r\r\n", b"a\nb\r\n", &full, b"\r\n"],
         &[(3, b"hello"), (3, b""), (3, b"\r"), (3, b"a\nb"), (3, &full)],
     );
-    check_bad(&running, b"x\r\n", &[b'y'; 100], "frame of 101 bytes exceeds the longest of 100");
-    check_bad(&running, b"x\r\n", &[&[b'y'; 99][..], b"\r\n"].concat(), "exceeds the longest of 100");
+    check_bad(
+        &running,
+        b"x\r\n",
+        &[b'y'; 100],
+        "frame of 101 bytes exceeds the decoder's limit of 100 bytes",
+    );
+    check_bad(
+        &running,
+        b"x\r\n",
+        &[&[b'y'; 99][..], b"\r\n"].concat(),
+        "exceeds the decoder's limit of 100 bytes",
+    );
     for (delimiter, max) in [("", 10), ("long", 3), ("\n", 1 << 20)] {
         let refused = new_delimiter_decoder(delimiter, max, 0).unwrap_err();
         assert!(matches!(refused, Error::BadDecoder { .. }), "{refused}");
@@ -225,7 +245,7 @@ fn a_decoder_of_ones_own_may_err_and_even_panic() {
     check(&running, &[b"3###", b"1#", b"10##########"], &[(4, b"3###"), (2, b"1#"), (12, b"10##########")]);
     check_bad(&running, b"1#", b"x#", "invalid digit");
     check_bad(&running, b"1#", b"6######", "the decoder panicked");
-    check_bad(&running, b"1#", &[b'1'; 70_000], "exceeds the longest of 65536");
+    check_bad(&running, b"1#", &[b'1'; 70_000], "exceeds the decoder's limit of 65536 bytes");
     let running = serve(
         new_frame_decoder(LengthField::default())
             .unwrap()

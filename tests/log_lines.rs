@@ -12,9 +12,10 @@ mod common;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::child::stderr_of_child;
 use common::{Peer, config, frame, log_lines, start, wait_until};
-use zinx::Result;
 use zinx::ziface::{CloseReason, IRequest, IServer};
+use zinx::{Error, Result, zlog};
 
 #[test]
 fn unknown_ids_are_logged_at_most_once_a_second() {
@@ -51,7 +52,7 @@ fn a_panic_in_a_handler_is_logged_with_connection_message_and_words() {
     assert_eq!(peer.read_to_end(), b"");
     assert_eq!(running.close_reason(peer.addr()), CloseReason::HandlerPanicked { msg_id: PANIC });
     let expected =
-        format!("ERROR connection {id}: handler of message id {PANIC} panicked: words of the handler");
+        format!("ERROR connection {id}: the handler of message id {PANIC} panicked: words of the handler");
     assert_eq!(log_lines::with("words of the handler"), [expected]);
 }
 
@@ -73,9 +74,111 @@ fn a_panic_in_a_hook_is_logged_with_connection_hook_and_words() {
         let words = format!("words of the {hook} hook");
         wait_until("the line", || !log_lines::with(&words).is_empty());
         let lines = log_lines::with(&words);
-        assert!(lines[0].starts_with(&format!("ERROR connection 1: {hook} hook panicked: ")), "{lines:?}");
+        assert!(
+            lines[0].starts_with(&format!("ERROR connection 1: the {hook} hook panicked: ")),
+            "{lines:?}"
+        );
         assert_eq!(lines.len(), 1, "{lines:?}");
     }
+}
+
+#[test]
+fn what_a_peer_sends_gets_into_the_log_once_a_second_shortened_and_escaped() {
+    const FAILS: u32 = 7001;
+    log_lines::keep();
+    let mut config = config();
+    config.max_packet_size = 10_000;
+    let text = |request: &dyn IRequest| String::from_utf8_lossy(request.get_data()).into_owned();
+    let running = start(config, |server| {
+        server.add_router(FAILS, move |request: &dyn IRequest| Err(Error::other(text(request)))).unwrap();
+        let panics = move |request: &dyn IRequest| -> Result<()> { panic!("{}", text(request)) };
+        server.add_router(FAILS + 1, panics).unwrap();
+    });
+    let begun = Instant::now();
+    let evil = |what: &str| format!("{what}\r\n\u{1b}]0;title\u{7}\u{202e}{}", "x".repeat(8000));
+    let mut peer = running.connect();
+    for _ in 0..50 {
+        peer.send(&frame(FAILS, evil("error of 7001").as_bytes()));
+        let mut other = running.connect();
+        other.send(&frame(FAILS + 1, evil("panic of 7002").as_bytes()));
+        assert_eq!(other.read_to_end(), b"");
+    }
+    peer.check_echo();
+    check_harmless("error of 7001", begun);
+    check_harmless("panic of 7002", begun);
+    assert_eq!(running.server.stats().handler_panics, 50);
+}
+
+#[test]
+fn hooks_that_fail_for_every_connection_are_logged_once_a_second() {
+    log_lines::keep();
+    let running = start(config(), |server| {
+        let evil = |what: &str| Err(Error::other(format!("{what}\n\u{1b}[2J{}", "y".repeat(8000))));
+        // The healthy client has the first connection.
+        server.set_on_conn_start(
+            move |conn| if conn.get_conn_id() == 0 { Ok(()) } else { evil("at the start of 7003") },
+        );
+        server.set_on_conn_stop(
+            move |conn| if conn.get_conn_id() == 0 { Ok(()) } else { evil("at the stop of 7003") },
+        );
+    });
+    let begun = Instant::now();
+    for _ in 0..50 {
+        assert_eq!(running.connect().read_to_end(), b"");
+    }
+    check_harmless("at the start of 7003", begun);
+    wait_until("the line", || !log_lines::with("at the stop of 7003").is_empty());
+    check_harmless("at the stop of 7003", begun);
+}
+
+/// At most a line a second, of bounded length, in which nothing is a line of its own or an order to a terminal.
+fn check_harmless(what: &str, begun: Instant) {
+    let seconds = begun.elapsed().as_secs() as usize;
+    let lines = log_lines::with(what);
+    assert!((1..=seconds + 2).contains(&lines.len()), "{} lines in {seconds} s", lines.len());
+    for line in lines {
+        assert!(line.contains("… (") && line.chars().count() < 650, "{line}");
+        assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{line}");
+        assert!(line.contains(r"\n\u{1b}"), "{line}");
+    }
+}
+
+#[test]
+fn without_a_logger_the_first_error_of_a_handler_goes_to_stderr_with_a_hint() {
+    let name = "without_a_logger_the_first_error_of_a_handler_goes_to_stderr_with_a_hint";
+    let said = stderr_of_child(name, &[], || {
+        let running = start(config(), |server| {
+            server.add_router(5, |_: &dyn IRequest| Err(Error::other("no such user\n"))).unwrap();
+        });
+        let mut peer = running.connect();
+        for _ in 0..100 {
+            peer.send(&frame(5, b""));
+            peer.send(&frame(404, b""));
+            peer.check_echo();
+            thread::sleep(Duration::from_millis(15));
+        }
+    });
+    let lines: Vec<_> = said.lines().filter(|line| line.starts_with("zinx: ")).collect();
+    let expected = [
+        r"zinx: connection 1: the handler of message id 5 failed: no such user\n",
+        "zinx: no logger is installed, so further messages are lost: call zinx::zlog::init(&config) or env_logger::init() at the start of main",
+        "zinx: connection 1: no router for message id 404",
+    ];
+    assert_eq!(lines, expected, "{said}");
+}
+
+#[test]
+fn with_a_logger_that_is_silent_nothing_goes_to_stderr() {
+    let said = stderr_of_child("with_a_logger_that_is_silent_nothing_goes_to_stderr", &[], || {
+        let mut quiet = config();
+        quiet.log_isolation_level = 4;
+        zlog::init(&quiet).unwrap();
+        let running = start(config(), |_| {});
+        let mut peer = running.connect();
+        peer.send(&frame(404, b""));
+        peer.check_echo();
+    });
+    assert!(!said.contains("404") && !said.contains("no logger"), "{said}");
 }
 
 #[test]

@@ -13,8 +13,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use common::child::{in_child, in_child_after};
-use common::{config, frame, start};
+use common::child::{in_child, in_child_after, in_child_with, stderr_of_child};
+use common::{config, frame, start, wait_until};
 use zinx::{Config, Error, zlog};
 
 #[test]
@@ -147,6 +147,174 @@ fn a_disk_that_was_full_is_written_to_again() {
         log::logger().flush();
         let text = read(&config);
         assert!(text.contains(": before\n") && text.contains(": after\n"), "{text}");
+    });
+}
+
+#[test]
+fn a_file_that_is_deleted_or_moved_away_is_opened_anew() {
+    in_child("a_file_that_is_deleted_or_moved_away_is_opened_anew", || {
+        let config = logging("gone", |config| config.log_file_size = 100_000);
+        zlog::init(&config).unwrap();
+        let (here, there) = (path(&config), path(&config).with_file_name("moved"));
+        let gone: [(&str, &dyn Fn()); 4] = [
+            ("deleted", &|| fs::remove_file(&here).unwrap()),
+            ("moved", &|| fs::rename(&here, &there).unwrap()),
+            ("replaced", &|| {
+                fs::rename(&here, &there).unwrap();
+                fs::write(&here, "another one\n").unwrap();
+            }),
+            ("deleted with its folder", &|| fs::remove_dir_all(&config.log_dir).unwrap()),
+        ];
+        for (how, go) in gone {
+            log::info!("before it was {how}");
+            log::logger().flush();
+            go();
+            wait_until("a line that can be read", || {
+                log::info!("after it was {how}");
+                log::logger().flush();
+                fs::read_to_string(&here).is_ok_and(|text| text.contains(&format!("after it was {how}\n")))
+            });
+        }
+        // Somebody has cut it: what was in it no longer counts.
+        log::info!("{}", "x".repeat(80_000));
+        log::logger().flush();
+        File::options().write(true).open(&here).unwrap().set_len(0).unwrap();
+        wait_until("a file that is not full", || {
+            log::info!("{}", "x".repeat(300));
+            log::logger().flush();
+            fs::metadata(&here).unwrap().len() > 90_000 || !aside(&config).is_empty()
+        });
+        assert_eq!(aside(&config), [] as [PathBuf; 0]);
+    });
+}
+
+#[test]
+fn no_line_is_lost_where_a_full_file_was_deleted_and_stderr_hears_nothing() {
+    let name = "no_line_is_lost_where_a_full_file_was_deleted_and_stderr_hears_nothing";
+    let said = stderr_of_child(name, &[], || {
+        let config = logging("full-and-gone", |config| config.log_file_size = 2000);
+        zlog::init(&config).unwrap();
+        log::info!("before");
+        log::logger().flush();
+        fs::remove_file(path(&config)).unwrap();
+        for n in 0..200 {
+            log::info!("{n} {}", "x".repeat(60));
+        }
+        log::logger().flush();
+        let files = fs::read_dir(&config.log_dir).unwrap().map(|file| file.unwrap().path());
+        let lines: usize = files.map(|file| fs::read_to_string(file).unwrap().lines().count()).sum();
+        // Those before the first look are in the file that is gone.
+        assert!((180..=200).contains(&lines), "{lines}");
+    });
+    assert!(!said.contains("log file"), "{said}");
+}
+
+#[test]
+fn a_file_of_another_day_is_set_aside_also_after_a_clock_jump() {
+    in_child("a_file_of_another_day_is_set_aside_also_after_a_clock_jump", || {
+        let config = logging("jump", |config| config.log_save_days = 30);
+        let folder = Path::new(&config.log_dir);
+        let ahead = SystemTime::now() + Duration::from_secs(400 * 24 * 3600);
+        let (old, young) = ("zinx-2020-01-01T00-00-00.000.log", "zinx-2999-01-01T00-00-00.000.log");
+        for name in ["zinx.log", old, young] {
+            fs::write(folder.join(name), "from the future\n").unwrap();
+            File::options().append(true).open(folder.join(name)).unwrap().set_modified(ahead).unwrap();
+        }
+        zlog::init(&config).unwrap();
+        log::info!("today");
+        log::info!("today again");
+        log::logger().flush();
+        assert!(!read(&config).contains("future") && read(&config).lines().count() == 2);
+        assert!(!folder.join(old).exists() && folder.join(young).exists(), "its name says how old it is");
+        let files = fs::read_dir(folder).unwrap().count();
+        assert_eq!(files, 3, "the file, the one that was set aside, and the young one");
+    });
+}
+
+#[test]
+fn a_device_is_never_set_aside() {
+    in_child("a_device_is_never_set_aside", || {
+        let config = logging("device", |config| (config.log_file_size, config.log_save_days) = (100, 1));
+        std::os::unix::fs::symlink("/dev/null", path(&config)).unwrap();
+        zlog::init(&config).unwrap();
+        for n in 0..100 {
+            log::info!("line {n}");
+        }
+        log::logger().flush();
+        assert_eq!(fs::read_dir(&config.log_dir).unwrap().count(), 1);
+    });
+}
+
+#[test]
+fn trace_is_written_only_if_rust_log_asks_for_it() {
+    in_child_with("trace_is_written_only_if_rust_log_asks_for_it", &[("RUST_LOG", "")], || {
+        let config = logging("no-trace", |_| {});
+        zlog::init(&config).unwrap();
+        start(self::config(), |_| {}).connect().check_echo();
+        log::debug!("debug");
+        log::logger().flush();
+        assert!(read(&config).contains(": debug\n") && !read(&config).contains("[TRACE]"));
+    });
+}
+
+#[test]
+fn rust_log_comes_before_the_isolation_level() {
+    let directives = "info,zinx::tutorial=trace,quiet=off,what?=no";
+    in_child_with("rust_log_comes_before_the_isolation_level", &[("RUST_LOG", directives)], || {
+        let config = logging("rust-log", |config| config.log_isolation_level = 4);
+        zlog::init(&config).unwrap();
+        start(self::config(), |_| {}).connect().check_echo();
+        log::error!(target: "quiet", "not this");
+        log::debug!("not that");
+        log::info!("information");
+        log::logger().flush();
+        let text = read(&config);
+        assert!(text.contains("[TRACE]tutorial.rs:") && text.ends_with(": information\n"), "{text}");
+        assert!(!text.contains("not this") && !text.contains("not that"), "{text}");
+        assert!(text.lines().next().unwrap().contains("RUST_LOG: found \"what?=no\", expected "), "{text}");
+    });
+}
+
+#[test]
+fn the_warnings_of_the_load_are_the_first_lines() {
+    let env = [("ZINX_MAXCON", "5"), ("ZINX_KCPPORT", "1"), ("ZINX_TCPPORT", "0"), ("RUST_LOG", "")];
+    in_child_with("the_warnings_of_the_load_are_the_first_lines", &env, || {
+        let mut loaded = Config::load().unwrap();
+        let config = logging("warnings", |_| {});
+        (loaded.log_dir, loaded.log_file) = (config.log_dir.clone(), config.log_file.clone());
+        zlog::init(&loaded).unwrap();
+        // They are said once, also if a server starts with a copy.
+        start(loaded, |_| {}).connect().check_echo();
+        log::logger().flush();
+        let text = read(&config);
+        let lines: Vec<_> = text.lines().collect();
+        assert!(
+            lines[0].ends_with(
+                "KcpPort 1 has no effect yet: this version has no such feature; remove it or set 9001"
+            ),
+            "{text}"
+        );
+        assert!(
+            lines[1].ends_with("ZINX_MAXCON is not a variable of zinx: the nearest is ZINX_MAXCONN"),
+            "{text}"
+        );
+        assert_eq!(text.matches("ZINX_MAXCON ").count(), 1, "{text}");
+    });
+}
+
+#[test]
+fn no_text_looks_like_a_line_that_it_is_not() {
+    in_child("no_text_looks_like_a_line_that_it_is_not", || {
+        let config = logging("forged", |_| {});
+        zlog::init(&config).unwrap();
+        log::info!("first\n2026/01/31 14:05:06.123 [ERROR]server.rs:1: forged\r\n\u{1b}[2Jclear\n");
+        log::logger().flush();
+        let text = read(&config);
+        let (_, said) = text.split_once(": ").unwrap();
+        assert_eq!(
+            said,
+            "first\n    2026/01/31 14:05:06.123 [ERROR]server.rs:1: forged\\r\n    \\u{1b}[2Jclear\n"
+        );
     });
 }
 

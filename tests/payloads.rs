@@ -97,7 +97,10 @@ fn a_wrong_payload_is_logged_answered_or_closes_by_policy() {
         peer.send(&frame(id, data));
         let (answer, why) = peer.read_frame();
         let why = String::from_utf8(why).unwrap();
-        assert!(answer == BAD && why.starts_with(&format!("payload of message id {id}: ")), "{why}");
+        assert!(
+            answer == BAD && why.starts_with(&format!("the payload of message id {id} cannot be read: ")),
+            "{why}"
+        );
         peer.check_echo();
 
         let running = start(config(), |server| {

@@ -213,7 +213,7 @@ fn a_repeated_id_is_an_error_that_names_it() {
         server.add_router(TEST, Steps).unwrap();
         let again = [server.add_router(TEST, Steps), server.add_router_slices(TEST, handlers![named("x")])];
         for error in again.map(Result::unwrap_err) {
-            assert_eq!(error.to_string(), "a router for message id 7 exists already");
+            assert_eq!(error.to_string(), "message id 7 already has a router");
         }
     });
     let late = running.server.add_router_slices(99, handlers![named("x")]).unwrap_err();

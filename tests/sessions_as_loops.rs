@@ -104,12 +104,12 @@ fn sessions_end_with_their_connection_by_error_and_by_panic() {
     }
     let peer = running.connect();
     peer.finish();
-    assert_eq!(told.recv_timeout(LONG).unwrap().as_deref(), Some("connection closed"));
+    assert_eq!(told.recv_timeout(LONG).unwrap().as_deref(), Some("the connection is closed"));
     assert_eq!(running.close_reason(peer.addr()), CloseReason::PeerClosed);
     let mut waiting = running.connect();
     waiting.check_echo();
     running.server.stop();
-    assert_eq!(told.recv_timeout(LONG).unwrap().as_deref(), Some("connection closed"));
+    assert_eq!(told.recv_timeout(LONG).unwrap().as_deref(), Some("the connection is closed"));
 }
 
 #[test]

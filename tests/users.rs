@@ -123,7 +123,7 @@ fn of_a_hundred_racing_logins_one_lives_and_the_others_are_told_why() {
         let (told, _open) = race(&running, policy);
         let live = told.iter().filter(|told| *told == "in").count();
         let why = match policy {
-            OnDuplicate::Reject => "user \"ann\" is logged in on connection",
+            OnDuplicate::Reject => "user \"ann\" is already logged in on connection",
             _ => "ann: the user has logged in on another connection",
         };
         let others = told.iter().filter(|told| told.starts_with(why)).count();

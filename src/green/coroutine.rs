@@ -12,6 +12,7 @@ use super::interrupt::Interrupts;
 use super::local::Locals;
 use super::park::{WaitList, Waiter, Who};
 use super::{Panicked, dump, fair, worker};
+use crate::log_line::{Throttle, throttled};
 
 /// The coroutine that calls; `None` on a plain thread.
 ///
@@ -285,7 +286,9 @@ impl Record {
 
     fn log_panic(&self, of: &str, call: impl FnOnce()) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
-            log::error!("coroutine {:?}: {of} panicked: {}", self.name(), Panicked::new(payload));
+            static LOG: Throttle = Throttle::new();
+            let panicked = Panicked::new(payload);
+            throttled!(error, LOG, "coroutine {:?}: {of} panicked: {panicked}", self.name());
         }
     }
 

@@ -13,6 +13,7 @@ use super::interrupt::is_unwinding;
 use super::lean::LeanStack;
 use super::limits::StackPermit;
 use super::{runtime, worker};
+use crate::log_line::{Throttle, throttled};
 
 /// Spawns a coroutine (a green thread): sequential code that runs concurrently with its spawner.
 ///
@@ -199,7 +200,8 @@ impl Builder {
         let theirs = Arc::clone(&record);
         self.launch(record, body, move |outcome| {
             if let Err(Failed::Panicked(panicked)) = outcome {
-                log::error!("coroutine {:?} panicked: {panicked}", theirs.name());
+                static LOG: Throttle = Throttle::new();
+                throttled!(error, LOG, "coroutine {:?} panicked: {panicked}", theirs.name());
             }
         })
     }

@@ -14,6 +14,7 @@ use super::{
     Backoff, Builder, Event, Greenlet, Group, Permit, Select, Semaphore, TcpListener, TcpStream, Until,
     blocking, set_alarm,
 };
+use crate::log_line::{Throttle, throttled};
 
 /// Listens, and runs a handler on a coroutine of its own for each connection, until it is stopped.
 ///
@@ -224,7 +225,8 @@ impl StreamServer {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     failures += 1;
-                    log::warn!("accept on {}: {error}", self.shared.address);
+                    static LOG: Throttle = Throttle::new();
+                    throttled!(warn, LOG, "accept on {}: {error}", self.shared.address);
                     stop.backoff.pause(failures);
                 }
             }
@@ -244,7 +246,8 @@ impl StreamServer {
             }
         };
         if let Err(error) = self.shared.handlers.spawn(Builder::new().name("stream handler"), body) {
-            log::warn!("no coroutine for {peer}: {error}");
+            static LOG: Throttle = Throttle::new();
+            throttled!(warn, LOG, "no coroutine for {peer}: {error}");
         }
     }
 
@@ -259,7 +262,8 @@ impl StreamServer {
     fn run_handler(&self, stream: TcpStream, peer: SocketAddr) {
         let handler = self.shared.handler.get().expect("set before the first accept");
         if let Err(error) = handler(stream, peer) {
-            log::info!("{peer}: {error}");
+            static LOG: Throttle = Throttle::new();
+            throttled!(info, LOG, "the handler of {peer} failed: {error}");
         }
     }
 }

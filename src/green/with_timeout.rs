@@ -9,6 +9,7 @@ use super::coroutine::Record;
 use super::interrupt::{Interrupt, Scope};
 use super::timer::{self, Deadline};
 use super::until::Until;
+use crate::rounded::Rounded;
 
 /// Runs `body`, for at most `limit`: once that is over, its next wait, or the one it is in, unwinds to here.
 ///
@@ -59,7 +60,7 @@ impl Elapsed {
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not done within {:?}", self.limit)
+        write!(f, "not done within {}", Rounded(self.limit))
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::keys::{KEYS, Key, State};
 use super::layers::Layers;
+use super::origin::Origin;
 use super::problem::{ConfigProblem, none_of};
 use super::{MaxConnPolicy, Mode, OverRate, PackKind, QueueFull, WorkerMode};
 use crate::error::Result;
@@ -165,30 +166,38 @@ pub struct Config {
     pub log_file_size: u64,
     /// Whether what goes to the log file goes to stdout too. Default false.
     pub log_cons: bool,
-    /// Lowest level logged, to 255. Default 0: everything. 1: no debug, 2: no info, 3: no warnings.
+    /// Lowest level logged, to 255. Default 0: everything but trace. 1: no debug, 2: no info, 3: no warnings. `RUST_LOG`
+    /// comes before it.
     pub log_isolation_level: u32,
+
+    pub(super) origin: Origin,
 }
 
 impl Config {
-    /// Loads the configuration of this process: defaults < file < environment. Logs the warnings.
+    /// Loads the configuration of this process: defaults < file < environment.
     ///
-    /// The file is the one that `ZINX_CONFIG_FILE_PATH` names, else `zinx.yaml`, else `conf/zinx.json`, both in the
-    /// working directory, else none. A key is overridden by the environment variable `ZINX_` + the key in capitals,
-    /// for example `ZINX_TCPPORT=0`.
+    /// The file is the one that `ZINX_CONFIG_FILE_PATH` names. Without that variable it is the first of `zinx.yaml`,
+    /// `zinx.yml`, `zinx.json`, `conf/zinx.yaml`, `conf/zinx.yml` and `conf/zinx.json` in the working directory, and
+    /// there is a warning for each other one that is there too. A key is overridden by the environment variable `ZINX_`
+    /// + the key in capitals, for example `ZINX_TCPPORT=0`.
+    ///
+    /// Warnings are logged. While no logger is installed they are kept, and logged by [`zlog::init`](crate::zlog::init)
+    /// or when a server starts.
     ///
     /// # Errors
     ///
     /// [`Error::Config`](crate::Error::Config) with every problem of the file and of the environment.
     pub fn load() -> Result<Self> {
-        let (config, warnings) = Self::load_from(Path::new(""), std::env::vars_os())?;
-        log_all(&warnings);
+        let (config, _) = Self::load_from(Path::new(""), std::env::vars_os())?;
+        config.tell_warnings();
         Ok(config)
     }
 
     /// Loads the configuration as [`Config::load`] does, from another directory and another environment.
     ///
-    /// Returns the warnings too, and logs nothing: those of [`Config::warnings`], one for every unknown `ZINX_`
-    /// variable (another program may own it), one for every key of an old `zinx.json` that Go Zinx ignores too.
+    /// Returns the warnings too, and logs nothing yet: those of [`Config::warnings`], one for every unknown `ZINX_`
+    /// variable (another program may own it), one for every key of an old `zinx.json` that Go Zinx ignores too, one for
+    /// every file that was not read because another comes first.
     ///
     /// # Errors
     ///
@@ -207,7 +216,7 @@ impl Config {
         layers.finish()
     }
 
-    /// Loads defaults < this file, without the environment. Logs the warnings.
+    /// Loads defaults < this file, without the environment. Warnings are logged as those of [`Config::load`].
     ///
     /// # Errors
     ///
@@ -215,8 +224,8 @@ impl Config {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let mut layers = Layers::default();
         layers.take_file(path.as_ref(), "");
-        let (config, warnings) = layers.finish()?;
-        log_all(&warnings);
+        let (config, _) = layers.finish()?;
+        config.tell_warnings();
         Ok(config)
     }
 
@@ -259,17 +268,22 @@ impl Config {
         KEYS.iter().filter_map(|key| self.warning(key, &defaults)).collect()
     }
 
+    /// Says where the values come from, for a person: `zinx.yaml, then ZINX_TCPPORT`, or `defaults`. What was set in code
+    /// is not part of it.
+    pub fn origin(&self) -> String {
+        self.origin.to_string()
+    }
+
+    /// Logs the warnings of the load, once, when there is a logger.
+    pub(crate) fn tell_warnings(&self) {
+        self.origin.tell();
+    }
+
     fn warning(&self, key: &Key, defaults: &Self) -> Option<String> {
         let (value, default) = ((key.get)(self).scalar(), (key.get)(defaults).scalar());
         let name = key.name;
         (key.state == State::Later && value != default).then(|| {
             format!("{name} {value} has no effect yet: this version has no such feature; remove it or set {default}")
         })
-    }
-}
-
-fn log_all(warnings: &[String]) {
-    for warning in warnings {
-        log::warn!(target: "zinx::zconf", "{warning}");
     }
 }

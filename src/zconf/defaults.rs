@@ -1,5 +1,6 @@
 //! The defaults: those of Go Zinx, but for `Host`, `TcpPort` and `WorkerPoolSize`, and those of our own keys.
 
+use super::origin::Origin;
 use super::{Config, MaxConnPolicy, Mode, OverRate, PackKind, QueueFull, WorkerMode};
 
 impl Default for Config {
@@ -80,6 +81,8 @@ impl Default for Config {
             log_file_size: 64 << 20,
             log_cons: false,
             log_isolation_level: 0,
+
+            origin: Origin::default(),
         }
     }
 }

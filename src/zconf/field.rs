@@ -1,6 +1,7 @@
 //! What a field of the configuration accepts, and how it says so.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use super::words::Word;
 
@@ -34,6 +35,8 @@ pub(super) enum Rule {
     Any,
     /// A text that is not empty.
     Filled,
+    /// An address or the name of a host, without a port.
+    Host,
     /// From the first to the second, both included.
     From(u64, u64),
     /// 0, or from the first to the second.
@@ -69,15 +72,20 @@ impl Rule {
         match self {
             Self::From(min, max) => (min..=max).contains(&number),
             Self::ZeroOr(min, max) => number == 0 || (min..=max).contains(&number),
-            Self::Any | Self::Filled => true,
+            Self::Any | Self::Filled | Self::Host => true,
         }
     }
 }
 
 impl Field for String {
     fn take(&mut self, value: &Scalar, rule: Rule) -> bool {
+        let fits = |text: &str| match rule {
+            Rule::Host => is_host(text),
+            Rule::Filled => !text.is_empty(),
+            _ => true,
+        };
         match value {
-            Scalar::Text(text) if !(text.is_empty() && matches!(rule, Rule::Filled)) => {
+            Scalar::Text(text) if fits(text) => {
                 self.clone_from(text);
                 true
             }
@@ -86,6 +94,9 @@ impl Field for String {
     }
 
     fn expected(&self, rule: Rule) -> String {
+        if matches!(rule, Rule::Host) {
+            return "an address or a host name without a port, which is set by TcpPort".to_string();
+        }
         let empty = if matches!(rule, Rule::Filled) { " that is not empty" } else { "" };
         format!("text{empty}, in quotes if it looks like a number, true, false or null")
     }
@@ -164,8 +175,15 @@ fn expected_number(rule: Rule, largest: u64) -> String {
     match rule {
         Rule::From(min, max) => format!("a whole number from {min} to {}", max.min(largest)),
         Rule::ZeroOr(min, max) => format!("0 or a whole number from {min} to {}", max.min(largest)),
-        Rule::Any | Rule::Filled => format!("a whole number from 0 to {largest}"),
+        Rule::Any | Rule::Filled | Rule::Host => format!("a whole number from 0 to {largest}"),
     }
+}
+
+/// Whether a text may be an address or the name of a host: a colon is in IPv6 addresses only.
+fn is_host(text: &str) -> bool {
+    let (address, _zone) = text.split_once('%').unwrap_or((text, ""));
+    let is_name = !text.is_empty() && !text.contains(|c: char| c == ':' || c == '/' || c.is_whitespace());
+    is_name || address.parse::<Ipv6Addr>().is_ok()
 }
 
 /// Cuts a text from outside to what fits a line of a log.
@@ -200,6 +218,22 @@ mod tests {
         }
         assert_eq!(stack, 32);
         assert_eq!(port.expected(Rule::From(1, 1 << 40)), "a whole number from 1 to 65535");
+    }
+
+    #[test]
+    fn a_host_has_no_port_and_no_brackets() {
+        let mut host = String::new();
+        for fits in
+            ["127.0.0.1", "0.0.0.0", "localhost", "game-1.example.com", "::", "::1", "fe80::1%eth0", "主机"]
+        {
+            assert!(host.take(&Scalar::Text(fits.into()), Rule::Host), "{fits}");
+            assert_eq!(host, fits);
+        }
+        for not in
+            ["", "127.0.0.1:7810", "localhost:7810", ":7810", "[::1]", "[::1]:7810", "tcp://a", "a b", "a/b"]
+        {
+            assert!(!host.take(&Scalar::Text(not.into()), Rule::Host), "{not}");
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ macro_rules! key {
 
 /// Every key, grouped as in `zinx.yaml`.
 pub(super) static KEYS: &[Key] = &[
-    key!("Host", host, Rule::Filled, Now),
+    key!("Host", host, Rule::Host, Now),
     key!("TcpPort", tcp_port, Rule::Any, Now),
     key!("Backlog", backlog, Rule::From(1, 65_535), Now),
     key!("Name", name, Rule::Any, Now),

@@ -2,12 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{fs, io};
 
 use super::Config;
 use super::field::{Scalar, shorten};
 use super::keys::{self, KEYS, Key};
 use super::nearest::nearest;
+use super::origin::Origin;
 use super::problem::{ConfigProblem, none_of};
 use super::yaml;
 use crate::error::Result;
@@ -16,6 +18,9 @@ use crate::error::Result;
 #[derive(Default)]
 pub(super) struct Layers {
     config: Config,
+    /// The file that was read, and the variables that have set a key.
+    file: Option<PathBuf>,
+    variables: Vec<String>,
     notes: Vec<String>,
     problems: Vec<ConfigProblem>,
 }
@@ -31,13 +36,19 @@ impl Layers {
         environment.sort();
         match environment.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty()) {
             Some((name, path)) => self.take_file(&dir.join(path), &name.to_string_lossy()),
-            None => {
-                if let Some(path) = FILES.iter().map(|file| dir.join(file)).find(|path| is_there(path)) {
-                    self.take_file(&path, "");
-                }
-            }
+            None => self.take_first_file(dir),
         }
         self.take_environment(&environment);
+    }
+
+    /// Takes the first file of those that have a name of ours, and says of the others that they are not read.
+    fn take_first_file(&mut self, dir: &Path) {
+        let mut there = FILES.iter().filter(|file| is_there(&dir.join(file)));
+        let Some(first) = there.next() else { return };
+        self.take_file(&dir.join(first), "");
+        for other in there {
+            self.notes.push(format!("{other} is not read, because there is {first}: keep one of them"));
+        }
     }
 
     /// Takes a file that must be there; `named_by` is the variable that names it, if any.
@@ -49,8 +60,12 @@ impl Layers {
             found,
             expected: "a readable file of UTF-8 text".to_string(),
         };
+        self.file = Some(path.to_path_buf());
         match fs::read(path).map(String::from_utf8) {
             Ok(Ok(text)) => self.take_text(&text, Some(path)),
+            Ok(Err(error)) if UTF16_MARKS.iter().any(|mark| error.as_bytes().starts_with(mark)) => {
+                self.problems.push(unreadable(None, "text in UTF-16".to_string()));
+            }
             Ok(Err(error)) => {
                 let valid = error.utf8_error().valid_up_to();
                 let line = error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count() + 1;
@@ -62,9 +77,9 @@ impl Layers {
 
     /// Takes YAML or JSON, which was read from `file`.
     pub(super) fn take_text(&mut self, text: &str, file: Option<&Path>) {
-        let file = file.map(Path::to_path_buf);
-        match yaml::entries(text) {
-            Ok(entries) => self.take_entries(entries, text, file.as_ref()),
+        let (text, file) = (yaml::tidy(text), file.map(Path::to_path_buf));
+        match yaml::entries(&text) {
+            Ok(entries) => self.take_entries(entries, &text, file.as_ref()),
             Err(broken) => self.problems.push(ConfigProblem {
                 file,
                 line: broken.line,
@@ -78,9 +93,11 @@ impl Layers {
     /// Gives the result, or every problem.
     pub(super) fn finish(self) -> Result<(Config, Vec<String>)> {
         none_of(self.problems)?;
-        let mut warnings = self.config.warnings();
-        warnings.extend(self.notes);
-        Ok((self.config, warnings))
+        let Self { mut config, file, variables, notes, .. } = self;
+        let mut warnings = config.warnings();
+        warnings.extend(notes);
+        config.origin = Origin { file, variables, warnings: warnings.clone(), told: Arc::default() };
+        Ok((config, warnings))
     }
 
     fn take_entries(&mut self, entries: Vec<(String, Scalar)>, text: &str, file: Option<&PathBuf>) {
@@ -123,6 +140,7 @@ impl Layers {
                 Err(repeated(key, None))
             } else {
                 seen.push(key.name);
+                self.variables.push(shorten(variable));
                 self.set(key, &variable_value(key, &self.config, value))
             };
             if let Err(problem) = taken {
@@ -185,7 +203,10 @@ const PREFIX: &str = "ZINX_";
 /// The environment variable that names the file.
 const FILE_VARIABLE: &str = "ZINX_CONFIG_FILE_PATH";
 /// Where the file is looked for when no variable names it; the first that is there is taken, alone.
-const FILES: &[&str] = &["zinx.yaml", "conf/zinx.json"];
+const FILES: &[&str] =
+    &["zinx.yaml", "zinx.yml", "zinx.json", "conf/zinx.yaml", "conf/zinx.yml", "conf/zinx.json"];
+/// What a text in UTF-16 begins with.
+const UTF16_MARKS: &[&[u8]] = &[b"\xff\xfe", b"\xfe\xff"];
 /// Problems whose line is looked for. Each costs a reading of the file: 2000 of them would take seconds, and a file
 /// with that many is another program's.
 const LOCATED: usize = 100;

@@ -4,6 +4,7 @@
 //! [`line_of`] reads the text once more and fails at the wanted key: exact for every way of quoting, and paid for
 //! only when there is a problem to report.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -13,6 +14,19 @@ use serde::de::{
 };
 
 use super::field::{Scalar, shorten};
+
+/// Takes away what editors and programs write that YAML does not know: a byte order mark in front, and in a text that
+/// would be broken otherwise, characters that JSON writes as two escapes (`\ud83c\udfae`).
+pub(super) fn tidy(text: &str) -> Cow<'_, str> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.contains("\\u") && entries(text).is_err() {
+        let joined = join_surrogates(text);
+        if entries(&joined).is_ok() {
+            return Cow::Owned(joined);
+        }
+    }
+    Cow::Borrowed(text)
+}
 
 /// Reads the keys and values of the top level; an empty text has none.
 pub(super) fn entries(text: &str) -> Result<Vec<(String, Scalar)>, Broken> {
@@ -28,6 +42,42 @@ pub(super) fn line_of(text: &str, index: usize) -> Option<usize> {
     let stopped = serde_yaml::Deserializer::from_str(text).deserialize_any(StopAt(index)).err()?;
     Some(stopped.location()?.line())
 }
+
+/// Writes every pair of escaped surrogates as the one character that it means. Lines stay where they are.
+fn join_surrogates(text: &str) -> String {
+    let mut joined = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let (before, from) = rest.split_at(at);
+        joined.push_str(before);
+        rest = if let Some((character, after)) = surrogate_pair(from) {
+            joined.push(character);
+            after
+        } else {
+            // The character after a backslash is no beginning of another escape.
+            let after = from.char_indices().nth(2).map_or(from.len(), |(after, _)| after);
+            joined.push_str(&from[..after]);
+            &from[after..]
+        };
+    }
+    joined + rest
+}
+
+/// The character that a text begins with as two escapes, and what comes after.
+fn surrogate_pair(text: &str) -> Option<(char, &str)> {
+    let (high, low) = (escaped_unit(text)?, escaped_unit(text.get(ESCAPE_LEN..)?)?);
+    let character = char::decode_utf16([high, low]).next()?.ok()?;
+    // Without a second half, the first is a character of its own or none.
+    (character.len_utf16() == 2).then(|| (character, &text[2 * ESCAPE_LEN..]))
+}
+
+/// The number of the escape `\uXXXX` that a text begins with.
+fn escaped_unit(text: &str) -> Option<u16> {
+    let digits = text.get(..ESCAPE_LEN)?.strip_prefix("\\u")?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+const ESCAPE_LEN: usize = r"\uXXXX".len();
 
 /// A text that is no YAML, or not a list of keys.
 pub(super) struct Broken {
@@ -220,6 +270,35 @@ mod tests {
         assert_eq!(shown[..6], ["nothing", "true", "1", "-1", "1.5", "\"x\""]);
         assert_eq!(shown[6..10], ["a list", "a map", "a tagged value", "\"1\""]);
         assert_eq!(values[10], Scalar::Other("99999999999999999999".to_string()));
+    }
+
+    #[test]
+    fn two_escapes_that_are_one_character_are_joined() {
+        let joined = [
+            (r#"{"Name": "\ud83c\udfae!"}"#, "🎮!"),
+            (r#"{"Name": "\\\uD83C\uDFAE\u4f60 \\ud83c"}"#, "\\🎮你 \\ud83c"),
+            (r#"Name: "\ud83c\udfae\ud83c\udfae""#, "🎮🎮"),
+            // These are no escapes.
+            (r#"{"Name": "\\ud83c\\udfae"}"#, r"\ud83c\udfae"),
+            (r"{'Name': '\ud83c\udfae'}", r"\ud83c\udfae"),
+            (r"Name: \ud83c\udfae", r"\ud83c\udfae"),
+        ];
+        for (text, name) in joined {
+            let found = entries(&tidy(text)).unwrap_or_else(|broken| panic!("{text}: {}", broken.what));
+            assert_eq!(found, [("Name".to_string(), Scalar::Text(name.to_string()))], "{text}");
+        }
+        for half in [r#"{"Name": "\ud83c"}"#, r#"{"Name": "\udfae\ud83c"}"#, r#"{"Name": "\ud83c\"#] {
+            assert!(entries(&tidy(half)).is_err(), "{half}");
+        }
+    }
+
+    #[test]
+    fn what_json_allows_can_be_read() {
+        let text = "{\r\n\t\"a\": \"b\\/\\u0041\\n\",\t\"c\":true , \"d\" : null}\r\n";
+        let found = entries(text).unwrap_or_else(|broken| panic!("{}", broken.what));
+        let expected =
+            [("a", Scalar::Text("b/A\n".to_string())), ("c", Scalar::Flag(true)), ("d", Scalar::Nothing)];
+        assert_eq!(found, expected.map(|(key, value)| (key.to_string(), value)));
     }
 
     #[test]

@@ -109,19 +109,21 @@ impl fmt::Display for CloseReason {
                 write!(f, "packet of {len} bytes exceeds MaxPacketSize {max}")
             }
             Self::FrameTooLarge { len, max } => {
-                write!(f, "frame of {len} bytes exceeds the longest of {max}")
+                write!(f, "frame of {len} bytes exceeds the decoder's limit of {max} bytes")
             }
             Self::BadFrame { reason } => write!(f, "bad frame: {reason}"),
             Self::FirstFrameTimeout => f.write_str("no frame within FirstFrameTimeoutMs"),
             Self::FrameTimeout => f.write_str("a frame was not complete within FrameTimeoutMs"),
             Self::IdleTimeout => f.write_str("nothing received within IdleTimeoutMs"),
-            Self::HeartbeatLost => f.write_str("no heartbeat"),
+            Self::HeartbeatLost => f.write_str("no heartbeat within HeartbeatMax"),
             Self::SlowReader => f.write_str("the peer did not read within WriteTimeoutMs"),
-            Self::QueueFull => f.write_str("the send queue was full"),
+            Self::QueueFull => f.write_str("the send queue was full, and QueueFull is disconnect"),
             Self::HandlerPanicked { msg_id } => write!(f, "the handler of message id {msg_id} panicked"),
             Self::StartHookFailed => f.write_str("the start hook failed"),
-            Self::BadPayload { msg_id, reason } => write!(f, "payload of message id {msg_id}: {reason}"),
-            Self::RateLimited => f.write_str("the peer sent more than its rate"),
+            Self::BadPayload { msg_id, reason } => {
+                write!(f, "the payload of message id {msg_id} cannot be read: {reason}")
+            }
+            Self::RateLimited => f.write_str("the peer sent more than its rate limit"),
             Self::LoggedInElsewhere => f.write_str("the user has logged in on another connection"),
             Self::SessionEnded => f.write_str("the session has ended"),
             Self::SessionFailed { error } => write!(f, "the session failed: {error}"),

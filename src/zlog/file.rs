@@ -1,7 +1,10 @@
-//! A log file that is set aside when it is full or its day is over, and deleted when it is old.
+//! A log file that is set aside when it is full or its day is over, deleted when it is old, and opened anew when somebody
+//! has deleted it or moved it away.
 
-use std::fs::{self, File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,70 +14,76 @@ use crate::error::{Error, Result};
 /// A file that lines are appended to.
 pub(super) struct RotatingFile {
     path: PathBuf,
-    /// `None` where it could not be opened again.
-    file: Option<File>,
-    size: u64,
     /// 0: no limit.
     max_size: u64,
-    /// 0: for ever.
+    /// 0: files are never deleted, and a day has no end.
     save_days: u32,
+    /// `None` if it is gone and could not be opened again.
+    open: Option<Open>,
+    /// When the file could last not be set aside.
+    stuck: Option<Instant>,
+    /// When it was last said that something fails, and lines lost since.
+    said: Option<Instant>,
+    lost: usize,
+}
+
+/// The file while it is open.
+struct Open {
+    file: File,
+    /// Bytes in it; 0 of what is no regular file, so that a device is never set aside.
+    size: u64,
+    is_regular: bool,
     /// The day of what it holds.
     day: u64,
-    /// When it was last said that writing fails, and lines lost since.
-    failed: Option<Instant>,
-    lost: usize,
+    /// When it was last seen that the path leads here.
+    looked: Instant,
 }
 
 impl RotatingFile {
     pub(super) fn open(dir: &Path, name: &str, max_size: u64, save_days: u32) -> Result<Self> {
         let path = dir.join(name);
-        let opened = fs::create_dir_all(dir).and_then(|()| append_to(&path));
-        let file = opened.map_err(|source| Error::io(format!("open {}", path.display()), source))?;
-        let found = file.metadata().ok().filter(fs::Metadata::is_file);
-        let size = found.as_ref().map_or(0, fs::Metadata::len);
-        let written = found.and_then(|found| found.modified().ok()).unwrap_or_else(SystemTime::now);
-        let mut this = Self {
-            path,
-            file: Some(file),
-            size,
-            max_size,
-            save_days,
-            day: Stamp::of(written).day,
-            failed: None,
-            lost: 0,
-        };
+        let opened = Open::append_to(&path, SystemTime::now());
+        let open = Some(opened.map_err(|source| Error::io(format!("open {}", path.display()), source))?);
+        let mut this = Self { path, max_size, save_days, open, stuck: None, said: None, lost: 0 };
         this.delete_old(SystemTime::now());
         Ok(this)
     }
 
-    /// Appends a line. Where that fails, the line is lost and counted, and the next is tried.
+    /// Appends a line. If that fails, the line is lost and counted, and the next is tried.
     pub(super) fn write(&mut self, at: SystemTime, line: &str) {
-        let written = self.make_room(at, line.len()).and_then(|file| file.write_all(line.as_bytes()));
-        match written {
-            Ok(()) => {
-                self.size += line.len() as u64;
-                self.failed = None;
-            }
-            Err(error) => self.note_failure(&error),
+        let written = self.make_room(at, line.len()).and_then(|open| open.write(at, line));
+        if let Err(error) = written {
+            self.lost += 1;
+            self.say("written to", &error);
         }
     }
 
-    fn make_room(&mut self, at: SystemTime, len: usize) -> io::Result<&mut File> {
-        let full = self.max_size > 0 && self.size > 0 && self.size + len as u64 > self.max_size;
-        let over = self.save_days > 0 && self.size > 0 && Stamp::of(at).day > self.day;
-        if full || over {
+    /// The file to write to.
+    fn make_room(&mut self, at: SystemTime, len: usize) -> io::Result<&mut Open> {
+        // A look costs too much for every line. It has to come before the file gets another name.
+        if self.is_done(at, len) || self.open.as_ref().is_some_and(|open| open.looked.elapsed() >= LOOK_EVERY)
+        {
+            self.open.take_if(|open| !open.is_still_at(&self.path));
+        }
+        let is_stuck = self.stuck.is_some_and(|since| since.elapsed() < LOOK_EVERY);
+        if !is_stuck && self.is_done(at, len) {
             self.set_aside(at);
         }
-        if self.size == 0 {
-            self.day = Stamp::of(at).day;
+        if self.open.is_none() {
+            self.open = Some(Open::append_to(&self.path, at)?);
         }
-        if self.file.is_none() {
-            self.file = Some(append_to(&self.path)?);
-        }
-        self.file.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.open.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Gives the file a name by its time, under which there is none, and begins a new one.
+    /// Whether the file is full, or its day over. A day that lies ahead is over too: the clock was wrong, then or now.
+    fn is_done(&self, at: SystemTime, len: usize) -> bool {
+        self.open.as_ref().filter(|open| open.size > 0).is_some_and(|open| {
+            let is_full = self.max_size > 0 && open.size + len as u64 > self.max_size;
+            is_full || self.save_days > 0 && Stamp::of(at).day != open.day
+        })
+    }
+
+    /// Gives the file a name by its time, under which there is none.
     fn set_aside(&mut self, at: SystemTime) {
         let stamp = Stamp::of(at).for_file();
         let name = |again: u32| {
@@ -86,12 +95,14 @@ impl RotatingFile {
             free.map_or_else(|| Err(io::ErrorKind::AlreadyExists.into()), |to| fs::rename(&self.path, to));
         match renamed {
             Ok(()) => {
-                self.file = None;
-                self.size = 0;
+                (self.open, self.stuck) = (None, None);
                 self.delete_old(at);
             }
             // It grows beyond its size rather than be lost.
-            Err(error) => self.note_failure(&error),
+            Err(error) => {
+                self.stuck = Some(Instant::now());
+                self.say("set aside", &error);
+            }
         }
     }
 
@@ -101,26 +112,27 @@ impl RotatingFile {
         }
         let Some(folder) = self.path.parent() else { return };
         let age = Duration::from_secs(u64::from(self.save_days) * 24 * 3600);
+        let oldest = now.checked_sub(age).map(|oldest| Stamp::of(oldest).for_file()).unwrap_or_default();
         let Ok(entries) = fs::read_dir(folder) else { return };
-        for entry in entries.flatten().filter(|entry| self.is_ours(&entry.file_name().to_string_lossy())) {
-            let written = entry.metadata().and_then(|found| found.modified());
-            let is_old = |at: SystemTime| now.duration_since(at).is_ok_and(|since| since > age);
-            if written.is_ok_and(is_old) {
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some(set_aside) = self.stamp_of(&name) else { continue };
+            let Ok(written) = entry.metadata().and_then(|found| found.modified()) else { continue };
+            // A file from the future was written while the clock was wrong: its name has to do.
+            let is_old = now.duration_since(written).map_or(*set_aside < *oldest, |since| since > age);
+            if is_old {
                 // Another may have deleted it, or nobody can.
                 let _ = fs::remove_file(entry.path());
             }
         }
     }
 
-    /// Whether a file of this name was set aside by us.
-    fn is_ours(&self, name: &str) -> bool {
-        name.strip_prefix(&self.prefix()).and_then(|rest| rest.strip_suffix(&self.suffix())).is_some_and(
-            |stamp| {
-                stamp.len() >= STAMP_LEN
-                    && stamp.as_bytes()[10] == b'T'
-                    && stamp.as_bytes()[0].is_ascii_digit()
-            },
-        )
+    /// The time in the name of a file that was set aside by us.
+    fn stamp_of(&self, name: &OsStr) -> Option<String> {
+        let name = name.to_string_lossy();
+        let stamp = name.strip_prefix(&self.prefix())?.strip_suffix(&self.suffix())?.get(..STAMP_LEN)?;
+        let is_ours = stamp.as_bytes()[10] == b'T' && stamp.as_bytes()[0].is_ascii_digit();
+        is_ours.then(|| stamp.to_string())
     }
 
     fn prefix(&self) -> String {
@@ -131,21 +143,56 @@ impl RotatingFile {
         self.path.extension().map_or_else(String::new, |ending| format!(".{}", ending.to_string_lossy()))
     }
 
-    /// Says so on stderr, at most once a minute.
-    fn note_failure(&mut self, error: &io::Error) {
-        self.lost += 1;
-        if self.failed.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
-            self.failed = Some(Instant::now());
+    /// Says on stderr what fails, at most once a minute.
+    fn say(&mut self, what: &str, error: &io::Error) {
+        if self.said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+            self.said = Some(Instant::now());
             let (path, lost) = (self.path.display(), std::mem::take(&mut self.lost));
+            let lost = if lost == 0 { String::new() } else { format!("; lines lost: {lost}") };
             // There is nobody left to tell.
-            let _ = writeln!(io::stderr(), "log file {path}: {error}; lines lost: {lost}");
+            let _ = writeln!(io::stderr(), "zinx: the log file {path} cannot be {what}: {error}{lost}");
         }
     }
 }
 
-fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+impl Open {
+    fn append_to(path: &Path, at: SystemTime) -> io::Result<Self> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let found = file.metadata()?;
+        let (size, is_regular) = (size_of(&found), found.is_file());
+        let written = if size > 0 { found.modified().unwrap_or(at) } else { at };
+        Ok(Self { file, size, is_regular, day: Stamp::of(written).day, looked: Instant::now() })
+    }
+
+    fn write(&mut self, at: SystemTime, line: &str) -> io::Result<()> {
+        if self.size == 0 {
+            self.day = Stamp::of(at).day;
+        }
+        self.file.write_all(line.as_bytes())?;
+        if self.is_regular {
+            self.size += line.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Whether the path still leads to this file. Takes over its size, for somebody may have cut it.
+    fn is_still_at(&mut self, path: &Path) -> bool {
+        self.looked = Instant::now();
+        let (Ok(ours), Ok(there)) = (self.file.metadata(), fs::metadata(path)) else { return false };
+        self.size = size_of(&ours);
+        (ours.dev(), ours.ino()) == (there.dev(), there.ino())
+    }
 }
+
+fn size_of(found: &Metadata) -> u64 {
+    if found.is_file() { found.len() } else { 0 }
+}
+
+/// How often it is looked whether the path still leads to the file, and tried again to set it aside.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Length of `2026-01-31T14-05-06.123`.
 const STAMP_LEN: usize = 23;

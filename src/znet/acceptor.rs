@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 
 use super::core::Core;
 use super::place::Place;
-use super::throttle::Throttle;
+
 use super::tutorial;
 use crate::green::{Builder, TcpListener, TcpStream};
+use crate::log_line::{Throttle, throttled};
 use crate::zconf::MaxConnPolicy;
 use crate::ziface::IConnManager;
 
@@ -96,11 +97,8 @@ impl Acceptor<'_> {
     fn turn_away(&self, stream: TcpStream) {
         let core = self.core;
         core.counters.over_max_conn.add();
-        if let Some(more) = self.over_log.pass() {
-            let max = core.config().max_conn;
-            let peer =
-                stream.peer_addr().map_or_else(|_| "a peer".to_string(), |address| address.to_string());
-            log::warn!("closed {peer}: {max} connections are open, MaxConn is {max}{more}");
-        }
+        let max = core.config().max_conn;
+        let peer = || stream.peer_addr().map_or_else(|_| "a peer".to_string(), |address| address.to_string());
+        throttled!(warn, self.over_log, "closed {}: {max} connections are open, MaxConn is {max}", peer());
     }
 }

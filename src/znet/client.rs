@@ -193,7 +193,8 @@ impl Sealed for Client {}
 impl IClient for Client {
     fn start(&self) -> Result<()> {
         let (core, dialer) = (&self.core, &self.dialer);
-        core.begin(|life, _| {
+        core.begin(|life, config| {
+            config.tell_warnings();
             dialer.reset();
             let (its_core, its_dialer) = (Arc::clone(core), Arc::clone(dialer));
             let begun = core.group().spawn(dialer::builder(), move || its_dialer.run(&its_core));

@@ -11,6 +11,7 @@ use super::connection::Connection;
 use super::outbox::Flushed;
 use crate::error::Error;
 use crate::green::{Awaits, ReadBuffer, Readiness, Socket, Until, set_alarm, yield_now};
+use crate::log_line::{Shown, throttled};
 use crate::ziface::{CloseReason, IConnection};
 
 impl Connection {
@@ -68,7 +69,12 @@ impl Connection {
         let left = self.outbox().lock().messages();
         if left > 0 && !self.is_aborted() && self.core().stopping().is_set() {
             self.core().counters.forced.fetch_add(1, Ordering::AcqRel);
-            log::warn!("cut off connection {self} at the drain deadline, {left} messages unsent");
+            let log = &self.core().cut_off_log;
+            throttled!(
+                warn,
+                log,
+                "cut off connection {self} at the drain deadline, with {left} messages unsent"
+            );
         }
     }
 
@@ -132,10 +138,14 @@ impl Connection {
                 | CloseReason::ClientStopped
         );
         if ordinary && unsent.messages == 0 {
-            log::debug!("connection {id} closed: {reason}");
-        } else if let Some(more) = self.core().closed_log.pass() {
-            let (messages, bytes) = (unsent.messages, unsent.bytes);
-            log::warn!("connection {id} closed: {reason}; {messages} messages, {bytes} bytes unsent{more}");
+            log::debug!("connection {id} closed: {}", Shown(&reason));
+        } else {
+            let (log, messages, bytes) = (&self.core().closed_log, unsent.messages, unsent.bytes);
+            throttled!(
+                warn,
+                log,
+                "connection {id} closed: {reason}; {messages} messages, {bytes} bytes unsent"
+            );
         }
     }
 }

@@ -10,9 +10,10 @@ use super::dispatch::MsgHandler;
 use super::heartbeat::Heart;
 use super::life::Life;
 use super::talk::Talk;
-use super::throttle::Throttle;
+
 use crate::error::{Error, Result};
 use crate::green::{Backoff, Event, Group};
+use crate::log_line::{Throttle, throttled};
 use crate::zconf::{Config, PackKind};
 use crate::ziface::{CloseReason, ConnHook, IConnection, IDataPack, IDecoder};
 use crate::zpack::{Framing, LtvLittleEndian, TlvBigEndian};
@@ -47,6 +48,13 @@ pub(crate) struct Core {
     refused_log: Throttle,
     pub(crate) closed_log: Throttle,
     pub(crate) handler_log: Throttle,
+    pub(crate) unknown_log: Throttle,
+    pub(crate) login_log: Throttle,
+    pub(crate) panic_log: Throttle,
+    pub(crate) start_hook_log: Throttle,
+    pub(crate) stop_hook_log: Throttle,
+    pub(crate) hook_log: Throttle,
+    pub(crate) cut_off_log: Throttle,
 }
 
 /// What becomes of an idle connection, said by the idle hook.
@@ -93,6 +101,13 @@ impl Core {
             refused_log: Throttle::new(),
             closed_log: Throttle::new(),
             handler_log: Throttle::new(),
+            unknown_log: Throttle::new(),
+            login_log: Throttle::new(),
+            panic_log: Throttle::new(),
+            start_hook_log: Throttle::new(),
+            stop_hook_log: Throttle::new(),
+            hook_log: Throttle::new(),
+            cut_off_log: Throttle::new(),
             config,
         })
     }
@@ -211,9 +226,7 @@ impl Core {
     /// Counts and logs, at a bounded rate, that the machine had no room for a connection or for its writer.
     pub(crate) fn log_refused(&self, why: &dyn std::fmt::Display) {
         self.counters.refused.add();
-        if let Some(more) = self.refused_log.pass() {
-            log::warn!("refused: {why}{more}");
-        }
+        throttled!(warn, self.refused_log, "refused: {why}");
     }
 }
 

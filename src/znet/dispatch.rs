@@ -12,6 +12,7 @@ use super::tutorial;
 use super::worker_pool::WorkerPool;
 use crate::error::{Error, Result};
 use crate::green::Panicked;
+use crate::log_line::throttled;
 use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{CloseReason, IInterceptor, IMsgHandler, IRequest, IRouter, RouterHandler};
@@ -215,16 +216,22 @@ impl Connection {
     #[cold]
     fn count_unknown(&self, msg_id: u32) {
         self.core().counters.unknown_ids.add();
-        if let Some(more) = self.core().handler_log.pass() {
-            log::warn!("connection {}: no router for message id {msg_id}{more}", self.id());
-        }
+        throttled!(
+            warn,
+            self.core().unknown_log,
+            "connection {}: no router for message id {msg_id}",
+            self.id()
+        );
     }
 
     #[cold]
     pub(crate) fn log_not_logged_in(&self, msg_id: u32) {
-        if let Some(more) = self.core().handler_log.pass() {
-            log::warn!("connection {}: message id {msg_id} without a login{more}", self.id());
-        }
+        throttled!(
+            warn,
+            self.core().login_log,
+            "connection {}: message id {msg_id} needs a login, and nobody has logged in",
+            self.id()
+        );
     }
 
     #[cold]
@@ -232,15 +239,25 @@ impl Connection {
         if self.answers_bad_payload(error) {
             return;
         }
-        if let Some(more) = self.core().handler_log.pass() {
-            log::warn!("connection {}: handler of message id {msg_id}: {error}{more}", self.id());
+        let (id, log) = (self.id(), &self.core().handler_log);
+        match error {
+            // It names the message itself.
+            Error::BadPayload { msg_id: of, .. } if *of == msg_id => {
+                throttled!(warn, log, "connection {id}: {error}");
+            }
+            _ => throttled!(warn, log, "connection {id}: the handler of message id {msg_id} failed: {error}"),
         }
     }
 
     #[cold]
     pub(crate) fn end_after_panic(&self, msg_id: u32, panicked: &Panicked) {
         self.core().counters.handler_panics.add();
-        log::error!("connection {}: handler of message id {msg_id} panicked: {panicked}", self.id());
+        throttled!(
+            error,
+            self.core().panic_log,
+            "connection {}: the handler of message id {msg_id} panicked: {panicked}",
+            self.id()
+        );
         self.stop_because(CloseReason::HandlerPanicked { msg_id });
     }
 }

@@ -9,6 +9,7 @@ use super::connection::Connection;
 use super::core::Core;
 use crate::error::{Error, Result};
 use crate::green::Panicked;
+use crate::log_line::{Shown, throttled};
 use crate::ziface::{
     CloseReason, HEART_BEAT_DEFAULT_MSG_ID, HeartBeat, HeartBeatDirection, HeartBeatOption, IConnection,
     IMsgHandler, IRequest,
@@ -95,10 +96,12 @@ impl Heart {
         match sent {
             Ok(Ok(())) => {}
             // A queue that is full says as much as a heartbeat.
-            Ok(Err(error)) => log::debug!("connection {conn}: heartbeat: {error}"),
+            Ok(Err(error)) => log::debug!("connection {conn}: no heartbeat sent: {}", Shown(&error)),
             Err(payload) => {
                 conn.core().counters.hook_panics.add();
-                log::error!("connection {conn}: heartbeat panicked: {}", Panicked::new(payload));
+                let panicked = Panicked::new(payload);
+                let log = &conn.core().hook_log;
+                throttled!(error, log, "connection {conn}: the heartbeat panicked: {panicked}");
             }
         }
     }
@@ -148,7 +151,7 @@ impl Connection {
             Some(hook) => {
                 // The hook may wait: someone else has to watch the socket meanwhile.
                 self.outbox().lock().set_busy(true);
-                self.contain("not-alive", || hook(&(self.arc() as Arc<dyn IConnection>)));
+                self.contain("not-alive hook", || hook(&(self.arc() as Arc<dyn IConnection>)));
                 self.times().active.store(self.core().clock().now(), Ordering::Relaxed);
             }
         }

@@ -9,6 +9,7 @@ use super::core::IdleAction;
 use super::tutorial;
 use crate::error::Result;
 use crate::green::Panicked;
+use crate::log_line::throttled;
 use crate::ziface::{CloseReason, IConnection};
 
 impl Connection {
@@ -26,7 +27,7 @@ impl Connection {
         self.core().counters.start_hooks.add();
         let core = self.core();
         tutorial::say(format_args!("[HOOK] conn id {}: call_on_conn_start", self.id()));
-        if !self.contain("start", || core.call_start_hook(shared)) {
+        if !self.contain("start hook", || core.call_start_hook(shared)) {
             self.stop_because(CloseReason::StartHookFailed);
         }
     }
@@ -35,14 +36,14 @@ impl Connection {
         self.core().counters.stop_hooks.add();
         let core = self.core();
         tutorial::say(format_args!("[HOOK] conn id {}: call_on_conn_stop", self.id()));
-        self.contain("stop", || core.call_stop_hook(shared));
+        self.contain("stop hook", || core.call_stop_hook(shared));
     }
 
     fn idle_hook(&self) {
         let Some(hook) = self.core().hooks().idle else { return };
         let mut action = IdleAction::Close;
         self.enter_user_code(self.outbox().lock());
-        self.contain("idle", || {
+        self.contain("idle hook", || {
             action = hook(&(self.arc() as Arc<dyn IConnection>));
             Ok(())
         });
@@ -54,15 +55,22 @@ impl Connection {
 
     /// Runs a hook. `false` where it failed or panicked; either is logged.
     pub(super) fn contain(&self, which: &str, hook: impl FnOnce() -> Result<()>) -> bool {
+        let (id, core) = (self.id(), self.core());
+        let log = match which {
+            "start hook" => &core.start_hook_log,
+            "stop hook" => &core.stop_hook_log,
+            _ => &core.hook_log,
+        };
         match catch_unwind(AssertUnwindSafe(hook)) {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
-                log::warn!("connection {}: {which} hook: {error}", self.id());
+                throttled!(warn, log, "connection {id}: the {which} failed: {error}");
                 false
             }
             Err(payload) => {
-                self.core().counters.hook_panics.add();
-                log::error!("connection {}: {which} hook panicked: {}", self.id(), Panicked::new(payload));
+                core.counters.hook_panics.add();
+                let panicked = Panicked::new(payload);
+                throttled!(error, log, "connection {id}: the {which} panicked: {panicked}");
                 false
             }
         }

@@ -6,6 +6,8 @@ use std::time::Instant;
 use super::connection::Connection;
 use crate::error::Result;
 use crate::green::Panicked;
+use crate::log_line::throttled;
+use crate::rounded::Rounded;
 use crate::ziface::IRequest;
 
 /// Contains a panic of the handlers behind it: it is logged and counted, the rest is skipped, the connection goes on.
@@ -17,9 +19,11 @@ use crate::ziface::IRequest;
 pub fn router_recovery(request: &dyn IRequest) -> Result<()> {
     catch_unwind(AssertUnwindSafe(|| request.router_slices_next())).unwrap_or_else(|payload| {
         request.abort();
-        Connection::of(request).core().counters.handler_panics.add();
-        let (conn, msg_id) = (request.get_connection(), request.get_msg_id());
-        log::error!("{conn:?}: handler of message id {msg_id} panicked: {}", Panicked::new(payload));
+        let (core, panicked) = (Connection::of(request).core(), Panicked::new(payload));
+        core.counters.handler_panics.add();
+        let (id, msg_id) = (request.get_connection().get_conn_id(), request.get_msg_id());
+        let log = &core.panic_log;
+        throttled!(error, log, "connection {id}: the handler of message id {msg_id} panicked: {panicked}");
         Ok(())
     })
 }
@@ -33,7 +37,7 @@ pub fn router_recovery(request: &dyn IRequest) -> Result<()> {
 pub fn router_time(request: &dyn IRequest) -> Result<()> {
     let start = Instant::now();
     let outcome = request.router_slices_next();
-    let (conn, msg_id) = (request.get_connection(), request.get_msg_id());
-    log::info!("{conn:?}: message id {msg_id} took {:?}", start.elapsed());
+    let (id, msg_id) = (request.get_connection().get_conn_id(), request.get_msg_id());
+    log::info!("connection {id}: message id {msg_id} took {}", Rounded(start.elapsed()));
     outcome
 }

@@ -117,6 +117,4 @@ mod sweeper;
 
 mod heartbeat;
 
-mod throttle;
-
 mod tutorial;

@@ -213,6 +213,7 @@ impl IServer for Server {
     fn start(&self) -> Result<()> {
         let core = self.core();
         core.begin(|life, config| {
+            config.tell_warnings();
             check_limits(config);
             self.take_rate_limits(config);
             let listener = Arc::new(self.bind()?);

@@ -12,6 +12,7 @@ use super::connection::Connection;
 use super::request::Request;
 use super::tutorial;
 use crate::green::{Builder, Group, Panicked, PutError, Queue, StackMark};
+use crate::log_line::{Throttle, throttled};
 use crate::zconf::{Config, WorkerMode};
 
 /// The workers of a server.
@@ -145,7 +146,13 @@ impl Worker {
             Connection::of(&request).run_task(&request);
             // A value kept with it may panic when it is dropped: the worker has others to serve.
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(request))) {
-                log::error!("worker {}: a value of a request panicked: {}", self.id, Panicked::new(payload));
+                static LOG: Throttle = Throttle::new();
+                let (id, panicked) = (self.id, Panicked::new(payload));
+                throttled!(
+                    error,
+                    LOG,
+                    "worker {id}: a value kept with a request panicked in its drop: {panicked}"
+                );
             }
         }
     }

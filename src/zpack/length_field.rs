@@ -175,7 +175,7 @@ mod tests {
         assert!(matches!(error, Error::FrameTooLarge { len: u64::MAX, max: 65_535 }), "{error}");
         let field = LengthField { length_adjustment: -5, ..LengthField::default() };
         let error = len_of(field, &[0, 3]).unwrap_err();
-        assert_eq!(error.to_string(), "frame of 0 bytes is shorter than the 2 it must have");
+        assert_eq!(error.to_string(), "frame of 0 bytes is too short: its decoder needs at least 2 bytes");
         let error = len_of(field, &[0, 0]).unwrap_err();
         assert!(matches!(error, Error::FrameTooShort { len: -3, least: 2 }), "{error}");
     }

@@ -14,7 +14,18 @@ pub(crate) fn in_child_with(name: &str, env: &[(&str, &str)], body: impl FnOnce(
     }
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.envs(env.iter().copied());
-    run_child(name, child);
+    drop(run_child(name, child));
+}
+
+/// As [`in_child_with`]. Returns in the parent, with what the child has written to stderr.
+pub(crate) fn stderr_of_child(name: &str, env: &[(&str, &str)], body: impl FnOnce()) -> String {
+    if is_child(name) {
+        body();
+        std::process::exit(0);
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.envs(env.iter().copied());
+    run_child(name, child)
 }
 
 /// As [`in_child`], within a program that gives it a world of its own (`unshare`), in which a line of shell runs before.
@@ -31,18 +42,19 @@ pub(crate) fn in_child_after(name: &str, within: &[&str], prepare: &str, body: i
     let mut child = Command::new(within[0]);
     child.args(&within[1..]).args(["sh", "-c", &format!("{prepare} && exec \"$0\" \"$@\"")]);
     child.arg(std::env::current_exe().unwrap());
-    run_child(name, child);
+    drop(run_child(name, child));
 }
 
 fn is_child(name: &str) -> bool {
     std::env::var(CHILD).is_ok_and(|child| child == name)
 }
 
-fn run_child(name: &str, mut child: Command) {
+fn run_child(name: &str, mut child: Command) -> String {
     let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, name).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
     eprint!("{said}");
     assert!(output.status.success(), "{}", output.status);
+    said
 }
 
 const CHILD: &str = "ZINX_TEST_CHILD";
