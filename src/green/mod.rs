@@ -73,6 +73,9 @@ pub(crate) use awaits::Awaits;
 
 mod interrupt;
 
+mod contain;
+pub(crate) use contain::Contained;
+
 mod with_timeout;
 pub use with_timeout::{Elapsed, with_timeout};
 

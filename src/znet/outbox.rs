@@ -94,7 +94,7 @@ impl Outbox {
     }
 
     /// Sends what is queued, as far as the socket takes it, and what others append meanwhile.
-    pub(crate) fn flush(&self, pack: &dyn IDataPack, bounds: &Bounds, now: u64) -> Flushed {
+    pub(crate) fn flush(&self, bounds: &Bounds, now: u64) -> Flushed {
         let mut state = self.lock();
         loop {
             if state.sender == Sender::Sending {
@@ -109,7 +109,7 @@ impl Outbox {
             let mut batch = state.take();
             drop(state);
             let before = batch.bytes();
-            let outcome = send(&socket, pack, &mut batch);
+            let outcome = send(&socket, &mut batch);
             let sent = before - batch.bytes();
             state = self.lock();
             let again = state.put_back(batch);
@@ -201,10 +201,10 @@ impl State {
 
     /// Drops frames, oldest first, until one of `frame` bytes fits. `false` where nothing can be dropped: the peer counts
     /// the frames of a connection that can be resumed.
-    pub(crate) fn drop_oldest_for(&mut self, pack: &dyn IDataPack, bounds: &Bounds, frame: usize) -> bool {
+    pub(crate) fn drop_oldest_for(&mut self, bounds: &Bounds, frame: usize) -> bool {
         while !self.has_room(bounds, frame) {
             let before = self.queue.bytes();
-            if self.keeps() || !self.queue.drop_oldest(pack) {
+            if self.keeps() || !self.queue.drop_oldest() {
                 return false;
             }
             let dropped = before - self.queue.bytes();
@@ -374,14 +374,14 @@ impl State {
 }
 
 /// Sends until the batch is empty or the socket full.
-fn send(socket: &Socket, pack: &dyn IDataPack, batch: &mut FrameQueue) -> std::io::Result<()> {
+fn send(socket: &Socket, batch: &mut FrameQueue) -> std::io::Result<()> {
     while !batch.is_empty() {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let sent = match batch.slices(&mut slices) {
             1 => socket.try_send(&slices[0])?,
             filled => socket.try_send_vectored(&slices[..filled])?,
         };
-        batch.advance(pack, sent);
+        batch.advance(sent);
     }
     Ok(())
 }

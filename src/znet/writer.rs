@@ -38,7 +38,7 @@ impl Connection {
         wait: SendWait,
         mut append: impl FnMut(&mut State) -> Result<Appended>,
     ) -> Result<bool> {
-        let (pack, bounds) = (self.core().pack(), self.core().bounds());
+        let bounds = self.core().bounds();
         let mut since = None;
         loop {
             let appended = append(&mut self.outbox().lock())?;
@@ -59,7 +59,7 @@ impl Connection {
             match bounds.policy {
                 QueueFull::Wait if wait != SendWait::Never => self.wait_for_room(since, wait)?,
                 QueueFull::DropOldest => {
-                    if !self.outbox().lock().drop_oldest_for(pack, bounds, frame) {
+                    if !self.outbox().lock().drop_oldest_for(bounds, frame) {
                         return Err(self.queue_full(Duration::ZERO));
                     }
                 }
@@ -98,7 +98,7 @@ impl Connection {
     /// Sends what the socket takes.
     pub(crate) fn flush(&self) -> Flushed {
         let core = self.core();
-        let flushed = self.outbox().flush(core.pack(), core.bounds(), core.clock().now());
+        let flushed = self.outbox().flush(core.bounds(), core.clock().now());
         if flushed == Flushed::Failed {
             self.fail_sending();
         }
