@@ -36,8 +36,8 @@ pub(crate) struct State {
     /// Someone wanted to send while another did: it tries once more before it calls the socket full, because the
     /// edge that says "writable" may have come in between.
     again: bool,
-    /// The reader is in user code, and may stay there: it cannot watch the socket.
-    busy: bool,
+    /// The connection's own coroutine watches the socket; else it may be in user code, and stay there.
+    watched: bool,
     /// A writer coroutine watches the socket.
     writer: bool,
     /// The worker, counted from 1, on whose list of connections to be flushed at the next yield this one is; 0: none.
@@ -76,7 +76,7 @@ pub(crate) enum Flushed {
     Empty,
     /// Another is sending, and takes everything along.
     ByAnother,
-    /// The socket is full. `watched`: the reader or a writer will see it writable.
+    /// The socket is full. `watched`: the connection's own coroutine or a writer will see it writable.
     Blocked { watched: bool },
     /// The connection has failed.
     Failed,
@@ -85,7 +85,7 @@ pub(crate) enum Flushed {
 impl Outbox {
     /// An outbox that sends on `socket`.
     pub(crate) fn new(socket: Arc<Socket>) -> Self {
-        let state = State { socket: Some(socket), busy: true, ..State::default() };
+        let state = State { socket: Some(socket), ..State::default() };
         Self { state: Mutex::new(state) }
     }
 
@@ -119,7 +119,7 @@ impl Outbox {
                     state.note_blocked(sent, now);
                     state.make_room(bounds);
                     if !again {
-                        return Flushed::Blocked { watched: !state.busy || state.writer };
+                        return Flushed::Blocked { watched: state.watched || state.writer };
                     }
                 }
                 Err(_) if state.lose_socket(bounds) => {
@@ -237,12 +237,18 @@ impl State {
         self.closed
     }
 
-    pub(crate) const fn is_busy(&self) -> bool {
-        self.busy
+    /// Whether the connection's own coroutine watches the socket, and so waits for input.
+    pub(crate) const fn is_watched(&self) -> bool {
+        self.watched
     }
 
-    pub(crate) const fn set_busy(&mut self, busy: bool) {
-        self.busy = busy;
+    pub(crate) const fn set_watched(&mut self, watched: bool) {
+        self.watched = watched;
+    }
+
+    /// Whether something waits for a full socket that nobody watches.
+    pub(crate) fn needs_writer(&self) -> bool {
+        self.sender == Sender::Blocked && !self.writer && !self.watched && !self.queue.is_empty()
     }
 
     pub(crate) const fn has_writer(&self) -> bool {
