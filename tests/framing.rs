@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::{Peer, Running, config, frame, pattern, start, start_alone, wait_until};
-use zinx::zconf::PackKind;
+use zinx::zconf::{PackKind, QueueFull};
 use zinx::ziface::{
-    CloseReason, Decoded, IClient, IConnection, IDecoder, IRequest, IServer, LengthField, Order,
+    CloseReason, Decoded, Head, IClient, IConnection, IDataPack, IDecoder, IRequest, IServer, LengthField,
+    Order,
 };
 use zinx::zpack::{
     htlvcrc_frame, new_delimiter_decoder, new_fixed_length_decoder, new_frame_decoder, new_htlvcrc_decoder,
@@ -252,6 +253,72 @@ fn a_decoder_of_ones_own_may_err_and_even_panic() {
             .parse(|frame| Ok(Decoded { msg_id: u32::from(frame[2]), data: frame })),
     );
     check_bad(&running, &[0, 1, 5], &[0, 0], "the decoder panicked");
+}
+
+/// Requests have a head of four bytes: the length, then the id. Answers have one of eight: the id, then the length.
+struct OtherHeads;
+
+impl IDataPack for OtherHeads {
+    fn get_head_len(&self) -> usize {
+        4
+    }
+
+    fn unpack(&self, head: &[u8]) -> Result<Head> {
+        let word = |at: usize| u32::from(u16::from_be_bytes([head[at], head[at + 1]]));
+        Ok(Head { data_len: word(0), msg_id: word(2) })
+    }
+
+    fn pack_head(&self, msg_id: u32, data_len: u32, out: &mut Vec<u8>) -> Result<()> {
+        out.extend(msg_id.to_be_bytes());
+        out.extend(data_len.to_be_bytes());
+        Ok(())
+    }
+}
+
+/// The length of a frame in the queue is not read from its head, which `unpack` does not know.
+#[test]
+fn answers_whose_heads_differ_from_those_of_requests_reach_a_slow_peer_whole() {
+    const FRAMES: u32 = 20_000;
+    for policy in [QueueFull::Wait, QueueFull::DropOldest] {
+        let mut config = config();
+        (config.queue_full, config.max_msg_chan_bytes) = (policy, 100_000);
+        let running = start_alone(config, |server| {
+            server.set_packet(OtherHeads).unwrap();
+            let many = |request: &dyn IRequest| {
+                let mut data = [0; 1000];
+                for number in 0..FRAMES {
+                    data[..4].copy_from_slice(&number.to_be_bytes());
+                    request.get_connection().send_msg(5, &data)?;
+                }
+                request.get_connection().send_msg(6, &[0; 1000])
+            };
+            server.add_router(2, many).unwrap();
+        });
+        let mut peer = running.connect();
+        let conn = running.conn(peer.addr());
+        peer.send(&[0, 0, 0, 2]);
+        let mut numbers = Vec::new();
+        loop {
+            let frame = peer.read_exactly(1008);
+            assert_eq!(frame[4..8], 1000_u32.to_be_bytes());
+            if frame[..4] == 6_u32.to_be_bytes() {
+                break;
+            }
+            assert_eq!(frame[..4], 5_u32.to_be_bytes());
+            numbers.push(u32::from_be_bytes(frame[8..12].try_into().unwrap()));
+            if numbers.len() % 64 == 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        assert!(numbers.is_sorted_by(|a, b| a < b));
+        let unsent = conn.get_unsent();
+        assert_eq!(numbers.len() + unsent.messages, FRAMES as usize);
+        assert_eq!(unsent.bytes, unsent.messages * 1008);
+        assert_eq!(unsent.messages > 0, policy == QueueFull::DropOldest);
+        peer.finish();
+        assert_eq!(running.close_reason(peer.addr()), CloseReason::PeerClosed);
+        assert_eq!(running.stop().handler_panics, 0);
+    }
 }
 
 #[test]

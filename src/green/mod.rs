@@ -77,6 +77,9 @@ pub(crate) use awaits::Awaits;
 mod interrupt;
 pub(crate) use interrupt::is_unwinding;
 
+mod contain;
+pub(crate) use contain::Contained;
+
 mod with_timeout;
 pub use with_timeout::{Elapsed, with_timeout};
 

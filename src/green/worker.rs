@@ -181,47 +181,85 @@ impl Drop for ReadBuffer {
     }
 }
 
-/// A buffer for frames on their way out, from the thread where it has one to spare; dropped, it serves the next.
+/// Pieces of bytes on their way out, side by side, in a buffer from the thread where it has one to spare; dropped, it
+/// serves the next. One word while empty.
 #[derive(Default)]
-pub(crate) struct SendBuffer(Vec<u8>);
+pub(crate) struct SendBuffer(Option<Box<Pieces>>);
+
+#[derive(Default)]
+struct Pieces {
+    bytes: Vec<u8>,
+    /// How long each is. None is empty.
+    lens: Vec<u32>,
+}
 
 impl SendBuffer {
-    /// The bytes, to append to.
-    pub(crate) fn grow(&mut self) -> &mut Vec<u8> {
-        if self.0.capacity() == 0 {
-            self.0 = with(|local| local.send_buffers.borrow_mut().pop()).unwrap_or_default();
+    /// Appends what `write` appends as one piece; nothing where it fails, and no piece where that is empty.
+    #[inline]
+    pub(crate) fn append<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        let pieces = self.0.get_or_insert_with(Pieces::take);
+        let before = pieces.bytes.len();
+        if let Err(error) = write(&mut pieces.bytes) {
+            pieces.bytes.truncate(before);
+            return Err(error);
         }
-        &mut self.0
+        let len = pieces.bytes.len().saturating_sub(before);
+        if len > 0 {
+            // So long a piece is not appended here: it gets a buffer of its own.
+            pieces.lens.push(u32::try_from(len).unwrap_or(u32::MAX));
+        }
+        Ok(())
+    }
+
+    /// How many pieces there are.
+    pub(crate) fn pieces(&self) -> usize {
+        self.0.as_ref().map_or(0, |pieces| pieces.lens.len())
+    }
+
+    /// The length of a piece; 0 where there is none of this number.
+    pub(crate) fn piece_len(&self, number: usize) -> usize {
+        let len = self.0.as_ref().and_then(|pieces| pieces.lens.get(number));
+        len.map_or(0, |len| *len as usize)
+    }
+
+    /// Puts the piece before this one, which begins `at`, in its place: it moves up to the end of this one.
+    pub(crate) fn overwrite_piece(&mut self, number: usize, at: usize) {
+        let (before, this) = (self.piece_len(number - 1), self.piece_len(number));
+        if let Some(pieces) = &mut self.0 {
+            pieces.bytes.copy_within(at..at + before, at + this);
+            pieces.lens[number] = pieces.lens[number - 1];
+        }
     }
 }
 
 impl std::ops::Deref for SendBuffer {
-    type Target = Vec<u8>;
+    type Target = [u8];
 
-    fn deref(&self) -> &Vec<u8> {
-        &self.0
-    }
-}
-
-impl std::ops::DerefMut for SendBuffer {
-    fn deref_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.0
+    fn deref(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |pieces| &pieces.bytes)
     }
 }
 
 impl Drop for SendBuffer {
     fn drop(&mut self) {
-        let mut buffer = std::mem::take(&mut self.0);
-        if buffer.capacity() == 0 || buffer.capacity() > MAX_SPARE_SEND_BYTES {
+        let Some(mut pieces) = self.0.take() else { return };
+        if pieces.bytes.capacity() + size_of::<u32>() * pieces.lens.capacity() > MAX_SPARE_SEND_BYTES {
             return;
         }
-        buffer.clear();
+        pieces.bytes.clear();
+        pieces.lens.clear();
         let _ = try_with(|local| {
             let mut buffers = local.send_buffers.borrow_mut();
             if buffers.len() < MAX_SPARE_SEND_BUFFERS {
-                buffers.push(buffer);
+                buffers.push(pieces);
             }
         });
+    }
+}
+
+impl Pieces {
+    fn take() -> Box<Self> {
+        with(|local| local.send_buffers.borrow_mut().pop()).unwrap_or_default()
     }
 }
 
@@ -253,7 +291,7 @@ struct Local {
     pace: Cell<Pace>,
     index: Cell<usize>,
     buffers: RefCell<Vec<Vec<u8>>>,
-    send_buffers: RefCell<Vec<Vec<u8>>>,
+    send_buffers: RefCell<Vec<Box<Pieces>>>,
 }
 
 mod local {

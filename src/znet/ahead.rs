@@ -293,7 +293,7 @@ impl Connection {
                 self.run_hooks();
                 continue;
             }
-            heard.held_back = !self.begin_pass();
+            heard.held_back = !self.may_read();
             if heard.held_back {
                 empty = true;
                 continue;

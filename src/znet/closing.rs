@@ -19,8 +19,6 @@ impl Connection {
     pub(crate) fn close(&self, shared: &Arc<dyn IConnection>) {
         self.note_reason(CloseReason::Stopped);
         self.calls().close();
-        // The stop hook may send, and wait for room: someone else has to watch the socket meanwhile.
-        self.outbox().lock().set_busy(true);
         self.finish_tasks();
         self.stop_hook(shared);
         self.end_close_callbacks();
@@ -29,7 +27,6 @@ impl Connection {
         let socket = {
             let mut state = self.outbox().lock();
             state.close();
-            state.set_busy(false);
             state.socket()
         };
         // There is none where the peer has taken it to the connection that it resumes.
@@ -43,6 +40,7 @@ impl Connection {
 
     fn close_socket(&self, socket: &Arc<Socket>) {
         let deadline = Deadline::after(self.core().config().drain_ms, socket);
+        let _watch = self.watch();
         self.drain(socket, deadline);
         self.note_cut_off();
         socket.shutdown_write();

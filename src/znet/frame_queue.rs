@@ -1,10 +1,16 @@
 //! Whole frames on their way to the socket: small ones side by side, large payloads shared. Pure, no I/O.
+//!
+//! The queue remembers how long each frame is. It never reads a head to learn that: the answers of a wire format may
+//! have other heads than its requests, and `unpack` reads those of requests only.
+
+mod chunk;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::Bytes;
 
+use self::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::green::SendBuffer;
 use crate::ziface::{IDataPack, Payload};
@@ -14,9 +20,8 @@ use crate::ziface::{IDataPack, Payload};
 pub(crate) struct FrameQueue {
     /// What goes before the tail; seldom there.
     backlog: Option<Box<Backlog>>,
-    /// Where small frames are appended.
+    /// Where small frames are appended. Each frame is a piece of it.
     tail: SendBuffer,
-    tail_messages: usize,
 }
 
 /// Full or sealed chunks, in order.
@@ -27,53 +32,6 @@ struct Backlog {
     bytes: usize,
     /// Frames in them whose last byte is still to be sent.
     messages: usize,
-    /// Bytes of the front chunk that are sent.
-    sent: usize,
-    /// Where the first frame not wholly sent begins in the front chunk. At most `sent`.
-    boundary: usize,
-}
-
-enum Chunk {
-    /// Whole frames, side by side.
-    Small { frames: SendBuffer, messages: usize },
-    /// One frame whose payload is shared, or bytes that are sent as they are: then the head is empty.
-    Large { head: Vec<u8>, data: Bytes },
-}
-
-impl Chunk {
-    fn len(&self) -> usize {
-        match self {
-            Self::Small { frames, .. } => frames.len(),
-            Self::Large { head, data } => head.len() + data.len(),
-        }
-    }
-
-    fn parts(&self) -> [&[u8]; 2] {
-        match self {
-            Self::Small { frames, .. } => [frames, &[]],
-            Self::Large { head, data } => [head, data],
-        }
-    }
-
-    const fn messages(&self) -> usize {
-        match self {
-            Self::Small { messages, .. } => *messages,
-            Self::Large { .. } => 1,
-        }
-    }
-
-    /// Length of the frame that begins at `at`.
-    fn frame_len(&self, pack: &dyn IDataPack, at: usize) -> usize {
-        match self {
-            Self::Small { frames, .. } => {
-                let head_len = pack.get_head_len();
-                let head = frames.get(at..at + head_len).map(|head| pack.unpack(head));
-                // What this server packed it can unpack; were it not so, the rest counts as one frame.
-                head.and_then(Result::ok).map_or(frames.len() - at, |head| head_len + head.data_len as usize)
-            }
-            Self::Large { .. } => self.len(),
-        }
-    }
 }
 
 impl FrameQueue {
@@ -84,7 +42,7 @@ impl FrameQueue {
 
     /// Frames whose last byte is still to be sent.
     pub(crate) fn messages(&self) -> usize {
-        self.tail_messages + self.backlog.as_ref().map_or(0, |backlog| backlog.messages)
+        self.tail.pieces() + self.backlog.as_ref().map_or(0, |backlog| backlog.messages)
     }
 
     /// Whether nothing is left to be sent.
@@ -99,40 +57,39 @@ impl FrameQueue {
             return Err(Error::PacketTooLarge { len: len as u64, max: u32::MAX });
         };
         match data {
-            Payload::Shared(data) if len >= SHARED_FROM => {
-                let mut head = Vec::with_capacity(pack.get_head_len());
-                pack.pack_head(msg_id, data_len, &mut head)?;
-                self.seal();
-                self.backlog().push(Chunk::Large { head, data });
-                Ok(())
+            Payload::Shared(data) if len >= SHARED_FROM => self.push_large(pack, msg_id, data_len, data),
+            // A buffer of its own: the tail stays small, and knows the length of each frame in 32 bits.
+            data if len >= CHUNK_BYTES => {
+                self.push_large(pack, msg_id, data_len, Bytes::copy_from_slice(data.as_slice()))
             }
             data => self.push_small(pack, msg_id, data_len, data.as_slice()),
         }
     }
 
-    /// Appends bytes that count as one frame. Their length is known only to a chunk of their own.
+    /// Appends bytes that count as one frame.
     pub(crate) fn push_raw(&mut self, data: Payload<'_>) {
         let data = match data {
             Payload::Borrowed(data) => Bytes::copy_from_slice(data),
             Payload::Shared(data) => data,
         };
         self.seal();
-        self.backlog().push(Chunk::Large { head: Vec::new(), data });
+        self.backlog().push(Chunk::large(Vec::new(), data));
+    }
+
+    fn push_large(&mut self, pack: &dyn IDataPack, msg_id: u32, data_len: u32, data: Bytes) -> Result<()> {
+        let mut head = Vec::with_capacity(pack.get_head_len());
+        pack.pack_head(msg_id, data_len, &mut head)?;
+        self.seal();
+        self.backlog().push(Chunk::large(head, data));
+        Ok(())
     }
 
     fn push_small(&mut self, pack: &dyn IDataPack, msg_id: u32, data_len: u32, data: &[u8]) -> Result<()> {
-        if self.tail.len() > CHUNK_BYTES {
-            self.seal();
-        }
-        let tail = self.tail.grow();
-        let before = tail.len();
-        if let Err(error) = pack.pack_head(msg_id, data_len, tail) {
-            tail.truncate(before);
-            return Err(error);
-        }
-        tail.extend_from_slice(data);
-        self.tail_messages += 1;
-        Ok(())
+        self.room_in_tail().append(|tail| {
+            pack.pack_head(msg_id, data_len, tail)?;
+            tail.extend_from_slice(data);
+            Ok(())
+        })
     }
 
     /// Appends a frame that is packed already.
@@ -140,11 +97,19 @@ impl FrameQueue {
         if frame.len() >= SHARED_FROM {
             return self.push_raw(Payload::Shared(frame.clone()));
         }
+        let appended: Result<()> = self.room_in_tail().append(|tail| {
+            tail.extend_from_slice(frame);
+            Ok(())
+        });
+        debug_assert!(appended.is_ok(), "nothing in there fails");
+    }
+
+    /// The tail, with room for a small frame.
+    fn room_in_tail(&mut self) -> &mut SendBuffer {
         if self.tail.len() > CHUNK_BYTES {
             self.seal();
         }
-        self.tail.grow().extend_from_slice(frame);
-        self.tail_messages += 1;
+        &mut self.tail
     }
 
     /// Appends all of a later queue whose first frame has not begun to leave.
@@ -169,43 +134,33 @@ impl FrameQueue {
             }
         };
         if let Some(backlog) = &self.backlog {
-            let mut skip = backlog.sent;
             // Two parts a chunk at most: more chunks than slices cannot be filled in.
-            for part in backlog.chunks.iter().take(most).flat_map(Chunk::parts) {
-                let skipped = skip.min(part.len());
-                skip -= skipped;
-                fill(&part[skipped..]);
-            }
+            backlog.chunks.iter().take(most).flat_map(Chunk::rest).for_each(&mut fill);
         }
         fill(&self.tail);
         filled
     }
 
     /// Takes note that the next `n` bytes have been sent.
-    pub(crate) fn advance(&mut self, pack: &dyn IDataPack, n: usize) {
+    pub(crate) fn advance(&mut self, n: usize) {
         if n >= self.bytes() {
             *self = Self::default();
             return;
         }
         self.seal();
-        self.backlog().advance(pack, n);
+        self.backlog().advance(n);
     }
 
     /// Drops the oldest frame of which nothing has been sent. `false` where there is none.
-    pub(crate) fn drop_oldest(&mut self, pack: &dyn IDataPack) -> bool {
+    pub(crate) fn drop_oldest(&mut self) -> bool {
         self.seal();
-        let backlog = self.backlog();
-        let dropped = backlog.drop_oldest(pack);
-        backlog.bytes -= dropped.unwrap_or(0);
-        backlog.messages -= usize::from(dropped.is_some());
-        dropped.is_some()
+        self.backlog().drop_oldest()
     }
 
     fn seal(&mut self) {
         if !self.tail.is_empty() {
             let frames = std::mem::take(&mut self.tail);
-            let messages = std::mem::take(&mut self.tail_messages);
-            self.backlog().push(Chunk::Small { frames, messages });
+            self.backlog().push(Chunk::small(frames));
         }
     }
 
@@ -215,83 +170,41 @@ impl FrameQueue {
 }
 
 impl Backlog {
-    /// Appends a chunk of which nothing has been sent.
     fn push(&mut self, chunk: Chunk) {
-        self.bytes += chunk.len();
+        self.bytes += chunk.left();
         self.messages += chunk.messages();
         self.chunks.push_back(chunk);
     }
 
     /// Takes note that the next `n` bytes have been sent.
-    fn advance(&mut self, pack: &dyn IDataPack, mut n: usize) {
+    fn advance(&mut self, mut n: usize) {
         self.bytes -= n;
-        while let Some(front) = self.chunks.front() {
-            let left = front.len() - self.sent;
+        while let Some(front) = self.chunks.front_mut() {
+            let left = front.left();
             if n < left {
-                break;
+                self.messages -= front.advance(n);
+                return;
             }
             n -= left;
             self.messages -= front.messages();
-            self.pop_front();
+            self.chunks.pop_front();
         }
-        self.sent += n;
-        self.pass_boundaries(pack);
     }
 
-    /// Counts off the frames of the front chunk that are wholly sent.
-    fn pass_boundaries(&mut self, pack: &dyn IDataPack) {
-        let Some(front) = self.chunks.front_mut() else { return };
-        loop {
-            let end = self.boundary + front.frame_len(pack, self.boundary);
-            if end > self.sent {
-                return;
+    /// Drops the oldest frame of which nothing has been sent. `false` where there is none.
+    fn drop_oldest(&mut self) -> bool {
+        // Only the front chunk may hold none: its one frame left has begun to leave.
+        for at in 0..self.chunks.len().min(2) {
+            let chunk = &mut self.chunks[at];
+            let Some(dropped) = chunk.drop_oldest() else { continue };
+            if chunk.messages() == 0 {
+                self.chunks.remove(at);
             }
-            self.boundary = end;
+            self.bytes -= dropped;
             self.messages -= 1;
-            if let Chunk::Small { messages, .. } = front {
-                *messages -= 1;
-            }
+            return true;
         }
-    }
-
-    /// Drops the oldest frame of which nothing has been sent, and returns its length.
-    fn drop_oldest(&mut self, pack: &dyn IDataPack) -> Option<usize> {
-        let front = self.chunks.front_mut()?;
-        let begun = self.sent > self.boundary;
-        let next = if begun { self.boundary + front.frame_len(pack, self.boundary) } else { self.boundary };
-        if next >= front.len() {
-            return self.drop_first_of_second(pack);
-        }
-        let len = front.frame_len(pack, next);
-        if let Chunk::Small { frames, messages } = front {
-            // The frame begun moves up to the one behind the dropped, also the part that is sent: its head is read.
-            frames.copy_within(self.boundary..next, self.boundary + len);
-            *messages -= 1;
-        }
-        self.sent += len;
-        self.boundary += len;
-        if self.sent == front.len() {
-            self.pop_front();
-        }
-        Some(len)
-    }
-
-    fn drop_first_of_second(&mut self, pack: &dyn IDataPack) -> Option<usize> {
-        let second = self.chunks.get_mut(1)?;
-        let len = second.frame_len(pack, 0);
-        if let Chunk::Small { frames, messages } = second {
-            frames.drain(..len);
-            *messages -= 1;
-        }
-        if second.messages() == 0 || matches!(second, Chunk::Large { .. }) {
-            self.chunks.remove(1);
-        }
-        Some(len)
-    }
-
-    fn pop_front(&mut self) {
-        self.chunks.pop_front();
-        (self.sent, self.boundary) = (0, 0);
+        false
     }
 }
 
@@ -304,6 +217,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ziface::Head;
     use crate::zpack::LtvLittleEndian;
 
     fn queue(lens: &[usize]) -> (FrameQueue, Vec<Vec<u8>>) {
@@ -336,7 +250,7 @@ mod tests {
             let mut sent = 0;
             while !queue.is_empty() {
                 sent = (sent + step).min(all.len());
-                queue.advance(&LtvLittleEndian, step);
+                queue.advance(step);
                 let mut end = 0;
                 let left = frames
                     .iter()
@@ -360,7 +274,7 @@ mod tests {
         let lens = [3, 5, 20_000, 7, 9];
         for sent in 0..40 {
             let (mut queue, frames) = queue(&lens);
-            queue.advance(&LtvLittleEndian, sent);
+            queue.advance(sent);
             let mut begin = 0;
             let starts: Vec<usize> = frames
                 .iter()
@@ -373,7 +287,7 @@ mod tests {
             let mut expected: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
             while let Some(first) = starts.iter().position(|&at| at >= sent).filter(|_| queue.messages() > 0)
             {
-                if !queue.drop_oldest(&LtvLittleEndian) {
+                if !queue.drop_oldest() {
                     break;
                 }
                 let gone = frames.len() - expected.len();
@@ -385,11 +299,68 @@ mod tests {
         }
     }
 
+    /// Answers have a head that `unpack` would read as something else, of another length than requests have.
+    struct OtherHead;
+
+    impl IDataPack for OtherHead {
+        fn get_head_len(&self) -> usize {
+            4
+        }
+
+        fn unpack(&self, _: &[u8]) -> Result<Head> {
+            Ok(Head { msg_id: 0, data_len: 1 })
+        }
+
+        fn pack_head(&self, msg_id: u32, _: u32, out: &mut Vec<u8>) -> Result<()> {
+            out.extend_from_slice(&[0xFF; 7]);
+            if msg_id == 13 { Err(Error::BadFrame { reason: "on purpose" }) } else { Ok(()) }
+        }
+    }
+
+    #[test]
+    fn frames_are_counted_whatever_their_heads_look_like() {
+        for dropped in 0..4 {
+            let mut queue = FrameQueue::default();
+            let push = |queue: &mut FrameQueue, id| queue.push(&OtherHead, id, (&[1; 3][..]).into());
+            (0..4).for_each(|id| push(&mut queue, id).unwrap());
+            push(&mut queue, 13).unwrap_err();
+            assert_eq!((queue.messages(), queue.bytes()), (4, 40), "nothing is left of a frame that failed");
+            queue.advance(11);
+            let possible = (0..dropped).take_while(|_| queue.drop_oldest()).count();
+            let messages = 3 - possible;
+            assert_eq!((queue.messages(), queue.bytes()), (messages, 10 * messages - 1));
+            assert_eq!(bytes(&queue)[..9], [&[0xFF; 6][..], &[1; 3]].concat());
+        }
+    }
+
+    #[test]
+    fn frames_without_a_byte_are_none() {
+        struct Headless;
+        impl IDataPack for Headless {
+            fn get_head_len(&self) -> usize {
+                1
+            }
+
+            fn unpack(&self, _: &[u8]) -> Result<Head> {
+                Ok(Head { msg_id: 0, data_len: 0 })
+            }
+
+            fn pack_head(&self, _: u32, _: u32, _: &mut Vec<u8>) -> Result<()> {
+                Ok(())
+            }
+        }
+        let mut queue = FrameQueue::default();
+        queue.push(&Headless, 1, "".into()).unwrap();
+        assert!(queue.is_empty() && queue.messages() == 0);
+        queue.push(&Headless, 1, "data".into()).unwrap();
+        assert_eq!((queue.messages(), bytes(&queue)), (1, b"data".to_vec()));
+    }
+
     #[test]
     fn a_later_queue_follows() {
         let (mut first, mut frames) = queue(&[4, 30_000]);
         let (second, more) = queue(&[6]);
-        first.advance(&LtvLittleEndian, 5);
+        first.advance(5);
         first.append(second);
         frames.extend(more);
         assert_eq!(bytes(&first), &frames.concat()[5..]);

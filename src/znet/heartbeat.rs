@@ -149,8 +149,6 @@ impl Connection {
             None if self.lose_peer(CloseReason::HeartbeatLost) => {}
             None => self.abort_because(CloseReason::HeartbeatLost),
             Some(hook) => {
-                // The hook may wait: someone else has to watch the socket meanwhile.
-                self.outbox().lock().set_busy(true);
                 self.contain("not-alive hook", || hook(&(self.arc() as Arc<dyn IConnection>)));
                 self.times().active.store(self.core().clock().now(), Ordering::Relaxed);
             }

@@ -42,7 +42,6 @@ impl Connection {
     fn idle_hook(&self) {
         let Some(hook) = self.core().hooks().idle else { return };
         let mut action = IdleAction::Close;
-        self.enter_user_code(self.outbox().lock());
         self.contain("idle hook", || {
             action = hook(&(self.arc() as Arc<dyn IConnection>));
             Ok(())

@@ -103,6 +103,8 @@ mod outbox;
 
 mod writer;
 
+mod watch;
+
 // also to a peer that has lost its connection and comes back,
 
 mod resume;

@@ -36,8 +36,8 @@ pub(crate) struct State {
     /// Someone wanted to send while another did: it tries once more before it calls the socket full, because the
     /// edge that says "writable" may have come in between.
     again: bool,
-    /// The reader is in user code, and may stay there: it cannot watch the socket.
-    busy: bool,
+    /// The connection's own coroutine watches the socket; else it may be in user code, and stay there.
+    watched: bool,
     /// A writer coroutine watches the socket.
     writer: bool,
     /// The worker, counted from 1, on whose list of connections to be flushed at the next yield this one is; 0: none.
@@ -76,7 +76,7 @@ pub(crate) enum Flushed {
     Empty,
     /// Another is sending, and takes everything along.
     ByAnother,
-    /// The socket is full. `watched`: the reader or a writer will see it writable.
+    /// The socket is full. `watched`: the connection's own coroutine or a writer will see it writable.
     Blocked { watched: bool },
     /// The connection has failed.
     Failed,
@@ -85,7 +85,7 @@ pub(crate) enum Flushed {
 impl Outbox {
     /// An outbox that sends on `socket`.
     pub(crate) fn new(socket: Arc<Socket>) -> Self {
-        let state = State { socket: Some(socket), busy: true, ..State::default() };
+        let state = State { socket: Some(socket), ..State::default() };
         Self { state: Mutex::new(state) }
     }
 
@@ -94,7 +94,7 @@ impl Outbox {
     }
 
     /// Sends what is queued, as far as the socket takes it, and what others append meanwhile.
-    pub(crate) fn flush(&self, pack: &dyn IDataPack, bounds: &Bounds, now: u64) -> Flushed {
+    pub(crate) fn flush(&self, bounds: &Bounds, now: u64) -> Flushed {
         let mut state = self.lock();
         loop {
             if state.sender == Sender::Sending {
@@ -109,7 +109,7 @@ impl Outbox {
             let mut batch = state.take();
             drop(state);
             let before = batch.bytes();
-            let outcome = send(&socket, pack, &mut batch);
+            let outcome = send(&socket, &mut batch);
             let sent = before - batch.bytes();
             state = self.lock();
             let again = state.put_back(batch);
@@ -119,7 +119,7 @@ impl Outbox {
                     state.note_blocked(sent, now);
                     state.make_room(bounds);
                     if !again {
-                        return Flushed::Blocked { watched: !state.busy || state.writer };
+                        return Flushed::Blocked { watched: state.watched || state.writer };
                     }
                 }
                 Err(_) if state.lose_socket(bounds) => {
@@ -201,10 +201,10 @@ impl State {
 
     /// Drops frames, oldest first, until one of `frame` bytes fits. `false` where nothing can be dropped: the peer counts
     /// the frames of a connection that can be resumed.
-    pub(crate) fn drop_oldest_for(&mut self, pack: &dyn IDataPack, bounds: &Bounds, frame: usize) -> bool {
+    pub(crate) fn drop_oldest_for(&mut self, bounds: &Bounds, frame: usize) -> bool {
         while !self.has_room(bounds, frame) {
             let before = self.queue.bytes();
-            if self.keeps() || !self.queue.drop_oldest(pack) {
+            if self.keeps() || !self.queue.drop_oldest() {
                 return false;
             }
             let dropped = before - self.queue.bytes();
@@ -237,12 +237,18 @@ impl State {
         self.closed
     }
 
-    pub(crate) const fn is_busy(&self) -> bool {
-        self.busy
+    /// Whether the connection's own coroutine watches the socket, and so waits for input.
+    pub(crate) const fn is_watched(&self) -> bool {
+        self.watched
     }
 
-    pub(crate) const fn set_busy(&mut self, busy: bool) {
-        self.busy = busy;
+    pub(crate) const fn set_watched(&mut self, watched: bool) {
+        self.watched = watched;
+    }
+
+    /// Whether something waits for a full socket that nobody watches.
+    pub(crate) fn needs_writer(&self) -> bool {
+        self.sender == Sender::Blocked && !self.writer && !self.watched && !self.queue.is_empty()
     }
 
     pub(crate) const fn has_writer(&self) -> bool {
@@ -374,14 +380,14 @@ impl State {
 }
 
 /// Sends until the batch is empty or the socket full.
-fn send(socket: &Socket, pack: &dyn IDataPack, batch: &mut FrameQueue) -> std::io::Result<()> {
+fn send(socket: &Socket, batch: &mut FrameQueue) -> std::io::Result<()> {
     while !batch.is_empty() {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let sent = match batch.slices(&mut slices) {
             1 => socket.try_send(&slices[0])?,
             filled => socket.try_send_vectored(&slices[..filled])?,
         };
-        batch.advance(pack, sent);
+        batch.advance(sent);
     }
     Ok(())
 }

@@ -194,7 +194,6 @@ impl Connection {
         let end = now + rest;
         let _alarm = alarm(socket, end);
         // As in a handler: nothing is read, and a writer watches a full socket.
-        self.enter_user_code(self.outbox().lock());
         while !self.is_stopping() && !is_unwinding() && Instant::now() < end {
             socket.wait(Readiness::INTERRUPT);
         }

@@ -2,14 +2,13 @@
 //! messages.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
 
 use super::closing::{end_within, reason_of};
 use super::connection::Connection;
-use super::outbox::State;
 use super::request::Request;
 use super::tutorial;
 use crate::error::{Error, Result};
@@ -22,8 +21,6 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: Arc<Socket>) {
     conn.reader_mark().set();
     let shared = Arc::clone(conn) as Arc<dyn IConnection>;
     tutorial::say(format_args!("[READER] conn id {} runs, for {}", conn.id(), conn.get_remote_addr()));
-    // The hook may send, and wait for room: someone else has to watch the socket meanwhile.
-    conn.outbox().lock().set_busy(true);
     conn.start_hook(&shared);
     conn.run_dialogue(&shared);
     let mut reader = Reader {
@@ -201,7 +198,7 @@ impl Reader<'_> {
 
     /// Reads what the socket has, once, and handles every whole frame in it.
     fn pass(&mut self) -> Result<Read> {
-        if !self.conn.begin_pass() {
+        if !self.conn.may_read() {
             self.heard.held_back = true;
             return Ok(Read::Nothing);
         }
@@ -295,47 +292,25 @@ impl Reader<'_> {
 }
 
 impl Connection {
-    /// Begins the time in which user code runs and may yield: someone else has to watch a full socket then.
-    /// `false` where the peer should read before it is read from.
-    pub(crate) fn begin_pass(&self) -> bool {
-        let state = self.outbox().lock();
-        if state.holds_back_reading() && !self.is_stopping() {
-            return false;
-        }
-        self.enter_user_code(state);
-        true
-    }
-
-    pub(crate) fn enter_user_code(&self, mut state: MutexGuard<'_, State>) {
-        state.set_busy(true);
-        let watch = state.is_blocked() && state.defer_here();
-        drop(state);
-        if watch {
-            self.flush_at_yield();
-        }
+    /// Whether more may be read: not while a peer does not read itself.
+    pub(crate) fn may_read(&self) -> bool {
+        !self.outbox().lock().holds_back_reading() || self.is_stopping()
     }
 
     /// Waits for input; meanwhile, where no writer does it, sends what the socket takes. Returns after any event.
     /// `begun`: bytes of a frame that have arrived.
     pub(crate) fn wait_for_input(&self, socket: &Socket, begun: usize, heard: Heard) {
-        let interest = self.end_pass(begun, heard);
-        let ready = socket.wait(interest);
+        if heard.bytes || heard.held_back {
+            self.stamp(begun, heard.frames || heard.held_back);
+        }
+        let watch = self.watch();
+        let ready = socket.wait(watch.interest());
         if ready.meets(Readiness::HANGUP) {
             self.ahead().hang_up();
         }
         if ready.meets(Readiness::WRITE) {
             self.flush();
         }
-    }
-
-    /// Ends the time in which user code runs, and says what to wait for.
-    fn end_pass(&self, begun: usize, heard: Heard) -> Readiness {
-        if heard.bytes || heard.held_back {
-            self.stamp(begun, heard.frames || heard.held_back);
-        }
-        let mut state = self.outbox().lock();
-        state.set_busy(false);
-        if state.has_writer() { READ_OR_ASKED } else { Readiness::ANY }
     }
 
     /// Notes the time of the last sign of life, and of the frame in which the input ends. `afresh`: whatever frame that
@@ -368,8 +343,6 @@ pub(crate) fn received(result: io::Result<usize>, room: usize) -> Result<(usize,
         Err(error) => Err(Error::io("read", error)),
     }
 }
-
-const READ_OR_ASKED: Readiness = Readiness::READ.or(Readiness::HANGUP).or(Readiness::INTERRUPT);
 
 /// Calls put off, each a connection to be sent to, from which it pays to look whether more has come that is for them too.
 const MANY: usize = 64;

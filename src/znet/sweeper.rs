@@ -75,7 +75,7 @@ fn check(core: &Core, conn: &Connection, now: u64) {
 fn is_not_read(conn: &Connection) -> bool {
     let (held_up, socket) = {
         let state = conn.outbox().lock();
-        (state.is_busy() || state.holds_back_reading(), state.socket())
+        (!state.is_watched() || state.holds_back_reading(), state.socket())
     };
     held_up || conn.tasks().are_pending() || socket.is_some_and(|socket| socket.is_readable())
 }

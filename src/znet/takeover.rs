@@ -199,7 +199,7 @@ impl Connection {
     /// Sends all that is queued and keeps what is queued from then on, until [`release_outbox`](Self::release_outbox).
     pub(crate) fn hold_outbox(&self, socket: &Socket) -> Result<()> {
         while !self.is_stopping() {
-            match self.flush() {
+            match self.flush_or_defer() {
                 Flushed::Empty if self.outbox().lock().hold() => return Ok(()),
                 Flushed::Empty | Flushed::ByAnother => yield_now(),
                 Flushed::Blocked { .. } => drop(socket.wait(Readiness::WRITE.or(Readiness::INTERRUPT))),

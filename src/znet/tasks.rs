@@ -137,7 +137,6 @@ impl Connection {
         if !self.take_tasks() {
             return;
         }
-        self.enter_user_code(self.outbox().lock());
         if let Some(queue) = self.rare().and_then(|rare| rare.queue.get()) {
             // No more than there are: one may queue the next, and the stream has its turn.
             for _ in 0..queue.len() {

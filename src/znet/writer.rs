@@ -38,7 +38,7 @@ impl Connection {
         wait: SendWait,
         mut append: impl FnMut(&mut State) -> Result<Appended>,
     ) -> Result<bool> {
-        let (pack, bounds) = (self.core().pack(), self.core().bounds());
+        let bounds = self.core().bounds();
         let mut since = None;
         loop {
             let appended = append(&mut self.outbox().lock())?;
@@ -53,7 +53,7 @@ impl Connection {
             let Some(since) = since else {
                 // The socket may well take it: what is queued has just not been sent yet.
                 since = Some(Instant::now());
-                self.flush();
+                self.flush_or_defer();
                 continue;
             };
             match bounds.policy {
@@ -61,7 +61,7 @@ impl Connection {
                     self.wait_for_room(since, wait)?
                 }
                 QueueFull::DropOldest => {
-                    if !self.outbox().lock().drop_oldest_for(pack, bounds, frame) {
+                    if !self.outbox().lock().drop_oldest_for(bounds, frame) {
                         return Err(self.queue_full(Duration::ZERO));
                     }
                 }
@@ -76,9 +76,11 @@ impl Connection {
     }
 
     fn after_append(&self, flush: bool, to_defer: bool) {
-        // A handler that fills the socket may return soon: a writer starts only if it really yields.
-        let unwatched = flush && self.flush() == (Flushed::Blocked { watched: false });
-        if to_defer || unwatched && self.outbox().lock().defer_here() {
+        if flush {
+            // A handler that fills the socket may return soon: a writer starts only if it really yields.
+            self.flush_or_defer();
+        }
+        if to_defer {
             self.flush_at_yield();
         }
     }
@@ -97,24 +99,24 @@ impl Connection {
         }
     }
 
-    /// Sends what the socket takes.
+    /// Sends what the socket takes. The caller sees to it that a full socket is watched.
     pub(crate) fn flush(&self) -> Flushed {
         let core = self.core();
-        let flushed = self.outbox().flush(core.pack(), core.bounds(), core.clock().now());
+        let flushed = self.outbox().flush(core.bounds(), core.clock().now());
         if flushed == Flushed::Failed {
             self.fail_sending();
         }
         flushed
     }
 
-    /// Sends what the socket takes; where it is full and the reader in user code, starts the writer.
+    /// Sends what the socket takes; where it is full and nobody watches it, starts the writer.
     fn flush_or_watch(&self) {
         if self.flush() != (Flushed::Blocked { watched: false }) {
             return;
         }
         let socket = {
             let mut state = self.outbox().lock();
-            if state.has_writer() || !state.is_blocked() {
+            if !state.needs_writer() {
                 return;
             }
             state.set_writer(true);
@@ -125,7 +127,7 @@ impl Connection {
         let started =
             socket.map(|socket| self.core().group().spawn(writer, move || this.write_until_empty(&socket)));
         if let Some(Err(error)) = started {
-            // The reader watches the socket again when its handler returns.
+            // The connection's own coroutine watches the socket when its handler returns.
             self.outbox().lock().set_writer(false);
             self.core().log_refused(&error);
         }

@@ -79,7 +79,6 @@ impl Connection {
         if !is_loss(&why) || !self.lose_peer(why) {
             return false;
         }
-        self.outbox().lock().set_busy(true);
         self.settle();
         loop {
             let Some(away) = resume.lock().away.clone() else { return false };
