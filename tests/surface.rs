@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{config, start_alone, wait_until};
-use zinx::ziface::{IClient, IConnection, IServer};
+use common::{Peer, config, frame, start_alone, wait_until};
+use zinx::ziface::{IClient, IConnection, IRequest, IServer};
 use zinx::zpack::new_tlv_decoder;
 use zinx::zutils::ShardLockMaps;
-use zinx::{Error, new_client_with_config, new_server_with_config};
+use zinx::{Error, green, new_client_with_config, new_server_with_config};
 
 #[test]
 fn hooks_that_were_set_can_be_had_and_called() {
@@ -51,6 +51,26 @@ fn hooks_that_were_set_can_be_had_and_called() {
     ];
     hooks.into_iter().for_each(|hook| hook.unwrap()(&conn).unwrap());
     assert_eq!(calls.load(Ordering::Acquire), 1211);
+}
+
+#[test]
+fn the_connections_of_a_server_can_be_kept_and_used_elsewhere() {
+    let running = start_alone(config(), |server| {
+        server
+            .add_router(2, |request: &dyn IRequest| {
+                let manager = request.get_connection().get_tcp_server().get_conn_mgr();
+                // Kept beyond this handler, in a coroutine of its own.
+                drop(green::spawn(move || {
+                    manager.range(&mut |conn| conn.send_msg(2, manager.len().to_string()).is_ok());
+                }));
+                Ok(())
+            })
+            .unwrap();
+    });
+    let mut peers = [running.connect(), running.connect()];
+    peers.each_mut().map(Peer::check_echo);
+    peers[0].send(&frame(2, b""));
+    assert_eq!(peers.each_mut().map(Peer::read_frame), [(2, b"2".to_vec()), (2, b"2".to_vec())]);
 }
 
 #[test]

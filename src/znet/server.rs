@@ -254,8 +254,8 @@ impl IServer for Server {
         self.core().name()
     }
 
-    fn get_conn_mgr(&self) -> &dyn IConnManager {
-        self.core().manager()
+    fn get_conn_mgr(&self) -> Arc<dyn IConnManager> {
+        self.core().shared_manager()
     }
 
     fn get_on_conn_start(&self) -> Option<Arc<ConnHook>> {
