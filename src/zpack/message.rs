@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::ziface::IMessage;
+use crate::ziface::{IMessage, Payload};
 
 /// A message: an id and a payload.
 ///
@@ -21,12 +21,20 @@ pub struct Message {
     data: Bytes,
 }
 
-/// A message of an id and a payload. The formats of this crate carry up to 4 GiB less one byte; a longer one is an
-/// error when it is sent.
+/// A message of an id and a payload: anything that can be sent. What is borrowed is copied; `Bytes`, a `String` or a
+/// `Vec<u8>` are kept as they are. The formats of this crate carry up to 4 GiB less one byte; a longer one is an error
+/// when it is sent.
 #[doc(alias = "NewMsgPackage")]
 #[doc(alias = "NewMessage")]
-pub fn new_message(id: u32, data: impl Into<Bytes>) -> Message {
-    Message { id, data: data.into() }
+pub fn new_message<'a>(id: u32, data: impl Into<Payload<'a>>) -> Message {
+    Message::new(id, data.into().into_bytes())
+}
+
+impl Message {
+    /// As [`new_message`], of a payload that is there: for each frame that is read.
+    pub(crate) const fn new(id: u32, data: Bytes) -> Self {
+        Self { id, data }
+    }
 }
 
 impl IMessage for Message {
