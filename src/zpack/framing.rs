@@ -58,10 +58,7 @@ impl Framing {
     pub(super) fn message(&self, cut: Cut, data: Bytes) -> Result<Message> {
         match self {
             Self::Pack { .. } => Ok(Message::new(cut.msg_id as u32, data)),
-            Self::Decoder(decoder) => {
-                let decoded = contain(|| decoder.decode(data))?;
-                Ok(Message::new(decoded.msg_id, decoded.data))
-            }
+            Self::Decoder(decoder) => Ok(Message::decoded(contain(|| decoder.decode(data))?)),
         }
     }
 }
