@@ -1,5 +1,7 @@
 //! Everything that can go wrong, with its numbers.
 
+mod from;
+
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -172,9 +174,34 @@ impl Error {
         Self::Io { what: what.into(), source }
     }
 
-    /// Wraps any error, for handlers that return their own.
+    /// Wraps any error or text, for handlers that return their own. An [`Error`] within comes out as it was.
+    ///
+    /// The errors a handler meets most often need no wrapping, `?` converts them: [`io::Error`], those of reading text
+    /// and numbers, of JSON and protobuf under their features, of [`green`](crate::green), a `&str`, a `String`, a
+    /// `Box<dyn std::error::Error>`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use zinx::prelude::*;
+    ///
+    /// fn double(request: &dyn IRequest) -> zinx::Result<()> {
+    ///     let number: u32 = std::str::from_utf8(request.get_data())?.trim().parse()?;
+    ///     let doubled = number.checked_mul(2).ok_or("too large")?;
+    ///     request.get_connection().send_msg(2, doubled.to_string())
+    /// }
+    ///
+    /// fn ask_database() -> Result<u32, Box<dyn std::error::Error>> {
+    ///     Err("not today".into())
+    /// }
+    ///
+    /// fn answer(request: &dyn IRequest) -> zinx::Result<()> {
+    ///     let answer = ask_database()?;
+    ///     request.get_connection().send_msg(3, answer.to_be_bytes())
+    /// }
+    /// ```
     pub fn other(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Other(source.into())
+        source.into().downcast::<Self>().map_or_else(Self::Other, |own| *own)
     }
 }
 

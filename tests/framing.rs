@@ -16,14 +16,14 @@ use bytes::Bytes;
 use common::{Peer, Running, config, frame, pattern, start, start_alone, wait_until};
 use zinx::zconf::{PackKind, QueueFull};
 use zinx::ziface::{
-    CloseReason, Decoded, Head, IClient, IConnection, IDataPack, IDecoder, IRequest, IServer, LengthField,
-    Order,
+    CloseReason, Decoded, Head, IChain, IClient, IConnection, IDataPack, IDecoder, IRequest, IServer,
+    LengthField, Order,
 };
 use zinx::zpack::{
     htlvcrc_frame, new_delimiter_decoder, new_fixed_length_decoder, new_frame_decoder, new_htlvcrc_decoder,
     new_ltv_little_decoder, new_tlv_decoder,
 };
-use zinx::{Config, Error, Result, new_client_with_config};
+use zinx::{Config, Error, Result, new_client_with_config, new_message};
 
 /// A server that answers each frame of `decoder` with its id, the length of its payload, and the payload.
 fn serve(decoder: impl IDecoder + 'static) -> Running {
@@ -98,7 +98,7 @@ fn a_length_field_cuts_frames_with_all_its_parameters_in_both_orders() {
         };
         let decoder = new_frame_decoder(field)
             .unwrap()
-            .parse(|frame| Ok(Decoded { msg_id: u32::from(frame[0]), data: frame.slice(4..) }));
+            .parse(|frame| Ok(Decoded::new(u32::from(frame[0]), frame.slice(4..))));
         let running = serve(decoder);
         assert_eq!(running.server.get_length_field(), Some(field));
         let full = pattern(295);
@@ -236,7 +236,7 @@ impl IDecoder for Hashes {
 
     fn decode(&self, frame: Bytes) -> Result<Decoded> {
         assert!(frame[0] != b'6', "as the test wants");
-        Ok(Decoded { msg_id: frame.len() as u32, data: frame })
+        Ok(Decoded::new(frame.len() as u32, frame))
     }
 }
 
@@ -250,7 +250,7 @@ fn a_decoder_of_ones_own_may_err_and_even_panic() {
     let running = serve(
         new_frame_decoder(LengthField::default())
             .unwrap()
-            .parse(|frame| Ok(Decoded { msg_id: u32::from(frame[2]), data: frame })),
+            .parse(|frame| Ok(Decoded::new(u32::from(frame[2]), frame))),
     );
     check_bad(&running, &[0, 1, 5], &[0, 0], "the decoder panicked");
 }
@@ -318,6 +318,78 @@ fn answers_whose_heads_differ_from_those_of_requests_reach_a_slow_peer_whole() {
         peer.finish();
         assert_eq!(running.close_reason(peer.addr()), CloseReason::PeerClosed);
         assert_eq!(running.stop().handler_panics, 0);
+    }
+}
+
+/// What the decoder below makes of a line. The counter says how many there are.
+struct Numbers(Vec<u32>, Arc<()>);
+
+/// Lines `id number number ..` behind a byte of length, parsed once.
+fn numbers(alive: Arc<()>) -> impl IDecoder {
+    let field = LengthField { length_field_length: 1, initial_bytes_to_strip: 1, ..LengthField::default() };
+    new_frame_decoder(field).unwrap().parse(move |line| {
+        let words =
+            std::str::from_utf8(&line)?.split(' ').map(str::parse).collect::<Result<Vec<u32>, _>>()?;
+        let (id, rest) = words.split_first().ok_or("an empty line")?;
+        let decoded = Decoded::new(*id, line.clone());
+        // Those of id 9 carry none.
+        if *id == 9 {
+            Ok(decoded)
+        } else {
+            Ok(decoded.with_value(Numbers(rest.to_vec(), Arc::clone(&alive))))
+        }
+    })
+}
+
+fn line(text: &str) -> Vec<u8> {
+    [&[text.len() as u8], text.as_bytes()].concat()
+}
+
+fn sum(numbers: Option<&Numbers>) -> String {
+    numbers.map_or_else(|| "none".to_string(), |numbers| numbers.0.iter().sum::<u32>().to_string())
+}
+
+#[test]
+fn what_a_decoder_has_parsed_reaches_handlers_interceptors_and_calls() {
+    for workers in [0, 2] {
+        let mut config = config();
+        config.worker_pool_size = workers;
+        let alive = Arc::new(());
+        let running = start_alone(config, |server| {
+            server.set_decoder(numbers(Arc::clone(&alive))).unwrap();
+            let double = |chain: &dyn IChain| match chain.request().get_decoded::<Numbers>() {
+                Some(Numbers(numbers, alive)) if chain.get_imessage().get_msg_id() == 3 => {
+                    let doubled =
+                        Numbers(numbers.iter().map(|number| number * 2).collect(), Arc::clone(alive));
+                    let message = new_message(2, "replaced").with_value(doubled);
+                    chain.proceed_with_imessage(&message, chain.request())
+                }
+                _ => chain.proceed(chain.request()),
+            };
+            server.add_interceptor(double).unwrap();
+            let add = |request: &dyn IRequest| {
+                assert!(request.get_decoded::<String>().is_none(), "another type");
+                request.get_connection().send(line(&sum(request.copy().get_decoded())))
+            };
+            let ask = |request: &dyn IRequest| {
+                let answer = request.get_connection().call(0, "", 5, Duration::from_secs(10))?;
+                request.get_connection().send(line(&sum(answer.get_decoded())))
+            };
+            server.add_router(2, add).unwrap();
+            server.add_router(9, add).unwrap();
+            server.add_router(4, ask).unwrap();
+        });
+        let mut peer = running.connect();
+        let mut tell = |lines: &[&str], answers: &[Vec<u8>]| {
+            peer.send(&lines.iter().flat_map(|text| line(text)).collect::<Vec<_>>());
+            for answer in answers {
+                assert_eq!(&peer.read_exactly(answer.len()), answer, "{workers} workers");
+            }
+        };
+        // The question is a frame of the format: eight bytes.
+        tell(&["2 1 10", "3 1 10", "9 1", "4"], &[line("11"), line("22"), line("none"), vec![0; 8]]);
+        tell(&["2 7", "5 100 11"], &[line("111"), line("7")]);
+        wait_until("the values to go with their messages", || Arc::strong_count(&alive) == 2);
     }
 }
 

@@ -69,6 +69,8 @@ fn members_come_and_go_and_an_empty_group_is_none() {
     ann.read_frame();
     let conn = running.conn(ann.addr());
     assert_eq!(conn.get_groups().iter().map(|name| &**name).collect::<Vec<_>>(), ["room", "other"]);
+    assert!(conn.is_in_group("room") && conn.is_in_group("other") && !conn.is_in_group("roo"));
+    assert!(!running.conn(bob.addr()).is_in_group("other"));
     for expected in [b"true".to_vec(), b"false".to_vec()] {
         bob.send(&frame(LEAVE, b"room"));
         assert_eq!(bob.read_frame(), (LEAVE, expected));
@@ -79,6 +81,7 @@ fn members_come_and_go_and_an_empty_group_is_none() {
     assert!(conn.wait_closed(Duration::from_secs(10)).unwrap());
     assert!(running.server.get_groups().is_empty(), "a close leaves all groups");
     assert!(matches!(conn.join_group("room"), Err(Error::ConnectionClosed)));
+    assert!(!conn.is_in_group("room"));
     assert!(!conn.leave_group("room"));
 }
 

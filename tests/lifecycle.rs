@@ -13,7 +13,9 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use common::{config, start, start_alone};
+use common::child::in_child;
+use common::{config, start, start_alone, wait_until};
+use rustix::process::Signal;
 use zinx::ziface::{IRequest, IServer};
 use zinx::{Error, new_server_with_config};
 
@@ -64,15 +66,53 @@ fn serve_returns_when_the_server_stops() {
     let theirs = server.clone();
     let serving = thread::spawn(move || theirs.serve());
     let mut address = None;
-    common::wait_until("the address", || {
+    wait_until("the address", || {
         address = server.local_addr();
         address.is_some()
     });
     let peer = TcpStream::connect(address.unwrap()).unwrap();
     server.stop();
     drop(peer);
-    common::wait_until("the end of serve", || serving.is_finished());
+    wait_until("the end of serve", || serving.is_finished());
     assert!(serving.join().unwrap().is_ok());
+}
+
+#[test]
+fn serve_goes_on_with_a_server_that_was_started_and_hears_signals() {
+    in_child("serve_goes_on_with_a_server_that_was_started_and_hears_signals", || {
+        let mut config = config();
+        config.handle_signals = true;
+        let running = start_alone(config, |_| {});
+        let mut peer = running.connect();
+        peer.check_echo();
+        let (first, second) = (running.server.clone(), running.server.clone());
+        let serving = [thread::spawn(move || first.serve()), thread::spawn(move || second.serve())];
+        wait_until("SIGTERM to be caught", || catches(Signal::TERM));
+        peer.check_echo();
+        rustix::process::kill_process(rustix::process::getpid(), Signal::TERM).unwrap();
+        for serving in serving {
+            wait_until("the end of serve", || serving.is_finished());
+            serving.join().unwrap().unwrap();
+        }
+        assert_eq!(peer.read_to_end(), b"");
+        assert!(matches!(running.server.serve(), Err(Error::Stopped)), "it has been served");
+    });
+}
+
+/// Whether this process has a handler for a signal.
+fn catches(signal: Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() >> (signal.as_raw() - 1) & 1 == 1
+}
+
+#[test]
+fn serve_returns_at_once_if_the_started_server_has_stopped_meanwhile() {
+    let running = start_alone(config(), |_| {});
+    running.server.stop();
+    assert!(running.server.wait_stopped(LONG));
+    running.server.serve().unwrap();
+    assert!(matches!(running.server.serve(), Err(Error::Stopped)));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use zinx::ziface::CloseReason;
 use zinx::znet::BadPayload;
 
 use common::process::{Process, example};
-use common::{config, frame, start};
+use common::{config, frame, start, start_alone};
 
 const JSON: u32 = 2;
 const PROTO: u32 = 3;
@@ -79,6 +79,46 @@ fn values_go_in_and_out() {
     peer.send(&frame(PROTO, &position.encode_to_vec()));
     let (id, data) = peer.read_frame();
     assert_eq!((id, Position::decode(&data[..]).unwrap()), (PROTO, Position { x: -300, ..position }));
+}
+
+#[test]
+fn a_group_is_sent_json_and_protobuf_and_names_of_users_are_json() {
+    let running = start(config(), |server| {
+        let login = |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            conn.login(request.text()?, OnDuplicate::Reject)?;
+            conn.join_group("room")?;
+            let room = conn.get_group("room");
+            assert_eq!(
+                room.broadcast_json(JSON, &(conn.sessions().users(), conn.get_groups()))?.queued,
+                room.len()
+            );
+            room.broadcast_proto(PROTO, &Position { x: 1, name: String::new() })?;
+            Ok(())
+        };
+        server.add_router(BAD, login).unwrap();
+    });
+    let mut peer = running.connect();
+    peer.send(&frame(BAD, b"ann"));
+    assert_eq!(peer.read_frame(), (JSON, br#"[["ann"],["room"]]"#.to_vec()));
+    assert_eq!(peer.read_frame(), (PROTO, Position { x: 1, name: String::new() }.encode_to_vec()));
+}
+
+#[test]
+fn answers_and_what_a_session_receives_are_read_like_requests() {
+    let running = start_alone(config(), |server| {
+        let dialogue = |s: &mut Session| {
+            let Point { x, y } = s.recv_id(JSON)?.json()?;
+            let position: Position = s.ask(PROTO, format!("{x}"), PROTO)?.proto()?;
+            s.get_connection().send_json(JSON, &Point { x: position.x, y })
+        };
+        server.on_session(dialogue).unwrap();
+    });
+    let mut peer = running.connect();
+    peer.send(&frame(JSON, br#"{"x": 1, "y": 2}"#));
+    assert_eq!(peer.read_frame(), (PROTO, b"1".to_vec()));
+    peer.send(&frame(PROTO, &Position { x: 5, name: String::new() }.encode_to_vec()));
+    assert_eq!(peer.read_frame(), (JSON, br#"{"x":5,"y":2}"#.to_vec()));
 }
 
 #[test]

@@ -13,9 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{config, start_alone, wait_until};
-use zinx::ziface::{IClient, IConnection, IServer};
-use zinx::zpack::new_tlv_decoder;
+use common::{ECHO, Peer, config, frame, start_alone, wait_until};
+use zinx::green::{self, Queue};
+use zinx::ziface::{IClient, IConnection, IDataPack, IRequest, IServer};
+use zinx::znet::BadPayload;
+use zinx::zpack::{new_data_pack, new_message, new_tlv_decoder};
 use zinx::zutils::ShardLockMaps;
 use zinx::{Error, new_client_with_config, new_server_with_config};
 
@@ -51,6 +53,108 @@ fn hooks_that_were_set_can_be_had_and_called() {
     ];
     hooks.into_iter().for_each(|hook| hook.unwrap()(&conn).unwrap());
     assert_eq!(calls.load(Ordering::Acquire), 1211);
+}
+
+#[test]
+fn the_connections_of_a_server_can_be_kept_and_used_elsewhere() {
+    let running = start_alone(config(), |server| {
+        server
+            .add_router(2, |request: &dyn IRequest| {
+                let manager = request.get_connection().get_tcp_server().get_conn_mgr();
+                // Kept beyond this handler, in a coroutine of its own.
+                drop(green::spawn(move || {
+                    manager.range(&mut |conn| conn.send_msg(2, manager.len().to_string()).is_ok());
+                }));
+                Ok(())
+            })
+            .unwrap();
+    });
+    let mut peers = [running.connect(), running.connect()];
+    peers.iter_mut().for_each(Peer::check_echo);
+    peers[0].send(&frame(2, b""));
+    assert_eq!(peers.each_mut().map(Peer::read_frame), [(2, b"2".to_vec()), (2, b"2".to_vec())]);
+}
+
+#[test]
+fn what_a_handler_reads_and_waits_for_goes_through_a_question_mark() {
+    let queue = Arc::new(Queue::bounded(1));
+    queue.put(7).unwrap();
+    let running = start_alone(config(), |server| {
+        let add = move |request: &dyn IRequest| {
+            let number: u32 = std::str::from_utf8(request.get_data())?.trim().parse()?;
+            let mut sum = number.checked_add(queue.try_get()?).ok_or("too large")?;
+            sum += green::spawn(|| 100).get()?;
+            queue.put(sum)?;
+            request.get_connection().send_msg(2, sum.to_be_bytes())
+        };
+        server.add_router(2, add).unwrap();
+    });
+    let mut peer = running.connect();
+    // Neither wrong text nor a wrong number costs the peer its connection.
+    peer.send(&[frame(2, b"\xff"), frame(2, b"seven"), frame(2, b" 3 ")].concat());
+    assert_eq!(peer.read_frame(), (2, 110_u32.to_be_bytes().to_vec()));
+    peer.send(&[frame(2, b"4294967295"), frame(ECHO, b"")].concat());
+    assert_eq!(peer.read_frame(), (ECHO, Vec::new()));
+    peer.send(&[frame(2, b"1"), frame(ECHO, b"empty queue")].concat());
+    assert_eq!(peer.read_frame().0, ECHO);
+}
+
+#[test]
+fn text_is_read_from_requests_and_messages_and_anything_else_is_a_bad_payload() {
+    const TIMEOUT: Duration = Duration::from_secs(10);
+    let running = start_alone(config(), |server| {
+        let greet = |request: &dyn IRequest| {
+            let name = request.text()?;
+            let answer = request.get_connection().call(3, name, 4, TIMEOUT)?;
+            request.get_connection().send_msg(2, format!("{name} says {}", answer.text()?))
+        };
+        server.add_router(2, greet).unwrap();
+        server.set_bad_payload(BadPayload::Answer { msg_id: 5 }).unwrap();
+    });
+    let mut peer = running.connect();
+    peer.send(&frame(2, "张三".as_bytes()));
+    assert_eq!(peer.read_frame(), (3, "张三".into()));
+    peer.send(&frame(4, b"yes"));
+    assert_eq!(peer.read_frame(), (2, "张三 says yes".into()));
+    peer.send(&frame(2, b"\xc3\x28"));
+    let (id, told) = peer.read_frame();
+    let told = String::from_utf8(told).unwrap();
+    assert!(id == 5 && told.contains("message id 2") && told.contains("utf-8"), "{told}");
+    peer.send(&frame(2, b"ann"));
+    assert_eq!(peer.read_frame(), (3, b"ann".into()));
+    peer.send(&frame(4, b"\xff"));
+    let (id, told) = peer.read_frame();
+    assert!(id == 5 && String::from_utf8(told).unwrap().contains("message id 4"), "the answer is to blame");
+}
+
+#[test]
+fn whatever_holds_bytes_or_text_is_sent_as_it_is() {
+    let running = start_alone(config(), |server| {
+        let all = |request: &dyn IRequest| {
+            let (conn, data) = (request.get_connection(), request.get_data());
+            let uid: Arc<str> = "ann".into();
+            for word in ["a", "bc"].iter() {
+                conn.send_msg(2, word)?;
+            }
+            conn.send_msg(2, String::from_utf8_lossy(data))?;
+            conn.send_msg(2, std::borrow::Cow::<[u8]>::Borrowed(data))?;
+            conn.send_msg(2, &uid)?;
+            conn.send_msg(2, uid)?;
+            conn.send_msg(2, 7_u16.to_be_bytes())?;
+            conn.send_msg(2, vec![1, 2].into_boxed_slice())?;
+            // A message of part of what another holds, borrowed for this line only.
+            let message = new_message(9, &data[1..]);
+            conn.send(new_data_pack().pack(&message)?)
+        };
+        server.add_router(2, all).unwrap();
+    });
+    let mut peer = running.connect();
+    peer.send(&frame(2, b"xyz"));
+    let sent: [&[u8]; 8] = [b"a", b"bc", b"xyz", b"xyz", b"ann", b"ann", &[0, 7], &[1, 2]];
+    for expected in sent {
+        assert_eq!(peer.read_frame(), (2, expected.to_vec()));
+    }
+    assert_eq!(peer.read_frame(), (9, b"yz".to_vec()));
 }
 
 #[test]

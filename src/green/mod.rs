@@ -41,6 +41,8 @@ pub use watchdog::stalls;
 mod failed;
 pub use failed::{Failed, Panicked};
 
+mod into_error;
+
 mod joinall;
 pub use joinall::{IWait, iwait, joinall, joinall_timeout, killall, wait_any, wait_any_timeout};
 

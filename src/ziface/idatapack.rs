@@ -1,6 +1,9 @@
 //! How messages become bytes and back.
 
-use bytes::Bytes;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
 
 use super::IMessage;
 use crate::error::Result;
@@ -70,7 +73,9 @@ impl Head {
 
 /// A payload to be sent: borrowed bytes are copied into the queue, [`Bytes`] of 16 KiB and more leave without a copy.
 ///
-/// Made by `into()` from `&[u8]`, `&[u8; N]`, `&str`, `&String`, `String`, `&Vec<u8>`, `Vec<u8>`, `Bytes` and `&Bytes`.
+/// Made by `into()` from text (`&str`, `&&str`, `String`, `&String`, `Cow<str>`, `Arc<str>`, `&Arc<str>`) and from bytes
+/// (`&[u8]`, `[u8; N]`, `&[u8; N]`, `Vec<u8>`, `&Vec<u8>`, `Box<[u8]>`, `Cow<[u8]>`, `Bytes`, `&Bytes`, `BytesMut`). A
+/// number is sent by its bytes: `7_u32.to_be_bytes()`.
 #[derive(Debug)]
 pub enum Payload<'a> {
     /// Bytes that stay the caller's.
@@ -84,6 +89,14 @@ impl Payload<'_> {
     pub fn as_slice(&self) -> &[u8] {
         match self {
             Self::Borrowed(data) => data,
+            Self::Shared(data) => data,
+        }
+    }
+
+    /// The bytes, to keep: copied where they are borrowed.
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Borrowed(data) => Bytes::copy_from_slice(data),
             Self::Shared(data) => data,
         }
     }
@@ -103,45 +116,69 @@ impl<'a> From<&'a [u8]> for Payload<'a> {
     }
 }
 
+macro_rules! borrowed {
+    ($($data:ty),+) => {$(
+        impl<'a> From<&'a $data> for Payload<'a> {
+            fn from(data: &'a $data) -> Self {
+                Self::Borrowed(data.as_ref())
+            }
+        }
+    )+};
+}
+
+borrowed!(str, &str, String, Vec<u8>);
+
+impl<'a> From<&'a Arc<str>> for Payload<'a> {
+    fn from(data: &'a Arc<str>) -> Self {
+        Self::Borrowed(data.as_bytes())
+    }
+}
+
 impl<'a, const N: usize> From<&'a [u8; N]> for Payload<'a> {
     fn from(data: &'a [u8; N]) -> Self {
         Self::Borrowed(data)
     }
 }
 
-impl<'a> From<&'a str> for Payload<'a> {
-    fn from(data: &'a str) -> Self {
-        Self::Borrowed(data.as_bytes())
+macro_rules! shared {
+    ($($data:ty),+) => {$(
+        impl From<$data> for Payload<'_> {
+            fn from(data: $data) -> Self {
+                Self::Shared(data.into())
+            }
+        }
+    )+};
+}
+
+shared!(String, Vec<u8>, Box<[u8]>, Bytes, BytesMut);
+
+impl<const N: usize> From<[u8; N]> for Payload<'_> {
+    fn from(data: [u8; N]) -> Self {
+        Self::Shared(Bytes::copy_from_slice(&data))
     }
 }
 
-impl<'a> From<&'a String> for Payload<'a> {
-    fn from(data: &'a String) -> Self {
-        Self::Borrowed(data.as_bytes())
+impl From<Arc<str>> for Payload<'_> {
+    fn from(data: Arc<str>) -> Self {
+        Self::Shared(Bytes::copy_from_slice(data.as_bytes()))
     }
 }
 
-impl<'a> From<&'a Vec<u8>> for Payload<'a> {
-    fn from(data: &'a Vec<u8>) -> Self {
-        Self::Borrowed(data)
+impl<'a> From<Cow<'a, str>> for Payload<'a> {
+    fn from(data: Cow<'a, str>) -> Self {
+        match data {
+            Cow::Borrowed(data) => data.into(),
+            Cow::Owned(data) => data.into(),
+        }
     }
 }
 
-impl From<String> for Payload<'_> {
-    fn from(data: String) -> Self {
-        Self::Shared(data.into())
-    }
-}
-
-impl From<Vec<u8>> for Payload<'_> {
-    fn from(data: Vec<u8>) -> Self {
-        Self::Shared(data.into())
-    }
-}
-
-impl From<Bytes> for Payload<'_> {
-    fn from(data: Bytes) -> Self {
-        Self::Shared(data)
+impl<'a> From<Cow<'a, [u8]>> for Payload<'a> {
+    fn from(data: Cow<'a, [u8]>) -> Self {
+        match data {
+            Cow::Borrowed(data) => data.into(),
+            Cow::Owned(data) => data.into(),
+        }
     }
 }
 

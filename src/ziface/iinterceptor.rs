@@ -67,7 +67,8 @@ pub trait IChain: Closed {
     #[doc(alias = "Proceed")]
     fn proceed(&self, request: &dyn IRequest) -> Result<()>;
 
-    /// As [`proceed`](Self::proceed), with another message in the request.
+    /// As [`proceed`](Self::proceed), with another message in the request; what that message carries
+    /// (`Message::with_value`) is what `get_decoded` of the request then gives.
     ///
     /// # Errors
     ///

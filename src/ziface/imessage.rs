@@ -1,6 +1,10 @@
 //! A message: an id and its payload.
 
+use std::any::Any;
+
 use bytes::Bytes;
+
+use super::Value;
 
 /// A message: an id that chooses the router, and a payload.
 pub trait IMessage: Send + Sync {
@@ -27,4 +31,17 @@ pub trait IMessage: Send + Sync {
     /// Replaces the payload and, with it, its length.
     #[doc(alias = "SetData")]
     fn set_data(&mut self, data: Bytes);
+
+    /// What the decoder has parsed: see [`get_decoded`](#method.get_decoded), which gives it its type. `None` where it
+    /// has left no value.
+    fn get_value(&self) -> Option<&Value> {
+        None
+    }
+}
+
+impl dyn IMessage + '_ {
+    /// What the decoder has parsed ([`Decoded::with_value`](super::Decoded::with_value)), where it is a `T`.
+    pub fn get_decoded<T: Any>(&self) -> Option<&T> {
+        self.get_value()?.downcast_ref()
+    }
 }

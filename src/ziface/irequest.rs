@@ -89,6 +89,14 @@ pub trait IRequest: Sealed + Send + Sync {
 }
 
 impl dyn IRequest + '_ {
+    /// What the decoder has parsed ([`Decoded::with_value`](super::Decoded::with_value)), where it is a `T`. `None` where
+    /// it left no value, or one of another type; an interceptor that passes on another message has it lost, unless that
+    /// message carries a value too.
+    #[doc(alias = "GetResponse")]
+    pub fn get_decoded<T: Any>(&self) -> Option<&T> {
+        self.get_message().get_decoded()
+    }
+
     /// The value kept under a name, where it is a `T`.
     pub fn get_as<T: Any + Send + Sync>(&self, key: &str) -> Option<Arc<T>> {
         self.get(key)?.downcast().ok()

@@ -13,7 +13,8 @@ pub type ConnHook = dyn Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync;
 
 /// A server. What takes a router or a hook sits, generic, on `Server`.
 pub trait IServer: Sealed + Send + Sync {
-    /// Binds, listens and returns; connections are accepted in the background.
+    /// Binds, listens and returns; connections are accepted in the background. [`serve`](Self::serve) afterwards waits
+    /// for the end and handles signals, so that a program can look up its address in between.
     ///
     /// # Errors
     ///
@@ -27,13 +28,31 @@ pub trait IServer: Sealed + Send + Sync {
     #[doc(alias = "Stop")]
     fn stop(&self);
 
-    /// Starts, and returns when the server has stopped: by [`stop`](Self::stop) or, unless `HandleSignals` is false,
-    /// by SIGINT or SIGTERM.
+    /// Starts the server, unless it is started already, and returns when it has stopped: by [`stop`](Self::stop) or,
+    /// unless `HandleSignals` is false, by SIGINT or SIGTERM. Signals are handled from here on: one that arrives between
+    /// [`start`](Self::start) and `serve` ends the process. If a server that was started has stopped in the meantime,
+    /// `serve` returns at once. Several threads may call it; all return when the server has stopped.
     ///
     /// # Errors
     ///
-    /// Those of [`start`](Self::start); [`Forced`](crate::Error::Forced) where a second signal or the drain deadline
-    /// cut connections off.
+    /// Those of [`start`](Self::start), but for `AlreadyStarted`; [`Forced`](crate::Error::Forced) if a second signal or
+    /// the drain deadline cut connections off; [`Stopped`](crate::Error::Stopped) if the server has been served to its
+    /// end before.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use zinx::prelude::*;
+    ///
+    /// fn main() -> zinx::Result<()> {
+    ///     let mut config = Config::load()?;
+    ///     config.tcp_port = 0; // any free port
+    ///     let server = new_server_with_config(config)?;
+    ///     server.start()?;
+    ///     println!("listening on {}", server.local_addr().expect("started"));
+    ///     server.serve()
+    /// }
+    /// ```
     #[doc(alias = "Serve")]
     fn serve(&self) -> Result<()>;
 
@@ -44,9 +63,9 @@ pub trait IServer: Sealed + Send + Sync {
     #[doc(alias = "ServerName")]
     fn server_name(&self) -> &str;
 
-    /// The connections.
+    /// The connections: a handle to keep as long as one likes, and to take into another coroutine.
     #[doc(alias = "GetConnMgr")]
-    fn get_conn_mgr(&self) -> &dyn IConnManager;
+    fn get_conn_mgr(&self) -> Arc<dyn IConnManager>;
 
     /// The routers.
     #[doc(alias = "GetMsgHandler")]

@@ -56,6 +56,13 @@ impl Belongs {
         }
     }
 
+    pub(crate) fn is_in_group(&self, name: &str) -> bool {
+        match &*self.lock() {
+            State::Somewhere(places) => places.groups.iter().any(|joined| **joined == *name),
+            _ => false,
+        }
+    }
+
     /// The user, also one thrown out.
     pub(crate) fn uid(&self) -> Option<Arc<str>> {
         match &*self.lock() {

@@ -46,7 +46,8 @@ impl IChain for Chain<'_> {
     }
 
     fn proceed_with_imessage(&self, message: &dyn IMessage, request: &dyn IRequest) -> Result<()> {
-        let message = new_message(message.get_msg_id(), message.get_data().clone());
+        let value = message.get_value();
+        let message = new_message(message.get_msg_id(), message.get_data().clone()).carrying(value);
         self.pass_on(&own(request).with_message(message))
     }
 }

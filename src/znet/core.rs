@@ -32,7 +32,7 @@ pub(crate) struct Core {
     hooks: RwLock<Hooks>,
     talk: Talk,
     heart: OnceLock<Heart>,
-    manager: ConnManager,
+    manager: Arc<ConnManager>,
     /// Readers and writers of all connections.
     group: Group,
     /// Pauses of the acceptor, ended by a connection that goes.
@@ -90,7 +90,7 @@ impl Core {
             hooks: RwLock::new(Hooks::default()),
             talk: Talk::default(),
             heart: OnceLock::new(),
-            manager: ConnManager::new(),
+            manager: Arc::new(ConnManager::new()),
             group: Group::new(),
             backoff: Backoff::new(),
             stopping: Event::new(),
@@ -182,8 +182,13 @@ impl Core {
         &self.handler
     }
 
-    pub(crate) const fn manager(&self) -> &ConnManager {
+    pub(crate) fn manager(&self) -> &ConnManager {
         &self.manager
+    }
+
+    /// The same, to keep.
+    pub(super) fn shared_manager(&self) -> Arc<ConnManager> {
+        Arc::clone(&self.manager)
     }
 
     pub(crate) const fn group(&self) -> &Group {

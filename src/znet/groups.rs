@@ -75,6 +75,26 @@ impl dyn IConnection {
         true
     }
 
+    /// Whether the connection is in the group of this name. Once it is closed it is in none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use zinx::prelude::*;
+    ///
+    /// fn say(request: &dyn IRequest) -> zinx::Result<()> {
+    ///     let conn = request.get_connection();
+    ///     if !conn.is_in_group("lobby") {
+    ///         return conn.send_msg(3, "join first");
+    ///     }
+    ///     conn.get_group("lobby").broadcast(2, request.get_data())?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn is_in_group(&self, name: &str) -> bool {
+        self.connection().rare().is_some_and(|rare| rare.belongs.is_in_group(name))
+    }
+
     /// The names of the groups the connection is in.
     pub fn get_groups(&self) -> Vec<Arc<str>> {
         self.connection().rare().map_or_else(Vec::new, |rare| rare.belongs.groups())
@@ -161,7 +181,7 @@ impl Group {
         data: impl Into<Payload<'a>>,
         filter: impl Fn(&Arc<dyn IConnection>) -> bool,
     ) -> Result<Broadcast> {
-        let message = new_message(msg_id, Bytes::copy_from_slice(data.into().as_slice()));
+        let message = new_message(msg_id, data);
         let frame = Bytes::from(self.core.pack().pack(&message)?);
         let mut sent = Broadcast::default();
         for conn in self.snapshot() {

@@ -17,6 +17,8 @@ use crate::ziface::IMsgHandler;
 pub(crate) struct Life {
     started: bool,
     stopping: bool,
+    /// `serve` has waited for the end, or does.
+    served: bool,
     /// The address listened on.
     pub(super) local: Option<SocketAddr>,
     /// Ends the waits of who makes connections, so that it looks whether all stops.
@@ -54,6 +56,19 @@ impl Core {
         let theirs = Arc::clone(&end);
         life.sweeper = Some((spawn("sweeper", move || sweeper::sweep_until(&this, &theirs))?, end));
         Ok(())
+    }
+
+    /// What `serve` makes of the outcome of its start: it goes on with what has been started before. Where that has
+    /// stopped already, only the first `serve` does: the next would return at once, for ever.
+    pub(super) fn serve_from(&self, begun: Result<()>) -> Result<()> {
+        let mut life = self.life();
+        let outcome = match begun {
+            Err(Error::AlreadyStarted { .. }) => Ok(()),
+            Err(Error::Stopped) if life.started && !life.served => Ok(()),
+            begun => begun,
+        };
+        life.served |= outcome.is_ok();
+        outcome
     }
 
     /// Whether it has begun and nobody has asked it to stop.

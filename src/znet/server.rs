@@ -237,7 +237,7 @@ impl IServer for Server {
         // the runtime, and that is the start's to choose.
         let signals = core.config().handle_signals.then(green::on_terminate).transpose();
         let signals = signals.map_err(|source| Error::io("catch SIGINT and SIGTERM", source))?;
-        self.start()?;
+        core.serve_from(self.start())?;
         signals.iter().for_each(|signals| self.stop_on(signals));
         self.core.stopped.wait();
         drop(signals);
@@ -255,8 +255,8 @@ impl IServer for Server {
         self.core().name()
     }
 
-    fn get_conn_mgr(&self) -> &dyn IConnManager {
-        self.core().manager()
+    fn get_conn_mgr(&self) -> Arc<dyn IConnManager> {
+        self.core().shared_manager()
     }
 
     fn get_on_conn_start(&self) -> Option<Arc<ConnHook>> {

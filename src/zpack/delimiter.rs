@@ -63,7 +63,7 @@ impl IDecoder for DelimiterDecoder {
 
     fn decode(&self, frame: Bytes) -> Result<Decoded> {
         let end = frame.len() - self.delimiter.len();
-        Ok(Decoded { msg_id: self.msg_id, data: frame.slice(..end) })
+        Ok(Decoded::new(self.msg_id, frame.slice(..end)))
     }
 }
 
@@ -92,6 +92,6 @@ impl IDecoder for FixedLengthDecoder {
     }
 
     fn decode(&self, frame: Bytes) -> Result<Decoded> {
-        Ok(Decoded { msg_id: self.msg_id, data: frame })
+        Ok(Decoded::new(self.msg_id, frame))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Message, new_message};
+use super::Message;
 use crate::error::{Error, Result};
 use crate::ziface::{Head, IDataPack, IDecoder};
 
@@ -57,11 +57,8 @@ impl Framing {
     #[inline(always)]
     pub(super) fn message(&self, cut: Cut, data: Bytes) -> Result<Message> {
         match self {
-            Self::Pack { .. } => Ok(new_message(cut.msg_id as u32, data)),
-            Self::Decoder(decoder) => {
-                let decoded = contain(|| decoder.decode(data))?;
-                Ok(new_message(decoded.msg_id, decoded.data))
-            }
+            Self::Pack { .. } => Ok(Message::new(cut.msg_id as u32, data)),
+            Self::Decoder(decoder) => Ok(Message::decoded(contain(|| decoder.decode(data))?)),
         }
     }
 }

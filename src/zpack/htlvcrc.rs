@@ -33,7 +33,7 @@ impl IDecoder for HtlvCrcDecoder {
             return Err(Error::BadCrc { found, expected });
         }
         let msg_id = covered.get(1).map_or(0, |&function| u32::from(function));
-        Ok(Decoded { msg_id, data: frame })
+        Ok(Decoded::new(msg_id, frame))
     }
 
     fn get_length_field(&self) -> Option<LengthField> {

@@ -17,7 +17,7 @@ use crate::ziface::{Decoded, IDecoder, LengthField, Order};
 /// // One byte of id, two bytes of length that count the whole frame, the payload.
 /// let field = LengthField { length_field_offset: 1, length_adjustment: -3, ..LengthField::default() };
 /// let decoder = new_frame_decoder(field)?
-///     .parse(|frame| Ok(Decoded { msg_id: u32::from(frame[0]), data: frame.slice(3..) }));
+///     .parse(|frame| Ok(Decoded::new(u32::from(frame[0]), frame.slice(3..))));
 /// # Ok::<(), zinx::Error>(())
 /// ```
 pub struct LengthFieldDecoder {
@@ -70,7 +70,7 @@ fn classic(order: Order, length_at: usize, id_at: usize, max_packet_size: u32) -
     };
     let parse = move |frame: Bytes| {
         let id = frame.get(id_at..id_at + 4).map_or(0, |id| number(id, order));
-        Ok(Decoded { msg_id: id as u32, data: frame.slice(8..) })
+        Ok(Decoded::new(id as u32, frame.slice(8..)))
     };
     LengthFieldDecoder { field, parse: Some(Box::new(parse)) }
 }
@@ -106,7 +106,7 @@ impl IDecoder for LengthFieldDecoder {
         let data = frame.slice(self.field.initial_bytes_to_strip..);
         match &self.parse {
             Some(parse) => parse(data),
-            None => Ok(Decoded { msg_id: 0, data }),
+            None => Ok(Decoded::new(0, data)),
         }
     }
 

@@ -1,8 +1,11 @@
 //! The message itself.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use crate::ziface::IMessage;
+use crate::ziface::{Decoded, IMessage, Payload, Value};
 
 /// A message: an id and a payload.
 ///
@@ -15,19 +18,60 @@ use crate::ziface::IMessage;
 /// let message = new_message(1, "ping");
 /// assert_eq!((message.get_msg_id(), message.get_data_len()), (1, 4));
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Two messages are equal where id and payload are: a value that a decoder has parsed says nothing else.
+#[derive(Clone, Debug, Default)]
 pub struct Message {
     id: u32,
     data: Bytes,
+    /// A word where there is none: every message is moved about.
+    value: Option<Box<Value>>,
 }
 
-/// A message of an id and a payload. The formats of this crate carry up to 4 GiB less one byte; a longer one is an
-/// error when it is sent.
+/// A message of an id and a payload: anything that can be sent. What is borrowed is copied; `Bytes`, a `String` or a
+/// `Vec<u8>` are kept as they are. The formats of this crate carry up to 4 GiB less one byte; a longer one is an error
+/// when it is sent.
 #[doc(alias = "NewMsgPackage")]
 #[doc(alias = "NewMessage")]
-pub fn new_message(id: u32, data: impl Into<Bytes>) -> Message {
-    Message { id, data: data.into() }
+pub fn new_message<'a>(id: u32, data: impl Into<Payload<'a>>) -> Message {
+    Message::new(id, data.into().into_bytes())
 }
+
+impl Message {
+    /// As [`new_message`], of a payload that is there: for each frame that is read.
+    pub(crate) const fn new(id: u32, data: Bytes) -> Self {
+        Self { id, data, value: None }
+    }
+
+    /// What a decoder has made of a frame.
+    pub(crate) fn decoded(decoded: Decoded) -> Self {
+        Self { id: decoded.msg_id, data: decoded.data, value: decoded.value.map(Box::new) }
+    }
+
+    /// The same message with a value, as [`Decoded::with_value`]: for an interceptor that parses.
+    #[must_use]
+    pub fn with_value(self, value: impl Any + Send + Sync) -> Self {
+        Self { value: Some(Box::new(Arc::new(value))), ..self }
+    }
+
+    /// What the decoder has parsed ([`Decoded::with_value`]), where it is a `T`.
+    pub fn get_decoded<T: Any>(&self) -> Option<&T> {
+        self.get_value()?.downcast_ref()
+    }
+
+    /// The message with the value of another.
+    pub(crate) fn carrying(self, value: Option<&Value>) -> Self {
+        Self { value: value.cloned().map(Box::new), ..self }
+    }
+}
+
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        (self.id, &self.data) == (other.id, &other.data)
+    }
+}
+
+impl Eq for Message {}
 
 impl IMessage for Message {
     fn get_msg_id(&self) -> u32 {
@@ -48,5 +92,9 @@ impl IMessage for Message {
 
     fn set_data(&mut self, data: Bytes) {
         self.data = data;
+    }
+
+    fn get_value(&self) -> Option<&Value> {
+        self.value.as_deref()
     }
 }
