@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 
 use super::connection::Connection;
 use super::core::IdleAction;
-use super::tutorial;
 use crate::error::Result;
 use crate::green::Panicked;
 use crate::ziface::{CloseReason, IConnection};
@@ -25,7 +24,6 @@ impl Connection {
     pub(super) fn start_hook(&self, shared: &Arc<dyn IConnection>) {
         self.core().counters.start_hooks.add();
         let core = self.core();
-        tutorial::say(format_args!("[HOOK] conn id {}: call_on_conn_start", self.id()));
         if !self.contain("start", || core.call_start_hook(shared)) {
             self.stop_because(CloseReason::StartHookFailed);
         }
@@ -34,7 +32,6 @@ impl Connection {
     pub(crate) fn stop_hook(&self, shared: &Arc<dyn IConnection>) {
         self.core().counters.stop_hooks.add();
         let core = self.core();
-        tutorial::say(format_args!("[HOOK] conn id {}: call_on_conn_stop", self.id()));
         self.contain("stop", || core.call_stop_hook(shared));
     }
 

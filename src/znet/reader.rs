@@ -22,10 +22,11 @@ use crate::zpack::{FrameReader, Message, Pass};
 pub(crate) fn run(conn: &Arc<Connection>, socket: Arc<Socket>) {
     conn.reader_mark().set();
     let shared = Arc::clone(conn) as Arc<dyn IConnection>;
-    tutorial::say(format_args!("[READER] conn id {} runs, for {}", conn.id(), conn.get_remote_addr()));
+    tutorial::say(format_args!("链接开启,ID= {}", conn.id()));
     // The hook may send, and wait for room: someone else has to watch the socket meanwhile.
     conn.outbox().lock().set_busy(true);
     conn.start_hook(&shared);
+    tutorial::say(format_args!("开启写业务"));
     conn.run_dialogue(&shared);
     let mut reader = Reader {
         conn,
@@ -41,8 +42,9 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: Arc<Socket>) {
     };
     reader.read_until_end();
     drop(reader);
+    tutorial::say(format_args!("链接关闭,ID= {}", conn.id()));
     conn.close(&shared);
-    tutorial::say(format_args!("[READER] conn id {} ends", conn.id()));
+    tutorial::say_writing_ends(conn.get_remote_addr());
 }
 
 struct Reader<'a> {
