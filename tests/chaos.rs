@@ -54,8 +54,8 @@ fn every_start_hook_has_its_stop_hook() {
     within(LIMIT, || {
         let stdout = survives("hook", talks::hook);
         let printed = |what: &str| stdout.lines().filter(|line| line.contains(what)).count();
-        assert_eq!(printed("======Start"), printed("======End"));
-        assert!(printed("======Start") > 40);
+        assert_eq!(printed("======Start======== "), printed("======Stop======== "));
+        assert!(printed("======Start======== ") > 40);
     });
 }
 

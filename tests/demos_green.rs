@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use common::frame;
 use common::process::{Ended, Process, example};
 
 #[test]
@@ -174,27 +175,31 @@ fn multiplex_selectors_echo_answers_as_it_is_asked() {
 }
 
 #[test]
-fn multiplex_awkward_holds_several_conversations_of_several_rounds() {
+fn multiplex_awkward_takes_connections_out_of_the_multiplexing_and_back() {
     let server = serve("multiplex_awkward", &["0"]);
     let mut talks: Vec<_> = (0..4).map(|_| Talk::with(&server)).collect();
     for (n, talk) in talks.iter_mut().enumerate() {
+        assert_eq!(talk.echo("before"), "before");
+        talk.send(&frame(1, b""));
         assert_eq!(talk.hear(), "your name?");
         talk.say(&format!("n{n}"));
         assert_eq!(talk.hear(), format!("n{n}, count the primes below? (empty: enough)"));
     }
-    // All at once, in the middle of their conversations.
+    // All at once, in the middle of their business; one beside them has none.
     talks.iter_mut().for_each(|talk| talk.say("20000"));
+    assert_eq!(Talk::with(&server).echo("beside"), "beside");
     for talk in &mut talks {
         assert_eq!(talk.hear(), "2262 primes");
         talk.hear();
         talk.say("many");
         assert_eq!(talk.hear(), "a number up to 1000000, please");
         talk.hear();
-        talk.say("");
     }
     for (n, talk) in talks.iter_mut().enumerate() {
+        // The message comes right behind the last line.
+        talk.send(&[&b"\n"[..], &frame(2, b"after")].concat());
         assert_eq!(talk.hear(), format!("bye n{n}, 2 rounds"));
-        assert_eq!(talk.hear(), "", "the server closes");
+        assert_eq!(talk.hear_frame(), "after");
     }
 }
 
@@ -252,7 +257,7 @@ fn web_root(name: &str) -> PathBuf {
     root
 }
 
-/// A client that speaks in lines.
+/// A client that speaks in lines, and in messages.
 struct Talk {
     lines: BufReader<TcpStream>,
 }
@@ -263,7 +268,27 @@ impl Talk {
     }
 
     fn say(&mut self, line: &str) {
-        self.lines.get_mut().write_all(format!("{line}\n").as_bytes()).unwrap();
+        self.send(format!("{line}\n").as_bytes());
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.lines.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// Has a message of id 2 sent back.
+    fn echo(&mut self, text: &str) -> String {
+        self.send(&frame(2, text.as_bytes()));
+        self.hear_frame()
+    }
+
+    /// The next message, which must be of id 2.
+    fn hear_frame(&mut self) -> String {
+        let mut head = [0; 8];
+        self.lines.read_exact(&mut head).unwrap();
+        assert_eq!(head[4..], 2u32.to_le_bytes());
+        let mut text = vec![0; usize::from(head[0])];
+        self.lines.read_exact(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
     }
 
     fn hear(&mut self) -> String {

@@ -10,7 +10,7 @@
 mod common;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -64,20 +64,21 @@ fn without_descriptors_the_server_takes_no_cpu_and_a_close_of_its_own_ends_the_r
     assert!(cpu < 5.0, "{cpu:.1} % of a processor while none is free");
 
     // They are accepted in the order in which they came.
-    let accepted = streams.iter_mut().position(|stream| !greeted_within(stream, Duration::from_millis(500)));
+    let accepted = streams.iter_mut().position(|stream| !answered_within(stream, Duration::from_millis(500)));
     let accepted = accepted.expect("all accepted");
     let start = Instant::now();
     streams.remove(0);
-    assert!(greeted_within(&mut streams[accepted - 1], Duration::from_secs(5)));
+    assert!(answered_within(&mut streams[accepted - 1], Duration::from_secs(5)));
     eprintln!("served {:?} after one was free", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(3), "after {:?}", start.elapsed());
 }
 
-/// Whether the hook server's greeting comes.
-fn greeted_within(stream: &mut TcpStream, time: Duration) -> bool {
+/// Whether the hook server answers a request in time.
+fn answered_within(stream: &mut TcpStream, time: Duration) -> bool {
     stream.set_read_timeout(Some(time)).unwrap();
-    let mut greeting = frame(202, b"DoConnection BEGIN");
-    stream.read_exact(&mut greeting).is_ok()
+    stream.write_all(&frame(1, b"hello")).unwrap();
+    let mut answer = [frame(1, b"ping\n"), frame(1, b"hello")].concat();
+    stream.read_exact(&mut answer).is_ok()
 }
 
 #[test]

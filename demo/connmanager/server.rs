@@ -1,33 +1,12 @@
-//! Chapter 9, the connection manager: the server knows its connections, and `MaxConn` limits them.
-//!
-//! It answers every request of id 1 with its connection's id and how many connections are open.
+//! Chapter 9, the connection manager: the program is that of chapter 6. What has changed is inside: the server knows its
+//! connections, its log says how many there are, and `MaxConn` limits them.
 //!
 //! Run it: `cargo run --example connmanager_server`, and beside it `cargo run --example connmanager_client`. With
-//! `ZINX_MAXCONN=1 cargo run --example connmanager_server` the client's second connection is closed at once.
+//! `ZINX_MAXCONN=1 cargo run --example connmanager_server`, a second client is closed at once.
 
-use std::process::ExitCode;
+#[path = "../msghandler/server.rs"]
+mod msghandler;
 
-use zinx::ziface::{IRequest, IServer};
-use zinx::{Result, new_server};
-
-fn count(request: &dyn IRequest) -> Result<()> {
-    let conn = request.get_connection();
-    let server = conn.get_tcp_server();
-    let open = server.get_conn_mgr().len();
-    println!("conn id {}: {open} open", conn.get_conn_id());
-    conn.send_msg(1, format!("conn id {}, {open} open", conn.get_conn_id()))
+fn main() -> std::process::ExitCode {
+    msghandler::main()
 }
-
-fn serve() -> Result<()> {
-    let server = new_server()?;
-    server.add_router(1, count)?;
-    server.serve()
-}
-
-fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(LOG)).init();
-    zinx::exit(serve())
-}
-
-/// What is logged unless `RUST_LOG` says otherwise: the lines of the tutorial too.
-const LOG: &str = "info,may=warn,zinx::tutorial=trace";

@@ -1,32 +1,10 @@
-//! Chapter 10, hooks: sends three messages of id 1 and prints what comes back.
+//! Chapter 10, hooks: the client is that of chapter 6.
 //!
 //! Run it: `cargo run --example hook_client -- 127.0.0.1:7777`
 
-use std::io::Write;
-use std::process::ExitCode;
+#[path = "../msghandler/client.rs"]
+mod msghandler;
 
-use zinx::green::{self, TcpStream};
-use zinx::ziface::{IDataPack, IMessage};
-use zinx::zpack::read_message;
-use zinx::{Error, Result, new_data_pack, new_message};
-
-fn talk(address: String) -> Result<()> {
-    let pack = new_data_pack();
-    let connected = TcpStream::connect(address.clone());
-    let mut stream = connected.map_err(|source| Error::io(format!("connect {address}"), source))?;
-    for n in 1..=3 {
-        stream.write_all(&pack.pack(&new_message(1, format!("Zinx client message {n}")))?)?;
-        let mut replies = 0;
-        while replies < 2 {
-            let Some(message) = read_message(&mut stream, &pack, 4096)? else { return Ok(()) };
-            println!("==> Recv Msg: ID={}, data={:?}", message.get_msg_id(), message.get_data());
-            replies += usize::from(message.get_msg_id() == 1);
-        }
-    }
-    Ok(())
-}
-
-fn main() -> ExitCode {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7777".to_string());
-    zinx::exit(green::run(move || talk(address)))
+fn main() -> std::process::ExitCode {
+    msghandler::main()
 }

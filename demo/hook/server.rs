@@ -1,6 +1,6 @@
-//! Chapter 10, hooks: the server tells a connection's beginning and end.
+//! Chapter 10, hooks: what runs when a connection starts, and when it stops.
 //!
-//! It answers every request with two frames of id 1: `ping\n`, then the request's own bytes.
+//! Every message is printed, and answered with two messages of id 1: `ping\n`, then its own bytes.
 //!
 //! Run it: `cargo run --example hook_server`, and beside it `cargo run --example hook_client`
 
@@ -14,28 +14,28 @@ struct PingRouter;
 
 impl BaseRouter for PingRouter {
     fn handle(&self, request: &dyn IRequest) -> Result<()> {
-        println!("recv from client: msgId={}, data={:?}", request.get_msg_id(), request.get_data());
+        println!("调用Handle");
+        println!("b'{}'", request.get_data().escape_ascii());
         request.get_connection().send_msg(1, "ping\n")?;
         request.get_connection().send_msg(1, request.get_data())
     }
 }
 
-fn do_connection_begin(conn: &Arc<dyn IConnection>) -> Result<()> {
-    println!("======Start========");
-    conn.send_msg(202, "DoConnection BEGIN")
+fn connection_start(conn: &Arc<dyn IConnection>) -> Result<()> {
+    println!("======Start======== {}", conn.get_conn_id());
+    Ok(())
 }
 
-fn do_connection_lost(conn: &Arc<dyn IConnection>) -> Result<()> {
-    println!("======End==========");
-    println!("conn id {} is lost", conn.get_conn_id());
+fn connection_stop(conn: &Arc<dyn IConnection>) -> Result<()> {
+    println!("======Stop======== {}", conn.get_conn_id());
     Ok(())
 }
 
 fn serve() -> Result<()> {
     let server = new_server()?;
-    server.set_on_conn_start(do_connection_begin);
-    server.set_on_conn_stop(do_connection_lost);
     server.add_router(1, PingRouter)?;
+    server.set_on_conn_start(connection_start);
+    server.set_on_conn_stop(connection_stop);
     server.serve()
 }
 

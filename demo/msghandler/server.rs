@@ -1,11 +1,13 @@
-//! Chapter 6, many routers: the message id chooses what is done.
+//! Chapter 6, many routers: the message id chooses what is done. Chapters 7 and 9 run the same program.
 //!
-//! Id 0 is answered with a ping, id 1 with a greeting; any other id is logged and dropped.
+//! Id 1 is answered with two messages, `ping\n` and its own bytes; id 2 with a greeting in Chinese, encoded in GB2312 as
+//! the clients of the Python tutorial expect it. Any other id is logged and dropped.
 //!
 //! Run it: `cargo run --example msghandler_server`, and beside it `cargo run --example msghandler_client`
 
 use std::process::ExitCode;
 
+use encoding_rs::GBK;
 use zinx::ziface::{BaseRouter, IRequest, IServer};
 use zinx::{Result, new_server};
 
@@ -13,28 +15,33 @@ struct PingRouter;
 
 impl BaseRouter for PingRouter {
     fn handle(&self, request: &dyn IRequest) -> Result<()> {
-        println!("PingRouter: msgId={}, data={:?}", request.get_msg_id(), request.get_data());
-        request.get_connection().send_msg(0, "ping...ping...ping")
+        println!("调用Handle");
+        println!("b'{}'", request.get_data().escape_ascii());
+        request.get_connection().send_msg(1, "ping\n")?;
+        request.get_connection().send_msg(1, request.get_data())
     }
 }
 
-struct HelloZinxRouter;
+struct HelloRouter;
 
-impl BaseRouter for HelloZinxRouter {
+impl BaseRouter for HelloRouter {
     fn handle(&self, request: &dyn IRequest) -> Result<()> {
-        println!("HelloZinxRouter: msgId={}, data={:?}", request.get_msg_id(), request.get_data());
-        request.get_connection().send_msg(1, "Hello Zinx Router")
+        println!("调用Handle");
+        println!("b'{}'", request.get_data().escape_ascii());
+        // A `&str` is UTF-8. GBK holds all of GB2312, with the same bytes.
+        let (hello, ..) = GBK.encode("你好,Zinx\n");
+        request.get_connection().send_msg(2, &*hello)
     }
 }
 
 fn serve() -> Result<()> {
     let server = new_server()?;
-    server.add_router(0, PingRouter)?;
-    server.add_router(1, HelloZinxRouter)?;
+    server.add_router(1, PingRouter)?;
+    server.add_router(2, HelloRouter)?;
     server.serve()
 }
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(LOG)).init();
     zinx::exit(serve())
 }

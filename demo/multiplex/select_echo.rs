@@ -1,50 +1,70 @@
-//! The server of `select`, with a queue of answers for each client, which come back in upper case; without `select`,
-//! without lists of sockets, and without sockets that nobody closes.
+//! The server of `select`: a queue of answers for each client, which come back in upper case. A coroutine that waits takes
+//! the place of `select`, so there are no lists of sockets to keep.
 //!
-//! Run it: `cargo run --example multiplex_select_echo [port]`, and beside it `nc localhost 9999`.
+//! Run it: `cargo run --example multiplex_select_echo`, and beside it `nc localhost 9999`. Another port:
+//! `cargo run --example multiplex_select_echo [port]`
 
 use std::error::Error;
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use zinx::green::{self, Queue, StreamServer, TcpStream};
 
-/// Reads requests and queues the answers; a second coroutine sends them.
-fn serve(mut stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
-    println!("connected: {peer}");
-    let answers = Arc::new(Queue::bounded(64));
+/// Reads from a client and queues what it sends. A second coroutine sends the answers.
+fn serve(mut conn: TcpStream, client_addr: SocketAddr) -> io::Result<()> {
+    let client = client_addr.ip();
+    println!("new connection from ('{client}', {})", client_addr.port());
+    println!("waiting for next event...");
+    let message_queue = Arc::new(Queue::bounded(64));
     let sender = green::spawn({
-        let (answers, mut stream) = (Arc::clone(&answers), stream.clone());
-        move || send(&answers, &mut stream)
+        let (message_queue, mut conn) = (Arc::clone(&message_queue), conn.clone());
+        move || send(&message_queue, &mut conn, client)
     });
-    let read = receive(&mut stream, &answers);
-    answers.close();
-    println!("disconnected: {peer}");
-    sender.get().map_err(io::Error::other)??;
-    read
-}
-
-fn receive(stream: &mut TcpStream, answers: &Queue<Vec<u8>>) -> io::Result<()> {
     let mut buffer = [0; 1024];
     loop {
-        let n = stream.read(&mut buffer)?;
-        // The sender closes the queue where it fails.
-        if n == 0 || answers.put(buffer[..n].to_ascii_uppercase()).is_err() {
-            return Ok(());
+        let n = conn.read(&mut buffer).unwrap_or_else(|error| {
+            println!("{error}");
+            0
+        });
+        if n == 0 {
+            break println!("客户端断开了 {conn:?}");
+        }
+        println!("收到来自[{client}]的数据: b'{}'", buffer[..n].escape_ascii());
+        println!("waiting for next event...");
+        // The sender closes the queue if it cannot send.
+        if message_queue.put(buffer[..n].to_vec()).is_err() {
+            break;
         }
     }
+    println!("waiting for next event...");
+    message_queue.close();
+    sender.get().map_err(io::Error::other)?
 }
 
-fn send(answers: &Queue<Vec<u8>>, stream: &mut TcpStream) -> io::Result<()> {
-    let sent = answers.iter().try_for_each(|answer| stream.write_all(&answer));
-    answers.close();
+/// Sends what is queued, until the queue is closed and empty.
+fn send(message_queue: &Queue<Vec<u8>>, conn: &mut TcpStream, client: IpAddr) -> io::Result<()> {
+    let sent = message_queue.iter().try_for_each(|next_msg| {
+        println!("sending msg to [{client}] b'{}'", next_msg.escape_ascii());
+        conn.write_all(&next_msg.to_ascii_uppercase())?;
+        println!("waiting for next event...");
+        if message_queue.is_empty() {
+            println!("client [{client}] queue is empty..");
+            println!("waiting for next event...");
+        }
+        Ok(())
+    });
+    message_queue.close();
     sent
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init();
     let port = std::env::args().nth(1).map_or(Ok(9999), |port| port.parse())?;
-    let server = StreamServer::bind(SocketAddr::from(([0, 0, 0, 0], port)))?;
-    eprintln!("listening on {}", server.local_addr());
+    let server = StreamServer::bind(("0.0.0.0", port))?;
+    let server_addr = server.local_addr();
+    log::info!("listening on {server_addr}");
+    println!("starting up on {} port {}", server_addr.ip(), server_addr.port());
+    println!("waiting for next event...");
     Ok(server.serve(serve)?)
 }

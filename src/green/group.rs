@@ -25,6 +25,7 @@ use super::{runtime, with_timeout};
 /// group.join();
 /// assert!(group.is_empty());
 /// ```
+#[doc(alias = "GlobalGevents")]
 #[derive(Clone, Debug, Default)]
 pub struct Group {
     members: Arc<Mutex<Members>>,

@@ -15,6 +15,7 @@ use crate::error::Result;
 /// Get one from [`Config::load`] or [`Config::default`], then assign fields: what is set in code comes last. Sizes
 /// are in bytes, durations in milliseconds unless a field says otherwise. A field marked *later* belongs to a feature
 /// that does not exist yet: it is accepted and, when changed, listed by [`Config::warnings`].
+#[doc(alias = "GlobalObject")]
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {

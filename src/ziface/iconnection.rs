@@ -12,6 +12,14 @@ use crate::error::Result;
 
 /// A connection with a peer. Shared as `Arc<dyn IConnection>`; a clone may be kept for as long as one likes, also past
 /// the end of the connection.
+///
+/// The server makes its connections and runs each on a coroutine of its own, which reads, and writes what was sent. Between
+/// the handlers and the socket there is a bounded queue. A second coroutine, the writer, runs only while the socket is
+/// full and a handler is busy or waits. A program starts none of them.
+#[doc(alias = "NewConnection")]
+#[doc(alias = "StartReader")]
+#[doc(alias = "StartWriter")]
+#[doc(alias = "msgQueue")]
 pub trait IConnection: Sealed + Send + Sync {
     /// The connection's id: 0 for the first of a server, then 1, 2, ..; never reused.
     #[doc(alias = "GetConnID")]

@@ -21,6 +21,7 @@ pub trait IServer: Sealed + Send + Sync {
     /// [`Io`](crate::Error::Io) with the address where it cannot be bound, [`AlreadyStarted`](crate::Error::AlreadyStarted)
     /// the second time, [`Stopped`](crate::Error::Stopped) after a stop.
     #[doc(alias = "Start")]
+    #[doc(alias = "InitTCP")]
     fn start(&self) -> Result<()>;
 
     /// Asks the server to stop in order, and returns at once: stop accepting, drain and close every connection within

@@ -44,7 +44,7 @@ mod icontext;
 pub use icontext::IContext;
 
 mod iconnmanager;
-pub use iconnmanager::{IConnManager, IConnManager as IConManager};
+pub use iconnmanager::{ConnRef, IConnManager, IConnManager as IConManager};
 
 mod iclient;
 pub use iclient::IClient;

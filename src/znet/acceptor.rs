@@ -11,14 +11,14 @@ use super::tutorial;
 use crate::green::{Builder, TcpListener, TcpStream};
 use crate::log_line::{Throttle, throttled};
 use crate::zconf::MaxConnPolicy;
-use crate::ziface::IConnManager;
 
 /// Accepts until the server stops. An error costs a pause, never the loop.
 pub(crate) fn accept_all(core: &Arc<Core>, listener: &TcpListener) {
-    announce(core, listener);
+    announce(core);
     let mut acceptor = Acceptor { core, next_id: 0, over_log: Throttle::new() };
     let mut failures = 0;
     while acceptor.wait_for_place() {
+        tutorial::say(format_args!("开启接收"));
         match listener.accept() {
             Ok(stream) => {
                 failures = 0;
@@ -32,13 +32,12 @@ pub(crate) fn accept_all(core: &Arc<Core>, listener: &TcpListener) {
             }
         }
     }
-    tutorial::say(format_args!("[STOP] server {:?} accepts no more", core.config().name));
+    tutorial::say(format_args!("服务停止"));
 }
 
-fn announce(core: &Core, listener: &TcpListener) {
+fn announce(core: &Core) {
     let config = core.config();
-    let address = listener.local_addr();
-    tutorial::say(format_args!("[START] server {:?} accepts on {address}", config.name));
+    tutorial::say(format_args!("[启动] {}服务启动成功,监听中......", config.name));
     tutorial::say(format_args!(
         "[START] version {}, MaxConn {}, MaxPacketSize {}",
         config.version, config.max_conn, config.max_packet_size
@@ -67,7 +66,7 @@ impl Acceptor<'_> {
 
     /// A connection whose peer is away takes no place: the peer needs one to come back.
     fn is_full(&self) -> bool {
-        let here = self.core.manager().len().saturating_sub(self.core.away.load(Ordering::Acquire));
+        let here = self.core.manager().places().saturating_sub(self.core.away.load(Ordering::Acquire));
         here >= self.core.config().max_conn
     }
 

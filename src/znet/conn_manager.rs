@@ -7,50 +7,72 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::connection::Connection;
 use super::tutorial;
 use crate::ziface::sealed::Sealed;
-use crate::ziface::{CloseReason, IConnManager, IConnection};
+use crate::ziface::{CloseReason, ConnRef, IConnManager, IConnection};
 
 /// The connections of a server, in shards so that look-ups seldom meet.
 pub(crate) struct ConnManager {
-    shards: [Mutex<HashMap<u64, Arc<Connection>>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
+    /// How many are listed.
     len: AtomicUsize,
+    /// How many there are, those that are leaving included.
+    places: AtomicUsize,
+}
+
+/// Part of the connections. Each is in one of the two maps, from `add` to `forget`.
+#[derive(Default)]
+struct Shard {
+    /// What a program sees.
+    listed: HashMap<u64, Arc<Connection>>,
+    /// Taken out by the program. They are closing, and hold their place until they are closed.
+    leaving: HashMap<u64, Arc<Connection>>,
 }
 
 impl ConnManager {
     pub(crate) fn new() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::default()), len: AtomicUsize::new(0) }
-    }
-
-    pub(crate) fn add(&self, conn: Arc<Connection>) {
-        let id = conn.id();
-        if self.shard(id).insert(id, conn).is_none() {
-            let open = self.len.fetch_add(1, Ordering::AcqRel) + 1;
-            tutorial::say(format_args!("[CONN] id {id} added to the manager, {open} open"));
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            len: AtomicUsize::new(0),
+            places: AtomicUsize::new(0),
         }
     }
 
-    /// Forgets a connection. Twice is the same as once.
+    /// Adds a connection. Ids are never reused, so there is none of its id.
+    pub(crate) fn add(&self, conn: Arc<Connection>) {
+        self.places.fetch_add(1, Ordering::AcqRel);
+        // Counted before it can be found, and taken out again.
+        let open = self.len.fetch_add(1, Ordering::AcqRel) + 1;
+        self.shard(conn.id()).listed.insert(conn.id(), conn);
+        tutorial::say(format_args!("链接添加至链接管理成功,当前数量 = {open}"));
+    }
+
+    /// Forgets a connection that is closed. Twice is the same as once.
     pub(crate) fn forget(&self, conn_id: u64) {
         // The connection is dropped after the lock.
-        let forgotten = self.shard(conn_id).remove(&conn_id);
-        if forgotten.is_some() {
-            let open = self.len.fetch_sub(1, Ordering::AcqRel) - 1;
-            tutorial::say(format_args!("[CONN] id {conn_id} removed from the manager, {open} open"));
+        let (listed, left) = {
+            let mut shard = self.shard(conn_id);
+            (shard.listed.remove(&conn_id), shard.leaving.remove(&conn_id))
+        };
+        if listed.is_some() {
+            self.count_out(conn_id);
+        }
+        if listed.is_some() || left.is_some() {
+            self.places.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
-    /// The connection with this id.
+    /// How many connections hold a place: the listed ones, and those taken out that are not closed yet.
+    pub(crate) fn places(&self) -> usize {
+        self.places.load(Ordering::Acquire)
+    }
+
+    /// The connection with this id, while it is listed.
     pub(crate) fn find(&self, conn_id: u64) -> Option<Arc<Connection>> {
-        self.shard(conn_id).get(&conn_id).cloned()
+        self.shard(conn_id).listed.get(&conn_id).cloned()
     }
 
-    /// Visits all connections until `visit` returns `false`, with no lock held.
-    pub(crate) fn each(&self, mut visit: impl FnMut(&Arc<Connection>) -> bool) {
-        for shard in 0..SHARDS {
-            let connections: Vec<_> = lock(&self.shards[shard]).values().cloned().collect();
-            if !connections.iter().all(&mut visit) {
-                return;
-            }
-        }
+    /// Visits all connections that hold a place until `visit` returns `false`, with no lock held.
+    pub(crate) fn each(&self, visit: impl FnMut(&Arc<Connection>) -> bool) {
+        self.visit(|shard| shard.listed.values().chain(shard.leaving.values()).cloned().collect(), visit);
     }
 
     pub(crate) fn stop_all(&self, reason: &CloseReason) {
@@ -60,7 +82,36 @@ impl ConnManager {
         });
     }
 
-    fn shard(&self, conn_id: u64) -> MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
+    fn visit(
+        &self,
+        pick: impl Fn(&mut Shard) -> Vec<Arc<Connection>>,
+        mut visit: impl FnMut(&Arc<Connection>) -> bool,
+    ) {
+        for shard in &self.shards {
+            let connections = pick(&mut lock(shard));
+            if !connections.iter().all(&mut visit) {
+                return;
+            }
+        }
+    }
+
+    /// Takes a connection off the list, where it is on it and is the one that is meant.
+    fn take_out(&self, conn_id: u64, is_meant: impl Fn(&Arc<Connection>) -> bool) -> Option<Arc<Connection>> {
+        let mut shard = self.shard(conn_id);
+        let conn = shard.listed.get(&conn_id).filter(|conn| is_meant(conn)).cloned()?;
+        shard.listed.remove(&conn_id);
+        shard.leaving.insert(conn_id, Arc::clone(&conn));
+        drop(shard);
+        self.count_out(conn_id);
+        Some(conn)
+    }
+
+    fn count_out(&self, conn_id: u64) {
+        let open = self.len.fetch_sub(1, Ordering::AcqRel) - 1;
+        tutorial::say(format_args!("链接移除成功ConnID= {conn_id} ,当前数量 = {open}"));
+    }
+
+    fn shard(&self, conn_id: u64) -> MutexGuard<'_, Shard> {
         lock(&self.shards[conn_id as usize % SHARDS])
     }
 }
@@ -77,20 +128,34 @@ impl IConnManager for ConnManager {
     }
 
     fn get_all_conn_id(&self) -> Vec<u64> {
-        self.shards.iter().flat_map(|shard| lock(shard).keys().copied().collect::<Vec<_>>()).collect()
+        let ids = |shard: &Mutex<Shard>| lock(shard).listed.keys().copied().collect::<Vec<_>>();
+        self.shards.iter().flat_map(ids).collect()
     }
 
     fn range(&self, visit: &mut dyn FnMut(&Arc<dyn IConnection>) -> bool) {
-        self.each(|conn| visit(&(Arc::clone(conn) as Arc<dyn IConnection>)));
+        self.visit(
+            |shard| shard.listed.values().cloned().collect(),
+            |conn| visit(&(Arc::clone(conn) as Arc<dyn IConnection>)),
+        );
     }
 
-    fn remove(&self, conn_id: u64) -> bool {
-        let conn = self.get(conn_id);
-        conn.inspect(|conn| conn.stop()).is_some()
+    fn remove_conn(&self, conn: ConnRef<'_>) -> bool {
+        let taken = match conn {
+            ConnRef::Id(conn_id) => self.take_out(conn_id, |_| true),
+            // Another server may have a connection of the same id.
+            ConnRef::Conn(conn) => {
+                let meant = conn.connection();
+                self.take_out(meant.id(), |listed| std::ptr::eq(&**listed, meant))
+            }
+        };
+        taken.inspect(|conn| conn.stop()).is_some()
     }
 
     fn clear_conn(&self) {
-        self.stop_all(&CloseReason::Stopped);
+        for conn_id in self.get_all_conn_id() {
+            self.remove_conn(ConnRef::Id(conn_id));
+        }
+        tutorial::say(format_args!("清除所有链接: 当前数量 = {}", self.len()));
     }
 }
 

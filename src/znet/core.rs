@@ -10,7 +10,7 @@ use super::dispatch::MsgHandler;
 use super::heartbeat::Heart;
 use super::life::Life;
 use super::talk::Talk;
-
+use super::tutorial;
 use crate::error::{Error, Result};
 use crate::green::{Backoff, Event, Group};
 use crate::log_line::{Throttle, throttled};
@@ -221,11 +221,17 @@ impl Core {
     }
 
     pub(crate) fn call_start_hook(&self, conn: &Arc<dyn IConnection>) -> Result<()> {
-        self.hooks().start.map_or(Ok(()), |hook| hook(conn))
+        self.hooks().start.map_or(Ok(()), |hook| {
+            tutorial::say_hook();
+            hook(conn)
+        })
     }
 
     pub(crate) fn call_stop_hook(&self, conn: &Arc<dyn IConnection>) -> Result<()> {
-        self.hooks().stop.map_or(Ok(()), |hook| hook(conn))
+        self.hooks().stop.map_or(Ok(()), |hook| {
+            tutorial::say_hook();
+            hook(conn)
+        })
     }
 
     /// Counts and logs, at a bounded rate, that the machine had no room for a connection or for its writer.

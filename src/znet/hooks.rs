@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 
 use super::connection::Connection;
 use super::core::IdleAction;
-use super::tutorial;
 use crate::error::Result;
 use crate::green::Panicked;
 use crate::log_line::throttled;
@@ -26,7 +25,6 @@ impl Connection {
     pub(super) fn start_hook(&self, shared: &Arc<dyn IConnection>) {
         self.core().counters.start_hooks.add();
         let core = self.core();
-        tutorial::say(format_args!("[HOOK] conn id {}: call_on_conn_start", self.id()));
         if !self.contain("start hook", || core.call_start_hook(shared)) {
             self.stop_because(CloseReason::StartHookFailed);
         }
@@ -35,7 +33,6 @@ impl Connection {
     pub(crate) fn stop_hook(&self, shared: &Arc<dyn IConnection>) {
         self.core().counters.stop_hooks.add();
         let core = self.core();
-        tutorial::say(format_args!("[HOOK] conn id {}: call_on_conn_stop", self.id()));
         self.contain("stop hook", || core.call_stop_hook(shared));
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::sweeper;
+use super::tutorial;
 use crate::error::{Error, Result};
 use crate::green::{Builder, Event, Greenlet, Runtime};
 use crate::zconf::Config;
@@ -136,6 +137,7 @@ impl Core {
             self.force();
             self.group().join_timeout(GRACE);
         }
+        tutorial::say(format_args!("清除所有链接: 当前数量 = {}", self.manager().places()));
         self.handler().workers().close();
         self.handler().workers().join_timeout(GRACE);
         if let Some((sweeper, end)) = sweeper {

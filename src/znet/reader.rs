@@ -20,8 +20,9 @@ use crate::zpack::{FrameReader, Message, Pass};
 pub(crate) fn run(conn: &Arc<Connection>, socket: Arc<Socket>) {
     conn.reader_mark().set();
     let shared = Arc::clone(conn) as Arc<dyn IConnection>;
-    tutorial::say(format_args!("[READER] conn id {} runs, for {}", conn.id(), conn.get_remote_addr()));
+    tutorial::say(format_args!("链接开启,ID= {}", conn.id()));
     conn.start_hook(&shared);
+    tutorial::say(format_args!("开启写业务"));
     conn.run_dialogue(&shared);
     let mut reader = Reader {
         conn,
@@ -37,8 +38,9 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: Arc<Socket>) {
     };
     reader.read_until_end();
     drop(reader);
+    tutorial::say(format_args!("链接关闭,ID= {}", conn.id()));
     conn.close(&shared);
-    tutorial::say(format_args!("[READER] conn id {} ends", conn.id()));
+    tutorial::say_writing_ends(conn.get_remote_addr());
 }
 
 struct Reader<'a> {

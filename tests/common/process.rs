@@ -1,10 +1,10 @@
 //! Servers in processes of their own.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,9 @@ pub(crate) struct Process {
     lines: mpsc::Receiver<String>,
     /// Those that have been read.
     heard: Mutex<Vec<String>>,
-    stdout: Option<JoinHandle<String>>,
+    /// What it has printed so far.
+    printed: Arc<Mutex<String>>,
+    stdout: Option<JoinHandle<()>>,
 }
 
 /// How a process has ended.
@@ -77,7 +79,7 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let (stderr, mut stdout) = (child.stderr.take().unwrap(), child.stdout.take().unwrap());
+        let (stderr, stdout) = (child.stderr.take().unwrap(), child.stdout.take().unwrap());
         let (send, lines) = mpsc::channel();
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines() {
@@ -85,16 +87,20 @@ impl Process {
                 let _ = send.send(line.unwrap());
             }
         });
+        let printed = Arc::new(Mutex::new(String::new()));
+        let prints = Arc::clone(&printed);
         let stdout = thread::spawn(move || {
-            let mut text = String::new();
-            stdout.read_to_string(&mut text).unwrap();
-            text
+            for line in BufReader::new(stdout).split(b'\n') {
+                let line = String::from_utf8(line.unwrap()).unwrap();
+                *prints.lock().unwrap() += &(line + "\n");
+            }
         });
         Self {
             child,
             address: ([0, 0, 0, 0], 0).into(),
             lines,
             heard: Mutex::default(),
+            printed,
             stdout: Some(stdout),
         }
     }
@@ -113,6 +119,11 @@ impl Process {
                 return line;
             }
         }
+    }
+
+    /// What it has printed on its standard output so far, in whole lines.
+    pub(crate) fn printed(&self) -> String {
+        self.printed.lock().unwrap().clone()
     }
 
     /// The share of one processor that it takes, in per cent, over this time.
@@ -163,8 +174,8 @@ impl Process {
             }
         }
         let status = self.child.wait().unwrap();
-        let stdout = self.stdout.take().unwrap().join().unwrap();
-        Ended { status, stdout, stderr }
+        self.stdout.take().unwrap().join().unwrap();
+        Ended { status, stdout: self.printed(), stderr }
     }
 }
 

@@ -107,10 +107,9 @@ pub(crate) fn router(address: SocketAddr, _: u64) -> Result<(), End> {
     line.hear_end()
 }
 
-/// Demo `hook`: what its start hook says, and an answer in two messages.
+/// Demo `hook`: an answer in two messages, and nothing before it.
 pub(crate) fn hook(address: SocketAddr, seed: u64) -> Result<(), End> {
     let mut line = Line::open(address)?;
-    line.hear(202, "DoConnection BEGIN")?;
     let text = seed.to_string();
     line.say(1, &text)?;
     line.hear(1, "ping\n")?;

@@ -38,8 +38,6 @@ def main(address, order):
 
     with socket.create_connection((host, int(port)), timeout=DEADLINE) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        expect(sock, pack(202, b"DoConnection BEGIN"), "start hook")
-
         for data in (b"Zinx client test message", b"", bytes(range(256)), b"x" * 4096):
             sock.sendall(pack(1, data))
             expect(sock, answer(data), f"request of {len(data)} bytes")

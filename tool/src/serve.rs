@@ -1,17 +1,21 @@
-//! `zinx serve`: the server of the tutorial's hook chapter, and an echo beside it.
+//! `zinx serve`: the server of the tutorial's hook chapter, which prints and answers as `demo/hook` does, and an echo beside
+//! it.
 
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use zinx::ziface::{BaseRouter, IConnection, IRequest, IServer};
 use zinx::{Config, Result, new_server_with_config};
 
-/// Answers with two frames of id 1: `ping\n`, then the request's own bytes.
+/// Prints a message, and answers with two of id 1: `ping\n`, then its own bytes.
 struct PingRouter;
 
 impl BaseRouter for PingRouter {
     fn handle(&self, request: &dyn IRequest) -> Result<()> {
-        log::info!("recv from client: msgId={}, data={:?}", request.get_msg_id(), request.get_data());
+        print(format_args!("调用Handle"));
+        print(format_args!("b'{}'", request.get_data().escape_ascii()));
         request.get_connection().send_msg(1, "ping\n")?;
         request.get_connection().send_msg(1, request.get_data())
     }
@@ -21,13 +25,13 @@ fn echo(request: &dyn IRequest) -> Result<()> {
     request.get_connection().send_msg(2, request.get_data())
 }
 
-fn do_connection_begin(conn: &Arc<dyn IConnection>) -> Result<()> {
-    log::info!("conn id {} begins, from {}", conn.get_conn_id(), conn.get_remote_addr());
-    conn.send_msg(202, "DoConnection BEGIN")
+fn connection_start(conn: &Arc<dyn IConnection>) -> Result<()> {
+    print(format_args!("======Start======== {}", conn.get_conn_id()));
+    Ok(())
 }
 
-fn do_connection_lost(conn: &Arc<dyn IConnection>) -> Result<()> {
-    log::info!("conn id {} is lost", conn.get_conn_id());
+fn connection_stop(conn: &Arc<dyn IConnection>) -> Result<()> {
+    print(format_args!("======Stop======== {}", conn.get_conn_id()));
     Ok(())
 }
 
@@ -35,11 +39,16 @@ fn serve() -> Result<()> {
     let config = Config::load()?;
     log::info!("to talk to it: zinx send {} 1 hello", reachable(&config));
     let server = new_server_with_config(config)?;
-    server.set_on_conn_start(do_connection_begin);
-    server.set_on_conn_stop(do_connection_lost);
+    server.set_on_conn_start(connection_start);
+    server.set_on_conn_stop(connection_stop);
     server.add_router(1, PingRouter)?;
     server.add_router(2, echo)?;
     server.serve()
+}
+
+/// Prints a line. That nobody reads it any more is no fault of a connection, and ends none.
+fn print(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Where a client on this machine finds the server. The system's choice of a port follows in the log.
