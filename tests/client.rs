@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::port::ReservedPort;
 use common::{ECHO, Running, Watchdog, config, start, start_alone, wait_until};
 use zinx::green;
 use zinx::ziface::{CloseReason, IClient, IConnection, IRequest, IServer};
@@ -63,15 +64,18 @@ fn a_name_that_does_not_exist_is_an_error() {
 #[test]
 fn where_nobody_listens_start_fails_and_restart_succeeds_later() {
     let _watchdog = Watchdog::start(Duration::from_secs(60));
-    let address = free_address();
-    let client = client("127.0.0.1", address.port());
+    let port = ReservedPort::new();
+    let client = client("127.0.0.1", port.number());
     let error = client.start().unwrap_err();
-    assert!(matches!(&error, Error::Io { what, .. } if *what == format!("connect {address}")), "{error}");
+    assert!(
+        matches!(&error, Error::Io { what, .. } if *what == format!("connect {}", port.address)),
+        "{error}"
+    );
     assert_eq!(client.get_err_chan().try_get().unwrap().to_string(), error.to_string());
     assert!(client.wait_stopped(SOON) && client.conn().is_none());
     assert!(matches!(client.start(), Err(Error::Stopped)));
 
-    let running = start_at(address);
+    let running = start_at(&port);
     client.restart().unwrap();
     assert!(client.conn().unwrap().is_alive());
     stop(&client);
@@ -162,13 +166,13 @@ fn what_was_sent_before_stop_arrives() {
 #[test]
 fn a_reconnecting_client_finds_a_server_that_comes_late_and_one_that_comes_back() {
     let _watchdog = Watchdog::start(Duration::from_secs(60));
-    let address = free_address();
-    let client = client("127.0.0.1", address.port());
+    let port = ReservedPort::new();
+    let client = client("127.0.0.1", port.number());
     client.set_reconnect(quick());
     client.start().unwrap();
     assert!(client.conn().is_none() || client.wait_connected(Duration::ZERO).is_none());
     for _ in 0..2 {
-        let running = start_at(address);
+        let running = start_at(&port);
         let conn = client.wait_connected(SOON).unwrap();
         drop(running);
         assert!(conn.wait_closed(SOON).unwrap());
@@ -313,14 +317,9 @@ fn port(running: &Running) -> u16 {
     running.server.local_addr().unwrap().port()
 }
 
-/// An address that was free a moment ago.
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-fn start_at(address: SocketAddr) -> Running {
+fn start_at(port: &ReservedPort) -> Running {
     let mut config = config();
-    config.tcp_port = address.port();
+    config.tcp_port = port.number();
     start_alone(config, |_| {})
 }
 

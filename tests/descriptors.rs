@@ -1,4 +1,5 @@
-//! Descriptors run out: the server rests, serves those it has, and goes on as soon as one is free.
+//! Descriptors run out: the server rests, serves those it has, and goes on as soon as one is free. And a child process gets none
+//! of them.
 
 #![expect(
     clippy::disallowed_methods,
@@ -10,16 +11,21 @@
 mod common;
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::child::in_child;
+use common::child::{in_child, open_files};
+use common::port::ReservedPort;
 use common::process::Process;
 use common::{ECHO, Peer, config, frame, start, wait_until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use zinx::ziface::IServer;
+use zinx::green::on_terminate;
+use zinx::new_client_with_config;
+use zinx::ziface::{IClient, IServer};
 
 #[test]
 fn without_descriptors_the_server_rests_and_serves_again_when_one_is_free() {
@@ -52,6 +58,54 @@ fn without_descriptors_the_server_rests_and_serves_again_when_one_is_free() {
         assert_eq!(late.read_frame(), (ECHO, b"late".to_vec()));
         assert!(start.elapsed() < Duration::from_secs(3), "after {:?}", start.elapsed());
     });
+}
+
+#[test]
+fn a_child_process_inherits_no_descriptor_of_a_server() {
+    in_child("a_child_process_inherits_no_descriptor_of_a_server", || {
+        let before = open_in_a_child();
+        let running = start(config(), |_| {});
+        let client =
+            new_client_with_config("127.0.0.1", running.server.local_addr().unwrap().port(), config());
+        let client = client.unwrap();
+        client.start().unwrap();
+        let mut peer = running.connect();
+        peer.check_echo();
+        let _signals = on_terminate().unwrap();
+        assert!(open_files() > 10);
+        assert_eq!(open_in_a_child(), before);
+        client.stop();
+        assert!(client.wait_stopped(Duration::from_secs(10)));
+    });
+}
+
+/// The descriptors that a child process has. Those of this process's parents are among them.
+fn open_in_a_child() -> String {
+    let list = Command::new("sh").args(["-c", "echo /proc/$$/fd/*"]).output().unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    list.split_whitespace().map(|fd| fd.rsplit_once('/').unwrap().1).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_reserved_port_refuses_although_children_are_started_all_the_time() {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                Command::new("true").status().unwrap();
+            }
+        });
+        for _ in 0..5_000 {
+            let port = ReservedPort::new();
+            let refused = TcpStream::connect(port.address).map(drop).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    let port = ReservedPort::new();
+    let mut config = config();
+    config.tcp_port = port.number();
+    start(config, |_| {}).connect().check_echo();
 }
 
 #[test]

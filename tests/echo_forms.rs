@@ -6,11 +6,16 @@
     reason = "tests are plain threads: they block nobody's worker"
 )]
 
+#[expect(dead_code, reason = "each test file uses its share")]
+mod common;
+
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
+
+use common::port::ReservedPort;
 
 #[test]
 fn plain_sockets_serve_one_client_at_a_time() {
@@ -41,10 +46,10 @@ fn echo(stream: &mut TcpStream) {
     assert_eq!(&back, b"hello");
 }
 
-/// A Python program of chapter 1, on a free port, killed at the end of the test.
+/// A Python program of chapter 1, on a port of its own, killed at the end of the test.
 struct Form {
     child: Child,
-    port: u16,
+    port: ReservedPort,
 }
 
 impl Form {
@@ -53,8 +58,8 @@ impl Form {
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tutorial/01-echo.md");
         let page = std::fs::read_to_string(page).unwrap();
         let program = page.split("```python\n").nth(number + 1).unwrap().split("```").next().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let program = program.replace("7777", &port.to_string());
+        let port = ReservedPort::new();
+        let program = program.replace("7777", &port.number().to_string());
         match Command::new("python3").arg("-c").arg(program).spawn() {
             Ok(child) => Some(Self { child, port }),
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -70,7 +75,7 @@ impl Form {
     fn connect(&self) -> TcpStream {
         let start = Instant::now();
         loop {
-            match TcpStream::connect(("127.0.0.1", self.port)) {
+            match TcpStream::connect(self.port.address) {
                 Ok(stream) => {
                     stream.set_read_timeout(Some(LIMIT)).unwrap();
                     return stream;

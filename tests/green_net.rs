@@ -14,6 +14,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use common::coroutines::{LONG, bind, echo_once, runtime, within};
+use common::port::ReservedPort;
 use zinx::green::{self, Runtime, TcpListener, TcpStream};
 
 #[test]
@@ -31,9 +32,8 @@ fn a_second_bind_of_a_port_fails() {
 #[test]
 fn connect_tries_every_address() {
     within(30, || {
-        let closed = bind();
-        let refused = closed.local_addr();
-        drop(closed);
+        let closed = ReservedPort::new();
+        let refused = closed.address;
         let open = bind();
         let addresses = Addresses(vec![refused, refused, open.local_addr()]);
         let stream = green::run(move || TcpStream::connect(addresses).map(|stream| stream.peer_addr()));

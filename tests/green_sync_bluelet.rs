@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::coroutines::{LONG, within};
+use common::port::ReservedPort;
 use zinx::green::bluelet::{self, Connection, Listener, MAX_LINE_BYTES};
 use zinx::green::{Event, Failed};
 
@@ -171,7 +172,8 @@ fn connecting_to_nobody_is_an_error() {
         let taken = Listener::new("127.0.0.1", port).unwrap_err();
         assert_eq!(taken.kind(), ErrorKind::AddrInUse);
         listener.close();
-        drop(listener);
+        let closed = ReservedPort::new();
+        let port = closed.number();
         let refused = bluelet::run(move || bluelet::connect("127.0.0.1", port)).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     });

@@ -12,13 +12,13 @@
 mod common;
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use common::port::ReservedPort;
 use common::{Watchdog, config, start_alone, wait_until};
 use zinx::zconf::PackKind;
 use zinx::ziface::{CloseReason, HEART_BEAT_DEFAULT_MSG_ID, HeartBeatOption, IClient, IRequest, IServer};
@@ -57,7 +57,7 @@ fn echo_from_go(pack: PackKind, name: &str) {
     let Some(peer) = peer() else { return };
     let _watchdog = Watchdog::start(Duration::from_secs(60));
     let server = GoServer::start(&peer, &["-pack", name]);
-    let (client, received) = client(server.port, pack);
+    let (client, received) = client(server.port.number(), pack);
     client.start().unwrap();
     let conn = client.wait_connected(SOON).unwrap();
     let sent: Vec<_> = (0..500_usize).map(|n| vec![n as u8; 1 + n * 37 % 3000]).collect();
@@ -90,7 +90,7 @@ fn our_client_gets_its_htlvcrc_frames_back_from_a_go_server() {
     let Some(peer) = peer() else { return };
     let _watchdog = Watchdog::start(Duration::from_secs(60));
     let server = GoServer::start(&peer, &["-pack", "htlvcrc"]);
-    let (client, received) = client(server.port, PackKind::TlvBigEndian);
+    let (client, received) = client(server.port.number(), PackKind::TlvBigEndian);
     client.set_decoder(new_htlvcrc_decoder()).unwrap();
     client.start().unwrap();
     let conn = client.wait_connected(SOON).unwrap();
@@ -109,7 +109,7 @@ fn a_slice_of_handlers_answers_in_the_same_order_on_either_side() {
     let Some(peer) = peer() else { return };
     let theirs = GoServer::start(&peer, &["-slices"]);
     let ours = slices_server();
-    for port in [theirs.port, ours.local_addr().unwrap().port()] {
+    for port in [theirs.port.number(), ours.local_addr().unwrap().port()] {
         let (client, received) = client(port, PackKind::TlvBigEndian);
         let noted = Arc::clone(&received);
         client
@@ -182,12 +182,12 @@ fn our_heartbeat_keeps_a_connection_to_a_go_server_and_silence_loses_it() {
     let Some(peer) = peer() else { return };
     let _watchdog = Watchdog::start(Duration::from_secs(60));
     let server = GoServer::start(&peer, &["-beat", "200ms"]);
-    let (silent, _) = client(server.port, PackKind::TlvBigEndian);
+    let (silent, _) = client(server.port.number(), PackKind::TlvBigEndian);
     silent.add_router(HEART_BEAT_DEFAULT_MSG_ID, |_: &dyn IRequest| Ok(())).unwrap();
     silent.start().unwrap();
     let lost = silent.wait_connected(SOON).unwrap();
     silent.set_reconnect(None);
-    let (client, received) = client(server.port, PackKind::TlvBigEndian);
+    let (client, received) = client(server.port.number(), PackKind::TlvBigEndian);
     let beats = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&beats);
     let option = HeartBeatOption::new().misses(10).router(move |_: &dyn IRequest| {
@@ -246,17 +246,17 @@ fn talk(peer: &Path, arguments: &[&str], expected: &str) {
     assert_eq!(said.lines().last(), Some(expected), "{said}{complained}");
 }
 
-/// A Go server on a port that was free a moment ago; ends with the test.
+/// A Go server on a port of its own; ends with the test.
 struct GoServer {
     child: Child,
-    port: u16,
+    port: ReservedPort,
 }
 
 impl GoServer {
     fn start(peer: &Path, arguments: &[&str]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = ReservedPort::new();
         let child = Command::new(peer)
-            .args(["-role", "server", "-port", &port.to_string()])
+            .args(["-role", "server", "-port", &port.number().to_string()])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use super::awaits::Awaits;
 use super::interrupt::is_unwinding;
+use super::overflow::{self, WatchedThread};
 use super::park::Waiter;
 use super::queue::Queue;
+use super::worker;
 
 /// Runs `work` on a pool of at most 16 threads; the coroutine that calls waits, its worker does not.
 ///
@@ -35,9 +37,9 @@ where
     }
     let answer = Arc::new(Mutex::new(None));
     let waiter = Waiter::new();
-    let (theirs, wake) = (Arc::clone(&answer), Arc::clone(&waiter));
+    let (theirs, wake, caller) = (Arc::clone(&answer), Arc::clone(&waiter), worker::current());
     pool().submit(Box::new(move || {
-        let outcome = catch_unwind(AssertUnwindSafe(work));
+        let outcome = overflow::working_for(caller.as_deref(), || catch_unwind(AssertUnwindSafe(work)));
         *theirs.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
         wake.wake();
     }));
@@ -75,7 +77,10 @@ impl Pool {
         if threads.is_err() {
             return;
         }
-        let started = std::thread::Builder::new().name("zinx-blocking".to_string()).spawn(|| self.work());
+        let started = std::thread::Builder::new().name("zinx-blocking".to_string()).spawn(|| {
+            let _watched = WatchedThread::enter();
+            self.work();
+        });
         if let Err(error) = started {
             self.threads.fetch_sub(1, Ordering::AcqRel);
             log::error!("cannot start a thread for blocking work: {error}");

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use super::awaits::{Activity, Awaits};
 use super::interrupt::Interrupts;
 use super::local::Locals;
 use super::park::{WaitList, Waiter, Who};
+use super::stack_note::Stack;
 use super::{Panicked, dump, fair, worker};
 use crate::log_line::{Throttle, throttled};
 
@@ -194,6 +195,9 @@ pub(super) struct Record {
     end: Mutex<End>,
     /// Its place among those known to [`dump`](super::dump()).
     place: AtomicU32,
+    /// Its stack, as it has noted when it began.
+    stack_pages: AtomicU32,
+    stack_highest: AtomicUsize,
 }
 
 /// What a coroutine is called. A numbered name is put together when somebody asks.
@@ -245,6 +249,8 @@ impl Record {
             interrupts: Interrupts::new(),
             end: Mutex::new(End { exit: None, extras: None }),
             place: AtomicU32::new(NOWHERE),
+            stack_pages: AtomicU32::new(0),
+            stack_highest: AtomicUsize::new(0),
         })
     }
 
@@ -255,6 +261,13 @@ impl Record {
             record.begin();
             record
         })
+    }
+
+    /// To be called by its coroutine before it begins, with the size of its stack.
+    pub(super) fn note_stack(&self, bytes: usize) {
+        let stack = Stack::of_caller(bytes);
+        self.stack_pages.store(stack.pages, Ordering::Relaxed);
+        self.stack_highest.store(stack.highest, Ordering::Relaxed);
     }
 
     /// To be called by its coroutine or thread, first of all.
@@ -307,6 +320,17 @@ impl Record {
 
     pub(super) const fn activity(&self) -> &Activity {
         &self.activity
+    }
+
+    pub(super) fn stack(&self) -> Stack {
+        Stack {
+            pages: self.stack_pages.load(Ordering::Relaxed),
+            highest: self.stack_highest.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) const fn short_name(&self) -> &Name {
+        &self.name
     }
 
     pub(super) fn name(&self) -> Cow<'_, str> {

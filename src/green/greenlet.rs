@@ -24,8 +24,8 @@ use crate::log_line::{Throttle, throttled};
 /// 1. It holds no reference into a thread-local across a call that may wait (any call of this module, any send or
 ///    ask), because it may resume on another thread. Taking a copy is fine; so is `log`.
 /// 2. It stays within its stack (64 KiB in release, 256 KiB in debug, `StackBytes` to change it): no deep recursion,
-///    no large arrays on the stack. An overflow hits a guard page, is reported on stderr, and ends the process
-///    with exit code 1.
+///    no large arrays on the stack. An overflow hits a guard page and ends the process with exit code 1, after a line
+///    on stderr that names the coroutine.
 ///
 /// It also should not block its thread (`std::thread::sleep`, a long computation): whatever else runs on that worker
 /// waits as long.
@@ -227,12 +227,14 @@ impl Builder {
             // `may` counts in words, and takes an odd number as a wish to print the stack's use.
             builder = builder.stack_size((bytes / size_of::<usize>()).next_multiple_of(2));
         }
+        let stack_bytes = self.stack_bytes.unwrap_or_else(runtime::default_stack_bytes);
         if let Some(worker) = self.worker {
             builder = builder.id(worker);
         }
         let lean = self.lean && self.stack_bytes.is_none();
         let body = move || {
             let _lean = if lean { LeanStack::enter() } else { None };
+            record.note_stack(stack_bytes);
             record.begin();
             let outcome = run_body(&record, body);
             let exit = exit_of(&outcome);

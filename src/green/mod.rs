@@ -63,6 +63,10 @@ mod slots;
 mod stack;
 pub(crate) use stack::StackMark;
 
+mod stack_note;
+
+mod overflow;
+
 // Waiting, and who runs meanwhile.
 
 mod until;

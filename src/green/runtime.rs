@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::{fair, limits, watchdog};
+use super::{fair, limits, overflow, watchdog};
 use crate::error::{Error, Result};
 
 /// How the coroutine runtime of the process is set up. The first to start it decides for all.
@@ -31,7 +31,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`Error::RuntimeMismatch`] where it runs with other settings, [`Error::Io`] where the system refuses eventfds.
+    /// [`Error::RuntimeMismatch`] where it runs with other settings, [`Error::Io`] where the system refuses eventfds or signal handlers.
     pub fn start(self) -> Result<()> {
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(have) = *running {
@@ -46,7 +46,8 @@ impl Runtime {
             .set_worker_pin(false);
         *running = Some(chosen);
         watchdog::start();
-        fair::start_turnstiles(chosen.workers)
+        overflow::install()
+            .and_then(|()| fair::start_turnstiles(chosen.workers))
             .map_err(|source| Error::io("start the coroutine runtime", source))
     }
 
@@ -85,6 +86,11 @@ pub(super) fn ensure_started() -> Result<()> {
     Runtime::default().start()?;
     STARTED.store(true, std::sync::atomic::Ordering::Release);
     Ok(())
+}
+
+/// The size of a stack that a coroutine gets by default, without the lock that [`Runtime::current`] takes.
+pub(super) fn default_stack_bytes() -> usize {
+    may::config().get_stack_size() * size_of::<usize>()
 }
 
 static RUNNING: Mutex<Option<Runtime>> = Mutex::new(None);

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::coroutines;
+use super::coroutine::Record;
+use super::stack_note::StackNote;
+use super::{coroutines, overflow};
 
 /// How often a coroutine has kept its worker for longer than 50 ms without waiting. Each time is a warning in the log
 /// that names it. For tests and metrics.
@@ -19,24 +21,27 @@ pub fn stalls() -> u64 {
 }
 
 /// What one worker runs. Written by it alone.
-#[derive(Default)]
 pub(super) struct Beat {
     /// The number of the coroutine that runs, 0 while none does.
     running: AtomicU64,
     turns: AtomicU64,
+    note: &'static StackNote,
 }
 
 impl Beat {
     /// The beat of the thread that calls, which runs coroutines. Threads that do live as long as the process.
     pub(super) fn of_new_worker() -> &'static Self {
-        let beat: &'static Self = Box::leak(Box::default());
+        let (running, turns) = (AtomicU64::new(0), AtomicU64::new(0));
+        let beat: &'static Self =
+            Box::leak(Box::new(Self { running, turns, note: overflow::watch_worker() }));
         BEATS.lock().unwrap_or_else(PoisonError::into_inner).push(beat);
         beat
     }
 
-    pub(super) fn begin_turn(&self, coroutine: u64) {
+    pub(super) fn begin_turn(&self, coroutine: &Record) {
+        self.note.set_running(coroutine);
         self.turns.store(self.turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        self.running.store(coroutine, Ordering::Relaxed);
+        self.running.store(coroutine.id(), Ordering::Relaxed);
     }
 
     pub(super) fn end_turn(&self) {

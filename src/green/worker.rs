@@ -73,6 +73,7 @@ pub(super) fn leave(what: Awaits) -> Option<Arc<Record>> {
     });
     if let Some(me) = &me {
         me.activity().set(what);
+        me.stack().reserve_way_back();
     }
     me
 }
@@ -89,7 +90,7 @@ pub(super) fn resume(me: Option<Arc<Record>>) {
                 local.beat.set(Some(beat));
                 beat
             });
-            beat.begin_turn(me.id());
+            beat.begin_turn(me);
         }
         local.running.replace(me)
     });

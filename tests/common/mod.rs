@@ -21,6 +21,8 @@ pub(crate) mod log_lines;
 
 pub(crate) mod phone;
 
+pub(crate) mod port;
+
 pub(crate) mod random;
 
 pub(crate) mod process;

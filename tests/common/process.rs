@@ -1,7 +1,7 @@
 //! Servers in processes of their own.
 
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::child::resident_kib_of;
+use super::port::ReservedPort;
 
 /// What a busy machine may take for what takes no time.
 pub(crate) const SLACK: Duration = Duration::from_secs(10);
@@ -59,12 +60,12 @@ impl Process {
 
     /// The echo server without logging, once it listens.
     pub(crate) fn bench_echo() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut server = Self::spawn(Command::new(example("bench_echo")).arg(free.port().to_string()));
-        server.address = free;
+        let port = ReservedPort::new();
+        let mut server = Self::spawn(Command::new(example("bench_echo")).arg(port.number().to_string()));
+        server.address = port.address;
         let start = Instant::now();
         // It does not say when it listens.
-        while TcpStream::connect(free).is_err() {
+        while TcpStream::connect(port.address).is_err() {
             assert!(start.elapsed() < LONG, "it does not listen");
             thread::yield_now();
         }
