@@ -28,6 +28,7 @@ pages! {
     from_python: "docs/porting-from-python.md",
     from_go: "docs/porting-from-go.md",
     gevent: "docs/gevent.md",
+    multiplex: "docs/multiplex.md",
     configuration: "docs/configuration.md",
     faq: "docs/faq.md",
     safety: "docs/safety.md",

@@ -9,6 +9,7 @@
 #[expect(dead_code, reason = "every test file uses its part of them")]
 mod common;
 
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -75,19 +76,24 @@ fn chapter_11_property() {
 fn follow(chapter: &str, times: usize) {
     let path = Path::new(ROOT).join("docs/tutorial").join(chapter).with_extension("md");
     let text = std::fs::read_to_string(path).unwrap();
-    let (mut server, mut client, mut followed) = (None, None, 0);
+    let (mut server, mut client, mut beside, mut followed) = (None, None, false, 0);
     // Between the fences: text, block, text, block, ..
     for block in text.split("\n```").skip(1).step_by(2) {
         let (kind, content) = block.split_once('\n').unwrap();
         match kind {
             "sh" => {
+                beside = false;
                 for line in content.lines().filter(|line| !line.starts_with('#')) {
+                    if line.starts_with("nc ") {
+                        beside = true;
+                        continue;
+                    }
                     let target = if line.ends_with("_server") { &mut server } else { &mut client };
                     *target = Some(line);
                 }
             }
             "text client" => {
-                check(server.expect("a server"), client.expect("a client"), content);
+                check(server.expect("a server"), client.expect("a client"), beside, content);
                 followed += 1;
             }
             _ => {}
@@ -96,12 +102,15 @@ fn follow(chapter: &str, times: usize) {
     assert_eq!(followed, times);
 }
 
-/// Runs a server and its client; the client must print `expected`, and the server end well when told to.
-fn check(server: &str, client: &str, expected: &str) {
+/// Runs a server and its client; the client must print `expected`, and the server end well when told to. `beside`: with
+/// another client that came before and says nothing.
+fn check(server: &str, client: &str, beside: bool, expected: &str) {
     let server = Process::spawn(command(server).env("ZINX_TCPPORT", "0"));
     let line = server.wait_for("listening on ");
     let (_, address) = line.split_once("listening on ").unwrap();
+    let beside = beside.then(|| TcpStream::connect(address).unwrap());
     let client = Process::spawn(command(client).arg(address)).end_within(LIMIT);
+    drop(beside);
     assert_eq!(client.stdout.trim_end(), expected, "{}", client.stderr);
     assert!(client.status.success(), "{}", client.status);
     server.kill(Signal::TERM);

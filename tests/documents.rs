@@ -72,10 +72,10 @@ fn the_rust_code_of_every_english_page_is_compiled() {
     }
 }
 
-/// What twins share: blocks of code without their comments, the depths of headings, the sizes of tables.
+/// What twins share: blocks of code without their comments, the depths of headings, the sizes of tables and pictures.
 fn outline(text: &str) -> Vec<String> {
     let mut outline = Vec::new();
-    let (mut in_block, mut rows) = (false, 0);
+    let (mut in_block, mut in_picture, mut rows) = (false, false, 0);
     for line in text.lines() {
         let is_row = !in_block && line.starts_with('|');
         if rows > 0 && !is_row {
@@ -84,7 +84,11 @@ fn outline(text: &str) -> Vec<String> {
         }
         if line.starts_with("```") {
             in_block = !in_block;
+            // The words of a picture are in the language of its page.
+            in_picture = line == "```text picture";
             outline.push(line.to_string());
+        } else if in_picture {
+            outline.push(String::new());
         } else if in_block {
             let code = line.split(" //").next().unwrap_or(line).split(" # ").next().unwrap_or(line);
             if !code.trim_start().starts_with("//") && !code.starts_with("# ") {

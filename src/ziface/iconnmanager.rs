@@ -72,9 +72,9 @@ impl dyn IConnManager {
     ///
     /// fn leave(request: &dyn IRequest) -> zinx::Result<()> {
     ///     let conn = request.get_connection();
-    ///     let server = conn.get_tcp_server();
-    ///     assert!(server.get_conn_mgr().remove(conn));
-    ///     assert!(!server.get_conn_mgr().remove(conn.get_conn_id()));
+    ///     let manager = conn.get_tcp_server().get_conn_mgr();
+    ///     assert!(manager.remove(conn));
+    ///     assert!(!manager.remove(conn.get_conn_id()));
     ///     conn.send_msg(1, "bye") // still sent: it stops in order
     /// }
     /// ```

@@ -1,10 +1,6 @@
 //! The default server prints and answers as the hook demo does.
 
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "tests are plain threads and speak raw sockets"
-)]
+#![expect(clippy::disallowed_types, reason = "tests are plain threads and speak raw sockets")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
