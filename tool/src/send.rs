@@ -5,56 +5,60 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clap::{Args, ValueEnum};
 use zinx::green::{self, GetError, Queue, TcpStream};
 use zinx::ziface::{IDataPack, IMessage};
 use zinx::zpack::{LtvLittleEndian, Message, TlvBigEndian, new_message, read_message};
 use zinx::{Error, Result};
 
-use crate::Usage;
-
 /// What the command line asks for.
+#[derive(Args)]
 pub(crate) struct Order {
+    /// The server.
+    #[arg(value_name = "HOST:PORT", value_parser = address)]
     address: String,
-    message: Message,
-    replies: Option<usize>,
-    pack: &'static dyn IDataPack,
+    /// The message id.
+    #[arg(value_name = "ID", value_parser = whole_number)]
+    id: u32,
+    /// The payload.
+    #[arg(value_name = "TEXT", allow_negative_numbers = true)]
+    text: String,
+    /// Waits for so many replies; fewer are a failure.
+    #[arg(long, value_name = "N", value_parser = whole_number, conflicts_with = "no_reply")]
+    replies: Option<u32>,
+    /// Expects no reply: that none comes is no failure.
+    #[arg(long)]
+    no_reply: bool,
+    /// Longest wait for the first reply, or with --replies for all.
+    #[arg(long, value_name = "MS", value_parser = whole_number, default_value_t = 5000)]
+    wait: u32,
+    /// The wire format: ltv is little-endian, tlv big-endian as in Go Zinx today.
+    #[arg(long, value_name = "FORMAT", default_value = "ltv")]
+    pack: Pack,
 }
 
-impl Order {
-    /// Reads the arguments after `send`.
-    pub(crate) fn parse(args: &[String]) -> Result<Self, Usage> {
-        let (mut words, mut replies) = (Vec::new(), None);
-        let mut pack: &'static dyn IDataPack = &LtvLittleEndian;
-        let mut args = args.iter();
-        while let Some(arg) = args.next() {
-            match arg.as_str() {
-                "--" => words.extend(args.by_ref()),
-                "--replies" => {
-                    let n = args.next().ok_or("--replies needs a number")?;
-                    replies = Some(n.parse().map_err(|_| format!("--replies {n:?} is not a number"))?);
-                }
-                "--pack" => {
-                    pack = match args.next().ok_or("--pack needs ltv or tlv")?.as_str() {
-                        "ltv" => &LtvLittleEndian,
-                        "tlv" => &TlvBigEndian,
-                        other => return Err(format!("--pack {other:?} is neither ltv nor tlv")),
-                    }
-                }
-                option if option.starts_with("--") => return Err(format!("unknown argument {option:?}")),
-                _ => words.push(arg),
-            }
+#[derive(Clone, Copy, ValueEnum)]
+enum Pack {
+    Ltv,
+    Tlv,
+}
+
+impl Pack {
+    fn format(self) -> &'static dyn IDataPack {
+        match self {
+            Self::Ltv => &LtvLittleEndian,
+            Self::Tlv => &TlvBigEndian,
         }
-        let (address, id, text) = match words[..] {
-            [address, id, text] => (address, id, text),
-            [_, _, _, extra, ..] => return Err(format!("unknown argument {extra:?}")),
-            _ => return Err("send needs HOST:PORT, ID and TEXT".to_string()),
-        };
-        if address.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
-            return Err(format!("{address:?} is not HOST:PORT"));
-        }
-        let id = id.parse().map_err(|_| format!("{id:?} is not a message id (0 to {})", u32::MAX))?;
-        Ok(Self { address: address.clone(), message: new_message(id, text.clone()), replies, pack })
     }
+}
+
+fn address(text: &str) -> std::result::Result<String, &'static str> {
+    let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    port.map(|_| text.to_string()).ok_or("it is not HOST:PORT")
+}
+
+fn whole_number(text: &str) -> std::result::Result<u32, String> {
+    text.parse().map_err(|_| format!("it is not a whole number from 0 to {}", u32::MAX))
 }
 
 /// What the coroutine that talks tells the thread that prints.
@@ -80,8 +84,8 @@ pub(crate) fn run(order: Order) -> ExitCode {
 }
 
 fn exchange(order: Order) -> Result<()> {
-    let (address, replies) = (order.address.clone(), order.replies);
-    let queue = Arc::new(Queue::bounded(64));
+    let order = Arc::new(order);
+    let (ours, queue) = (Arc::clone(&order), Arc::new(Queue::bounded(64)));
     let theirs = Arc::clone(&queue);
     green::spawn(move || {
         if let Err(error) = talk(&order, &theirs) {
@@ -90,57 +94,110 @@ fn exchange(order: Order) -> Result<()> {
         }
         theirs.close();
     });
-    let deadline = Instant::now() + IN_ALL;
-    let (mut sent, mut came) = (false, 0);
-    while !sent || replies.is_none_or(|wanted| came < wanted) {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let patience = if sent && replies.is_none() { left.min(SILENCE) } else { left };
-        match queue.get_timeout(patience) {
-            Ok(News::Sent) => sent = true,
-            Ok(News::Reply(reply)) => {
-                came += 1;
-                print(&reply)?;
-                if left.is_zero() {
-                    break;
-                }
-            }
+    let mut exchange = Exchange { deadline: Instant::now() + CONNECT, order: ours, sent: false, came: 0 };
+    while exchange.goes_on() {
+        match queue.get_timeout(exchange.patience()) {
+            Ok(News::Sent) => exchange.note_sent(),
+            Ok(News::Reply(reply)) => exchange.take(&reply)?,
             Ok(News::Failed(error)) => return Err(error),
-            Err(GetError::Empty) if !sent => {
-                return Err(Error::other(format!("send to {address}: no answer within {IN_ALL:?}")));
-            }
-            Err(_) => break,
+            Err(GetError::Empty) => break,
+            Err(GetError::Closed) => return exchange.closed(),
         }
     }
-    match replies {
-        Some(wanted) if came < wanted && queue.is_closed() => {
-            Err(Error::other(format!("{address} closed the connection after {came} of {wanted} replies")))
+    exchange.over()
+}
+
+/// How far it has come.
+struct Exchange {
+    order: Arc<Order>,
+    deadline: Instant,
+    sent: bool,
+    /// Replies that have come.
+    came: u32,
+}
+
+impl Exchange {
+    fn goes_on(&self) -> bool {
+        !self.sent || self.order.replies.is_none_or(|wanted| self.came < wanted)
+    }
+
+    /// How long to wait for the next news.
+    fn patience(&self) -> Duration {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let is_content = self.sent && self.order.replies.is_none() && (self.came > 0 || self.order.no_reply);
+        if is_content { left.min(SILENCE) } else { left }
+    }
+
+    fn note_sent(&mut self) {
+        self.sent = true;
+        self.deadline = Instant::now() + Duration::from_millis(self.order.wait.into());
+    }
+
+    fn take(&mut self, reply: &Message) -> Result<()> {
+        self.came += 1;
+        if self.came == 1 && self.order.replies.is_none() {
+            // Those that follow have their own time, so that a server that never stops does not keep us.
+            self.deadline = Instant::now() + FOLLOWING;
         }
-        Some(wanted) if came < wanted => {
-            Err(Error::other(format!("{came} of {wanted} replies from {address} within {IN_ALL:?}")))
+        print(reply)
+    }
+
+    /// The server has closed the connection.
+    fn closed(&self) -> Result<()> {
+        let (address, came) = (&self.order.address, self.came);
+        match self.order.replies {
+            Some(wanted) => {
+                failed(format!("closed by the server {address} after {came} of {wanted} replies"))
+            }
+            None if self.order.no_reply || came > 0 => Ok(()),
+            None => failed(format!(
+                "closed by the server {address} without a reply: it may want another --pack or a smaller message"
+            )),
         }
-        None if came == 0 => {
-            eprintln!("zinx: sent; no reply from {address}");
-            Ok(())
+    }
+
+    /// No more is waited for.
+    fn over(&self) -> Result<()> {
+        let (address, came) = (&self.order.address, self.came);
+        let waited = f64::from(self.order.wait) / 1000.0;
+        match self.order.replies {
+            _ if !self.sent => {
+                failed(format!("send to {address}: not connected within {} s", CONNECT.as_secs()))
+            }
+            Some(wanted) if came < wanted => {
+                failed(format!("{came} of {wanted} replies from {address} within {waited} s (--wait)"))
+            }
+            None if came == 0 && !self.order.no_reply => failed(format!(
+                "no reply from {address} within {waited} s: it may have no router for message id {} \
+                 (--no-reply for a server that does not answer, --wait for a slow one)",
+                self.order.id
+            )),
+            _ => Ok(()),
         }
-        _ => Ok(()),
     }
 }
 
+fn failed(why: String) -> Result<()> {
+    Err(Error::other(why))
+}
+
 fn talk(order: &Order, news: &Queue<News>) -> Result<()> {
-    let address = &order.address;
+    let (address, pack) = (&order.address, order.pack.format());
     let failed = |what: &str| format!("{what} {address}");
-    let frame = order.pack.pack(&order.message)?;
+    let frame = pack.pack(&new_message(order.id, order.text.clone()))?;
     let connected = TcpStream::connect(address.clone());
-    let mut stream = connected.map_err(|source| Error::io(failed("connect"), source))?;
+    let mut stream = connected.map_err(|source| Error::io(failed("connect to"), source))?;
     stream.write_all(&frame).map_err(|source| Error::io(failed("send to"), source))?;
     let _ = news.put(News::Sent);
     loop {
-        match read_message(&mut stream, order.pack, MAX_REPLY) {
+        match read_message(&mut stream, pack, MAX_REPLY) {
             Ok(Some(reply)) => drop(news.put(News::Reply(reply))),
             Ok(None) => return Ok(()),
+            // It has closed without reading all that we sent.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::ConnectionReset => return Ok(()),
             Err(Error::PacketTooLarge { len, .. }) => {
                 return Err(Error::other(format!(
-                    "{address} announces a reply of {len} bytes: has it another --pack?"
+                    "{address} announces a reply of {len} bytes: it may want another --pack"
                 )));
             }
             Err(Error::Io { source, .. }) => return Err(Error::io(failed("read from"), source)),
@@ -155,14 +212,17 @@ fn print(reply: &Message) -> Result<()> {
     written.map_err(|source| Error::io(PRINT, source))
 }
 
-/// What fails where standard output cannot be written.
+/// What fails if standard output cannot be written.
 const PRINT: &str = "print a reply";
+
+/// The longest that connecting and sending may take.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// The longest silence after which no more replies are expected.
 const SILENCE: Duration = Duration::from_millis(300);
 
-/// The longest that everything may take.
-const IN_ALL: Duration = Duration::from_secs(5);
+/// The longest time in which replies are printed that follow the first.
+const FOLLOWING: Duration = Duration::from_secs(5);
 
 /// The largest reply read, in bytes.
 const MAX_REPLY: u32 = 64 << 20;

@@ -3,11 +3,12 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use zinx::ziface::{BaseRouter, IConnection, IRequest, IServer};
-use zinx::{Config, Result, new_server_with_config};
+use zinx::{Config, Result, new_server_with_config, zlog};
 
 /// Prints a message, and answers with two of id 1: `ping\n`, then its own bytes.
 struct PingRouter;
@@ -37,12 +38,17 @@ fn connection_stop(conn: &Arc<dyn IConnection>) -> Result<()> {
 
 fn serve() -> Result<()> {
     let config = Config::load()?;
-    log::info!("to talk to it: zinx send {} 1 hello", reachable(&config));
+    zlog::init(&config)?;
+    log::info!("configuration: {}", config.origin());
     let server = new_server_with_config(config)?;
     server.set_on_conn_start(connection_start);
     server.set_on_conn_stop(connection_stop);
     server.add_router(1, PingRouter)?;
     server.add_router(2, echo)?;
+    server.start()?;
+    if let Some(address) = server.local_addr() {
+        log::info!("to talk to it: zinx send {} 1 hello", reachable(address));
+    }
     server.serve()
 }
 
@@ -51,17 +57,19 @@ fn print(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// Where a client on this machine finds the server. The system's choice of a port follows in the log.
-fn reachable(config: &Config) -> String {
-    let host = if config.host == "0.0.0.0" { "127.0.0.1" } else { &config.host };
-    match config.tcp_port {
-        0 => format!("{host}:PORT"),
-        port => format!("{host}:{port}"),
+/// Where a client on this machine finds the server.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
     }
+    address
 }
 
 /// Serves until it is told to stop.
 pub(crate) fn run() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,may=warn")).init();
     zinx::exit(serve())
 }
