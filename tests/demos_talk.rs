@@ -9,11 +9,15 @@
 #[expect(dead_code, reason = "each test file uses its share")]
 mod common;
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
+use common::frame;
 use common::process::{Process, example};
 use rustix::process::Signal;
+use zinx::zpack::crc16_modbus;
 
 #[test]
 fn ask() {
@@ -45,6 +49,103 @@ fn chat() {
 #[test]
 fn the_chat_server_is_short() {
     assert!(include_str!("../demo/chat/server.rs").lines().count() < 150);
+}
+
+#[test]
+fn nobody_writes_into_the_terminal_of_another_member_of_the_chat() {
+    let server = Process::listening(&mut Command::new(example("chat_server")));
+    let (mut evil, mut good) = (Member::connect(&server), Member::connect(&server));
+    assert_eq!(evil.ask(1, b"two words"), "a name is one word of at most 32 letters");
+    assert_eq!(evil.ask(1, "x".repeat(33).as_bytes()), "a name is one word of at most 32 letters");
+    assert_eq!(evil.ask(1, "eve\u{1b}[2J\n\u{202e}\u{9b}1m\r".as_bytes()), "welcome, eve[2J1m");
+    assert_eq!(evil.ask(10, b"lobby\x07"), "eve[2J1m has come");
+    assert_eq!(good.ask(1, b"ann"), "welcome, ann");
+    assert_eq!(good.ask(10, b"lobby"), "eve[2J1m has come");
+    assert_eq!((good.hear(), evil.hear()), ("ann has come".into(), "ann has come".into()));
+    evil.send(11, b"\x1b]0;title\x07\nann says: my password is 1\x00");
+    assert_eq!(good.hear(), "eve[2J1m says: ]0;titleann says: my password is 1");
+    evil.send(11, "y".repeat(4000).as_bytes());
+    assert_eq!(good.hear().len(), "eve[2J1m says: ".len() + 500);
+}
+
+#[test]
+fn rooms_of_the_chat_end_with_their_last_member() {
+    let server = Process::listening(&mut Command::new(example("chat_server")));
+    let mut visitor = Member::connect(&server);
+    assert_eq!(visitor.ask(1, b"ann"), "welcome, ann");
+    let visit = |visitor: &mut Member, rooms: std::ops::Range<u32>| {
+        for room in rooms {
+            assert_eq!(
+                visitor.ask(10, format!("room {room} {}", "r".repeat(4000)).as_bytes()),
+                "ann has come"
+            );
+        }
+    };
+    visit(&mut visitor, 0..2000);
+    let before = server.resident_kib();
+    visit(&mut visitor, 2000..12_000);
+    let grown = server.resident_kib().saturating_sub(before);
+    assert!(grown < 8 << 10, "10,000 rooms left {grown} KiB");
+    // Who comes back to a room that has ended finds nothing there. One that has a member is remembered.
+    assert_eq!(visitor.ask(10, b"room 0"), "ann has come");
+    let mut other = Member::connect(&server);
+    assert_eq!(other.ask(1, b"bob"), "welcome, bob");
+    assert_eq!(other.ask(10, b"room 0"), "ann has come");
+    assert_eq!((other.hear(), visitor.hear()), ("bob has come".into(), "bob has come".into()));
+    drop(visitor);
+    assert_eq!(other.hear(), "ann has gone");
+}
+
+#[test]
+fn the_device_gateway_prints_nothing_raw_that_a_pile_sends() {
+    let server = Process::listening(&mut Command::new(example("device_server")));
+    let mut pile = TcpStream::connect(server.address).unwrap();
+    let frame = |command: u8, body: &[u8]| {
+        let len = u8::try_from(body.len() + 2).unwrap();
+        [&[0x68, command, len], body, &crc16_modbus(body).to_le_bytes()].concat()
+    };
+    pile.write_all(&frame(0x01, b"\x1b[2Jpile\n\xff")).unwrap();
+    pile.read_exact(&mut [0; 11]).unwrap();
+    pile.write_all(&frame(0x11, b"\x07port\r")).unwrap();
+    pile.write_all(&frame(0x02, b"\x9b31m0.5")).unwrap();
+    pile.shutdown(Shutdown::Write).unwrap();
+    drop(pile.read_to_end(&mut Vec::new()));
+    server.kill(Signal::TERM);
+    let printed = server.end_within(LIMIT).stdout;
+    let name = r"\x1b[2Jpile\n\xff";
+    let expected = [" is here", r" charges: \x07port\r", r": \x9b31m0.5 kWh", " is gone"];
+    assert_eq!(printed, expected.map(|line| format!("{name}{line}\n")).concat());
+}
+
+/// A member of the chat, who speaks raw frames.
+struct Member(TcpStream);
+
+impl Member {
+    fn connect(server: &Process) -> Self {
+        let stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self(stream)
+    }
+
+    fn send(&mut self, msg_id: u32, text: &[u8]) {
+        self.0.write_all(&frame(msg_id, text)).unwrap();
+    }
+
+    fn hear(&mut self) -> String {
+        let mut head = [0; 8];
+        self.0.read_exact(&mut head).unwrap();
+        let len = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
+        let mut text = vec![0; len as usize];
+        self.0.read_exact(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    /// Sends, and returns the next line.
+    fn ask(&mut self, msg_id: u32, text: &[u8]) -> String {
+        self.send(msg_id, text);
+        self.hear()
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn talk(address: String) -> Result<()> {
     let mut answers = ["yes", "no"].into_iter();
     for _ in 0..6 {
         let Some(message) = read_message(&mut stream, &pack, 4096)? else { break };
-        println!("{}", String::from_utf8_lossy(message.get_data()));
+        println!("{}", message.get_data().escape_ascii());
         let answer = match message.get_msg_id() {
             10 => new_message(11, "7"),
             12 => new_message(13, answers.next().unwrap_or("no")),

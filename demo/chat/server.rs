@@ -1,4 +1,7 @@
-//! A chat: a login, rooms with a history, private messages. Who logs in twice is thrown out on the older connection.
+//! A chat: a login, rooms with a history, private messages. A second login of a user closes the older connection.
+//!
+//! What one client sends is shown to others, so it is cut to a line without control characters, and an empty room is
+//! forgotten: nobody can write into another's terminal, or fill the memory with rooms.
 //!
 //! Run it: `cargo run --example chat_server`, and beside it `cargo run --example chat_client`
 
@@ -19,8 +22,11 @@ const LEAVE: u32 = 13;
 /// What they get: lines.
 const LINE: u32 = 20;
 
-/// Lines a room remembers.
+/// Lines a room remembers, characters of a line, characters of a name, and rooms.
 const HISTORY: usize = 20;
+const LONGEST_LINE: usize = 500;
+const LONGEST_NAME: usize = 32;
+const MOST_ROOMS: usize = 1000;
 
 #[derive(Clone, Default)]
 struct Chat {
@@ -32,8 +38,8 @@ struct Chat {
 impl Chat {
     fn login(request: &dyn IRequest) -> Result<()> {
         let (conn, name) = (request.get_connection(), text(request));
-        if name.is_empty() || name.contains(' ') {
-            return conn.send_msg(LINE, "a name is one word");
+        if name.is_empty() || name.contains(char::is_whitespace) || name.chars().count() > LONGEST_NAME {
+            return conn.send_msg(LINE, format!("a name is one word of at most {LONGEST_NAME} letters"));
         }
         conn.login(&name, OnDuplicate::KickOld)?;
         conn.send_msg(LINE, format!("welcome, {name}"))
@@ -41,9 +47,13 @@ impl Chat {
 
     fn join(&self, request: &dyn IRequest) -> Result<()> {
         let (conn, room) = (request.get_connection(), text(request));
-        Self::leave(request)?;
+        self.leave(conn, "has left")?;
         let _turn = self.turn.acquire();
-        for line in self.history().get(&room).into_iter().flatten() {
+        let known = self.history().get(&room).cloned();
+        if known.is_none() && self.history().len() >= MOST_ROOMS {
+            return conn.send_msg(LINE, "there are too many rooms: join one that is there");
+        }
+        for line in known.into_iter().flatten() {
             conn.try_send_msg(LINE, line)?;
         }
         conn.join_group(&room)?;
@@ -67,13 +77,26 @@ impl Chat {
         }
     }
 
-    fn leave(request: &dyn IRequest) -> Result<()> {
-        let conn = request.get_connection();
+    /// Leaves the room, and tells those who stay. The last one forgets its history.
+    fn leave(&self, conn: &Arc<dyn IConnection>, what: &str) -> Result<()> {
+        let _turn = self.turn.acquire();
         for room in conn.get_groups() {
             conn.leave_group(&room);
-            conn.get_group(&room).broadcast(LINE, format!("{} has left", name(conn)))?;
+            conn.get_group(&room).broadcast(LINE, format!("{} {what}", name(conn)))?;
+            if conn.get_group(&room).is_empty() {
+                self.history().remove(&*room);
+            }
         }
         Ok(())
+    }
+
+    /// The last words to those who stay, and to one who was thrown out.
+    fn goodbye(&self, conn: &Arc<dyn IConnection>) -> Result<()> {
+        self.leave(conn, "has gone")?;
+        match conn.get_close_reason() {
+            Some(reason @ CloseReason::LoggedInElsewhere) => conn.send_msg(LINE, reason.to_string()),
+            _ => Ok(()),
+        }
     }
 
     /// Tells everybody in a room, and whoever will come.
@@ -93,23 +116,12 @@ impl Chat {
     }
 }
 
-/// The last words to one who goes, and to those who stay.
-fn goodbye(conn: &Arc<dyn IConnection>) -> Result<()> {
-    for room in conn.get_groups() {
-        conn.get_group(&room).broadcast_except(
-            conn.get_conn_id(),
-            LINE,
-            format!("{} has gone", name(conn)),
-        )?;
-    }
-    match conn.get_close_reason() {
-        Some(reason @ CloseReason::LoggedInElsewhere) => conn.send_msg(LINE, reason.to_string()),
-        _ => Ok(()),
-    }
-}
-
+/// What a client has sent, as one line that does nothing to a terminal but be shown there.
 fn text(request: &dyn IRequest) -> String {
-    String::from_utf8_lossy(request.get_data()).trim().to_string()
+    let turns_text_round = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let shown = |c: &char| !(c.is_control() || turns_text_round(*c));
+    let text = String::from_utf8_lossy(request.get_data());
+    text.chars().filter(shown).take(LONGEST_LINE).collect::<String>().trim().to_string()
 }
 
 fn name(conn: &Arc<dyn IConnection>) -> String {
@@ -118,14 +130,16 @@ fn name(conn: &Arc<dyn IConnection>) -> String {
 
 fn serve() -> Result<()> {
     let (server, chat) = (new_server()?, Chat::default());
-    let (joining, saying) = (chat.clone(), chat);
+    let (joining, saying, leaving, going) = (chat.clone(), chat.clone(), chat.clone(), chat);
     server.add_router(LOGIN, Chat::login)?;
     server.require_login(JOIN..=LEAVE, Refusal::answer(LINE, "log in first"))?;
     server.add_router(JOIN, move |request: &dyn IRequest| joining.join(request))?;
     server.add_router(SAY, move |request: &dyn IRequest| saying.say(request))?;
     server.add_router(WHISPER, Chat::whisper)?;
-    server.add_router(LEAVE, Chat::leave)?;
-    server.set_on_conn_stop(goodbye);
+    server.add_router(LEAVE, move |request: &dyn IRequest| {
+        leaving.leave(request.get_connection(), "has left")
+    })?;
+    server.set_on_conn_stop(move |conn| going.goodbye(conn));
     server.serve()
 }
 

@@ -32,7 +32,7 @@ fn talk(address: String) -> Result<()> {
     stream.write_all(&frame(0x01, b"pile-7"))?;
     for heard in [false, true] {
         let Some((command, body)) = read_frame(&mut stream)? else { return Ok(()) };
-        println!("command {command:#x}, {}, heard: {heard}", String::from_utf8_lossy(&body));
+        println!("command {command:#x}, {}, heard: {heard}", body.escape_ascii());
     }
     stream.write_all(&frame(0x11, b"port 1, 32 A"))?;
     stream.write_all(&frame(0x02, b"0.5"))?;

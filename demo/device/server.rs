@@ -52,15 +52,20 @@ fn opened(data: &[u8]) -> Result<&[u8]> {
     }
 }
 
+/// What a pile has sent, for the terminal: bytes that are not letters are escaped there.
+fn shown(body: &[u8]) -> String {
+    body.escape_ascii().to_string()
+}
+
 /// A pile names itself; then it is told to charge, up to four times until it says that it does.
 fn register(request: &dyn IRequest) -> Result<()> {
     let conn = request.get_connection();
-    let pile = String::from_utf8_lossy(opened(request.get_data())?).into_owned();
+    let pile = shown(opened(request.get_data())?);
     conn.login(&pile, OnDuplicate::KickOld)?;
     println!("{pile} is here");
     let policy = Call::new(Duration::from_millis(300)).retries(3);
     let confirmed = conn.call_with(START, sealed(b"port 1"), STARTED, policy)?;
-    println!("{pile} charges: {}", String::from_utf8_lossy(opened(confirmed.get_data())?));
+    println!("{pile} charges: {}", shown(opened(confirmed.get_data())?));
     Ok(())
 }
 
@@ -68,7 +73,7 @@ fn meter(request: &dyn IRequest) -> Result<()> {
     let conn = request.get_connection();
     match opened(request.get_data()) {
         Ok(reading) => {
-            println!("{}: {} kWh", conn.get_user().unwrap_or_default(), String::from_utf8_lossy(reading));
+            println!("{}: {} kWh", conn.get_user().unwrap_or_default(), shown(reading));
             Ok(())
         }
         Err(error) => {
