@@ -169,7 +169,7 @@ impl Inner {
         if keep {
             let this = Arc::clone(self);
             let started = self.group.spawn(Builder::new().name("timers"), move || this.keep_time());
-            started.unwrap_or_else(|error| panic!("start a timer: {error}"));
+            started.unwrap_or_else(|error| panic!("cannot start a timer: {error}"));
         } else {
             self.changed.set();
         }

@@ -288,6 +288,26 @@ fn keys_of_later_features_give_one_warning_each() {
 }
 
 #[test]
+fn a_file_that_nests_deep_or_multiplies_itself_is_refused_in_time() {
+    let deep = format!("MaxConn: {}", "[".repeat(50_000));
+    let closed = format!("MaxConn: {}{}", "[".repeat(500), "]".repeat(500));
+    let json = format!("{{\"MaxConn\": {}{}}}", "{\"a\":".repeat(500), "1".to_string() + &"}".repeat(500));
+    // Ten to the twentieth, if anybody unfolded it.
+    let mut bomb = "a0: &a0 [1]\n".to_string();
+    for n in 1..20 {
+        let of = n - 1;
+        bomb += &format!(
+            "a{n}: &a{n} [*a{of}, *a{of}, *a{of}, *a{of}, *a{of}, *a{of}, *a{of}, *a{of}, *a{of}, *a{of}]\n"
+        );
+    }
+    for text in [deep, closed, json, bomb] {
+        let start = std::time::Instant::now();
+        assert!(!errors(Config::from_yaml(&text)).problems().is_empty());
+        assert!(start.elapsed() < std::time::Duration::from_secs(20), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
 fn a_long_text_without_keys_is_told_in_short() {
     let problems = errors(Config::from_yaml(&"no key at all ".repeat(1000))).to_string();
     assert!(

@@ -47,7 +47,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    Builder::new().spawn(body).unwrap_or_else(|error| panic!("spawn: {error}"))
+    Builder::new().spawn(body).unwrap_or_else(|error| panic!("cannot spawn a coroutine: {error}"))
 }
 
 /// As [`spawn`], begun after `delay`. Its stack is taken now; killed meanwhile, `body` never runs.

@@ -49,7 +49,9 @@ impl StackPermit {
         LIVE_STACKS.fetch_sub(1, Ordering::Relaxed);
         Err(io::Error::new(
             io::ErrorKind::OutOfMemory,
-            format!("{live} coroutines of {max} are alive: raise vm.max_map_count (two maps a coroutine)"),
+            format!(
+                "{live} coroutines are alive, and {max} are the most: raise vm.max_map_count (each needs two maps)"
+            ),
         ))
     }
 }

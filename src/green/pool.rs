@@ -175,7 +175,7 @@ impl Pool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.try_start(place, body).unwrap_or_else(|error| panic!("spawn: {error}"))
+        self.try_start(place, body).unwrap_or_else(|error| panic!("cannot spawn a coroutine: {error}"))
     }
 
     fn try_start<F, T>(&self, place: Permit, body: F) -> io::Result<Greenlet<T>>

@@ -113,7 +113,7 @@ impl Core {
         }
         let this = Arc::clone(self);
         if let Err(error) = spawn("stop", move || this.wind_down(acceptor, sweeper)) {
-            log::error!("cannot stop in order: {error}");
+            log::error!("no coroutine to stop in order, so what is open is cut off: {error}");
             self.force();
             self.stopped.set();
         }

@@ -165,7 +165,9 @@ impl Connection {
             _ => None,
         };
         if done.is_none() {
-            self.stop_because(CloseReason::BadFrame { reason: format!("{msg_id} is not for now") });
+            self.stop_because(CloseReason::BadFrame {
+                reason: format!("message id {msg_id} of resuming comes at the wrong time"),
+            });
         }
         None
     }

@@ -1,5 +1,6 @@
 //! The server: what a program builds, starts and stops.
 
+use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -329,7 +330,8 @@ pub struct Stats {
 pub fn exit(result: Result<()>) -> ExitCode {
     log::logger().flush();
     let Err(error) = result else { return ExitCode::SUCCESS };
-    eprintln!("{error}");
+    // Who has closed stderr does not want to know.
+    let _ = writeln!(std::io::stderr(), "{error}");
     ExitCode::from(if matches!(error, Error::Config(_)) { 2 } else { 1 })
 }
 
