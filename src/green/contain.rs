@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::interrupt::Interrupt;
+use crate::log_line::{Throttle, throttled};
 
 /// Runs code of the program. A kill and a time limit pass through: they are meant for a scope around it.
 ///
@@ -20,7 +21,8 @@ pub(crate) fn drop_contained<T>(value: T) {
     if std::mem::needs_drop::<T>()
         && let Err(words) = contain(|| drop(value))
     {
-        log::error!("the destructor of a value panicked: {words}");
+        static LOG: Throttle = Throttle::new();
+        throttled!(error, LOG, "the destructor of a value panicked: {words}");
     }
 }
 

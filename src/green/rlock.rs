@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::awaits::Awaits;
 use super::park::WaitList;
 use super::{current, fair};
+use crate::log_line::{Throttle, throttled};
 
 /// A lock that its holder may take again: the coroutine (or thread) that has it gets it at once, and others when the
 /// holder has given it back as often as taken.
@@ -63,7 +64,12 @@ impl<T> RLock<T> {
     pub fn acquire(&self) -> RLockGuard<'_, T> {
         let held = self.take_within(None);
         if !held {
-            log::error!("an RLock was not acquired: another holds it, and the caller is unwinding");
+            static LOG: Throttle = Throttle::new();
+            throttled!(
+                error,
+                LOG,
+                "an RLock was not acquired: another holds it, and the caller is unwinding"
+            );
         }
         self.guard(held)
     }

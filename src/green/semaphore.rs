@@ -8,6 +8,7 @@ use super::awaits::Awaits;
 use super::fair;
 use super::park::{WaitList, wait_unless};
 use super::select::{Waitable, Watch, Watcher};
+use crate::log_line::{Throttle, throttled};
 
 /// A number of permits. [`acquire`](Self::acquire) takes one, waiting while there is none; dropped, the permit comes back.
 ///
@@ -57,7 +58,8 @@ impl Semaphore {
         if self.take_within(None) {
             return self.permit();
         }
-        log::error!("a permit was not acquired: there is none, and the caller is unwinding");
+        static LOG: Throttle = Throttle::new();
+        throttled!(error, LOG, "a permit was not acquired: there is none, and the caller is unwinding");
         Permit { semaphore: None }
     }
 
