@@ -11,6 +11,7 @@ mod common;
 
 use std::io::Write;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use zinx::green;
@@ -297,7 +298,7 @@ fn a_peer_of_which_nothing_is_heard_is_away_and_may_come_back() {
         (CloseReason::IdleTimeout, |config| config.idle_timeout_ms = 200),
         (CloseReason::FrameTimeout, |config| config.frame_timeout_ms = 200),
     ];
-    for (reason, change) in changes {
+    let lose_it = |(reason, change): (CloseReason, Change)| {
         let mut config = resuming();
         config.resume_ms = 3000;
         change(&mut config);
@@ -311,7 +312,12 @@ fn a_peer_of_which_nothing_is_heard_is_away_and_may_come_back() {
         phone.write(&frame(ECHO, b"half again")[..10]);
         assert!(conn.wait_closed(SOON).unwrap());
         assert_eq!(conn.get_close_reason(), Some(reason), "as it was lost");
-    }
+    };
+    thread::scope(|scope| {
+        for change in changes {
+            scope.spawn(move || lose_it(change));
+        }
+    });
 }
 
 #[test]

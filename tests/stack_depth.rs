@@ -193,8 +193,9 @@ fn measure() -> Result<()> {
     assert!(here - start < size, "this is no stack of a coroutine");
     let mut words = vec![0; size];
     File::open("/proc/self/mem").unwrap().read_exact_at(&mut words, start as u64).unwrap();
-    // `generator` marks the bottom.
-    let unused = words.chunks(8).position(|word| word != [0; 8] && word != [0xEE; 8]).unwrap() * 8;
+    // `generator` marks the bottom, each release in its own way.
+    let mark = &words[..8];
+    let unused = words.chunks(8).position(|word| word != [0; 8] && word != mark).unwrap() * 8;
     USED.fetch_max(size - unused, Ordering::Relaxed);
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! Stacks that give their lowest page back, for coroutines that live long and mostly wait.
 //!
-//! `generator` writes a marker of eight words at the bottom of each stack it makes, and so touches a page that few
+//! `generator` writes a marker at the bottom of each stack it makes, eight times the same word, and so touches a page that few
 //! coroutines ever reach: half of what an idle connection costs. Here that page is returned to the system when the
 //! coroutine starts, and the marker is written back before it ends, because `may` looks for it then and takes a
-//! marker that is gone for an overflow. This reaches below what the crates promise, so it is done only where the
+//! marker that is gone for an overflow. Which word it is differs between releases, so it is taken from the stack. This
+//! reaches below what the crates promise, so it is done only if the
 //! first coroutine of its kind has found every assumption true, and is off when in doubt.
 
 use std::fs;
@@ -18,6 +19,7 @@ use super::Runtime;
 /// The lowest page of the running coroutine's stack, given back until this is dropped.
 pub(super) struct LeanStack {
     bottom: NonNull<Marker>,
+    word: usize,
 }
 
 impl LeanStack {
@@ -38,11 +40,13 @@ impl LeanStack {
         // its page as the one that was checked against the process's map list, is reached by the same calls, and so
         // lies as deep in its stack. Nothing but the marker is down there yet, since the coroutine has just begun.
         // `generator` reads and writes the marker only before the coroutine starts and after it has ended.
-        let given = unsafe {
-            bottom.read_volatile() == MARKER
-                && madvise(bottom.cast(), PAGE_BYTES, Advice::LinuxDontNeed).is_ok()
+        let word = unsafe {
+            let found = bottom.read_volatile();
+            let is_marker = found != GIVEN_BACK && found == [found[0]; 8];
+            (is_marker && madvise(bottom.cast(), PAGE_BYTES, Advice::LinuxDontNeed).is_ok())
+                .then_some(found[0])
         };
-        given.then(|| NonNull::new(bottom).map(|bottom| Self { bottom })).flatten()
+        Some(Self { bottom: NonNull::new(bottom)?, word: word? })
     }
 }
 
@@ -53,7 +57,7 @@ impl Drop for LeanStack {
         // are not zero were written by a stack that has grown to its end: they are left to be found.
         unsafe {
             if self.bottom.as_ptr().read_volatile() == GIVEN_BACK {
-                self.bottom.as_ptr().write_volatile(MARKER);
+                self.bottom.as_ptr().write_volatile([self.word; 8]);
             }
         }
     }
@@ -92,5 +96,4 @@ fn calibrate(here: usize, depth: usize) -> Option<Calibrated> {
 static CALIBRATED: OnceLock<Option<Calibrated>> = OnceLock::new();
 
 const PAGE_BYTES: usize = 4096;
-const MARKER: Marker = [usize::from_ne_bytes([0xEE; size_of::<usize>()]); 8];
 const GIVEN_BACK: Marker = [0; 8];

@@ -235,10 +235,10 @@ mod tests {
                     break;
                 }
             }
-            let mut buffer = vec![0; stream.len() + MIN_BUFFER];
             if reader.large_rest().is_some() {
                 continue;
             }
+            let mut buffer = vec![0; stream.len() + MIN_BUFFER];
             let start = reader.restore(&mut buffer);
             buffer[start..start + piece.len()].copy_from_slice(piece);
             let mut pass = Pass::new(buffer, start + piece.len());
