@@ -257,6 +257,12 @@ impl Clock {
         self.now.load(Ordering::Relaxed)
     }
 
+    /// What the clock reads from `at` on, never 0.
+    pub(super) fn reads_at(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.epoch);
+        u64::try_from(since.as_micros().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
+    }
+
     /// Reads the monotonic clock.
     pub(crate) fn tick(&self) -> u64 {
         let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);

@@ -117,6 +117,8 @@ mod endings;
 
 mod sweeper;
 
+mod read_deadline;
+
 mod heartbeat;
 
 mod tutorial;
