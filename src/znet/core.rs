@@ -35,6 +35,8 @@ pub(crate) struct Core {
     manager: Arc<ConnManager>,
     /// Readers and writers of all connections.
     group: Group,
+    /// What runs beside them.
+    tasks: Group,
     /// Pauses of the acceptor, ended by a connection that goes.
     backoff: Backoff,
     /// Set once the server begins to stop.
@@ -92,6 +94,7 @@ impl Core {
             heart: OnceLock::new(),
             manager: Arc::new(ConnManager::new()),
             group: Group::new(),
+            tasks: Group::new(),
             backoff: Backoff::new(),
             stopping: Event::new(),
             stopped: Event::new(),
@@ -193,6 +196,10 @@ impl Core {
 
     pub(crate) const fn group(&self) -> &Group {
         &self.group
+    }
+
+    pub(super) const fn tasks(&self) -> &Group {
+        &self.tasks
     }
 
     pub(crate) const fn backoff(&self) -> &Backoff {

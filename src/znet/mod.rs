@@ -11,6 +11,8 @@ pub use core::IdleAction;
 
 mod life;
 
+mod background;
+
 // A peer comes,
 
 mod acceptor;
