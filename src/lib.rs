@@ -67,14 +67,15 @@ pub use zpack::{new_data_pack, new_message};
 /// What most programs need: `use zinx::prelude::*;`.
 pub mod prelude {
     pub use crate::error::{Error, Result};
+    pub use crate::handlers;
     pub use crate::zconf::Config;
     pub use crate::ziface::{
-        BaseRouter, HandleStep, IChain, IClient, IConnManager, IConnection, IDataPack, IInterceptor,
-        IMessage, IMsgHandler, IRequest, IRouter, IServer,
+        BaseRouter, HandleStep, IChain, IClient, IConnManager, IConnection, IContext, IDataPack, IDecoder,
+        IInterceptor, IMessage, IMsgHandler, IRequest, IRouter, IServer,
     };
     pub use crate::znet::{
         Call, Client, OnDuplicate, Refusal, Server, Session, exit, new_client, new_client_with_config,
         new_server, new_server_with_config,
     };
-    pub use crate::zpack::{new_data_pack, new_message};
+    pub use crate::zpack::{Message, new_data_pack, new_message};
 }

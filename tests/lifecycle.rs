@@ -10,13 +10,16 @@
 mod common;
 
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::child::in_child;
-use common::{config, start, start_alone, wait_until};
+use common::{config, log_lines, start, start_alone, wait_until};
 use rustix::process::Signal;
-use zinx::ziface::{IRequest, IServer};
+use zinx::green::{self, AsyncResult, Queue};
+use zinx::ziface::{CloseReason, IContext, IRequest, IServer};
 use zinx::{Error, new_server_with_config};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -85,15 +88,13 @@ fn serve_goes_on_with_a_server_that_was_started_and_hears_signals() {
         let running = start_alone(config, |_| {});
         let mut peer = running.connect();
         peer.check_echo();
-        let (first, second) = (running.server.clone(), running.server.clone());
-        let serving = [thread::spawn(move || first.serve()), thread::spawn(move || second.serve())];
+        let server = running.server.clone();
+        let serving = thread::spawn(move || server.serve());
         wait_until("SIGTERM to be caught", || catches(Signal::TERM));
         peer.check_echo();
         rustix::process::kill_process(rustix::process::getpid(), Signal::TERM).unwrap();
-        for serving in serving {
-            wait_until("the end of serve", || serving.is_finished());
-            serving.join().unwrap().unwrap();
-        }
+        wait_until("the end of serve", || serving.is_finished());
+        serving.join().unwrap().unwrap();
         assert_eq!(peer.read_to_end(), b"");
         assert!(matches!(running.server.serve(), Err(Error::Stopped)), "it has been served");
     });
@@ -141,4 +142,142 @@ fn a_repeated_router_is_an_error() {
     server.add_router(5, |_: &dyn IRequest| Ok(())).unwrap();
     let again = server.add_router(5, |_: &dyn IRequest| Ok(()));
     assert!(matches!(again, Err(Error::RepeatedRouter { msg_id: 5 })), "{again:?}");
+}
+
+// Tasks beside the connections.
+
+/// Sets its flag when it is dropped: the task that owns it has ended.
+struct Ends(Arc<AtomicBool>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+#[test]
+fn a_task_runs_from_the_start_of_the_server_to_its_stop() {
+    let ended = Arc::new(AtomicBool::new(false));
+    let ends = Ends(Arc::clone(&ended));
+    let running = start_alone(config(), |server| {
+        let (room, theirs) = (server.get_group("room"), server.clone());
+        let clock = move |context: &dyn IContext| {
+            let _ends = ends;
+            assert!(theirs.local_addr().is_some() && context.reason().is_none(), "the server listens");
+            while !context.wait_done_timeout(Duration::from_millis(5)) {
+                room.broadcast(9, "tick")?;
+            }
+            assert_eq!(context.reason(), Some(CloseReason::ServerStopped));
+            Ok(())
+        };
+        server.spawn("room clock", clock).unwrap();
+        assert!(!green::dump().contains("room clock"), "it begins with the server");
+        server.set_on_conn_start(|conn| conn.join_group("room"));
+    });
+    let mut peer = running.connect();
+    for _ in 0..3 {
+        assert_eq!(peer.read_frame(), (9, b"tick".to_vec()));
+    }
+    let named = |name: &str| green::dump().lines().any(|line| line.contains(&format!("{name:?} waits for")));
+    wait_until("its line in the dump", || named("room clock"));
+    // Given to a running server, a task begins at once.
+    let second = Arc::new(AtomicBool::new(false));
+    let ends = Ends(Arc::clone(&second));
+    running
+        .server
+        .spawn("second", move |context| {
+            let _ends = ends;
+            context.wait_done();
+            Ok(())
+        })
+        .unwrap();
+    wait_until("the second task", || named("second"));
+    running.server.stop();
+    assert!(running.server.wait_stopped(LONG));
+    assert!(ended.load(Ordering::Acquire) && second.load(Ordering::Acquire), "stopped without its tasks");
+    let late = running.server.spawn("late", |_| Ok(()));
+    assert!(matches!(late, Err(Error::Stopped)), "{late:?}");
+}
+
+#[test]
+fn connections_that_close_may_still_need_a_task_which_is_killed_at_the_drain_deadline() {
+    log_lines::keep();
+    let mut config = config();
+    config.drain_ms = 1500;
+    let questions: Arc<Queue<(u64, Arc<AsyncResult<u64, ()>>)>> = Arc::new(Queue::unbounded());
+    let ended = Arc::new(AtomicBool::new(false));
+    let (asked, ends) = (Arc::clone(&questions), Ends(Arc::clone(&ended)));
+    let running = start_alone(config, |server| {
+        // It does not look at its context.
+        let double = move |_: &dyn IContext| {
+            let _ends = ends;
+            while let Some((number, answer)) = questions.get() {
+                answer.set(number * 2);
+            }
+            Ok(())
+        };
+        server.spawn("doubles for ever", double).unwrap();
+        server.set_on_conn_stop(move |conn| {
+            let answer = Arc::new(AsyncResult::new());
+            asked.put((21, Arc::clone(&answer)))?;
+            conn.send_msg(9, answer.get().unwrap().to_string())
+        });
+    });
+    let mut peer = running.connect();
+    peer.check_echo();
+    let start = Instant::now();
+    running.server.stop();
+    assert_eq!(peer.read_frame(), (9, b"42".to_vec()));
+    assert_eq!(peer.read_to_end(), b"");
+    drop(peer);
+    running.server.serve().unwrap();
+    assert!(ended.load(Ordering::Acquire) && start.elapsed() >= Duration::from_millis(1400));
+    assert_eq!(
+        log_lines::with("doubles for ever"),
+        ["WARN killed at the drain deadline: task \"doubles for ever\""]
+    );
+}
+
+#[test]
+fn a_second_signal_kills_the_tasks_at_once() {
+    in_child("a_second_signal_kills_the_tasks_at_once", || {
+        let mut config = config();
+        (config.handle_signals, config.drain_ms) = (true, 3_600_000);
+        let ended = Arc::new(AtomicBool::new(false));
+        let ends = Ends(Arc::clone(&ended));
+        let running = start_alone(config, |server| {
+            let sleeps = move |_: &dyn IContext| -> zinx::Result<()> {
+                let _ends = ends;
+                loop {
+                    green::sleep(Duration::from_millis(1));
+                }
+            };
+            server.spawn("sleeps for ever", sleeps).unwrap();
+        });
+        let context = running.server.context();
+        let first = thread::spawn(move || {
+            wait_until("SIGTERM to be caught", || catches(Signal::TERM));
+            rustix::process::kill_process(rustix::process::getpid(), Signal::TERM).unwrap();
+            assert!(context.wait_done_timeout(LONG));
+            rustix::process::kill_process(rustix::process::getpid(), Signal::TERM).unwrap();
+        });
+        running.server.serve().unwrap();
+        first.join().unwrap();
+        assert!(ended.load(Ordering::Acquire));
+    });
+}
+
+#[test]
+fn an_error_and_a_panic_of_a_task_are_logged_and_the_server_goes_on() {
+    log_lines::keep();
+    let running = start(config(), |server| {
+        server.spawn("reporter", |_| Err("no database".into())).unwrap();
+        server.spawn("panics", |_| panic!("words of a task")).unwrap();
+    });
+    wait_until("both lines", || {
+        !log_lines::with("no database").is_empty() && !log_lines::with("words of a task").is_empty()
+    });
+    assert_eq!(log_lines::with("no database"), ["WARN task \"reporter\": no database"]);
+    assert!(log_lines::with("words of a task")[0].contains("\"panics\" panicked: words of a task"));
+    running.connect().check_echo();
 }

@@ -110,7 +110,8 @@ fn answers_and_what_a_session_receives_are_read_like_requests() {
         let dialogue = |s: &mut Session| {
             let Point { x, y } = s.recv_id(JSON)?.json()?;
             let position: Position = s.ask(PROTO, format!("{x}"), PROTO)?.proto()?;
-            s.get_connection().send_json(JSON, &Point { x: position.x, y })
+            s.send_proto(PROTO, &Position { x, ..position.clone() })?;
+            s.send_json(JSON, &Point { x: position.x, y })
         };
         server.on_session(dialogue).unwrap();
     });
@@ -118,6 +119,7 @@ fn answers_and_what_a_session_receives_are_read_like_requests() {
     peer.send(&frame(JSON, br#"{"x": 1, "y": 2}"#));
     assert_eq!(peer.read_frame(), (PROTO, b"1".to_vec()));
     peer.send(&frame(PROTO, &Position { x: 5, name: String::new() }.encode_to_vec()));
+    assert_eq!(peer.read_frame(), (PROTO, Position { x: 1, name: String::new() }.encode_to_vec()));
     assert_eq!(peer.read_frame(), (JSON, br#"{"x":5,"y":2}"#.to_vec()));
 }
 

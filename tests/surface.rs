@@ -17,7 +17,7 @@ use common::{ECHO, Peer, config, frame, start_alone, wait_until};
 use zinx::green::{self, Queue};
 use zinx::ziface::{IClient, IConnection, IDataPack, IRequest, IServer};
 use zinx::znet::BadPayload;
-use zinx::zpack::{new_data_pack, new_message, new_tlv_decoder};
+use zinx::zpack::{NoHead, new_data_pack, new_delimiter_decoder, new_message, new_tlv_decoder};
 use zinx::zutils::ShardLockMaps;
 use zinx::{Error, new_client_with_config, new_server_with_config};
 
@@ -73,6 +73,12 @@ fn the_connections_of_a_server_can_be_kept_and_used_elsewhere() {
     peers.iter_mut().for_each(Peer::check_echo);
     peers[0].send(&frame(2, b""));
     assert_eq!(peers.each_mut().map(Peer::read_frame), [(2, b"2".to_vec()), (2, b"2".to_vec())]);
+    let mut all: Vec<_> =
+        running.server.get_conn_mgr().all().iter().map(|conn| conn.get_remote_addr()).collect();
+    all.sort();
+    let mut expected = peers.each_ref().map(Peer::addr);
+    expected.sort();
+    assert_eq!(all, expected);
 }
 
 #[test]
@@ -176,6 +182,37 @@ fn a_connection_has_the_name_of_its_server_or_client_and_its_addresses_as_text()
     assert_eq!(ours.get_local_addr_string(), theirs.get_remote_addr_string());
     client.stop();
     assert!(client.wait_stopped(Duration::from_secs(10)));
+}
+
+#[test]
+fn without_heads_everything_that_is_sent_is_a_frame_of_the_peer() {
+    let running = start_alone(config(), |server| {
+        server.set_decoder(new_delimiter_decoder("\n", 100, 2).unwrap()).unwrap();
+        server.set_packet(NoHead).unwrap();
+        let talk = |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            conn.send_msg(7, "")?;
+            conn.send_msg(7, "hello\n")?;
+            conn.join_group("all")?;
+            conn.get_group("all").broadcast(8, "to all\n")?;
+            // The decoder gives every line the same id, so this is the next one.
+            let answer = conn.call(9, "name?\n", 2, Duration::from_secs(10))?;
+            conn.send_msg(7, format!("{}!\n", answer.text()?))
+        };
+        server.add_router(2, talk).unwrap();
+    });
+    let mut peer = running.connect();
+    peer.send(b"hi\n");
+    assert_eq!(peer.read_exactly(19), b"hello\nto all\nname?\n");
+    peer.send(b"ann\n");
+    assert_eq!(peer.read_exactly(5), b"ann!\n");
+    // Without a decoder nobody can tell where a frame ends.
+    let running = start_alone(config(), |server| server.set_packet(NoHead).unwrap());
+    let mut peer = running.connect();
+    peer.send(b"x");
+    assert_eq!(peer.read_to_end(), b"");
+    let reason = running.close_reason(peer.addr()).to_string();
+    assert!(reason.contains("set_decoder"), "{reason}");
 }
 
 #[test]

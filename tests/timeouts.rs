@@ -10,16 +10,17 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::child::in_child;
 use common::{ECHO, comes_true, config, frame, pattern, start, start_alone, wait_until};
 use zinx::Config;
+use zinx::green::Event;
 use zinx::ziface::{CloseReason, IRequest};
-use zinx::znet::IdleAction;
+use zinx::znet::{IdleAction, Session};
 
 #[test]
 fn a_peer_that_sends_nothing_is_closed_at_the_first_frame_timeout() {
@@ -176,6 +177,128 @@ fn a_connection_that_only_receives_is_idle() {
     reading.join().unwrap();
     assert_eq!(running.close_reason(addr), CloseReason::IdleTimeout);
 }
+
+#[test]
+fn a_read_deadline_closes_its_connection_unless_it_is_moved_or_cleared() {
+    let running = start(config(), |_| {});
+    let mut peers = [(); 4].map(|()| running.connect());
+    let conns = peers.each_ref().map(|peer| running.conn(peer.addr()));
+    let start = Instant::now();
+    let at = start + Duration::from_millis(300);
+    conns.iter().for_each(|conn| conn.set_read_deadline(at));
+    conns[0].set_read_deadline(None);
+    conns[1].set_read_deadline(start + Duration::from_secs(3600));
+    conns[2].set_read_deadline(start - Duration::from_millis(1));
+    conns[2].set_read_deadline(at);
+    for late in &mut peers[2..] {
+        assert_eq!(late.read_to_end(), b"");
+        assert!(start.elapsed() >= Duration::from_millis(300), "after {:?}", start.elapsed());
+        assert_eq!(running.close_reason(late.addr()), CloseReason::ReadDeadline);
+    }
+    peers[..2].iter_mut().for_each(common::Peer::check_echo);
+    // In the past: at once; on a connection that has closed: nothing.
+    conns[0].set_read_deadline(start);
+    assert_eq!(peers[0].read_to_end(), b"");
+    conns[0].set_read_deadline(Instant::now());
+    assert_eq!(running.stop_hooks(peers[0].addr()), 1);
+}
+
+#[test]
+fn a_read_deadline_is_kept_however_much_the_peer_sends() {
+    for workers in [0, 2] {
+        let mut config = config();
+        config.worker_pool_size = workers;
+        let running = start_alone(config, |server| {
+            server.set_on_conn_start(|conn| {
+                conn.set_read_deadline(Instant::now() + Duration::from_millis(300));
+                Ok(())
+            });
+        });
+        let mut peer = running.connect();
+        let addr = peer.addr();
+        let mut sending = peer.stream.try_clone().unwrap();
+        let flood = thread::spawn(move || while sending.write_all(&frame(ECHO, &[0; 1000])).is_ok() {});
+        // Until the end, or a reset because of what was left unread.
+        let _ = peer.stream.read_to_end(&mut Vec::new());
+        peer.finish();
+        assert_eq!(running.close_reason(addr), CloseReason::ReadDeadline, "{workers} workers");
+        flood.join().unwrap();
+    }
+}
+
+/// A peer whose handler holds on beyond the deadline that it sets, and a witness that it has come.
+#[test]
+fn what_arrives_while_a_handler_holds_on_may_still_move_the_read_deadline() {
+    for workers in [0, 1] {
+        let mut config = config();
+        config.worker_pool_size = workers;
+        let gate = Arc::new(Event::new());
+        let opened = Arc::clone(&gate);
+        let running = start_alone(config, move |server| {
+            let slow = move |request: &dyn IRequest| {
+                let conn = request.get_connection();
+                conn.set_read_deadline(Instant::now() + Duration::from_millis(100));
+                conn.send_msg(FLOOD, "")?;
+                opened.wait();
+                Ok(())
+            };
+            let login = |request: &dyn IRequest| {
+                request.get_connection().set_read_deadline(Instant::now() + Duration::from_secs(3600));
+                request.get_connection().send_msg(LOGIN, "")
+            };
+            server.add_router(FLOOD, slow).unwrap();
+            server.add_router(LOGIN, login).unwrap();
+        });
+        let (mut peer, mut witness) = (running.connect(), running.connect());
+        peer.send(&frame(FLOOD, b""));
+        assert_eq!(peer.read_frame(), (FLOOD, vec![]));
+        running.conn(witness.addr()).set_read_deadline(Instant::now() + Duration::from_millis(100));
+        assert_eq!(witness.read_to_end(), b"");
+        peer.send(&frame(LOGIN, b""));
+        if workers > 0 {
+            // It has been read, and waits for the worker; what comes now is left in the socket.
+            wait_until("the last read", || running.server.stats().requests == 2);
+        }
+        peer.send(&frame(ECHO, b"later"));
+        gate.set();
+        assert_eq!(peer.read_frame(), (LOGIN, vec![]), "{workers} workers");
+        assert_eq!(peer.read_frame(), (ECHO, b"later".to_vec()), "{workers} workers");
+    }
+}
+
+#[test]
+fn a_read_deadline_ends_the_waits_of_sessions_and_calls() {
+    let errors = Arc::new(Mutex::new(Vec::new()));
+    let (of_call, of_session) = (Arc::clone(&errors), Arc::clone(&errors));
+    let running = start_alone(config(), move |server| {
+        let ask = move |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            conn.set_read_deadline(Instant::now() + Duration::from_millis(100));
+            let asked = conn.call(FLOOD, "?", LOGIN, Duration::from_secs(3600));
+            of_call.lock().unwrap().push(format!("{:?}", asked.unwrap_err()));
+            Ok(())
+        };
+        server.add_router(FLOOD, ask).unwrap();
+        let dialogue = move |s: &mut Session| {
+            s.get_connection().set_read_deadline(Instant::now() + Duration::from_millis(100));
+            let received = s.recv();
+            of_session.lock().unwrap().push(format!("{:?}", received.unwrap_err()));
+            Ok(())
+        };
+        server.on_session(dialogue).unwrap();
+    });
+    let (mut silent, mut asked) = (running.connect(), running.connect());
+    asked.send(&frame(FLOOD, b""));
+    assert_eq!(asked.read_to_end(), frame(FLOOD, b"?"));
+    assert_eq!(silent.read_to_end(), b"");
+    for peer in [silent, asked] {
+        assert_eq!(running.close_reason(peer.addr()), CloseReason::ReadDeadline);
+    }
+    assert_eq!(*errors.lock().unwrap(), ["ConnectionClosed"; 3], "the session of the second, too");
+}
+
+const LOGIN: u32 = 2;
+const FLOOD: u32 = 3;
 
 fn with_frame_timeout() -> Config {
     let mut config = config();

@@ -49,6 +49,20 @@ other! {
     prost::EncodeError,
 }
 
+/// A lock that a panic has left behind, with `std::sync::Mutex`: what it guards is not looked at.
+impl<T> From<std::sync::PoisonError<T>> for Error {
+    fn from(source: std::sync::PoisonError<T>) -> Self {
+        Self::other(source.to_string())
+    }
+}
+
+/// Nobody receives any more. What was to be sent is dropped.
+impl<T> From<std::sync::mpsc::SendError<T>> for Error {
+    fn from(source: std::sync::mpsc::SendError<T>) -> Self {
+        Self::other(source.to_string())
+    }
+}
+
 /// An error that may not leave its thread keeps its words and loses its source.
 impl From<Box<dyn StdError>> for Error {
     fn from(source: Box<dyn StdError>) -> Self {
@@ -82,6 +96,23 @@ mod tests {
             assert!(matches!(error, Error::Other(_)), "{error:?}");
             assert_eq!(error.to_string(), words);
         }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the thread is there to panic")]
+    fn a_lock_left_by_a_panic_and_a_channel_without_a_receiver_are_errors() {
+        let lock = std::sync::Mutex::new(7);
+        let poisons = || {
+            let _guard = lock.lock();
+            panic!("as the test wants");
+        };
+        std::thread::scope(|scope| assert!(scope.spawn(poisons).join().is_err()));
+        let read = || -> Result<i32, Error> { Ok(*lock.lock()?) };
+        assert!(read().unwrap_err().to_string().contains("poisoned"));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        drop(receiver);
+        let send = || -> Result<(), Error> { Ok(sender.send(7)?) };
+        assert!(send().unwrap_err().to_string().contains("closed channel"));
     }
 
     #[test]

@@ -69,6 +69,12 @@ impl Group {
         self.len() == 0
     }
 
+    /// The members that are alive, in no order.
+    #[doc(alias = "greenlets")]
+    pub fn coroutines(&self) -> Vec<Coroutine> {
+        self.lock().alive.iter().cloned().collect()
+    }
+
     /// Ends all who are members now, and waits until they have ended: see [`Coroutine::kill`].
     pub fn kill(&self) {
         self.ask_to_end().iter().for_each(Coroutine::join);

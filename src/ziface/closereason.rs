@@ -45,6 +45,8 @@ pub enum CloseReason {
     FrameTimeout,
     /// Nothing received within `IdleTimeoutMs`.
     IdleTimeout,
+    /// The time came that was set with `set_read_deadline`.
+    ReadDeadline,
     /// Nothing received for as long as the heartbeat allows.
     HeartbeatLost,
     /// The peer did not take what was sent within `WriteTimeoutMs`.
@@ -115,6 +117,7 @@ impl fmt::Display for CloseReason {
             Self::FirstFrameTimeout => f.write_str("no frame within FirstFrameTimeoutMs"),
             Self::FrameTimeout => f.write_str("a frame was not complete within FrameTimeoutMs"),
             Self::IdleTimeout => f.write_str("nothing received within IdleTimeoutMs"),
+            Self::ReadDeadline => f.write_str("the read deadline has come"),
             Self::HeartbeatLost => f.write_str("no heartbeat within HeartbeatMax"),
             Self::SlowReader => f.write_str("the peer did not read within WriteTimeoutMs"),
             Self::QueueFull => f.write_str("the send queue was full, and QueueFull is disconnect"),

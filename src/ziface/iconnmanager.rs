@@ -36,6 +36,30 @@ pub trait IConnManager: Sealed + Send + Sync {
         self.len() == 0
     }
 
+    /// The connections there are now, in no order. Who sends to all of them uses `try_send_msg`, which never waits, or a
+    /// group. [`range`](Self::range) makes no list.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use zinx::prelude::*;
+    ///
+    /// fn tell_all(server: &Server) {
+    ///     for conn in server.get_conn_mgr().all() {
+    ///         let _ = conn.try_send_msg(1, "hello"); // one that closes, or does not read, misses it
+    ///     }
+    /// }
+    /// ```
+    #[doc(alias = "All")]
+    fn all(&self) -> Vec<Arc<dyn IConnection>> {
+        let mut all = Vec::with_capacity(self.len());
+        self.range(&mut |conn| {
+            all.push(Arc::clone(conn));
+            true
+        });
+        all
+    }
+
     /// The ids of the connections, in no order.
     #[doc(alias = "GetAllConnID")]
     fn get_all_conn_id(&self) -> Vec<u64>;

@@ -14,7 +14,7 @@ use crate::error::Result;
 /// framework reads [`get_head_len`](Self::get_head_len) bytes, calls [`unpack`](Self::unpack), checks the announced
 /// length against `MaxPacketSize` before it reserves anything, and reads the payload.
 pub trait IDataPack: Send + Sync {
-    /// Length of the head, in bytes, 1 to 64.
+    /// Length of the head, in bytes, 1 to 64; 0 only beside a decoder, which cuts what is received.
     #[doc(alias = "GetHeadLen")]
     fn get_head_len(&self) -> usize;
 

@@ -32,7 +32,7 @@ pub trait IServer: Sealed + Send + Sync {
     /// Starts the server, unless it is started already, and returns when it has stopped: by [`stop`](Self::stop) or,
     /// unless `HandleSignals` is false, by SIGINT or SIGTERM. Signals are handled from here on: one that arrives between
     /// [`start`](Self::start) and `serve` ends the process. If a server that was started has stopped in the meantime,
-    /// `serve` returns at once. Several threads may call it; all return when the server has stopped.
+    /// `serve` returns at once. Several threads may serve it at a time; all return when it has stopped.
     ///
     /// # Errors
     ///

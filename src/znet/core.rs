@@ -35,6 +35,8 @@ pub(crate) struct Core {
     manager: Arc<ConnManager>,
     /// Readers and writers of all connections.
     group: Group,
+    /// What runs beside them.
+    tasks: Group,
     /// Pauses of the acceptor, ended by a connection that goes.
     backoff: Backoff,
     /// Set once the server begins to stop.
@@ -92,6 +94,7 @@ impl Core {
             heart: OnceLock::new(),
             manager: Arc::new(ConnManager::new()),
             group: Group::new(),
+            tasks: Group::new(),
             backoff: Backoff::new(),
             stopping: Event::new(),
             stopped: Event::new(),
@@ -195,6 +198,10 @@ impl Core {
         &self.group
     }
 
+    pub(super) const fn tasks(&self) -> &Group {
+        &self.tasks
+    }
+
     pub(crate) const fn backoff(&self) -> &Backoff {
         &self.backoff
     }
@@ -255,6 +262,12 @@ impl Clock {
     /// The last reading, never 0.
     pub(crate) fn now(&self) -> u64 {
         self.now.load(Ordering::Relaxed)
+    }
+
+    /// What the clock reads from `at` on, never 0.
+    pub(super) fn reads_at(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.epoch);
+        u64::try_from(since.as_micros().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
     }
 
     /// Reads the monotonic clock.

@@ -5,19 +5,20 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::background::Task;
 use super::core::Core;
 use super::sweeper;
 use super::tutorial;
 use crate::error::{Error, Result};
-use crate::green::{Builder, Event, Greenlet, Runtime};
+use crate::green::{Builder, Event, Greenlet, Runtime, Until};
 use crate::zconf::Config;
 use crate::ziface::IMsgHandler;
 
 /// What runs between the start and the stop.
 #[derive(Default)]
 pub(crate) struct Life {
-    started: bool,
-    stopping: bool,
+    pub(super) started: bool,
+    pub(super) stopping: bool,
     /// `serve` has waited for the end, or does.
     served: bool,
     /// The address listened on.
@@ -27,6 +28,8 @@ pub(crate) struct Life {
     /// Makes connections; ended before they are, so that none comes after.
     pub(super) acceptor: Option<Greenlet<()>>,
     sweeper: Option<Sweeper>,
+    /// Given before the start.
+    pub(super) tasks: Vec<Task>,
 }
 
 /// The sweeper, and what ends it.
@@ -53,10 +56,17 @@ impl Core {
         life.started = true;
         self.handler().freeze();
         self.framing();
+        let begun = self.begin_beside(&mut life);
+        drop(life);
+        begun.inspect_err(|_| self.stop())
+    }
+
+    /// Starts what runs beside the connections.
+    fn begin_beside(self: &Arc<Self>, life: &mut Life) -> Result<()> {
         let (this, end) = (Arc::clone(self), Arc::new(Event::new()));
         let theirs = Arc::clone(&end);
         life.sweeper = Some((spawn("sweeper", move || sweeper::sweep_until(&this, &theirs))?, end));
-        Ok(())
+        std::mem::take(&mut life.tasks).into_iter().try_for_each(|task| self.begin_task(task))
     }
 
     /// What `serve` makes of the outcome of its start: it goes on with what has been started before. Where that has
@@ -65,7 +75,7 @@ impl Core {
         let mut life = self.life();
         let outcome = match begun {
             Err(Error::AlreadyStarted { .. }) => Ok(()),
-            Err(Error::Stopped) if life.started && !life.served => Ok(()),
+            Err(Error::Stopped) if life.started && !(life.served && self.stopped.is_set()) => Ok(()),
             begun => begun,
         };
         life.served |= outcome.is_ok();
@@ -102,8 +112,10 @@ impl Core {
         self.stopping().set();
         let interrupt = life.interrupt.take();
         let (acceptor, sweeper) = (life.acceptor.take(), life.sweeper.take());
-        let started = life.started;
+        let (started, never_begun) = (life.started, std::mem::take(&mut life.tasks));
         drop(life);
+        // What they own may use the server.
+        drop(never_begun);
         if let Some(interrupt) = interrupt {
             interrupt();
         }
@@ -119,13 +131,15 @@ impl Core {
         }
     }
 
-    /// The end, in one order: listener, connections, workers, sweeper, whoever waits.
+    /// The end, in one order: listener, connections, workers, tasks, sweeper, whoever waits.
     fn wind_down(&self, acceptor: Option<Greenlet<()>>, sweeper: Option<Sweeper>) {
+        let drain_ms = self.config().drain_ms;
+        let until =
+            if drain_ms == 0 { Until::never() } else { Until::after(Duration::from_millis(drain_ms)) };
         if let Some(acceptor) = acceptor {
             acceptor.join();
         }
         self.manager().stop_all(self.stop_reason());
-        let drain_ms = self.config().drain_ms;
         let drained = if drain_ms == 0 {
             self.group().join();
             true
@@ -140,6 +154,7 @@ impl Core {
         tutorial::say(format_args!("清除所有链接: 当前数量 = {}", self.manager().places()));
         self.handler().workers().close();
         self.handler().workers().join_timeout(GRACE);
+        self.end_tasks(until);
         if let Some((sweeper, end)) = sweeper {
             end.set();
             sweeper.join();
@@ -149,8 +164,9 @@ impl Core {
         self.stopped.set();
     }
 
-    /// Cuts off what is still open, and names it.
+    /// Cuts off what is still open, and names it; kills what runs beside.
     pub(super) fn force(&self) {
+        self.kill_tasks();
         let mut open = Vec::new();
         self.manager().each(|conn| {
             open.push(Arc::clone(conn));
@@ -183,4 +199,4 @@ pub(super) fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) ->
 const NAMED: usize = 10;
 
 /// What connections get to end after their deadline.
-const GRACE: Duration = Duration::from_millis(500);
+pub(super) const GRACE: Duration = Duration::from_millis(500);

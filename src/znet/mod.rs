@@ -11,6 +11,8 @@ pub use core::IdleAction;
 
 mod life;
 
+mod background;
+
 // A peer comes,
 
 mod acceptor;
@@ -116,6 +118,8 @@ mod closing;
 mod endings;
 
 mod sweeper;
+
+mod read_deadline;
 
 mod heartbeat;
 

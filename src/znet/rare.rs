@@ -10,6 +10,7 @@ use super::calls::Calls;
 use super::endings::Endings;
 use super::heartbeat::OwnBeat;
 use super::rate::Meter;
+use super::read_deadline::ReadDeadline;
 use super::request::Request;
 use super::resume::Resume;
 use crate::green::{Event, Queue};
@@ -38,6 +39,7 @@ pub(crate) struct Rare {
     pub(super) reason: OnceLock<CloseReason>,
     pub(super) endings: Endings,
     pub(super) own_beat: OwnBeat,
+    pub(super) read_deadline: ReadDeadline,
     pub(super) closed: Event,
 }
 

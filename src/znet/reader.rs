@@ -294,9 +294,10 @@ impl Reader<'_> {
 }
 
 impl Connection {
-    /// Whether more may be read: not while a peer does not read itself.
+    /// Whether more may be read: not while a peer does not read itself, nor after its last read.
     pub(crate) fn may_read(&self) -> bool {
-        !self.outbox().lock().holds_back_reading() || self.is_stopping()
+        let held_back = self.outbox().lock().holds_back_reading() || self.is_past_its_last_read();
+        !held_back || self.is_stopping()
     }
 
     /// Waits for input; meanwhile, where no writer does it, sends what the socket takes. Returns after any event.

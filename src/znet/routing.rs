@@ -8,6 +8,8 @@ use crate::error::Result;
 use crate::ziface::{
     GroupRouterSlices, IClient, IDecoder, IInterceptor, IMsgHandler, IServer, LengthField, RouterHandler,
 };
+#[cfg(doc)]
+use crate::zpack::NoHead;
 
 impl Server {
     /// Adds the handlers of one message id, behind those that [`use_`](Self::use_) has put in front until now. As many
@@ -76,7 +78,7 @@ impl Server {
     }
 
     /// Has the streams of all peers cut into frames by a decoder, in place of the wire format, which still says how
-    /// messages are sent; `send` and `send_to_queue` send bytes as they are.
+    /// messages are sent; `send` and `send_to_queue` send bytes as they are, and with `set_packet(`[`NoHead`]`)` all do.
     ///
     /// # Errors
     ///

@@ -91,6 +91,28 @@ impl Session {
         self.conn.send_msg(msg_id, data)
     }
 
+    /// Sends a value as JSON: `send_json` of the connection. Feature `json`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `send_json`.
+    #[cfg(feature = "json")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "json")))]
+    pub fn send_json<T: serde::Serialize + ?Sized>(&mut self, msg_id: u32, value: &T) -> Result<()> {
+        self.conn.send_json(msg_id, value)
+    }
+
+    /// Sends a message of protobuf: `send_proto` of the connection. Feature `protobuf`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `send_proto`.
+    #[cfg(feature = "protobuf")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
+    pub fn send_proto<T: prost::Message>(&mut self, msg_id: u32, message: &T) -> Result<()> {
+        self.conn.send_proto(msg_id, message)
+    }
+
     /// Sends a message and waits for the one with the id `reply_id`: `call` of the connection, limited by
     /// [`with_timeout`](Self::with_timeout) only. Messages that come meanwhile are kept for later.
     ///

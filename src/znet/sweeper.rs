@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::core::Core;
+use super::read_deadline::Over;
 use crate::green::Event;
 use crate::ziface::CloseReason;
 
@@ -17,7 +18,7 @@ pub(crate) fn sweep_until(core: &Core, end: &Event) {
         core.manager().each(|conn| {
             check(core, conn, now);
             if let Some(heart) = core.heart() {
-                heart.check(conn, now, || !is_not_read(conn));
+                heart.check(conn, now, || !is_not_read(conn, true));
             }
             true
         });
@@ -50,34 +51,39 @@ fn check(core: &Core, conn: &Connection, now: u64) {
     let first = times.first_frame.load(Ordering::Relaxed);
     let frame = times.frame.load(Ordering::Relaxed);
     let active = times.active.load(Ordering::Relaxed);
+    let deadline = conn.is_read_deadline_over(now);
     let reason = if is_over(first, config.first_frame_timeout_ms, now) {
         CloseReason::FirstFrameTimeout
     } else if is_over(frame, config.frame_timeout_ms, now) {
         CloseReason::FrameTimeout
     } else if is_over(active, config.idle_timeout_ms, now) {
         CloseReason::IdleTimeout
+    } else if deadline != Over::No {
+        CloseReason::ReadDeadline
     } else {
         return;
     };
-    if is_not_read(conn) || conn.is_stopping() {
+    // What comes after the last read is left in the socket: it has not come in time.
+    if is_not_read(conn, deadline != Over::LastRead) || conn.is_stopping() {
         return;
     }
     if reason == CloseReason::IdleTimeout && core.hooks().idle.is_some() {
         conn.ask_idle();
-    } else if !conn.lose_peer(reason.clone()) {
+    } else if reason == CloseReason::ReadDeadline || !conn.lose_peer(reason.clone()) {
         conn.stop_because(reason);
     }
 }
 
 /// While a handler runs, or what is sent waits for the peer, nothing is read: what is missing may have come long ago. So
-/// it may on a machine too busy to read what waits in the socket. A peer for whom a worker has yet to answer may well be
-/// silent.
-fn is_not_read(conn: &Connection) -> bool {
+/// it may on a machine too busy to read what waits in the socket, which counts where `will_read`. A peer for whom a worker
+/// has yet to answer may well be silent.
+fn is_not_read(conn: &Connection, will_read: bool) -> bool {
     let (held_up, socket) = {
         let state = conn.outbox().lock();
         (!state.is_watched() || state.holds_back_reading(), state.socket())
     };
-    held_up || conn.tasks().are_pending() || socket.is_some_and(|socket| socket.is_readable())
+    let has_unread = || will_read && socket.is_some_and(|socket| socket.is_readable());
+    held_up || conn.tasks().are_pending() || has_unread()
 }
 
 /// Whether `since`, where it is not 0, is longer than `timeout_ms` ago, where that is not 0.

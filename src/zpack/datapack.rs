@@ -1,4 +1,4 @@
-//! The two classic formats of Zinx. Both have a head of eight bytes: length and id, each a `u32`.
+//! The two classic formats of Zinx, and none. Both have a head of eight bytes: length and id, each a `u32`.
 
 use byteorder::{BigEndian, ByteOrder, LittleEndian};
 
@@ -16,6 +16,29 @@ pub struct LtvLittleEndian;
 /// Id 1 with `ping` is `00000001 00000004 70696e67`. (Source: `zinx_pack_tlv_big_endian` of Go Zinx.)
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TlvBigEndian;
+
+/// No head: a payload leaves as it is. Beside a decoder, for peers with framing of their own, so that all that sends
+/// messages (`send_msg`, `call`, `ask`, `broadcast`) sends whole frames of theirs. The message id is not sent.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use zinx::prelude::*;
+/// use zinx::zpack::{NoHead, htlvcrc_frame, new_htlvcrc_decoder};
+///
+/// fn set_up(server: &Server) -> zinx::Result<()> {
+///     server.set_decoder(new_htlvcrc_decoder())?;
+///     server.set_packet(NoHead)
+/// }
+///
+/// /// Asks a device, and waits for its frame with the function 0x91.
+/// fn ask(device: &dyn IConnection) -> zinx::Result<Message> {
+///     device.call(0x11, htlvcrc_frame(0xa2, 0x11, &[1])?, 0x91, Duration::from_secs(2))
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoHead;
 
 /// The default format, [`LtvLittleEndian`].
 ///
@@ -61,6 +84,20 @@ impl IDataPack for TlvBigEndian {
 
     fn pack_head(&self, msg_id: u32, data_len: u32, out: &mut Vec<u8>) -> Result<()> {
         join::<BigEndian>(msg_id, data_len, out);
+        Ok(())
+    }
+}
+
+impl IDataPack for NoHead {
+    fn get_head_len(&self) -> usize {
+        0
+    }
+
+    fn unpack(&self, _head: &[u8]) -> Result<Head> {
+        Err(Error::BadFrame { reason: "without a head only a decoder can tell a frame: see set_decoder" })
+    }
+
+    fn pack_head(&self, _msg_id: u32, _data_len: u32, _out: &mut Vec<u8>) -> Result<()> {
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ mod message;
 pub use message::{Message, new_message};
 
 mod datapack;
-pub use datapack::{LtvLittleEndian, TlvBigEndian, new_data_pack};
+pub use datapack::{LtvLittleEndian, NoHead, TlvBigEndian, new_data_pack};
 
 // Other ways to cut a stream.
 
