@@ -6,9 +6,11 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use zinx::ziface::{BaseRouter, IConnection, IRequest, IServer};
-use zinx::{Config, Result, new_server_with_config, zlog};
+use zinx::{Config, Error, Result, Server, new_server_with_config, zlog};
 
 /// Prints a message, and answers with two of id 1: `ping\n`, then its own bytes.
 struct PingRouter;
@@ -45,11 +47,25 @@ fn serve() -> Result<()> {
     server.set_on_conn_stop(connection_stop);
     server.add_router(1, PingRouter)?;
     server.add_router(2, echo)?;
-    server.start()?;
-    if let Some(address) = server.local_addr() {
-        log::info!("to talk to it: zinx send {} 1 hello", reachable(address));
-    }
+    announce(server.clone())?;
     server.serve()
+}
+
+/// Says where the server is, once it listens. `serve` itself starts it, for it catches signals before anybody can know
+/// the address: whoever has read that may send one.
+#[expect(clippy::disallowed_methods, reason = "a thread of its own, that runs no coroutine")]
+fn announce(server: Server) -> Result<()> {
+    let wait = move || {
+        let address = loop {
+            match server.local_addr() {
+                Some(address) => break address,
+                None => thread::sleep(LOOK_EVERY),
+            }
+        };
+        log::info!("to talk to it: zinx send {} 1 hello", reachable(address));
+    };
+    let started = thread::Builder::new().name("announce".to_string()).spawn(wait);
+    started.map(drop).map_err(|source| Error::io("start a thread", source))
 }
 
 /// Prints a line. That nobody reads it any more is no fault of a connection, and ends none.
@@ -73,3 +89,6 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 pub(crate) fn run() -> ExitCode {
     zinx::exit(serve())
 }
+
+/// How often to look whether the server listens. It does within milliseconds, or the process ends.
+const LOOK_EVERY: Duration = Duration::from_millis(5);

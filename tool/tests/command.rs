@@ -129,6 +129,16 @@ fn serve_says_which_configuration_it_reads_and_then_where_it_listens() {
 }
 
 #[test]
+fn a_signal_as_soon_as_the_address_is_known_stops_in_order() {
+    let _watchdog = watchdog();
+    for round in 0..20 {
+        let server = Server::spawn(zinx().env("ZINX_TCPPORT", "0"));
+        let (code, said) = server.interrupt();
+        assert!(code == Some(0) && said.trim_end().ends_with("stopped"), "{round}: {code:?} {said}");
+    }
+}
+
+#[test]
 fn serve_writes_to_the_log_file_that_is_configured() {
     let _watchdog = watchdog();
     let folder = folder("file");
