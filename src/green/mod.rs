@@ -99,7 +99,7 @@ pub(crate) use worker::{
 };
 
 mod timer;
-pub(crate) use timer::{Alarm, alarm, set_alarm};
+pub(crate) use timer::{Alarm, alarm, stood_still};
 
 mod sleep;
 pub use sleep::sleep;

@@ -1,7 +1,7 @@
 //! Asking the peer, and going on with its answer in the next line.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::calls::{Delivered, Key, Slot};
 use super::connection::Connection;
@@ -161,13 +161,13 @@ impl Connection {
         while let Some(until) = self.queue_question(question, attempt)? {
             self.wait_out(question.key, until)?;
         }
-        self.wait_for(&question.slot, Until::after(timeout))?;
+        self.wait_for(&question.slot, Until::after_running(timeout))?;
         question.slot.take()?.ok_or(Error::TimedOut { what: CALL, waited: timeout })
     }
 
     /// Queues a question and takes note of it in one step, so that both are in one order. Returns until when it must
     /// not be asked, where that is so. Asked again, it need not wait for its own late answer.
-    fn queue_question(&self, question: &Question<'_>, attempt: u32) -> Result<Option<Instant>> {
+    fn queue_question(&self, question: &Question<'_>, attempt: u32) -> Result<Option<Until>> {
         let Question { msg_id, data, key, slot } = question;
         let (pack, bounds) = (self.core().pack(), self.core().bounds());
         let frame = pack.get_head_len() + data.as_slice().len();
@@ -189,7 +189,7 @@ impl Connection {
     }
 
     /// Waits until the same may be asked again.
-    fn wait_out(&self, key: Key, end: Instant) -> Result<()> {
+    fn wait_out(&self, key: Key, end: Until) -> Result<()> {
         if !self.reader_mark().is_current() {
             self.calls().wait_for_place(key, end);
             return Ok(());
@@ -198,7 +198,7 @@ impl Connection {
             let mut guard = self.calls().lock();
             !matches!(self.calls().barred_until(guard.get_or_insert_default(), key), Ok(Some(_)))
         };
-        match self.read_until(CALL, Until::at(end), &is_free) {
+        match self.read_until(CALL, end, &is_free) {
             Err(Error::TimedOut { .. }) => Ok(()),
             other => other,
         }
@@ -207,7 +207,7 @@ impl Connection {
     /// Waits until the slot has an outcome.
     fn wait_for(&self, slot: &Slot, until: Until) -> Result<()> {
         if !self.reader_mark().is_current() {
-            slot.wait(until.left());
+            slot.wait(until);
             return Ok(());
         }
         match self.read_until(CALL, until, &|| slot.is_over()) {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::bounds::Bounds;
 use super::conn_manager::ConnManager;
@@ -12,7 +12,7 @@ use super::life::Life;
 use super::talk::Talk;
 use super::tutorial;
 use crate::error::{Error, Result};
-use crate::green::{Backoff, Event, Group};
+use crate::green::{Backoff, Event, Group, Until, stood_still};
 use crate::log_line::{Throttle, throttled};
 use crate::zconf::{Config, PackKind};
 use crate::ziface::{CloseReason, ConnHook, IConnection, IDataPack, IDecoder};
@@ -177,6 +177,14 @@ impl Core {
         &self.bounds
     }
 
+    /// By when what begins to close now has to be closed: in `DrainMs`.
+    pub(crate) fn drain_deadline(&self) -> Until {
+        match self.config.drain_ms {
+            0 => Until::never(),
+            millis => Until::after_running(Duration::from_millis(millis)),
+        }
+    }
+
     pub(crate) const fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -248,15 +256,18 @@ impl Core {
     }
 }
 
-/// Milliseconds since the server was made, read once in a while by the sweeper so that a pass need not.
+/// Milliseconds since the server was made in which the process ran. Read once in a while by the sweeper, so that a pass
+/// need not.
 pub(crate) struct Clock {
     epoch: Instant,
+    /// How long the process had stood still by then.
+    stood_still: Duration,
     now: AtomicU64,
 }
 
 impl Clock {
     fn new() -> Self {
-        Self { epoch: Instant::now(), now: AtomicU64::new(1) }
+        Self { epoch: Instant::now(), stood_still: stood_still(), now: AtomicU64::new(1) }
     }
 
     /// The last reading, never 0.
@@ -272,7 +283,8 @@ impl Clock {
 
     /// Reads the monotonic clock.
     pub(crate) fn tick(&self) -> u64 {
-        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        let ran = self.epoch.elapsed().saturating_sub(stood_still().saturating_sub(self.stood_still));
+        let now = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX).max(1);
         self.now.store(now, Ordering::Relaxed);
         now
     }

@@ -280,7 +280,7 @@ impl State {
         &mut self.pressure().room
     }
 
-    /// Since when the socket has not taken what is queued, in milliseconds of the server's clock; 0 where it has.
+    /// Since when nothing has left for a full socket, in milliseconds of the server's clock; 0 where it is not full.
     pub(crate) fn blocked_since(&self) -> u64 {
         self.pressure.as_ref().map_or(0, |pressure| pressure.since)
     }
@@ -296,8 +296,7 @@ impl State {
 
     fn note_blocked(&mut self, sent: usize, now: u64) {
         self.sender = Sender::Blocked;
-        let queued = self.queue.bytes();
-        self.pressure().note_blocked(sent, queued, now);
+        self.pressure().note_blocked(sent, now);
     }
 
     fn wake_all(&mut self) {

@@ -136,7 +136,7 @@ impl Session {
         timeout: Duration,
         stretch: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
-        let narrowed = self.until.or(Until::after(timeout));
+        let narrowed = self.until.or(Until::after_running(timeout));
         let outer = std::mem::replace(&mut self.until, narrowed);
         let result = stretch(self);
         self.until = outer;
