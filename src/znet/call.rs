@@ -138,6 +138,13 @@ struct Question<'a> {
     slot: Arc<Slot>,
 }
 
+/// However the asking ends, also by a kill, a time limit around it, or a panic: who does not wait any more has given up.
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        self.slot.give_up();
+    }
+}
+
 impl Connection {
     fn ask_peer(&self, msg_id: u32, data: Payload<'_>, reply_id: u32, policy: Call) -> Result<Message> {
         if is_unwinding() {
@@ -153,7 +160,6 @@ impl Connection {
                 asked => Some(asked),
             }
         });
-        question.slot.give_up();
         asked.unwrap_or(Err(Error::TimedOut { what: CALL, waited: policy.timeout }))
     }
 

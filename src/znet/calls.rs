@@ -206,12 +206,18 @@ impl Slot {
         }
     }
 
-    /// Gives the question up, unless it is answered.
+    /// Nobody will take an answer any more.
     pub(crate) fn give_up(&self) {
         let mut outcome = self.lock();
-        if matches!(*outcome, Outcome::Waiting) {
-            *outcome = self.grace_from_now();
-        }
+        let not_taken = match *outcome {
+            Outcome::Waiting | Outcome::Answered(_) => {
+                std::mem::replace(&mut *outcome, self.grace_from_now())
+            }
+            Outcome::Over(_) | Outcome::Closed => return,
+        };
+        drop(outcome);
+        // Dropped after the lock: what it shares may be the program's.
+        drop(not_taken);
     }
 
     fn offer(&self, message: Message) -> Delivered {
