@@ -64,15 +64,21 @@ impl Heart {
         if self.is_silent(conn, now) && readable() {
             return conn.ask_not_alive();
         }
-        let times = conn.times();
-        let beaten = times.beat.load(Ordering::Relaxed);
-        if self.option.direction != HeartBeatDirection::WatchOnly
-            && now.saturating_sub(beaten)
-                >= own(conn, OwnBeat::interval).unwrap_or_else(|| millis(self.beat.interval))
-        {
-            times.beat.store(now, Ordering::Relaxed);
+        if self.option.direction != HeartBeatDirection::WatchOnly && self.is_due(conn, now) {
             self.send(conn);
         }
+    }
+
+    /// Whether a heartbeat is due, and notes when it was: whole intervals after the one before, however late this looks.
+    /// Of several that were missed, one is sent.
+    fn is_due(&self, conn: &Connection, now: u64) -> bool {
+        let interval = own(conn, OwnBeat::interval).unwrap_or_else(|| millis(self.beat.interval)).max(1);
+        let before = conn.times().beat.load(Ordering::Relaxed);
+        let intervals = now.saturating_sub(before) / interval;
+        if intervals > 0 {
+            conn.times().beat.store(before + intervals * interval, Ordering::Relaxed);
+        }
+        intervals > 0
     }
 
     /// Times are as old as the look at the clock before them: a period more, and nobody is called silent early.
