@@ -84,7 +84,7 @@ mod interrupt;
 pub(crate) use interrupt::is_unwinding;
 
 mod contain;
-pub(crate) use contain::Contained;
+pub(crate) use contain::{Contained, contain, drop_contained, drop_each};
 
 mod with_timeout;
 pub use with_timeout::{Elapsed, with_timeout};

@@ -15,7 +15,7 @@ use super::closing::{end_within, reason_of};
 use super::connection::Connection;
 use super::reader::{Heard, Read, received};
 use crate::error::{Error, Result};
-use crate::green::{Alarm, ReadBuffer, Socket, Until, fairness_point, is_unwinding};
+use crate::green::{Alarm, ReadBuffer, Socket, Until, drop_each, fairness_point, is_unwinding};
 use crate::ziface::{CloseReason, IMessage};
 use crate::zpack::{FrameReader, Framing, Message, Pass};
 
@@ -92,8 +92,7 @@ impl Ahead {
     pub(crate) fn enter(&self, frames: &mut FrameReader, pass: Pass<ReadBuffer>) {
         if !self.has_input() {
             let frames = std::mem::take(frames);
-            let input = Input { frames, pass: Some(pass), ..Input::default() };
-            self.lock().input = Some(Box::new(input));
+            self.lock().input = Some(Box::new(Input::of(frames, Some(pass))));
             self.on.store(true, Ordering::Relaxed);
         }
     }
@@ -106,8 +105,8 @@ impl Ahead {
     pub(crate) fn leave(&self) -> Result<FrameReader> {
         self.on.store(false, Ordering::Relaxed);
         let State { input, .. } = std::mem::take(&mut *self.lock());
-        let input = *input.unwrap_or_default();
-        input.failed.map_or(Ok(input.frames), Err)
+        let mut input = input.unwrap_or_default();
+        input.failed.take().map_or_else(|| Ok(std::mem::take(&mut input.frames)), Err)
     }
 
     /// Runs `f` on the input, made of what the reader lends where there is none.
@@ -117,13 +116,20 @@ impl Ahead {
         let input = input.get_or_insert_with(|| {
             self.on.store(true, Ordering::Relaxed);
             let at = self.at.load(Ordering::Relaxed);
-            Input { pass: lent.take().map(|lent| Pass::resume(lent, at)), ..Input::default() }.into()
+            Input::of(FrameReader::new(), lent.take().map(|lent| Pass::resume(lent, at))).into()
         });
         f(input)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Messages may carry values of the program's decoder.
+impl Drop for Input {
+    fn drop(&mut self) {
+        drop_each(self.kept.drain(..));
     }
 }
 
@@ -141,6 +147,12 @@ impl SwapRelaxed for AtomicUsize {
 }
 
 impl Input {
+    fn of(frames: FrameReader, pass: Option<Pass<ReadBuffer>>) -> Self {
+        let mut input = Self::default();
+        (input.frames, input.pass) = (frames, pass);
+        input
+    }
+
     /// The first message kept that is `wanted`.
     pub(crate) fn take_kept(&mut self, wanted: impl Fn(&Message) -> bool) -> Option<Message> {
         let at = self.kept.iter().position(wanted)?;

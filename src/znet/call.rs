@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::outbox::{Appended, State};
 use super::server::Server;
 use crate::error::{Error, Result};
-use crate::green::{Until, is_unwinding};
+use crate::green::{Until, contain, is_unwinding};
 use crate::ziface::{IConnection, Payload, SendWait};
 use crate::zpack::Message;
 
@@ -240,7 +240,7 @@ impl Connection {
         if !self.rare().is_some_and(|rare| rare.calls.is_open()) {
             return Some(message);
         }
-        let sequence = self.core().talk().sequence.get().and_then(|sequence| sequence(&message));
+        let sequence = self.sequence_of(&message)?;
         match self.calls().deliver(message, sequence) {
             Delivered::Taken => None,
             Delivered::Late => {
@@ -249,6 +249,17 @@ impl Connection {
             }
             Delivered::Other(message) => Some(message),
         }
+    }
+}
+
+impl Connection {
+    /// The sequence number that the program's function finds in a message. `None` where it has panicked: then the message
+    /// is nobody's, and the connection closes.
+    fn sequence_of(&self, message: &Message) -> Option<Option<u64>> {
+        let Some(sequence) = self.core().talk().sequence.get() else { return Some(None) };
+        contain(|| sequence(message))
+            .map_err(|words| self.end_after_code("the sequence function", words))
+            .ok()
     }
 }
 

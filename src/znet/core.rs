@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::bounds::Bounds;
+use super::codec::{ContainedDecoder, ContainedPack};
 use super::conn_manager::ConnManager;
 use super::dispatch::MsgHandler;
 use super::heartbeat::Heart;
@@ -12,7 +13,7 @@ use super::life::Life;
 use super::talk::Talk;
 use super::tutorial;
 use crate::error::{Error, Result};
-use crate::green::{Backoff, Event, Group, Until, stood_still};
+use crate::green::{Backoff, Event, Group, Until, drop_contained, drop_each, stood_still};
 use crate::log_line::{Throttle, throttled};
 use crate::zconf::{Config, PackKind};
 use crate::ziface::{CloseReason, ConnHook, IConnection, IDataPack, IDecoder};
@@ -148,7 +149,8 @@ impl Core {
 
     /// Sets the wire format, unless it is fixed already.
     pub(crate) fn set_pack(&self, pack: impl IDataPack + 'static) -> Result<()> {
-        self.pack.set(Arc::new(pack)).map_err(|_| Error::AlreadyStarted { what: "set the packet format" })
+        let pack = Arc::new(ContainedPack::new(pack)?);
+        self.pack.set(pack).map_err(|_| Error::AlreadyStarted { what: "set the packet format" })
     }
 
     /// How streams are cut: by the decoder set, or by the wire format. Fixed by the first use.
@@ -161,6 +163,7 @@ impl Core {
 
     /// Has streams cut by a decoder.
     pub(crate) fn set_decoder(&self, decoder: Arc<dyn IDecoder>) -> Result<()> {
+        let decoder = Arc::new(ContainedDecoder(decoder));
         let late = self.framing.get().is_some() || self.decoder.set(decoder).is_err();
         if late { Err(Error::AlreadyStarted { what: "set the decoder" }) } else { Ok(()) }
     }
@@ -232,7 +235,12 @@ impl Core {
     }
 
     pub(crate) fn set_hooks(&self, set: impl FnOnce(&mut Hooks)) {
-        set(&mut self.hooks.write().unwrap_or_else(PoisonError::into_inner));
+        let mut hooks = self.hooks.write().unwrap_or_else(PoisonError::into_inner);
+        let before = hooks.clone();
+        set(&mut hooks);
+        drop(hooks);
+        // Dropped after the lock: what they own may use the server.
+        drop(before);
     }
 
     pub(crate) fn call_start_hook(&self, conn: &Arc<dyn IConnection>) -> Result<()> {
@@ -253,6 +261,18 @@ impl Core {
     pub(crate) fn log_refused(&self, why: &dyn std::fmt::Display) {
         self.counters.refused.add();
         throttled!(warn, self.refused_log, "refused: {why}");
+    }
+}
+
+/// Whoever holds the last handle drops what the program has set: piece by piece, contained.
+impl Drop for Core {
+    fn drop(&mut self) {
+        let hooks = std::mem::take(self.hooks.get_mut().unwrap_or_else(PoisonError::into_inner));
+        drop_each([hooks.start, hooks.stop]);
+        drop_contained(hooks.idle);
+        drop_contained(self.framing.take());
+        drop_contained(self.decoder.take());
+        drop_contained(self.pack.take());
     }
 }
 

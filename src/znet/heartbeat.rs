@@ -1,6 +1,5 @@
 //! The heartbeat: the sweeper sends it, and finds those that stay silent.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use super::connection::Connection;
 use super::core::Core;
 use crate::error::{Error, Result};
-use crate::green::Panicked;
+use crate::green::{contain, drop_contained};
 use crate::log_line::{Shown, throttled};
 use crate::ziface::{
     CloseReason, HEART_BEAT_DEFAULT_MSG_ID, HeartBeat, HeartBeatDirection, HeartBeatOption, IConnection,
@@ -43,6 +42,15 @@ fn limit(interval: Duration, option: &HeartBeatOption, heartbeat_max: u64) -> Op
         (heartbeat_max > 0).then(|| Duration::from_secs(heartbeat_max).max(interval.saturating_mul(2)));
     let by_misses = option.misses.map(|misses| interval.saturating_mul(misses.max(1)));
     (option.direction != HeartBeatDirection::SendOnly).then_some(by_misses.or(by_config)).flatten()
+}
+
+/// What the program has set is dropped by whoever holds the last handle of its server.
+impl Drop for Heart {
+    fn drop(&mut self) {
+        drop_contained(self.option.make_msg.take());
+        drop_contained(self.option.heart_beat_func.take());
+        drop_contained(self.option.on_remote_not_alive.take());
+    }
 }
 
 impl Heart {
@@ -90,25 +98,24 @@ impl Heart {
 
     fn send(&self, conn: &Arc<Connection>) {
         let shared = Arc::clone(conn) as Arc<dyn IConnection>;
-        let sent =
-            catch_unwind(AssertUnwindSafe(|| match (&self.option.heart_beat_func, &self.option.make_msg) {
-                (Some(beat), _) => beat(&shared),
-                (None, Some(make)) => shared.try_send_msg(self.beat.msg_id, make(&shared)),
-                (None, None) => {
-                    let (local, remote) = (shared.get_local_addr(), shared.get_remote_addr());
-                    shared.try_send_msg(self.beat.msg_id, format!("heartbeat [{local}->{remote}]"))
-                }
-            }));
-        match sent {
-            Ok(Ok(())) => {}
-            // A queue that is full says as much as a heartbeat.
-            Ok(Err(error)) => log::debug!("connection {conn}: no heartbeat sent: {}", Shown(&error)),
-            Err(payload) => {
-                conn.core().counters.hook_panics.add();
-                let panicked = Panicked::new(payload);
-                let log = &conn.core().hook_log;
-                throttled!(error, log, "connection {conn}: the heartbeat panicked: {panicked}");
+        let beat = || match (&self.option.heart_beat_func, &self.option.make_msg) {
+            (Some(beat), _) => beat(&shared),
+            (None, Some(make)) => shared.try_send_msg(self.beat.msg_id, make(&shared)),
+            (None, None) => {
+                let (local, remote) = (shared.get_local_addr(), shared.get_remote_addr());
+                shared.try_send_msg(self.beat.msg_id, format!("heartbeat [{local}->{remote}]"))
             }
+        };
+        let sent = contain(|| {
+            // A queue that is full says as much as a heartbeat.
+            beat().unwrap_or_else(|error| {
+                log::debug!("connection {conn}: no heartbeat sent: {}", Shown(&error))
+            });
+        });
+        if let Err(words) = sent {
+            let core = conn.core();
+            core.counters.hook_panics.add();
+            throttled!(error, core.hook_log, "connection {conn}: the heartbeat panicked: {words}");
         }
     }
 }

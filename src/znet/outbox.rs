@@ -237,20 +237,6 @@ impl State {
         self.closed
     }
 
-    /// Whether the connection's own coroutine watches the socket, and so waits for input.
-    pub(crate) const fn is_watched(&self) -> bool {
-        self.watched
-    }
-
-    pub(crate) const fn set_watched(&mut self, watched: bool) {
-        self.watched = watched;
-    }
-
-    /// Whether something waits for a full socket that nobody watches.
-    pub(crate) fn needs_writer(&self) -> bool {
-        self.sender == Sender::Blocked && !self.writer && !self.watched && !self.queue.is_empty()
-    }
-
     pub(crate) const fn has_writer(&self) -> bool {
         self.writer
     }

@@ -41,8 +41,8 @@ impl Connection {
         let bounds = self.core().bounds();
         let mut waits = None;
         loop {
-            let appended = append(&mut self.outbox().lock())?;
-            match appended {
+            let appended = append(&mut self.outbox().lock());
+            match appended.inspect_err(|error| self.note_panic(error))? {
                 Appended::Queued { flush, defer } => {
                     self.after_append(flush, defer);
                     return Ok(true);
@@ -82,6 +82,13 @@ impl Connection {
         }
         if to_defer {
             self.flush_at_yield();
+        }
+    }
+
+    /// Where the wire format has panicked, the peer misses a message, and who sent it may not look: the connection closes.
+    fn note_panic(&self, error: &Error) {
+        if let Error::Panicked { what, words } = error {
+            self.end_after_code(what, words.clone());
         }
     }
 
