@@ -11,7 +11,9 @@ use super::connection::Connection;
 use super::outbox::{Appended, Flushed, State};
 use super::tutorial;
 use crate::error::{Error, Result};
-use crate::green::{Awaits, Builder, Deferred, Readiness, Socket, Until, defer, is_unwinding, yield_now};
+use crate::green::{
+    Awaits, Builder, Deferred, Readiness, Socket, Until, defer, fairness_point, is_unwinding, yield_now,
+};
 use crate::zconf::QueueFull;
 use crate::ziface::{CloseReason, Payload, SendWait};
 
@@ -44,7 +46,13 @@ impl Connection {
             let appended = append(&mut self.outbox().lock());
             match appended.inspect_err(|error| self.note_panic(error))? {
                 Appended::Queued { flush, defer } => {
-                    self.after_append(flush, defer);
+                    if flush {
+                        // A handler that fills the socket may return soon: a writer starts only if it really yields.
+                        self.send_now(wait);
+                    }
+                    if defer {
+                        self.flush_at_yield();
+                    }
                     return Ok(true);
                 }
                 Appended::Barred => return Ok(false),
@@ -53,7 +61,7 @@ impl Connection {
             let Some((since, until)) = waits else {
                 // The socket may well take it: what is queued has just not been sent yet.
                 waits = Some((Instant::now(), self.wait_at_most(wait)));
-                self.flush_or_defer();
+                self.send_now(wait);
                 continue;
             };
             match bounds.policy {
@@ -75,14 +83,12 @@ impl Connection {
         }
     }
 
-    fn after_append(&self, flush: bool, to_defer: bool) {
-        if flush {
-            // A handler that fills the socket may return soon: a writer starts only if it really yields.
-            self.flush_or_defer();
+    /// Whoever sends on and on to a peer that reads as fast would never wait, and nobody else would run beside it.
+    fn send_now(&self, wait: SendWait) {
+        if wait != SendWait::Never {
+            fairness_point();
         }
-        if to_defer {
-            self.flush_at_yield();
-        }
+        self.flush_or_defer();
     }
 
     /// Where the wire format has panicked, the peer misses a message, and who sent it may not look: the connection closes.
