@@ -65,6 +65,21 @@ pub enum Error {
         /// What is wrong with them.
         reason: &'static str,
     },
+    /// The wire format says that its heads have a length that no head has.
+    BadHead {
+        /// The length it says, in bytes.
+        len: usize,
+        /// The longest, in bytes; the shortest is 1.
+        max: usize,
+    },
+    /// Code of the program panicked that the framework has called. It is contained: for a frame that is read, or a message
+    /// that is sent, the connection closes and says why ([`get_close_reason`](crate::ziface::IConnection::get_close_reason)).
+    Panicked {
+        /// Whose code, for example `the wire format`.
+        what: &'static str,
+        /// What the panic says.
+        words: String,
+    },
     /// The connection is closed or closing: nothing can be sent on it any more.
     ConnectionClosed,
     /// The queue of frames to a peer is full and its policy does not wait, or waited in vain.
@@ -224,6 +239,10 @@ impl fmt::Display for Error {
                 write!(f, "checksum {found:#06x} in the frame, but its bytes have {expected:#06x}")
             }
             Self::BadDecoder { reason } => write!(f, "bad decoder: {reason}"),
+            Self::BadHead { len, max } => {
+                write!(f, "a wire format with heads of {len} bytes, not of 1 to {max}")
+            }
+            Self::Panicked { what, words } => write!(f, "{what} panicked: {words}"),
             Self::ConnectionClosed => f.write_str("the connection is closed"),
             Self::QueueFull { bytes, messages, waited } => {
                 write!(f, "send queue full: {messages} messages, {bytes} bytes queued")?;

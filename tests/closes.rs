@@ -10,13 +10,15 @@
 mod common;
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{ECHO, comes_true, config, frame, start, wait_until};
-use zinx::Error;
-use zinx::ziface::{CloseReason, IConnection, IRequest};
+use zinx::ziface::{CloseReason, IConnection, IMessage, IRequest};
+use zinx::zpack::{new_data_pack, read_message};
+use zinx::{Error, green};
 
 /// The message id whose handler asks its connection to stop, and echoes.
 const STOP: u32 = 2;
@@ -36,6 +38,61 @@ fn requests_read_before_a_stop_are_all_answered() {
     peer.send(&requests);
     assert_eq!(peer.read_to_end(), requests);
     assert_eq!(running.close_reason(peer.addr()), CloseReason::Stopped);
+}
+
+/// The handlers of what was read may have others send for them, and so may the stop hook.
+#[test]
+fn until_the_stop_hook_has_run_anyone_may_send_and_all_that_was_taken_arrives() {
+    const PUSH: u32 = 3;
+    const BYE: u32 = 4;
+    let (pushed, is_over) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+    let (theirs, over) = (Arc::clone(&pushed), Arc::clone(&is_over));
+    let running = start(config(), |server| {
+        let stop = move |request: &dyn IRequest| {
+            let (conn, pushes, over) =
+                (Arc::clone(request.get_connection()), Arc::clone(&theirs), Arc::clone(&over));
+            conn.join_group("room")?;
+            conn.stop();
+            assert!(conn.is_alive() && conn.context().is_done());
+            assert_eq!(conn.get_group("room").broadcast(BYE, "room")?.queued, 1);
+            green::spawn(move || {
+                let error = loop {
+                    match conn.send_msg(PUSH, pushes.load(Ordering::Acquire).to_le_bytes()) {
+                        Ok(()) => drop(pushes.fetch_add(1, Ordering::AcqRel)),
+                        Err(error) => break error,
+                    }
+                };
+                assert!(matches!(error, Error::ConnectionClosed), "{error}");
+                over.store(true, Ordering::Release);
+            });
+            while theirs.load(Ordering::Acquire) < 10_000 {
+                green::sleep(Duration::from_millis(1));
+            }
+            Ok(())
+        };
+        server.add_router(STOP, stop).unwrap();
+        server.set_on_conn_stop(|conn| conn.send_msg(BYE, "hook"));
+    });
+    let mut peer = running.connect();
+    let conn = running.conn(peer.addr());
+    peer.send(&frame(STOP, b""));
+    let (mut next, mut byes) = (0_u32, Vec::new());
+    let mut rest = &peer.read_to_end()[..];
+    while !rest.is_empty() {
+        let message = read_message(&mut rest, &new_data_pack(), 4).unwrap().unwrap();
+        if message.get_msg_id() == BYE {
+            byes.push(message.get_data().clone());
+        } else {
+            assert_eq!(message.get_data()[..], next.to_le_bytes());
+            next += 1;
+        }
+    }
+    wait_until("the refusal", || is_over.load(Ordering::Acquire));
+    assert_eq!(byes, ["room", "hook"]);
+    assert!(next >= 10_000, "{next}");
+    assert_eq!(next, pushed.load(Ordering::Acquire), "what was taken and what has come");
+    assert_eq!((conn.get_close_reason(), conn.get_unsent().messages), (Some(CloseReason::Stopped), 0));
+    assert!(!conn.is_alive());
 }
 
 #[test]

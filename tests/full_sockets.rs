@@ -13,6 +13,7 @@ use std::io::{ErrorKind, Read};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::child::in_child;
 use common::phone::Phone;
 use common::{ECHO, Peer, config, frame, start, start_alone, wait_until};
 use zinx::green;
@@ -117,6 +118,33 @@ fn a_handler_streams_whatever_it_has_waited_for_before() {
         read_stream(&mut peer);
         peer.check_echo();
     }
+}
+
+#[test]
+fn whoever_sends_without_end_to_a_peer_that_reads_as_fast_lets_others_run() {
+    in_child("whoever_sends_without_end_to_a_peer_that_reads_as_fast_lets_others_run", || {
+        let mut config = config();
+        config.workers = 1;
+        // The healthy client beside it must not wait.
+        let running = start(config, |server| {
+            let begin = |request: &dyn IRequest| {
+                let conn = request.get_connection().clone();
+                green::spawn(move || while conn.send_msg(PIECE, "").is_ok() {});
+                Ok(())
+            };
+            server.add_router(BEGIN, begin).unwrap();
+        });
+        let mut peer = running.connect();
+        peer.send(&frame(BEGIN, b""));
+        let conn = running.conn(peer.addr());
+        let mut buffer = vec![0; 1 << 20];
+        let reading = thread::spawn(move || while peer.stream.read(&mut buffer).is_ok_and(|n| n > 0) {});
+        for _ in 0..20 {
+            running.connect().check_echo();
+        }
+        conn.abort();
+        reading.join().unwrap();
+    });
 }
 
 #[test]

@@ -9,7 +9,10 @@
 #[expect(dead_code, reason = "each test file uses its share")]
 mod common;
 
+use std::cmp::Ordering;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use common::coroutines::{LONG, within};
@@ -28,6 +31,52 @@ fn a_priority_queue_gives_the_smallest_first_and_equals_in_the_order_they_were_p
         queue.close();
         let order: Vec<_> = queue.iter().map(|item| item.n).collect();
         assert_eq!(order, [1, 3, 6, 2, 5, 0, 4]);
+    });
+}
+
+/// Compares as numbers do, unless it is armed: then comparing panics.
+#[derive(Debug, PartialEq, Eq)]
+struct Touchy(u32);
+
+static ARMED: AtomicBool = AtomicBool::new(false);
+
+impl Ord for Touchy {
+    fn cmp(&self, other: &Self) -> Ordering {
+        assert!(!ARMED.load(Relaxed), "on purpose");
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Touchy {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[test]
+fn an_order_that_panics_is_the_callers_and_the_queue_goes_on() {
+    within(30, || {
+        let queue = Arc::new(PriorityQueue::bounded(4));
+        let armed = |call: &dyn Fn() -> bool| {
+            ARMED.store(true, Relaxed);
+            let panicked = catch_unwind(AssertUnwindSafe(call)).is_err();
+            ARMED.store(false, Relaxed);
+            panicked
+        };
+        (0..3).for_each(|n| queue.put(Touchy(n)).unwrap());
+        assert!(armed(&|| queue.try_put(Touchy(3)).is_ok()));
+        assert_eq!((queue.len(), queue.unfinished()), (4, 4), "it is in there all the same");
+        let theirs = Arc::clone(&queue);
+        let putter = green::spawn(move || theirs.put(Touchy(4)).unwrap());
+        while putter.coroutine().activity() != "waits for room in a queue" {
+            green::yield_now();
+        }
+        assert!(armed(&|| queue.try_get().is_ok()), "the item taken is lost");
+        assert!(putter.join_timeout(LONG), "a place is free");
+        queue.close();
+        let left = queue.iter().inspect(|_| queue.task_done()).count();
+        assert_eq!((left, queue.unfinished()), (4, 0));
+        queue.join();
     });
 }
 

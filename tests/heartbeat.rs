@@ -35,6 +35,21 @@ fn the_default_heartbeat_has_the_documented_id_and_body() {
 }
 
 #[test]
+fn heartbeats_keep_to_a_schedule_and_do_not_drift() {
+    let interval = INTERVAL / 2;
+    let running = start_alone(config(), |server| server.start_heart_beat(interval).unwrap());
+    let begun = Instant::now();
+    let mut peer = running.connect();
+    let late = |_| {
+        assert_eq!(peer.read_frame().0, HEART_BEAT_DEFAULT_MSG_ID);
+        begun.elapsed().as_nanos() % interval.as_nanos()
+    };
+    // On a busy machine one may be late, or left out. If each began with the one before, they would be anywhere.
+    let in_time = (0..40).map(late).filter(|late| *late < interval.as_nanos() / 2).count();
+    assert!(in_time >= 30, "{in_time} of 40 in time");
+}
+
+#[test]
 fn a_silent_peer_is_found_within_its_misses_and_a_second() {
     let option = HeartBeatOption::new().misses(3);
     let running =

@@ -12,6 +12,7 @@ use crate::log_line::{Throttle, throttled};
 /// # Errors
 ///
 /// The words of its panic.
+#[inline]
 pub(crate) fn contain<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(body)).map_err(words_of)
 }
@@ -24,6 +25,11 @@ pub(crate) fn drop_contained<T>(value: T) {
         static LOG: Throttle = Throttle::new();
         throttled!(error, LOG, "the destructor of a value panicked: {words}");
     }
+}
+
+/// Drops values of the program one by one: of two destructors that panic in one drop, the second would end the process.
+pub(crate) fn drop_each<T>(values: impl IntoIterator<Item = T>) {
+    values.into_iter().for_each(drop_contained);
 }
 
 /// What a panic says.

@@ -84,7 +84,7 @@ mod interrupt;
 pub(crate) use interrupt::is_unwinding;
 
 mod contain;
-pub(crate) use contain::Contained;
+pub(crate) use contain::{Contained, contain, drop_contained, drop_each};
 
 mod with_timeout;
 pub use with_timeout::{Elapsed, with_timeout};
@@ -99,7 +99,7 @@ pub(crate) use worker::{
 };
 
 mod timer;
-pub(crate) use timer::{Alarm, alarm, set_alarm};
+pub(crate) use timer::{Alarm, alarm, stood_still};
 
 mod sleep;
 pub use sleep::sleep;

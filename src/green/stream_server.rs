@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::socket::Readiness;
+use super::timer::set_alarm;
 use super::worker::ReadBuffer;
 use super::{
     Backoff, Builder, Event, Greenlet, Group, Permit, Select, Semaphore, TcpListener, TcpStream, Until,
-    blocking, set_alarm,
+    blocking,
 };
 use crate::log_line::{Throttle, throttled};
 

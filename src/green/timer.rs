@@ -4,8 +4,11 @@
 //! the woken coroutine on its timer thread. Here a deadline only wakes: the coroutine goes on on a worker.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use super::until::Until;
 
 /// Something that waits with a deadline.
 pub(super) trait Timed: Send + Sync {
@@ -19,6 +22,15 @@ pub(super) struct Deadline {
     at: Instant,
     /// Tells apart those of the same moment.
     number: u64,
+}
+
+/// How long the process has not run, all told: stopped by a signal or a debugger, or with its whole machine. A limit on
+/// what a peer does leaves this out, for nothing was heard of the peer meanwhile.
+///
+/// The timer thread measures it: what it wakes much too late by is time in which it did not run. A process that waits for
+/// no deadline does not notice; a server looks at its clock once a second at least.
+pub(crate) fn stood_still() -> Duration {
+    Duration::from_nanos(STOOD_STILL.load(Ordering::Relaxed))
 }
 
 /// Has `timed` told at `at`, unless it is gone by then.
@@ -42,7 +54,7 @@ pub(super) fn cancel(deadline: Deadline) {
 
 /// As [`set`], for a socket: a wait in epoll has no deadline of its own. Whoever is interrupted looks at the clock: an
 /// alarm set for a wait that has ended goes off all the same.
-pub(crate) fn set_alarm(socket: &Arc<super::Socket>, at: Instant) {
+pub(super) fn set_alarm(socket: &Arc<super::Socket>, at: Instant) {
     let timed: Weak<super::Socket> = Arc::downgrade(socket);
     set(at, timed);
 }
@@ -55,6 +67,16 @@ pub(crate) fn alarm(socket: &Arc<super::Socket>, at: Instant) -> Alarm {
 
 /// An alarm for one wait.
 pub(crate) struct Alarm(Deadline);
+
+impl Alarm {
+    /// Has `alarm` go off at the end of `until`, which may have moved since it was set.
+    pub(crate) fn keep(alarm: &mut Option<Self>, socket: &Arc<super::Socket>, until: Until) {
+        let end = until.end();
+        if alarm.as_ref().map(|alarm| alarm.0.at) != end {
+            *alarm = end.map(|at| self::alarm(socket, at));
+        }
+    }
+}
 
 impl Drop for Alarm {
     fn drop(&mut self) {
@@ -89,8 +111,15 @@ fn thread() -> &'static std::thread::Thread {
 
 #[expect(clippy::disallowed_methods, reason = "a thread of its own, that runs no coroutine")]
 fn keep_time() {
+    let mut goes_on_at: Option<Instant> = None;
     loop {
         let now = Instant::now();
+        if let Some(late) =
+            goes_on_at.map(|at| now.saturating_duration_since(at)).filter(|late| *late > SLACK)
+        {
+            // Before anybody is woken, who would ask.
+            STOOD_STILL.fetch_add(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
         let mut due = Vec::new();
         let next = {
             let mut pending = lock();
@@ -106,6 +135,7 @@ fn keep_time() {
                 timed.time_is_up();
             }
         }
+        goes_on_at = if due.is_empty() { next } else { Some(now) };
         match next {
             _ if !due.is_empty() => {}
             // A deadline set meanwhile has left its token: the park returns at once.
@@ -114,3 +144,8 @@ fn keep_time() {
         }
     }
 }
+
+static STOOD_STILL: AtomicU64 = AtomicU64::new(0);
+
+/// How late a thread may wake that runs all the time, on a busy machine.
+const SLACK: Duration = Duration::from_millis(100);

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::interrupt::is_unwinding;
+use super::timer::stood_still;
 use crate::error::{Error, Result};
 
 /// Until when to wait. `None`: for ever.
@@ -16,21 +17,33 @@ pub(crate) struct Until(Option<Span>);
 struct Span {
     begun: Instant,
     end: Instant,
+    /// How long the process had stood still when this began, where such time is left out.
+    stood_still: Option<Duration>,
+}
+
+impl Span {
+    fn end(&self) -> Instant {
+        let since = self.stood_still.map_or(Duration::ZERO, |before| stood_still().saturating_sub(before));
+        self.end.checked_add(since).unwrap_or(self.end)
+    }
 }
 
 impl Until {
     pub(crate) fn after(timeout: Duration) -> Self {
         let begun = Instant::now();
-        Self(begun.checked_add(timeout).map(|end| Span { begun, end }))
+        Self(begun.checked_add(timeout).map(|end| Span { begun, end, stood_still: None }))
+    }
+
+    /// As [`after`](Self::after), for what a peer is given: time in which the process does not run is left out, so the end
+    /// may move. Whoever waits until then looks whether it is over, and waits on.
+    pub(crate) fn after_running(timeout: Duration) -> Self {
+        let before = stood_still();
+        Self(Self::after(timeout).0.map(|span| Span { stood_still: Some(before), ..span }))
     }
 
     /// As [`after`](Self::after); `None` is for ever, and costs no look at the clock.
     pub(super) fn within(timeout: Option<Duration>) -> Self {
         timeout.map_or_else(Self::never, Self::after)
-    }
-
-    pub(crate) fn at(end: Instant) -> Self {
-        Self(Some(Span { begun: Instant::now(), end }))
     }
 
     pub(crate) const fn never() -> Self {
@@ -40,17 +53,23 @@ impl Until {
     /// Whichever comes first.
     pub(crate) fn or(self, other: Self) -> Self {
         match (self.0, other.0) {
-            (Some(mine), Some(theirs)) if theirs.end < mine.end => other,
+            (Some(mine), Some(theirs)) if theirs.end() < mine.end() => other,
             (None, Some(_)) => other,
             _ => self,
         }
     }
 
-    pub(crate) const fn end(self) -> Option<Instant> {
-        match self.0 {
-            Some(span) => Some(span.end),
-            None => None,
+    /// Whichever comes last.
+    pub(crate) fn later(self, other: Self) -> Self {
+        match (self.end(), other.end()) {
+            (Some(mine), Some(theirs)) if theirs > mine => other,
+            (Some(_), None) => other,
+            _ => self,
         }
+    }
+
+    pub(crate) fn end(self) -> Option<Instant> {
+        self.0.as_ref().map(Span::end)
     }
 
     /// The end, for those who need a time: in a century where there is none.

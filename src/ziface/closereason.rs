@@ -60,6 +60,14 @@ pub enum CloseReason {
     },
     /// The start hook panicked or failed.
     StartHookFailed,
+    /// Other code of the program panicked that was run for the connection: the wire format when a message was sent, the
+    /// function that tells sequence numbers, the destructor of a value.
+    Panicked {
+        /// Whose code, for example `the wire format`.
+        what: &'static str,
+        /// What the panic says.
+        words: String,
+    },
     /// A payload was not what its handler reads, and the policy is to close.
     BadPayload {
         /// The message id.
@@ -123,6 +131,7 @@ impl fmt::Display for CloseReason {
             Self::QueueFull => f.write_str("the send queue was full, and QueueFull is disconnect"),
             Self::HandlerPanicked { msg_id } => write!(f, "the handler of message id {msg_id} panicked"),
             Self::StartHookFailed => f.write_str("the start hook failed"),
+            Self::Panicked { what, words } => write!(f, "{what} panicked: {words}"),
             Self::BadPayload { msg_id, reason } => {
                 write!(f, "the payload of message id {msg_id} cannot be read: {reason}")
             }

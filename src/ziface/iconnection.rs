@@ -77,12 +77,17 @@ pub trait IConnection: Sealed + Send + Sync {
     #[doc(alias = "GetTcpServer")]
     fn get_tcp_server(&self) -> Arc<dyn IServer>;
 
-    /// Whether messages can still be sent: the connection has not begun to close, or is in its stop hook.
+    /// Whether messages can still be sent: until the stop hook and the close callbacks have run. To learn at once that
+    /// the connection is asked to close, ask its [`context`](Self::context): `is_done`.
     #[doc(alias = "IsAlive")]
     fn is_alive(&self) -> bool;
 
     /// Asks the connection to close in order, and returns at once: what has been read is handled, the stop hook runs,
     /// what is queued is sent within `DrainMs`. Asking again changes nothing.
+    ///
+    /// Until the stop hook has run, anyone may still send, for a handler may have other coroutines answer for it; what was
+    /// taken is sent. Afterwards sending is the error [`ConnectionClosed`](crate::Error::ConnectionClosed). A coroutine
+    /// that sends without end, and for which a handler waits, asks `context().is_done()`, which is true from now on.
     #[doc(alias = "Stop")]
     fn stop(&self);
 

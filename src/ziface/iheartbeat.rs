@@ -126,7 +126,8 @@ impl HeartBeatOption {
 pub struct HeartBeat {
     /// The message id.
     pub msg_id: u32,
-    /// The time from one heartbeat to the next.
+    /// The time from one heartbeat to the next. Each is due whole intervals after the connection began, and leaves at most
+    /// an eighth of an interval (at most 0.4 s) later; that does not add up.
     pub interval: Duration,
     /// The silence after which a peer is not alive; `None` where that is not watched.
     pub limit: Option<Duration>,

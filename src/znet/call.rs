@@ -1,14 +1,14 @@
 //! Asking the peer, and going on with its answer in the next line.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::calls::{Delivered, Key, Slot};
 use super::connection::Connection;
 use super::outbox::{Appended, State};
 use super::server::Server;
 use crate::error::{Error, Result};
-use crate::green::{Until, is_unwinding};
+use crate::green::{Until, contain, is_unwinding};
 use crate::ziface::{IConnection, Payload, SendWait};
 use crate::zpack::Message;
 
@@ -138,6 +138,13 @@ struct Question<'a> {
     slot: Arc<Slot>,
 }
 
+/// However the asking ends, also by a kill, a time limit around it, or a panic: who does not wait any more has given up.
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        self.slot.give_up();
+    }
+}
+
 impl Connection {
     fn ask_peer(&self, msg_id: u32, data: Payload<'_>, reply_id: u32, policy: Call) -> Result<Message> {
         if is_unwinding() {
@@ -153,7 +160,6 @@ impl Connection {
                 asked => Some(asked),
             }
         });
-        question.slot.give_up();
         asked.unwrap_or(Err(Error::TimedOut { what: CALL, waited: policy.timeout }))
     }
 
@@ -161,13 +167,13 @@ impl Connection {
         while let Some(until) = self.queue_question(question, attempt)? {
             self.wait_out(question.key, until)?;
         }
-        self.wait_for(&question.slot, Until::after(timeout))?;
+        self.wait_for(&question.slot, Until::after_running(timeout))?;
         question.slot.take()?.ok_or(Error::TimedOut { what: CALL, waited: timeout })
     }
 
     /// Queues a question and takes note of it in one step, so that both are in one order. Returns until when it must
     /// not be asked, where that is so. Asked again, it need not wait for its own late answer.
-    fn queue_question(&self, question: &Question<'_>, attempt: u32) -> Result<Option<Instant>> {
+    fn queue_question(&self, question: &Question<'_>, attempt: u32) -> Result<Option<Until>> {
         let Question { msg_id, data, key, slot } = question;
         let (pack, bounds) = (self.core().pack(), self.core().bounds());
         let frame = pack.get_head_len() + data.as_slice().len();
@@ -189,7 +195,7 @@ impl Connection {
     }
 
     /// Waits until the same may be asked again.
-    fn wait_out(&self, key: Key, end: Instant) -> Result<()> {
+    fn wait_out(&self, key: Key, end: Until) -> Result<()> {
         if !self.reader_mark().is_current() {
             self.calls().wait_for_place(key, end);
             return Ok(());
@@ -198,7 +204,7 @@ impl Connection {
             let mut guard = self.calls().lock();
             !matches!(self.calls().barred_until(guard.get_or_insert_default(), key), Ok(Some(_)))
         };
-        match self.read_until(CALL, Until::at(end), &is_free) {
+        match self.read_until(CALL, end, &is_free) {
             Err(Error::TimedOut { .. }) => Ok(()),
             other => other,
         }
@@ -207,7 +213,7 @@ impl Connection {
     /// Waits until the slot has an outcome.
     fn wait_for(&self, slot: &Slot, until: Until) -> Result<()> {
         if !self.reader_mark().is_current() {
-            slot.wait(until.left());
+            slot.wait(until);
             return Ok(());
         }
         match self.read_until(CALL, until, &|| slot.is_over()) {
@@ -234,7 +240,7 @@ impl Connection {
         if !self.rare().is_some_and(|rare| rare.calls.is_open()) {
             return Some(message);
         }
-        let sequence = self.core().talk().sequence.get().and_then(|sequence| sequence(&message));
+        let sequence = self.sequence_of(&message)?;
         match self.calls().deliver(message, sequence) {
             Delivered::Taken => None,
             Delivered::Late => {
@@ -243,6 +249,17 @@ impl Connection {
             }
             Delivered::Other(message) => Some(message),
         }
+    }
+}
+
+impl Connection {
+    /// The sequence number that the program's function finds in a message. `None` where it has panicked: then the message
+    /// is nobody's, and the connection closes.
+    fn sequence_of(&self, message: &Message) -> Option<Option<u64>> {
+        let Some(sequence) = self.core().talk().sequence.get() else { return Some(None) };
+        contain(|| sequence(message))
+            .map_err(|words| self.end_after_code("the sequence function", words))
+            .ok()
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::green::{Awaits, Event, Until, WaitList};
@@ -72,14 +72,13 @@ impl Calls {
     /// # Errors
     ///
     /// [`Error::ConnectionClosed`].
-    pub(crate) fn barred_until(&self, state: &mut State, key: Key) -> Result<Option<Instant>> {
+    pub(crate) fn barred_until(&self, state: &mut State, key: Key) -> Result<Option<Until>> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::ConnectionClosed);
         }
-        let now = Instant::now();
-        state.asked.retain(|asked| !asked.slot.is_past(now));
+        state.asked.retain(|asked| !asked.slot.is_past());
         let same = state.asked.iter().filter(|asked| asked.key.meets(key));
-        Ok(same.filter_map(|asked| asked.slot.grace_end()).max())
+        Ok(same.filter_map(|asked| asked.slot.grace_end()).reduce(Until::later))
     }
 
     /// Takes note of a question that has just been queued. The caller still holds the outbox.
@@ -92,7 +91,7 @@ impl Calls {
     }
 
     /// Waits until a place may have become free, at the latest `until`. Not in the connection's own coroutine.
-    pub(crate) fn wait_for_place(&self, key: Key, until: Instant) {
+    pub(crate) fn wait_for_place(&self, key: Key, until: Until) {
         let waiter = {
             let mut guard = self.lock();
             let state = guard.get_or_insert_default();
@@ -101,24 +100,22 @@ impl Calls {
             }
             state.barred.enlist()
         };
-        waiter.wait(Awaits::Room, Some(until.saturating_duration_since(Instant::now())), |gone| {
-            self.lock().get_or_insert_default().barred.forget(gone)
-        });
+        waiter
+            .wait(Awaits::Room, until.left(), |gone| self.lock().get_or_insert_default().barred.forget(gone));
     }
 
     /// Gives a message to the question it answers.
     pub(crate) fn deliver(&self, mut message: Message, sequence: Option<u64>) -> Delivered {
         let key = Key { reply_id: message.get_msg_id(), sequence };
-        let now = Instant::now();
         let mut guard = self.lock();
         let state = guard.get_or_insert_default();
-        state.asked.retain(|asked| !asked.slot.is_past(now));
+        state.asked.retain(|asked| !asked.slot.is_past());
         let delivered = loop {
             let Some(at) = state.asked.iter().position(|asked| asked.key.meets(key)) else {
                 break Delivered::Other(message);
             };
             let Some(asked) = state.asked.remove(at) else { break Delivered::Other(message) };
-            message = match asked.slot.offer(message, now) {
+            message = match asked.slot.offer(message) {
                 Delivered::Other(message) => message,
                 other => break other,
             };
@@ -167,7 +164,7 @@ enum Outcome {
     Waiting,
     Answered(Message),
     /// The answer was taken or given up. One that comes before this is late.
-    Over(Option<Instant>),
+    Over(Until),
     Closed,
 }
 
@@ -181,11 +178,13 @@ impl Slot {
         self.over.is_set()
     }
 
-    /// Waits for the answer; not in the connection's own coroutine. `timeout` `None`: for ever.
-    pub(crate) fn wait(&self, timeout: Option<Duration>) {
-        match timeout {
-            Some(timeout) => drop(self.over.wait_timeout(timeout)),
-            None => self.over.wait(),
+    /// Waits for the answer; not in the connection's own coroutine.
+    pub(crate) fn wait(&self, until: Until) {
+        while !self.is_over() && !until.is_over() {
+            match until.left() {
+                Some(left) => drop(self.over.wait_timeout(left)),
+                None => self.over.wait(),
+            }
         }
     }
 
@@ -207,19 +206,25 @@ impl Slot {
         }
     }
 
-    /// Gives the question up, unless it is answered.
+    /// Nobody will take an answer any more.
     pub(crate) fn give_up(&self) {
         let mut outcome = self.lock();
-        if matches!(*outcome, Outcome::Waiting) {
-            *outcome = self.grace_from_now();
-        }
+        let not_taken = match *outcome {
+            Outcome::Waiting | Outcome::Answered(_) => {
+                std::mem::replace(&mut *outcome, self.grace_from_now())
+            }
+            Outcome::Over(_) | Outcome::Closed => return,
+        };
+        drop(outcome);
+        // Dropped after the lock: what it shares may be the program's.
+        drop(not_taken);
     }
 
-    fn offer(&self, message: Message, now: Instant) -> Delivered {
+    fn offer(&self, message: Message) -> Delivered {
         let mut outcome = self.lock();
         match *outcome {
             Outcome::Waiting => *outcome = Outcome::Answered(message),
-            Outcome::Over(Some(end)) if end <= now => return Delivered::Other(message),
+            Outcome::Over(until) if until.is_over() => return Delivered::Other(message),
             _ => return Delivered::Late,
         }
         drop(outcome);
@@ -236,26 +241,21 @@ impl Slot {
         self.over.set();
     }
 
-    /// When the grace is over that begins now. A grace for ever has an end too, far away: until then nobody asks again.
-    fn grace_over(&self) -> Option<Instant> {
-        Some(Until::after(self.grace).end_or_far())
-    }
-
     fn grace_from_now(&self) -> Outcome {
-        Outcome::Over(self.grace_over())
+        Outcome::Over(Until::after_running(self.grace))
     }
 
-    fn grace_end(&self) -> Option<Instant> {
+    fn grace_end(&self) -> Option<Until> {
         match *self.lock() {
             // An answer not taken yet: its second one may come as long as if it were taken now.
-            Outcome::Answered(_) => self.grace_over(),
-            Outcome::Over(end) => end,
+            Outcome::Answered(_) => Some(Until::after_running(self.grace)),
+            Outcome::Over(until) => Some(until),
             Outcome::Waiting | Outcome::Closed => None,
         }
     }
 
-    fn is_past(&self, now: Instant) -> bool {
-        matches!(*self.lock(), Outcome::Over(Some(end)) if end <= now)
+    fn is_past(&self) -> bool {
+        matches!(*self.lock(), Outcome::Over(until) if until.is_over())
     }
 
     fn lock(&self) -> MutexGuard<'_, Outcome> {

@@ -1,12 +1,11 @@
 //! From the interceptors to who handles the request.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::connection::Connection;
 use super::request::Request;
 use crate::error::Result;
-use crate::green::Panicked;
+use crate::green::contain;
 use crate::ziface::sealed::Closed;
 use crate::ziface::{IChain, IInterceptor, IMessage, IRequest};
 use crate::zpack::new_message;
@@ -65,11 +64,14 @@ impl Connection {
             return self.queue_read(request);
         }
         let msg_id = request.get_msg_id();
-        let chain = Chain { conn: self, left, request: &request };
-        match catch_unwind(AssertUnwindSafe(|| chain.pass_on(&request))) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.log_handler_error(msg_id, &error),
-            Err(payload) => self.end_after_panic(msg_id, &Panicked::new(payload)),
+        let passed_on = contain(|| {
+            let chain = Chain { conn: self, left, request: &request };
+            if let Err(error) = chain.pass_on(&request) {
+                self.log_handler_error(msg_id, &error);
+            }
+        });
+        if let Err(words) = passed_on {
+            self.end_after_panic(msg_id, &words);
         }
     }
 }

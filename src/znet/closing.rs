@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::connection::Connection;
 use super::outbox::Flushed;
 use crate::error::Error;
-use crate::green::{Awaits, ReadBuffer, Readiness, Socket, Until, set_alarm, yield_now};
+use crate::green::{Alarm, Awaits, ReadBuffer, Readiness, Socket, Until, yield_now};
 use crate::log_line::{Shown, throttled};
 use crate::ziface::{CloseReason, IConnection};
 
@@ -39,7 +39,7 @@ impl Connection {
     }
 
     fn close_socket(&self, socket: &Arc<Socket>) {
-        let deadline = Deadline::after(self.core().config().drain_ms, socket);
+        let deadline = self.core().drain_deadline();
         let _watch = self.watch();
         self.drain(socket, deadline);
         self.note_cut_off();
@@ -52,12 +52,16 @@ impl Connection {
     }
 
     /// Sends what is queued until the deadline.
-    fn drain(&self, socket: &Socket, deadline: Deadline) {
+    fn drain(&self, socket: &Arc<Socket>, deadline: Until) {
+        let mut alarm = None;
         while !self.is_aborted() && !deadline.is_over() {
             match self.flush() {
                 Flushed::Empty | Flushed::Failed => return,
                 Flushed::ByAnother => yield_now(),
-                Flushed::Blocked { .. } => drop(socket.wait(Readiness::WRITE.or(Readiness::INTERRUPT))),
+                Flushed::Blocked { .. } => {
+                    Alarm::keep(&mut alarm, socket, deadline);
+                    socket.wait(Readiness::WRITE.or(Readiness::INTERRUPT));
+                }
             }
         }
     }
@@ -78,23 +82,20 @@ impl Connection {
 
     /// Reads and throws away until the peer has ended too, has been silent for a while, has had time enough, or the
     /// deadline has come.
-    fn linger(&self, socket: &Arc<Socket>, deadline: Deadline) {
-        let begun = Instant::now();
-        let mut heard = begun;
-        set_alarm(socket, heard + LINGER);
-        let is_over = |heard: Instant| heard.elapsed() >= LINGER || begun.elapsed() >= LINGER_AT_MOST;
-        while !self.is_aborted() && !deadline.is_over() && !is_over(heard) {
+    fn linger(&self, socket: &Arc<Socket>, deadline: Until) {
+        let deadline = deadline.or(Until::after_running(LINGER_AT_MOST));
+        let (mut silent, mut alarm) = (Until::after_running(LINGER), None);
+        while !self.is_aborted() && !deadline.or(silent).is_over() {
             let received = socket.try_recv(&mut ReadBuffer::take(0));
             match received {
                 Ok(0) => return,
                 Ok(_) => {
-                    heard = Instant::now();
+                    silent = Until::after_running(LINGER);
                     yield_now();
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    if socket.wait(Readiness::ANY).meets(Readiness::INTERRUPT) {
-                        set_alarm(socket, heard + LINGER);
-                    }
+                    Alarm::keep(&mut alarm, socket, deadline.or(silent));
+                    socket.wait(Readiness::ANY);
                 }
                 Err(_) => return,
             }
@@ -161,25 +162,6 @@ pub(crate) fn reason_of(error: &Error) -> CloseReason {
         Error::BadFrame { reason } => CloseReason::BadFrame { reason: (*reason).to_string() },
         error @ Error::Io { .. } => CloseReason::Failed { error: error.to_string() },
         error => CloseReason::BadFrame { reason: error.to_string() },
-    }
-}
-
-/// The time by which something must be over; the socket is interrupted when it comes.
-#[derive(Clone, Copy)]
-struct Deadline(Option<Instant>);
-
-impl Deadline {
-    /// In `millis` from now; 0 is never.
-    fn after(millis: u64, socket: &Arc<Socket>) -> Self {
-        let at = (millis > 0).then(|| Until::after(Duration::from_millis(millis)).end_or_far());
-        if let Some(at) = at {
-            set_alarm(socket, at);
-        }
-        Self(at)
-    }
-
-    fn is_over(self) -> bool {
-        self.0.is_some_and(|at| Instant::now() >= at)
     }
 }
 

@@ -22,7 +22,7 @@ use super::tasks::Tasks;
 use super::times::Times;
 use super::worker_pool::Worker;
 use crate::error::{Error, Result};
-use crate::green::{Event, Socket, StackMark};
+use crate::green::{Event, Socket, StackMark, drop_contained};
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{
     CloseReason, IConnection, IContext, IMsgHandler, IRequest, IServer, ITcpConnection, Payload, SendWait,
@@ -254,6 +254,13 @@ impl Connection {
                 socket.interrupt();
             }
         }
+    }
+}
+
+/// What is left may be of the program: messages that a decoder has made, for one.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        drop_contained(self.rare.take());
     }
 }
 

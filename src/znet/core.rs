@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::bounds::Bounds;
+use super::codec::{ContainedDecoder, ContainedPack};
 use super::conn_manager::ConnManager;
 use super::dispatch::MsgHandler;
 use super::heartbeat::Heart;
@@ -12,7 +13,7 @@ use super::life::Life;
 use super::talk::Talk;
 use super::tutorial;
 use crate::error::{Error, Result};
-use crate::green::{Backoff, Event, Group};
+use crate::green::{Backoff, Event, Group, Until, drop_contained, drop_each, stood_still};
 use crate::log_line::{Throttle, throttled};
 use crate::zconf::{Config, PackKind};
 use crate::ziface::{CloseReason, ConnHook, IConnection, IDataPack, IDecoder};
@@ -148,7 +149,8 @@ impl Core {
 
     /// Sets the wire format, unless it is fixed already.
     pub(crate) fn set_pack(&self, pack: impl IDataPack + 'static) -> Result<()> {
-        self.pack.set(Arc::new(pack)).map_err(|_| Error::AlreadyStarted { what: "set the packet format" })
+        let pack = Arc::new(ContainedPack::new(pack)?);
+        self.pack.set(pack).map_err(|_| Error::AlreadyStarted { what: "set the packet format" })
     }
 
     /// How streams are cut: by the decoder set, or by the wire format. Fixed by the first use.
@@ -161,6 +163,7 @@ impl Core {
 
     /// Has streams cut by a decoder.
     pub(crate) fn set_decoder(&self, decoder: Arc<dyn IDecoder>) -> Result<()> {
+        let decoder = Arc::new(ContainedDecoder(decoder));
         let late = self.framing.get().is_some() || self.decoder.set(decoder).is_err();
         if late { Err(Error::AlreadyStarted { what: "set the decoder" }) } else { Ok(()) }
     }
@@ -175,6 +178,14 @@ impl Core {
 
     pub(crate) const fn bounds(&self) -> &Bounds {
         &self.bounds
+    }
+
+    /// By when what begins to close now has to be closed: in `DrainMs`.
+    pub(crate) fn drain_deadline(&self) -> Until {
+        match self.config.drain_ms {
+            0 => Until::never(),
+            millis => Until::after_running(Duration::from_millis(millis)),
+        }
     }
 
     pub(crate) const fn clock(&self) -> &Clock {
@@ -224,7 +235,12 @@ impl Core {
     }
 
     pub(crate) fn set_hooks(&self, set: impl FnOnce(&mut Hooks)) {
-        set(&mut self.hooks.write().unwrap_or_else(PoisonError::into_inner));
+        let mut hooks = self.hooks.write().unwrap_or_else(PoisonError::into_inner);
+        let before = hooks.clone();
+        set(&mut hooks);
+        drop(hooks);
+        // Dropped after the lock: what they own may use the server.
+        drop(before);
     }
 
     pub(crate) fn call_start_hook(&self, conn: &Arc<dyn IConnection>) -> Result<()> {
@@ -248,15 +264,30 @@ impl Core {
     }
 }
 
-/// Milliseconds since the server was made, read once in a while by the sweeper so that a pass need not.
+/// Whoever holds the last handle drops what the program has set: piece by piece, contained.
+impl Drop for Core {
+    fn drop(&mut self) {
+        let hooks = std::mem::take(self.hooks.get_mut().unwrap_or_else(PoisonError::into_inner));
+        drop_each([hooks.start, hooks.stop]);
+        drop_contained(hooks.idle);
+        drop_contained(self.framing.take());
+        drop_contained(self.decoder.take());
+        drop_contained(self.pack.take());
+    }
+}
+
+/// Milliseconds since the server was made in which the process ran. Read once in a while by the sweeper, so that a pass
+/// need not.
 pub(crate) struct Clock {
     epoch: Instant,
+    /// How long the process had stood still by then.
+    stood_still: Duration,
     now: AtomicU64,
 }
 
 impl Clock {
     fn new() -> Self {
-        Self { epoch: Instant::now(), now: AtomicU64::new(1) }
+        Self { epoch: Instant::now(), stood_still: stood_still(), now: AtomicU64::new(1) }
     }
 
     /// The last reading, never 0.
@@ -272,7 +303,8 @@ impl Clock {
 
     /// Reads the monotonic clock.
     pub(crate) fn tick(&self) -> u64 {
-        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        let ran = self.epoch.elapsed().saturating_sub(stood_still().saturating_sub(self.stood_still));
+        let now = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX).max(1);
         self.now.store(now, Ordering::Relaxed);
         now
     }

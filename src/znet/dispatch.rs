@@ -1,7 +1,6 @@
 //! From a message to the user's handler: the table of routers, and what contains a panic.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::connection::Connection;
@@ -11,7 +10,7 @@ use super::route::Route;
 use super::tutorial;
 use super::worker_pool::WorkerPool;
 use crate::error::{Error, Result};
-use crate::green::Panicked;
+use crate::green::{contain, drop_each};
 use crate::log_line::throttled;
 use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
@@ -36,10 +35,21 @@ struct Table {
     gates: Vec<LoginGate>,
 }
 
+/// What the program has set is dropped by whoever holds the last handle of its server.
+impl Drop for Table {
+    fn drop(&mut self) {
+        drop_each(self.routes.drain(..).map(|(_, route)| route));
+        drop_each(self.not_found.take());
+        drop_each(self.used.drain(..));
+        drop_each(self.interceptors.drain(..));
+    }
+}
+
 impl Table {
     fn close_gates(mut self) -> Self {
         for gate in std::mem::take(&mut self.gates) {
-            self.routes = self.routes.into_iter().map(|(id, route)| (id, gate.before(id, route))).collect();
+            let routes = std::mem::take(&mut self.routes);
+            self.routes = routes.into_iter().map(|(id, route)| (id, gate.before(id, route))).collect();
         }
         self
     }
@@ -157,8 +167,8 @@ impl IMsgHandler for MsgHandler {
 
     fn add_router_slices(&self, msg_id: u32, handlers: Vec<RouterHandler>) -> Result<()> {
         self.collect("add a router", |table| {
-            let all = table.used.iter().cloned().chain(handlers).collect();
-            table.add(msg_id, Route::Slices(all))
+            let all: Vec<_> = table.used.iter().cloned().chain(handlers).collect();
+            table.add(msg_id, Route::Slices(all.into()))
         })
     }
 
@@ -196,20 +206,20 @@ impl Connection {
     /// Runs the router of a request. A panic ends the connection, an error is logged, an id without a router counted.
     #[inline]
     pub(crate) fn dispatch(&self, request: &Request) {
-        let found = self.core().handler().find(request);
-        if matches!(found, Found::Unknown(_)) {
-            if self.rare().is_some_and(|rare| rare.calls.has_asked(request.get_msg_id())) {
-                return self.core().counters.late_answers.add();
-            }
-            self.count_unknown(request.get_msg_id());
-        }
         let run = || {
+            let found = self.core().handler().find(request);
+            if matches!(found, Found::Unknown(_)) {
+                if self.rare().is_some_and(|rare| rare.calls.has_asked(request.get_msg_id())) {
+                    return self.core().counters.late_answers.add();
+                }
+                self.count_unknown(request.get_msg_id());
+            }
             if let Err(error) = found.run(request) {
                 self.log_handler_error(request.get_msg_id(), &error);
             }
         };
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
-            self.end_after_panic(request.get_msg_id(), &Panicked::new(payload));
+        if let Err(words) = contain(run) {
+            self.end_after_panic(request.get_msg_id(), &words);
         }
     }
 
@@ -250,14 +260,22 @@ impl Connection {
     }
 
     #[cold]
-    pub(crate) fn end_after_panic(&self, msg_id: u32, panicked: &Panicked) {
+    pub(crate) fn end_after_panic(&self, msg_id: u32, words: &str) {
         self.core().counters.handler_panics.add();
         throttled!(
             error,
             self.core().panic_log,
-            "connection {}: the handler of message id {msg_id} panicked: {panicked}",
+            "connection {}: the handler of message id {msg_id} panicked: {words}",
             self.id()
         );
         self.stop_because(CloseReason::HandlerPanicked { msg_id });
+    }
+
+    /// Other code of the program has panicked that was run for this connection.
+    #[cold]
+    pub(crate) fn end_after_code(&self, what: &'static str, words: String) {
+        self.core().counters.hook_panics.add();
+        throttled!(error, self.core().panic_log, "connection {}: {what} panicked: {words}", self.id());
+        self.stop_because(CloseReason::Panicked { what, words });
     }
 }

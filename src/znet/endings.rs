@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use crate::error::{Error, Result};
-use crate::green::Event;
+use crate::green::{Event, drop_each};
 use crate::ziface::{CloseReason, IConnection, IContext};
 
 /// Who is told. Made as small as it can be where nobody is.
@@ -33,6 +33,12 @@ struct Entry {
     handler: String,
     key: String,
     callback: Box<dyn FnOnce() + Send>,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        drop_each(self.callbacks.drain(..).map(|entry| entry.callback));
+    }
 }
 
 impl Endings {

@@ -1,6 +1,5 @@
 //! The heartbeat: the sweeper sends it, and finds those that stay silent.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use super::connection::Connection;
 use super::core::Core;
 use crate::error::{Error, Result};
-use crate::green::Panicked;
+use crate::green::{contain, drop_contained};
 use crate::log_line::{Shown, throttled};
 use crate::ziface::{
     CloseReason, HEART_BEAT_DEFAULT_MSG_ID, HeartBeat, HeartBeatDirection, HeartBeatOption, IConnection,
@@ -45,6 +44,15 @@ fn limit(interval: Duration, option: &HeartBeatOption, heartbeat_max: u64) -> Op
     (option.direction != HeartBeatDirection::SendOnly).then_some(by_misses.or(by_config)).flatten()
 }
 
+/// What the program has set is dropped by whoever holds the last handle of its server.
+impl Drop for Heart {
+    fn drop(&mut self) {
+        drop_contained(self.option.make_msg.take());
+        drop_contained(self.option.heart_beat_func.take());
+        drop_contained(self.option.on_remote_not_alive.take());
+    }
+}
+
 impl Heart {
     pub(super) const fn beat(&self) -> &HeartBeat {
         &self.beat
@@ -64,15 +72,21 @@ impl Heart {
         if self.is_silent(conn, now) && readable() {
             return conn.ask_not_alive();
         }
-        let times = conn.times();
-        let beaten = times.beat.load(Ordering::Relaxed);
-        if self.option.direction != HeartBeatDirection::WatchOnly
-            && now.saturating_sub(beaten)
-                >= own(conn, OwnBeat::interval).unwrap_or_else(|| millis(self.beat.interval))
-        {
-            times.beat.store(now, Ordering::Relaxed);
+        if self.option.direction != HeartBeatDirection::WatchOnly && self.is_due(conn, now) {
             self.send(conn);
         }
+    }
+
+    /// Whether a heartbeat is due, and notes when it was: whole intervals after the one before, however late this looks.
+    /// Of several that were missed, one is sent.
+    fn is_due(&self, conn: &Connection, now: u64) -> bool {
+        let interval = own(conn, OwnBeat::interval).unwrap_or_else(|| millis(self.beat.interval)).max(1);
+        let before = conn.times().beat.load(Ordering::Relaxed);
+        let intervals = now.saturating_sub(before) / interval;
+        if intervals > 0 {
+            conn.times().beat.store(before + intervals * interval, Ordering::Relaxed);
+        }
+        intervals > 0
     }
 
     /// Times are as old as the look at the clock before them: a period more, and nobody is called silent early.
@@ -84,25 +98,24 @@ impl Heart {
 
     fn send(&self, conn: &Arc<Connection>) {
         let shared = Arc::clone(conn) as Arc<dyn IConnection>;
-        let sent =
-            catch_unwind(AssertUnwindSafe(|| match (&self.option.heart_beat_func, &self.option.make_msg) {
-                (Some(beat), _) => beat(&shared),
-                (None, Some(make)) => shared.try_send_msg(self.beat.msg_id, make(&shared)),
-                (None, None) => {
-                    let (local, remote) = (shared.get_local_addr(), shared.get_remote_addr());
-                    shared.try_send_msg(self.beat.msg_id, format!("heartbeat [{local}->{remote}]"))
-                }
-            }));
-        match sent {
-            Ok(Ok(())) => {}
-            // A queue that is full says as much as a heartbeat.
-            Ok(Err(error)) => log::debug!("connection {conn}: no heartbeat sent: {}", Shown(&error)),
-            Err(payload) => {
-                conn.core().counters.hook_panics.add();
-                let panicked = Panicked::new(payload);
-                let log = &conn.core().hook_log;
-                throttled!(error, log, "connection {conn}: the heartbeat panicked: {panicked}");
+        let beat = || match (&self.option.heart_beat_func, &self.option.make_msg) {
+            (Some(beat), _) => beat(&shared),
+            (None, Some(make)) => shared.try_send_msg(self.beat.msg_id, make(&shared)),
+            (None, None) => {
+                let (local, remote) = (shared.get_local_addr(), shared.get_remote_addr());
+                shared.try_send_msg(self.beat.msg_id, format!("heartbeat [{local}->{remote}]"))
             }
+        };
+        let sent = contain(|| {
+            // A queue that is full says as much as a heartbeat.
+            beat().unwrap_or_else(|error| {
+                log::debug!("connection {conn}: no heartbeat sent: {}", Shown(&error))
+            });
+        });
+        if let Err(words) = sent {
+            let core = conn.core();
+            core.counters.hook_panics.add();
+            throttled!(error, core.hook_log, "connection {conn}: the heartbeat panicked: {words}");
         }
     }
 }

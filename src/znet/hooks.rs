@@ -1,13 +1,12 @@
 //! Running a connection's hooks: on its own coroutine, and contained.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::connection::Connection;
 use super::core::IdleAction;
 use crate::error::Result;
-use crate::green::Panicked;
+use crate::green::contain;
 use crate::log_line::throttled;
 use crate::ziface::{CloseReason, IConnection};
 
@@ -57,18 +56,16 @@ impl Connection {
             "stop hook" => &core.stop_hook_log,
             _ => &core.hook_log,
         };
-        match catch_unwind(AssertUnwindSafe(hook)) {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                throttled!(warn, log, "connection {id}: the {which} failed: {error}");
-                false
-            }
-            Err(payload) => {
-                core.counters.hook_panics.add();
-                let panicked = Panicked::new(payload);
-                throttled!(error, log, "connection {id}: the {which} panicked: {panicked}");
-                false
-            }
-        }
+        let went_well = contain(|| {
+            let outcome = hook();
+            outcome
+                .inspect_err(|error| throttled!(warn, log, "connection {id}: the {which} failed: {error}"))
+                .is_ok()
+        });
+        went_well.unwrap_or_else(|words| {
+            core.counters.hook_panics.add();
+            throttled!(error, log, "connection {id}: the {which} panicked: {words}");
+            false
+        })
     }
 }

@@ -133,21 +133,12 @@ impl Core {
 
     /// The end, in one order: listener, connections, workers, tasks, sweeper, whoever waits.
     fn wind_down(&self, acceptor: Option<Greenlet<()>>, sweeper: Option<Sweeper>) {
-        let drain_ms = self.config().drain_ms;
-        let until =
-            if drain_ms == 0 { Until::never() } else { Until::after(Duration::from_millis(drain_ms)) };
+        let until = self.drain_deadline();
         if let Some(acceptor) = acceptor {
             acceptor.join();
         }
         self.manager().stop_all(self.stop_reason());
-        let drained = if drain_ms == 0 {
-            self.group().join();
-            true
-        } else {
-            // The connections have the same deadline: a moment more lets them meet it.
-            self.group().join_timeout(Duration::from_millis(drain_ms) + GRACE)
-        };
-        if !drained {
+        if !self.join_connections(self.drain_deadline()) {
             self.force();
             self.group().join_timeout(GRACE);
         }
@@ -162,6 +153,21 @@ impl Core {
         // First the line: who waits may end the process.
         log::info!("{} stopped", self.config().name);
         self.stopped.set();
+    }
+
+    /// Waits for the end of all connections. `false` where some are still open a moment after the deadline: they have the
+    /// same, and the moment lets them meet it.
+    fn join_connections(&self, deadline: Until) -> bool {
+        while let Some(left) = deadline.left() {
+            if self.group().join_timeout(left.saturating_add(GRACE)) {
+                return true;
+            }
+            if deadline.is_over() {
+                return false;
+            }
+        }
+        self.group().join();
+        true
     }
 
     /// Cuts off what is still open, and names it; kills what runs beside.

@@ -72,9 +72,9 @@ impl LoginGate {
         let refusal = self.refusal.clone();
         match route {
             Route::Router(router) => Route::Router(Arc::new(Gated { refusal, router })),
-            Route::Slices(handlers) => {
+            Route::Slices(steps) => {
                 let gate = router_handler(move |request| refusal.lets_pass(request).map(drop));
-                Route::Slices(std::iter::once(gate).chain(handlers).collect())
+                Route::Slices(steps.behind(gate))
             }
         }
     }

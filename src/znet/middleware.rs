@@ -1,11 +1,10 @@
 //! Handlers to put in front of others.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use super::connection::Connection;
 use crate::error::Result;
-use crate::green::Panicked;
+use crate::green::contain;
 use crate::log_line::throttled;
 use crate::rounded::Rounded;
 use crate::ziface::IRequest;
@@ -17,13 +16,13 @@ use crate::ziface::IRequest;
 /// Those of the handlers behind it.
 #[doc(alias = "RouterRecovery")]
 pub fn router_recovery(request: &dyn IRequest) -> Result<()> {
-    catch_unwind(AssertUnwindSafe(|| request.router_slices_next())).unwrap_or_else(|payload| {
+    contain(|| request.router_slices_next()).unwrap_or_else(|words| {
         request.abort();
-        let (core, panicked) = (Connection::of(request).core(), Panicked::new(payload));
+        let core = Connection::of(request).core();
         core.counters.handler_panics.add();
         let (id, msg_id) = (request.get_connection().get_conn_id(), request.get_msg_id());
         let log = &core.panic_log;
-        throttled!(error, log, "connection {id}: the handler of message id {msg_id} panicked: {panicked}");
+        throttled!(error, log, "connection {id}: the handler of message id {msg_id} panicked: {words}");
         Ok(())
     })
 }

@@ -49,6 +49,8 @@ pub use request::new_func_request;
 
 mod chain;
 
+mod codec;
+
 mod dispatch;
 
 mod route;

@@ -237,20 +237,6 @@ impl State {
         self.closed
     }
 
-    /// Whether the connection's own coroutine watches the socket, and so waits for input.
-    pub(crate) const fn is_watched(&self) -> bool {
-        self.watched
-    }
-
-    pub(crate) const fn set_watched(&mut self, watched: bool) {
-        self.watched = watched;
-    }
-
-    /// Whether something waits for a full socket that nobody watches.
-    pub(crate) fn needs_writer(&self) -> bool {
-        self.sender == Sender::Blocked && !self.writer && !self.watched && !self.queue.is_empty()
-    }
-
     pub(crate) const fn has_writer(&self) -> bool {
         self.writer
     }
@@ -280,7 +266,7 @@ impl State {
         &mut self.pressure().room
     }
 
-    /// Since when the socket has not taken what is queued, in milliseconds of the server's clock; 0 where it has.
+    /// Since when nothing has left for a full socket, in milliseconds of the server's clock; 0 where it is not full.
     pub(crate) fn blocked_since(&self) -> u64 {
         self.pressure.as_ref().map_or(0, |pressure| pressure.since)
     }
@@ -296,8 +282,7 @@ impl State {
 
     fn note_blocked(&mut self, sent: usize, now: u64) {
         self.sender = Sender::Blocked;
-        let queued = self.queue.bytes();
-        self.pressure().note_blocked(sent, queued, now);
+        self.pressure().note_blocked(sent, now);
     }
 
     fn wake_all(&mut self) {

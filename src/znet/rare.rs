@@ -13,7 +13,7 @@ use super::rate::Meter;
 use super::read_deadline::ReadDeadline;
 use super::request::Request;
 use super::resume::Resume;
-use crate::green::{Event, Queue};
+use crate::green::{Event, Queue, drop_each};
 use crate::ziface::CloseReason;
 
 pub(super) type Property = Arc<dyn Any + Send + Sync>;
@@ -43,10 +43,21 @@ pub(crate) struct Rare {
     pub(super) closed: Event,
 }
 
+/// Wherever it is dropped, for anybody may hold the last handle of a connection: a value of the program that panics then
+/// ends nobody who has nothing to do with it.
+impl Drop for Rare {
+    fn drop(&mut self) {
+        let properties = self.properties.get_mut().unwrap_or_else(PoisonError::into_inner);
+        drop_each(properties.drain(..).map(|(_, value)| value));
+    }
+}
+
 impl Rare {
     /// Of a connection that can be resumed.
     pub(super) fn resumable(window: Duration) -> Self {
-        Self { resume: Some(Resume::new(window).into()), ..Self::default() }
+        let mut rare = Self::default();
+        rare.resume = Some(Resume::new(window).into());
+        rare
     }
 
     pub(super) fn set_property(&self, name: &str, value: Property) {

@@ -12,7 +12,7 @@ use super::connection::Connection;
 use super::request::Request;
 use super::tutorial;
 use crate::error::{Error, Result};
-use crate::green::{ReadBuffer, Readiness, Socket, Turn, Until, deferred_calls};
+use crate::green::{ReadBuffer, Readiness, Socket, Turn, Until, contain, deferred_calls};
 use crate::ziface::{CloseReason, IConnection, IRequest};
 use crate::zpack::{FrameReader, Message, Pass};
 
@@ -21,15 +21,26 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: Arc<Socket>) {
     conn.reader_mark().set();
     let shared = Arc::clone(conn) as Arc<dyn IConnection>;
     tutorial::say(format_args!("链接开启,ID= {}", conn.id()));
-    conn.start_hook(&shared);
+    // Whatever comes through here, the connection closes in order.
+    if let Err(words) = contain(|| live(conn, &shared, socket)) {
+        conn.end_after_code("code of the program", words);
+    }
+    tutorial::say(format_args!("链接关闭,ID= {}", conn.id()));
+    conn.close(&shared);
+    tutorial::say_writing_ends(conn.get_remote_addr());
+}
+
+/// From the start hook to the last handler.
+fn live(conn: &Arc<Connection>, shared: &Arc<dyn IConnection>, socket: Arc<Socket>) {
+    conn.start_hook(shared);
     tutorial::say(format_args!("开启写业务"));
-    conn.run_dialogue(&shared);
+    conn.run_dialogue(shared);
     let mut reader = Reader {
         conn,
         socket,
         frames: FrameReader::new(),
         direct: conn.handles_directly(),
-        request: Request::new(Arc::clone(&shared), Message::default()),
+        request: Request::new(Arc::clone(shared), Message::default()),
         turn: Turn::new(),
         handled: 0,
         read: 0,
@@ -37,10 +48,6 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: Arc<Socket>) {
         once_more: false,
     };
     reader.read_until_end();
-    drop(reader);
-    tutorial::say(format_args!("链接关闭,ID= {}", conn.id()));
-    conn.close(&shared);
-    tutorial::say_writing_ends(conn.get_remote_addr());
 }
 
 struct Reader<'a> {

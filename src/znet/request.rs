@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::connection::Connection;
 use super::route::Route;
 use crate::error::Result;
+use crate::green::{drop_contained, drop_each};
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{
     HandleStep, IConnection, IMessage, IRequest, IRouter, RouterHandler, Value, router_handler,
@@ -73,7 +74,10 @@ impl Request {
     /// Puts the next message in: one request serves all that a connection's own coroutine handles.
     #[inline]
     pub(crate) fn set_message(&mut self, message: Message) {
-        self.message = message;
+        let handled = std::mem::replace(&mut self.message, message);
+        if handled.get_value().is_some() {
+            drop_contained(handled);
+        }
         *self.step.get_mut() = 0;
         *self.goto.get_mut() = 0;
         if self.extras.get().is_some() {
@@ -116,13 +120,23 @@ impl Request {
     }
 
     fn bind(&self, route: Route) {
-        self.extras().route = Some(Arc::new(route));
+        let replaced = self.extras().route.replace(Arc::new(route));
+        drop(replaced);
         self.step.store(0, Ordering::Relaxed);
         self.goto.store(0, Ordering::Relaxed);
     }
 
     fn extras(&self) -> MutexGuard<'_, Extras> {
         lock(self.extras.get_or_init(Box::default))
+    }
+}
+
+/// Wherever it is dropped: a value of the program that panics then ends nobody who has nothing to do with it.
+impl Drop for Extras {
+    fn drop(&mut self) {
+        drop_each(self.values.drain(..).map(|(_, value)| value));
+        drop_contained(self.response.take());
+        drop_contained(self.route.take());
     }
 }
 
@@ -151,10 +165,16 @@ impl IRequest for Request {
 
     fn set(&self, key: &str, value: Value) {
         let mut extras = self.extras();
-        match extras.values.iter_mut().find(|(known, _)| known == key) {
-            Some((_, old)) => *old = value,
-            None => extras.values.push((key.to_string(), value)),
-        }
+        let replaced = match extras.values.iter_mut().find(|(known, _)| known == key) {
+            Some((_, old)) => Some(std::mem::replace(old, value)),
+            None => {
+                extras.values.push((key.to_string(), value));
+                None
+            }
+        };
+        drop(extras);
+        // Dropped after the lock: its destructor may use the request.
+        drop(replaced);
     }
 
     fn get(&self, key: &str) -> Option<Value> {
@@ -163,7 +183,8 @@ impl IRequest for Request {
     }
 
     fn set_response(&self, response: Value) {
-        self.extras().response = Some(response);
+        let replaced = self.extras().response.replace(response);
+        drop(replaced);
     }
 
     fn get_response(&self) -> Option<Value> {
@@ -175,7 +196,7 @@ impl IRequest for Request {
     }
 
     fn bind_router_slices(&self, handlers: Vec<RouterHandler>) {
-        self.bind(Route::Slices(handlers));
+        self.bind(Route::Slices(handlers.into()));
     }
 
     fn call(&self) -> Result<()> {

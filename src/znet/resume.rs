@@ -12,7 +12,7 @@ mod wire;
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -21,6 +21,7 @@ use self::token::{Secret, Tokens};
 use self::wire::{Granted, Token};
 use super::connection::Connection;
 use super::ends::Ends;
+use crate::green::Until;
 use crate::ziface::{CloseReason, IConnection, IMessage, ResumeRefusal};
 use crate::zpack::{Message, new_message};
 
@@ -82,9 +83,9 @@ enum Stage {
 #[derive(Clone)]
 struct Away {
     why: CloseReason,
-    until: Instant,
+    until: Until,
     /// On a client: when to connect next, and how often that has failed.
-    next_try: Instant,
+    next_try: Until,
     failures: u32,
 }
 

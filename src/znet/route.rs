@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::request::Request;
 use crate::error::Result;
+use crate::green::drop_each;
 use crate::ziface::{HandleStep, IRequest, IRouter, RouterHandler};
 
 /// What is run for a message.
@@ -11,7 +12,30 @@ pub(crate) enum Route {
     /// A classic router: three steps.
     Router(Arc<dyn IRouter>),
     /// As many steps as there are handlers.
-    Slices(Vec<RouterHandler>),
+    Slices(Steps),
+}
+
+/// The handlers of a route, in order.
+pub(crate) struct Steps(Vec<RouterHandler>);
+
+impl Steps {
+    /// With one more in front.
+    pub(crate) fn behind(mut self, first: RouterHandler) -> Self {
+        self.0.insert(0, first);
+        self
+    }
+}
+
+impl From<Vec<RouterHandler>> for Steps {
+    fn from(handlers: Vec<RouterHandler>) -> Self {
+        Self(handlers)
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        drop_each(self.0.drain(..));
+    }
 }
 
 impl Route {
@@ -19,7 +43,7 @@ impl Route {
     pub(crate) fn run(&self, request: &Request) -> Result<()> {
         let run = match self {
             Self::Router(router) => run_router(&**router, request),
-            Self::Slices(handlers) => run_slices(handlers, request),
+            Self::Slices(steps) => run_slices(&steps.0, request),
         };
         if run.is_err() {
             // A handler that goes on after an error of `router_slices_next` does not bring back what it skipped.

@@ -1,6 +1,5 @@
 //! The whole dialogue of a connection in one function.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use super::connection::Connection;
 use super::request::Request;
 use super::server::Server;
 use crate::error::{Error, Result};
-use crate::green::{Panicked, Until};
+use crate::green::{Until, contain};
 use crate::ziface::{CloseReason, IConnection, IMessage, Payload};
 use crate::zpack::Message;
 
@@ -136,7 +135,7 @@ impl Session {
         timeout: Duration,
         stretch: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
-        let narrowed = self.until.or(Until::after(timeout));
+        let narrowed = self.until.or(Until::after_running(timeout));
         let outer = std::mem::replace(&mut self.until, narrowed);
         let result = stretch(self);
         self.until = outer;
@@ -189,15 +188,14 @@ impl Connection {
             return;
         }
         let mut session = Session { conn: Arc::clone(shared), until: Until::never() };
-        let reason = match catch_unwind(AssertUnwindSafe(|| dialogue(&mut session))) {
-            Ok(Ok(()) | Err(Error::ConnectionClosed)) => CloseReason::SessionEnded,
-            Ok(Err(error)) => CloseReason::SessionFailed { error: error.to_string() },
-            Err(payload) => {
-                self.core().counters.handler_panics.add();
-                CloseReason::SessionFailed { error: format!("panicked: {}", Panicked::new(payload)) }
-            }
-        };
-        self.stop_because(reason);
+        let ended = contain(|| match dialogue(&mut session) {
+            Ok(()) | Err(Error::ConnectionClosed) => CloseReason::SessionEnded,
+            Err(error) => CloseReason::SessionFailed { error: error.to_string() },
+        });
+        self.stop_because(ended.unwrap_or_else(|words| {
+            self.core().counters.handler_panics.add();
+            CloseReason::SessionFailed { error: format!("panicked: {words}") }
+        }));
     }
 
     fn route(&self, shared: &Arc<dyn IConnection>, message: Message) {

@@ -41,7 +41,7 @@ fn period(core: &Core) -> Duration {
 
 fn check(core: &Core, conn: &Connection, now: u64) {
     let config = core.config();
-    if is_over(conn.outbox().lock().blocked_since(), config.write_timeout_ms, now) {
+    if is_stuck(conn, config.write_timeout_ms, now) {
         if !conn.lose_peer(CloseReason::SlowReader) {
             conn.abort_because(CloseReason::SlowReader);
         }
@@ -71,6 +71,16 @@ fn check(core: &Core, conn: &Connection, now: u64) {
         conn.ask_idle();
     } else if reason == CloseReason::ReadDeadline || !conn.lose_peer(reason.clone()) {
         conn.stop_because(reason);
+    }
+}
+
+/// Whether nothing leaves for a full socket any more. The last word has the socket itself: it may take more long before it
+/// tells, which is when a third of its buffer is free.
+fn is_stuck(conn: &Connection, timeout_ms: u64, now: u64) -> bool {
+    let is_stuck = || is_over(conn.outbox().lock().blocked_since(), timeout_ms, now);
+    is_stuck() && {
+        conn.flush_or_defer();
+        is_stuck()
     }
 }
 

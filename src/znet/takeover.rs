@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes};
 use super::connection::Connection;
 use super::outbox::Flushed;
 use crate::error::{Error, Result};
-use crate::green::{Alarm, Readiness, Socket, Until, alarm, fairness_point, is_unwinding, yield_now};
+use crate::green::{Alarm, Readiness, Socket, Until, fairness_point, is_unwinding, yield_now};
 use crate::ziface::IConnection;
 
 impl dyn IConnection {
@@ -99,7 +99,7 @@ impl RawStream<'_> {
         mut attempt: impl FnMut(&Socket) -> io::Result<usize>,
     ) -> io::Result<usize> {
         fairness_point();
-        let (until, mut alarm) = (self.timeout.map(Until::after), None);
+        let (until, mut alarm) = (self.timeout.map(Until::after_running), None);
         loop {
             self.check()?;
             match attempt(&self.socket) {
@@ -113,9 +113,7 @@ impl RawStream<'_> {
     fn wait(&self, what: Readiness, until: Option<Until>, alarmed: &mut Option<Alarm>) -> io::Result<()> {
         if let Some(until) = until {
             until.check("stream").map_err(|error| io::Error::new(ErrorKind::TimedOut, error))?;
-            if alarmed.is_none() {
-                *alarmed = until.end().map(|end| alarm(&self.socket, end));
-            }
+            Alarm::keep(alarmed, &self.socket, until);
         }
         let interest = what.or(Readiness::HANGUP).or(Readiness::INTERRUPT);
         let ready = self.socket.wait_unless_unwinding(interest)?;

@@ -10,6 +10,7 @@ use super::rate::Rates;
 use super::session::Session;
 use super::users::Users;
 use crate::error::Result;
+use crate::green::drop_contained;
 use crate::zpack::Message;
 
 /// What a server knows beyond its routers.
@@ -27,6 +28,14 @@ pub(crate) struct Talk {
     pub(crate) rates: OnceLock<Rates>,
     /// On a client that resumes: who connects again.
     pub(crate) redial: OnceLock<Arc<Dialer>>,
+}
+
+/// What the program has set is dropped by whoever holds the last handle of its server.
+impl Drop for Talk {
+    fn drop(&mut self) {
+        drop_contained(self.sequence.take());
+        drop_contained(self.dialogue.take());
+    }
 }
 
 pub(crate) type SequenceOf = dyn Fn(&Message) -> Option<u64> + Send + Sync;

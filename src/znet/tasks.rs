@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::request::Request;
 use super::worker_pool::Worker;
 use crate::error::{Error, Result};
-use crate::green::{Event, PutError, Queue, Until};
+use crate::green::{Event, PutError, Queue, Until, drop_contained};
 use crate::ziface::CloseReason;
 
 /// Who handles the requests of a connection: a worker of the pool; `None`: its reader, each as it is read, and what
@@ -142,6 +142,7 @@ impl Connection {
             for _ in 0..queue.len() {
                 if let Ok(request) = queue.try_get() {
                     self.run_task(&request);
+                    drop_contained(request);
                 }
             }
         }
@@ -154,7 +155,10 @@ impl Connection {
             Tasks(None) => {
                 let queue = self.own_queue(1);
                 queue.close();
-                queue.iter().for_each(|request| self.run_task(&request));
+                for request in queue.iter() {
+                    self.run_task(&request);
+                    drop_contained(request);
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ pub(crate) struct Times {
     pub(crate) frame: AtomicU64,
     /// The connection was accepted, if its first whole frame has not arrived.
     pub(crate) first_frame: AtomicU64,
-    /// A heartbeat was last sent, or the connection accepted. Written by the sweeper.
+    /// The last heartbeat was due, or the connection accepted. Written by the sweeper.
     pub(crate) beat: AtomicU64,
 }
 

@@ -122,8 +122,9 @@ impl Sessions {
 
     /// The connections of a user, oldest login first.
     pub fn all_of(&self, uid: impl ToString) -> Vec<Arc<dyn IConnection>> {
+        let uid = uid.to_string();
         let users = self.core.talk().users.lock();
-        let conns = users.get(uid.to_string().as_str());
+        let conns = users.get(uid.as_str());
         conns.map_or_else(Vec::new, |conns| conns.iter().map(|conn| Arc::clone(conn) as _).collect())
     }
 

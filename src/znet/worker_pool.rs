@@ -4,15 +4,13 @@
 //! one after the other, in order, in every mode.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::connection::Connection;
 use super::request::Request;
 use super::tutorial;
-use crate::green::{Builder, Group, Panicked, PutError, Queue, StackMark};
-use crate::log_line::{Throttle, throttled};
+use crate::green::{Builder, Group, PutError, Queue, StackMark, drop_contained};
 use crate::zconf::{Config, WorkerMode};
 
 /// The workers of a server.
@@ -144,16 +142,8 @@ impl Worker {
         tutorial::say(format_args!("[WORKER] id {} runs", self.id));
         for request in self.tasks.iter() {
             Connection::of(&request).run_task(&request);
-            // A value kept with it may panic when it is dropped: the worker has others to serve.
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(request))) {
-                static LOG: Throttle = Throttle::new();
-                let (id, panicked) = (self.id, Panicked::new(payload));
-                throttled!(
-                    error,
-                    LOG,
-                    "worker {id}: a value kept with a request panicked in its drop: {panicked}"
-                );
-            }
+            // The worker has others to serve.
+            drop_contained(request);
         }
     }
 }

@@ -11,7 +11,9 @@ use super::connection::Connection;
 use super::outbox::{Appended, Flushed, State};
 use super::tutorial;
 use crate::error::{Error, Result};
-use crate::green::{Awaits, Builder, Deferred, Readiness, Socket, defer, is_unwinding, yield_now};
+use crate::green::{
+    Awaits, Builder, Deferred, Readiness, Socket, Until, defer, fairness_point, is_unwinding, yield_now,
+};
 use crate::zconf::QueueFull;
 use crate::ziface::{CloseReason, Payload, SendWait};
 
@@ -39,26 +41,32 @@ impl Connection {
         mut append: impl FnMut(&mut State) -> Result<Appended>,
     ) -> Result<bool> {
         let bounds = self.core().bounds();
-        let mut since = None;
+        let mut waits = None;
         loop {
-            let appended = append(&mut self.outbox().lock())?;
-            match appended {
+            let appended = append(&mut self.outbox().lock());
+            match appended.inspect_err(|error| self.note_panic(error))? {
                 Appended::Queued { flush, defer } => {
-                    self.after_append(flush, defer);
+                    if flush {
+                        // A handler that fills the socket may return soon: a writer starts only if it really yields.
+                        self.send_now(wait);
+                    }
+                    if defer {
+                        self.flush_at_yield();
+                    }
                     return Ok(true);
                 }
                 Appended::Barred => return Ok(false),
                 Appended::Full => {}
             }
-            let Some(since) = since else {
+            let Some((since, until)) = waits else {
                 // The socket may well take it: what is queued has just not been sent yet.
-                since = Some(Instant::now());
-                self.flush_or_defer();
+                waits = Some((Instant::now(), self.wait_at_most(wait)));
+                self.send_now(wait);
                 continue;
             };
             match bounds.policy {
                 QueueFull::Wait if wait != SendWait::Never && !is_unwinding() => {
-                    self.wait_for_room(since, wait)?
+                    self.wait_for_room(since, until)?
                 }
                 QueueFull::DropOldest => {
                     if !self.outbox().lock().drop_oldest_for(bounds, frame) {
@@ -75,13 +83,18 @@ impl Connection {
         }
     }
 
-    fn after_append(&self, flush: bool, to_defer: bool) {
-        if flush {
-            // A handler that fills the socket may return soon: a writer starts only if it really yields.
-            self.flush_or_defer();
+    /// Whoever sends on and on to a peer that reads as fast would never wait, and nobody else would run beside it.
+    fn send_now(&self, wait: SendWait) {
+        if wait != SendWait::Never {
+            fairness_point();
         }
-        if to_defer {
-            self.flush_at_yield();
+        self.flush_or_defer();
+    }
+
+    /// Where the wire format has panicked, the peer misses a message, and who sent it may not look: the connection closes.
+    fn note_panic(&self, error: &Error) {
+        if let Error::Panicked { what, words } = error {
+            self.end_after_code(what, words.clone());
         }
     }
 
@@ -154,14 +167,16 @@ impl Connection {
         }
     }
 
-    fn wait_for_room(&self, since: Instant, wait: SendWait) -> Result<()> {
-        let longest = match wait {
-            SendWait::Never => Some(Duration::ZERO),
-            SendWait::Configured => self.core().bounds().wait,
-            SendWait::AtMost(timeout) => Some(timeout),
-        };
-        let left = longest.map(|longest| longest.saturating_sub(since.elapsed()));
-        if left == Some(Duration::ZERO) {
+    fn wait_at_most(&self, wait: SendWait) -> Until {
+        match wait {
+            SendWait::Never => Until::after_running(Duration::ZERO),
+            SendWait::Configured => self.core().bounds().wait.map_or_else(Until::never, Until::after_running),
+            SendWait::AtMost(timeout) => Until::after_running(timeout),
+        }
+    }
+
+    fn wait_for_room(&self, since: Instant, until: Until) -> Result<()> {
+        if until.is_over() {
             return Err(self.queue_full(since.elapsed()));
         }
         let waiter = {
@@ -178,7 +193,7 @@ impl Connection {
             }
             waiter
         };
-        waiter.wait(Awaits::Room, left, |gone| self.outbox().lock().room().forget(gone));
+        waiter.wait(Awaits::Room, until.left(), |gone| self.outbox().lock().room().forget(gone));
         Ok(())
     }
 

@@ -1,6 +1,5 @@
 //! How a connection's stream is cut: by a wire format with a head, or by a decoder.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -58,7 +57,7 @@ impl Framing {
     pub(super) fn message(&self, cut: Cut, data: Bytes) -> Result<Message> {
         match self {
             Self::Pack { .. } => Ok(Message::new(cut.msg_id as u32, data)),
-            Self::Decoder(decoder) => Ok(Message::decoded(contain(|| decoder.decode(data))?)),
+            Self::Decoder(decoder) => Ok(Message::decoded(decoder.decode(data)?)),
         }
     }
 }
@@ -67,7 +66,7 @@ fn cut_decoded(decoder: &dyn IDecoder, begun: &[u8], seen: usize) -> Result<Opti
     if begun.is_empty() {
         return Ok(None);
     }
-    match contain(|| decoder.frame_len(begun, seen))? {
+    match decoder.frame_len(begun, seen)? {
         // It would be cut for ever.
         Some(0) => Err(Error::BadFrame { reason: "a frame of no bytes" }),
         Some(frame_len) => Ok(Some(Cut { frame_len, head_len: 0, msg_id: 0 })),
@@ -76,12 +75,6 @@ fn cut_decoded(decoder: &dyn IDecoder, begun: &[u8], seen: usize) -> Result<Opti
         }
         None => Ok(None),
     }
-}
-
-/// A decoder that does not expect what a peer sends ends that peer's connection, no more.
-fn contain<T>(look: impl FnOnce() -> Result<T>) -> Result<T> {
-    let panicked = |_| Err(Error::BadFrame { reason: "the decoder panicked" });
-    catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(panicked)
 }
 
 impl std::fmt::Debug for Framing {

@@ -28,7 +28,9 @@ impl Log for Keeper {
     }
 
     fn log(&self, record: &Record<'_>) {
-        LINES.lock().unwrap().push(format!("{} {}", record.level(), record.args()));
+        // Before the lock: what is logged may panic.
+        let line = format!("{} {}", record.level(), record.args());
+        LINES.lock().unwrap().push(line);
     }
 
     fn flush(&self) {}

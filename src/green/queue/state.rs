@@ -26,31 +26,28 @@ impl<S: Store> State<S> {
         if self.items.len() >= capacity {
             return Err(PutError::Full(item));
         }
-        self.items.push(item);
-        self.unfinished += 1;
-        self.wake_getter();
-        self.watchers.wake_all();
+        Change::of(self).state.items.push(item);
         Ok(())
     }
 
     pub(super) fn get(&mut self) -> Result<S::Item, GetError> {
-        match self.items.pop() {
-            Some(item) => {
-                self.wake_putter();
-                Ok(item)
-            }
-            None => Err(self.why_empty()),
-        }
+        let mut change = Change::of(self);
+        let item = change.state.items.pop();
+        change.is_lost = false;
+        drop(change);
+        item.ok_or_else(|| self.why_empty())
     }
 
     pub(super) fn peek(&mut self) -> Result<S::Item, GetError>
     where
         S::Item: Clone,
     {
-        let Some(item) = self.items.peek().cloned() else { return Err(self.why_empty()) };
-        // The item stays, so whoever looked passes its wake-up on.
+        if self.items.len() == 0 {
+            return Err(self.why_empty());
+        }
+        // The item stays, so whoever looks passes its wake-up on.
         self.wake_getter();
-        Ok(item)
+        self.items.peek().cloned().ok_or(GetError::Empty)
     }
 
     /// Tells the next getter of an item it may have.
@@ -78,6 +75,39 @@ impl<S: Store> State<S> {
         self.unfinished = left;
         if left == 0 {
             self.joiners.wake_all();
+        }
+    }
+}
+
+/// A change of the items, which may call code of the program: a heap compares. Whoever waits is told of what has changed
+/// also if that panics.
+struct Change<'a, S: Store> {
+    state: &'a mut State<S>,
+    before: usize,
+    /// An item that goes is in nobody's hands.
+    is_lost: bool,
+}
+
+impl<'a, S: Store> Change<'a, S> {
+    fn of(state: &'a mut State<S>) -> Self {
+        Self { before: state.items.len(), state, is_lost: true }
+    }
+}
+
+impl<S: Store> Drop for Change<'_, S> {
+    fn drop(&mut self) {
+        let state = &mut *self.state;
+        let now = state.items.len();
+        if now > self.before {
+            state.unfinished += 1;
+            state.wake_getter();
+            state.watchers.wake_all();
+        }
+        if now < self.before {
+            state.wake_putter();
+            if self.is_lost {
+                state.set_unfinished(state.unfinished.saturating_sub(1));
+            }
         }
     }
 }

@@ -1,8 +1,22 @@
-//! Who has the socket to itself, and letting it go.
+//! Who watches the socket, who has it to itself, and letting it go.
 
 use super::{Bounds, Sender, State};
 
 impl State {
+    /// Whether the connection's own coroutine watches the socket, and so waits for input.
+    pub(crate) const fn is_watched(&self) -> bool {
+        self.watched
+    }
+
+    pub(crate) const fn set_watched(&mut self, watched: bool) {
+        self.watched = watched;
+    }
+
+    /// Whether something waits for a full socket that nobody watches.
+    pub(crate) fn needs_writer(&self) -> bool {
+        self.sender == Sender::Blocked && !self.writer && !self.watched && !self.queue.is_empty()
+    }
+
     /// Lets the socket go: its descriptor closes with the last who uses it.
     pub(crate) fn release_socket(&mut self) {
         self.socket = None;

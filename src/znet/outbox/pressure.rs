@@ -11,10 +11,8 @@ use crate::ziface::Unsent;
 pub(super) struct Pressure {
     /// Bytes the server's bound has granted.
     granted: usize,
-    /// When the socket stopped taking what is queued, in milliseconds of the server's clock; 0 while it does.
+    /// Since when nothing has left for a full socket, in milliseconds of the server's clock; 0 while it takes what comes.
     pub(super) since: u64,
-    /// Bytes still to leave before that time begins anew.
-    mark: usize,
     /// What was dropped, or left when the outbox was discarded.
     pub(super) unsent: Unsent,
     /// What was sent, where the connection can be resumed.
@@ -39,15 +37,11 @@ impl Pressure {
         bounds.give_back(std::mem::take(&mut self.granted));
     }
 
-    /// Takes note that the socket is full, with `queued` bytes left after `sent` of them have gone. The time a peer has to
-    /// read begins when the socket fills, and anew each time it has read all that was queued then: a trickle does not
-    /// keep a slow reader alive.
-    pub(super) fn note_blocked(&mut self, sent: usize, queued: usize, now: u64) {
-        if self.since == 0 || sent >= self.mark {
+    /// Takes note that the socket is full, after it has taken so many bytes. The time a peer has to read begins when the
+    /// socket fills, and anew with each byte that leaves.
+    pub(super) fn note_blocked(&mut self, sent: usize, now: u64) {
+        if self.since == 0 || sent > 0 {
             self.since = now.max(1);
-            self.mark = queued;
-        } else {
-            self.mark -= sent;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::ahead::Input;
 use super::super::connection::Connection;
@@ -49,13 +49,8 @@ impl Connection {
                     away.fetch_sub(1, Ordering::AcqRel);
                     return false;
                 }
-                let now = Instant::now();
-                state.away = Some(Away {
-                    why,
-                    until: Until::after(state.window).end_or_far(),
-                    next_try: now,
-                    failures: 0,
-                });
+                let until = Until::after_running(state.window);
+                state.away = Some(Away { why, until, next_try: Until::after(Duration::ZERO), failures: 0 });
             }
         }
         if !self.outbox().lose_socket(self.core().bounds()) {
@@ -82,7 +77,7 @@ impl Connection {
         self.settle();
         loop {
             let Some(away) = resume.lock().away.clone() else { return false };
-            if self.is_stopping() || !self.outbox().lock().keeps() || Instant::now() >= away.until {
+            if self.is_stopping() || !self.outbox().lock().keeps() || away.until.is_over() {
                 self.note_reason(away.why);
                 return false;
             }
@@ -107,8 +102,8 @@ impl Connection {
         let Some(socket) = self.outbox().lock().socket() else { return };
         let Some(away) = resume.lock().away.clone() else { return };
         let redials = self.core().talk().redial.get().is_some();
-        let next = if redials { away.next_try.min(away.until) } else { away.until };
-        let _alarm = alarm(&socket, until.end().map_or(next, |end| end.min(next)));
+        let next = if redials { away.next_try.or(away.until) } else { away.until };
+        let _alarm = until.or(next).end().map(|end| alarm(&socket, end));
         socket.wait(Readiness::INTERRUPT);
     }
 
@@ -162,7 +157,7 @@ impl Connection {
     /// On a client: connects again, and asks to resume.
     fn is_redialled(&self, resume: &Resume, away: &Away) -> bool {
         let Some(dialer) = self.core().talk().redial.get() else { return false };
-        if Instant::now() < away.next_try {
+        if !away.next_try.is_over() {
             return false;
         }
         if self.redial(resume, dialer) {
@@ -171,7 +166,7 @@ impl Connection {
         let failures = away.failures + 1;
         if let Some(away) = &mut resume.lock().away {
             let next_try = dialer.resume_pause(failures).map_or_else(Until::never, Until::after);
-            (away.failures, away.next_try) = (failures, next_try.end_or_far());
+            (away.failures, away.next_try) = (failures, next_try);
         }
         false
     }

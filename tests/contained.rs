@@ -1,0 +1,257 @@
+//! Code of the program that panics, wherever the framework calls it: contained, and its connection ends as any other.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are plain threads and speak raw sockets"
+)]
+
+#[expect(dead_code, reason = "each test file uses its share")]
+mod common;
+
+#[path = "contained/bad.rs"]
+mod bad;
+
+#[path = "contained/cases.rs"]
+mod cases;
+
+use std::io::Read;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bad::{BadPack, Bomb, Unspeakable};
+use cases::{ANSWER, BAD, CASES, Case, ENTER, LONG, on_bad, send_bad};
+use common::{config, frame, log_lines, start, wait_until};
+use zinx::green;
+use zinx::prelude::*;
+use zinx::ziface::{Head, HeartBeatOption};
+use zinx::znet::{IdleAction, router_recovery};
+
+fn count(count: &AtomicUsize) {
+    count.fetch_add(1, Ordering::AcqRel);
+}
+
+fn check(Case(what, set_up, act, reason): &Case, workers: usize) {
+    eprintln!("{what} panics, {workers} workers");
+    // Without a logger errors are not displayed.
+    log_lines::keep();
+    let mut config = config();
+    (config.worker_pool_size, config.idle_timeout_ms) = (workers, 300);
+    let ended = Arc::new(AtomicUsize::new(0));
+    let callback = Arc::clone(&ended);
+    let running = start(config, |server| {
+        let enter = move |request: &dyn IRequest| {
+            let (conn, ended) = (request.get_connection(), Arc::clone(&callback));
+            conn.join_group("room")?;
+            conn.login("anna", OnDuplicate::Reject)?;
+            conn.add_close_callback("enter", "", move || count(&ended))?;
+            conn.send_msg(ENTER, "")
+        };
+        server.add_router(ENTER, enter).unwrap();
+        server.set_on_idle(|_| IdleAction::Keep);
+        set_up(server);
+    });
+    let mut peer = running.connect();
+    let addr = peer.addr();
+    peer.send(&frame(ENTER, b""));
+    assert_eq!(peer.read_frame().0, ENTER);
+    act(&mut peer);
+    let expected = if reason.is_empty() {
+        peer.check_echo();
+        peer.finish();
+        "the peer closed"
+    } else {
+        reason
+    };
+    let mut rest = Vec::new();
+    peer.stream.read_to_end(&mut rest).unwrap();
+    drop(peer);
+    let closed = running.close_reason(addr).to_string();
+    assert!(closed.contains(expected), "{what}: {closed}");
+    let server = &running.server;
+    // The healthy client is left.
+    wait_until("its place free", || server.get_conn_mgr().len() == 1);
+    assert_eq!((running.stop_hooks(addr), ended.load(Ordering::Acquire)), (1, 1), "{what}");
+    assert!(server.sessions().is_empty() && server.get_group("room").is_empty(), "{what}");
+    running.connect().check_echo();
+    let stats = running.stop();
+    assert_eq!(stats.start_hooks, stats.stop_hooks, "{what}");
+}
+
+#[test]
+fn code_of_the_program_that_panics_ends_its_connection_as_any_other_or_not_at_all() {
+    for case in &CASES {
+        check(case, 0);
+    }
+}
+
+#[test]
+fn the_same_where_workers_handle_the_requests() {
+    // These need a handler on the connection's own coroutine, or are not called on the worker anyway.
+    let not = ["the talk on a raw stream", "the sequence function"];
+    for case in CASES.iter().filter(|case| !not.contains(&case.0)) {
+        check(case, 2);
+    }
+}
+
+#[test]
+fn an_error_of_a_hook_that_cannot_be_displayed_is_a_panic_of_the_hook() {
+    log_lines::keep();
+    for is_start in [true, false] {
+        let hook = |conn: &Arc<dyn IConnection>| match conn.get_conn_id() {
+            1 => Err(Error::other(Unspeakable)),
+            _ => Ok(()),
+        };
+        let running = start(config(), |server| match is_start {
+            true => server.set_on_conn_start(hook),
+            false => server.set_on_conn_stop(hook),
+        });
+        let mut peer = running.connect();
+        peer.finish();
+        assert_eq!(peer.read_to_end(), b"");
+        wait_until("its place free", || running.server.get_conn_mgr().len() == 1);
+        running.connect().check_echo();
+        let stats = running.stop();
+        assert_eq!((stats.start_hooks, stats.stop_hooks, stats.hook_panics), (3, 3, 1));
+    }
+}
+
+/// Whoever has the last handle of a connection drops what the program has kept with it.
+#[test]
+fn a_property_that_panics_in_drop_is_nobody_elses_fault() {
+    let held = Arc::new(Mutex::new(None));
+    let theirs = Arc::clone(&held);
+    let mut config = config();
+    // Looked after every few milliseconds, by a coroutine that holds each connection for a moment.
+    config.idle_timeout_ms = 40;
+    let running = start(config, |server| {
+        server.set_on_idle(|conn| match conn.get_property("bomb") {
+            Some(_) => IdleAction::Close,
+            None => IdleAction::Keep,
+        });
+        server.set_on_conn_start(|conn| {
+            if conn.get_conn_id() > 1 {
+                conn.set_property("bomb", Arc::new(Bomb));
+                conn.set_property("another", Arc::new(Bomb));
+            }
+            Ok(())
+        });
+        on_bad(server, move |_| Ok(drop(theirs.lock().unwrap().take())));
+    });
+    let mut dropping = running.connect();
+    let conn = running.conn(dropping.addr());
+    for _ in 0..50 {
+        let mut peer = running.connect();
+        let its_conn = running.conn(peer.addr());
+        assert_eq!(peer.read_to_end(), b"", "closed for being idle: the sweeper lives");
+        drop(peer);
+        assert!(its_conn.wait_closed(LONG).unwrap());
+        *held.lock().unwrap() = Some(its_conn);
+        send_bad(&mut dropping);
+        dropping.check_echo();
+        assert!(held.lock().unwrap().is_none());
+    }
+    assert_eq!(conn.get_close_reason(), None);
+}
+
+/// Whoever has the last handle of a server drops what the program has set.
+#[test]
+fn a_server_is_dropped_whatever_of_the_program_panics_then() {
+    let server = new_server_with_config(config()).unwrap();
+    let with_bomb = |bomb: Bomb| move |_: &dyn IRequest| Ok(bomb.is_there());
+    for id in 1..4 {
+        server.add_router(id, with_bomb(Bomb)).unwrap();
+    }
+    server.add_router_slices(4, zinx::handlers![with_bomb(Bomb), with_bomb(Bomb)]).unwrap();
+    server.set_not_found(with_bomb(Bomb)).unwrap();
+    let (start, stop, idle) = (Bomb, Bomb, Bomb);
+    server.set_on_conn_start(move |_| Ok(start.is_there()));
+    server.set_on_conn_stop(move |_| Ok(stop.is_there()));
+    server.set_on_idle(move |_| {
+        idle.is_there();
+        IdleAction::Keep
+    });
+    let (sequence, dialogue, beat) = (Bomb, Bomb, Bomb);
+    server
+        .set_call_sequence(move |_| {
+            sequence.is_there();
+            None
+        })
+        .unwrap();
+    server.on_session(move |_| Ok(dialogue.is_there())).unwrap();
+    let option = HeartBeatOption::new().make_msg(move |_| {
+        beat.is_there();
+        Vec::new()
+    });
+    server.start_heart_beat_with_option(LONG, option).unwrap();
+    server.start().unwrap();
+    server.stop();
+    assert!(server.wait_stopped(LONG));
+    drop(server);
+}
+
+#[test]
+fn a_format_whose_head_has_no_length_is_refused() {
+    struct Heads(fn() -> usize);
+    impl IDataPack for Heads {
+        fn get_head_len(&self) -> usize {
+            (self.0)()
+        }
+
+        fn unpack(&self, _: &[u8]) -> Result<Head> {
+            Ok(Head { msg_id: 0, data_len: 0 })
+        }
+
+        fn pack_head(&self, _: u32, _: u32, _: &mut Vec<u8>) -> Result<()> {
+            Ok(())
+        }
+    }
+    let server = new_server_with_config(config()).unwrap();
+    for (head_len, error) in [
+        ((|| 0) as fn() -> usize, "a wire format with heads of 0 bytes, not of 1 to 64"),
+        (|| 65, "a wire format with heads of 65 bytes, not of 1 to 64"),
+        (|| panic!("on purpose"), "the wire format panicked: on purpose"),
+    ] {
+        assert_eq!(server.set_packet(Heads(head_len)).unwrap_err().to_string(), error);
+    }
+    server.set_packet(Heads(|| 64)).unwrap();
+}
+
+#[test]
+fn a_time_limit_passes_through_what_contains_panics() {
+    let running = start(config(), |server| {
+        let limit = |request: &dyn IRequest| {
+            let within = green::with_timeout(LONG / 400, || request.router_slices_next());
+            request.abort();
+            request.get_connection().send_msg(ANSWER, if within.is_err() { "too late" } else { "in time" })
+        };
+        let wait = |_: &dyn IRequest| Ok(green::sleep(LONG));
+        server.add_router_slices(BAD, zinx::handlers![limit, router_recovery, wait]).unwrap();
+    });
+    let mut peer = running.connect();
+    send_bad(&mut peer);
+    assert_eq!(peer.read_frame(), (ANSWER, b"too late".to_vec()));
+    assert_eq!(running.stop().handler_panics, 0);
+}
+
+#[test]
+fn a_client_contains_its_wire_format_as_a_server_does() {
+    let running = start(config(), |_| {});
+    let port = running.server.local_addr().unwrap().port();
+    let client = new_client_with_config("127.0.0.1", port, config()).unwrap();
+    let (unpack, pack): (fn() -> Result<Head>, fn() -> Result<()>) = (|| panic!("on purpose"), || Ok(()));
+    client.set_packet(BadPack { unpack, pack }).unwrap();
+    let stops = Arc::new(AtomicUsize::new(0));
+    let stopped = Arc::clone(&stops);
+    client.set_on_conn_stop(move |_| {
+        count(&stopped);
+        Ok(())
+    });
+    client.start().unwrap();
+    let conn = client.conn().unwrap();
+    running.conn(conn.get_local_addr()).send_msg(BAD, "").unwrap();
+    assert!(client.wait_stopped(LONG));
+    let reason = conn.get_close_reason().unwrap().to_string();
+    assert_eq!(reason, "bad frame: the wire format panicked: on purpose");
+    assert_eq!(stops.load(Ordering::Acquire), 1);
+}
