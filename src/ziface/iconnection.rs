@@ -202,6 +202,7 @@ impl dyn IConnection {
     ///
     /// As [`send_msg`](#method.send_msg).
     #[doc(alias = "WithSendMsgTimeout")]
+    #[doc(alias = "SetWriteDeadline")]
     pub fn send_buff_msg_timeout<'a>(
         &self,
         msg_id: u32,

@@ -50,6 +50,7 @@ pub fn new_server() -> Result<Server> {
 /// ```
 #[doc(alias = "NewServerWithConfig")]
 #[doc(alias = "NewUserConfServer")]
+#[doc(alias = "NewUserConfDefaultRouterSlicesServer")]
 pub fn new_server_with_config(config: Config) -> Result<Server> {
     config.validate()?;
     Ok(Server { core: Core::new(config, CloseReason::ServerStopped) })
@@ -149,6 +150,7 @@ impl Server {
     ///
     /// [`Error::AlreadyStarted`] once a format is in use or set.
     #[doc(alias = "SetPacket")]
+    #[doc(alias = "WithPacket")]
     pub fn set_packet(&self, pack: impl IDataPack + 'static) -> Result<()> {
         self.core().set_pack(pack)
     }
