@@ -16,6 +16,25 @@
 //! }
 //! ```
 //!
+//! # What one can do
+//!
+//! | | with | guide |
+//! |---|---|---|
+//! | answer messages by their id | [`Server::add_router`], [`ziface::IRequest`], [`ziface::IConnection`] | [tutorial][guide-tutorial] |
+//! | ask the peer in the middle of a handler, and go on with its answer in the next line | [`call`](ziface::IConnection#method.call) | [ask][guide-ask] |
+//! | write the whole dialogue of a connection as one function | [`Server::on_session`], [`znet::Session`] | [session][guide-session] |
+//! | know users, gather connections in groups, send to all of one | [`login`](ziface::IConnection#method.login), [`znet::Sessions`], [`join_group`](ziface::IConnection#method.join_group), [`znet::Group`] | [chat][guide-chat] |
+//! | keep a connection while its socket is lost | `ResumeMs`, [`is_away`](ziface::IConnection#method.is_away) | [resume][guide-resume] |
+//! | speak the protocol of a device | [`Server::set_decoder`], [`ziface::IDecoder`], [`zpack`] | [device][guide-device] |
+//! | read payloads with a type | [`text`](ziface::IRequest#method.text); features `json`, `protobuf`: [`json`](ziface::IRequest#method.json), [`proto`](ziface::IRequest#method.proto) | |
+//! | connect to a server, and again when it goes | [`Client`] | |
+//! | run tasks beside the connections, and block where one must | [`Server::spawn`], [`green::blocking`] | [safety][guide-safety] |
+//! | write servers without messages, as in gevent and bluelet | [`green`], [`green::StreamServer`] | [gevent][guide-gevent] |
+//! | set limits and timeouts, stop without losing a reply | [`Config`], [`serve`](ziface::IServer::serve) | [configuration][guide-configuration], [operations][guide-operations] |
+//!
+//! Coming from Zinx: [Go][guide-go] and [Python][guide-python], name by name; a search for a name of Zinx, such as
+//! `SendMsg`, finds ours. [All guides][guide-all].
+//!
 //! # The data path, one file a step
 //!
 //! ```text
@@ -39,6 +58,23 @@
 //! | [`ztimer`] | work done later, or again and again |
 //! | [`zutils`] | snowflake ids, a map in shards |
 //! | [`error`] | everything that can go wrong, with its numbers |
+//!
+// The guides are files beside the source: on docs.rs, or on this machine.
+#![cfg_attr(docsrs, doc = include_str!("guides.md"))]
+#![cfg_attr(not(docsrs), doc = concat!("[guide-all]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/README.md"))]
+#![cfg_attr(not(docsrs), doc = concat!("[guide-tutorial]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/tutorial/README.md"))]
+#![cfg_attr(not(docsrs), doc = concat!("[guide-ask]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/ask.md"))]
+#![cfg_attr(not(docsrs), doc = concat!("[guide-session]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/session.md"))]
+#![cfg_attr(not(docsrs), doc = concat!("[guide-chat]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/chat.md"))]
+#![cfg_attr(not(docsrs), doc = concat!("[guide-resume]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/resume.md"))]
+#![cfg_attr(not(docsrs), doc = concat!("[guide-device]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/device.md"))]
+#![cfg_attr(not(docsrs), doc = concat!("[guide-safety]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/safety.md"))]
+#![cfg_attr(not(docsrs), doc = concat!("[guide-gevent]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/gevent.md"))]
+#![cfg_attr(not(docsrs), doc = concat!("[guide-configuration]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md"))]
+#![cfg_attr(not(docsrs), doc = concat!("[guide-operations]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/operations.md"))]
+#![cfg_attr(not(docsrs), doc = concat!("[guide-go]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/porting-from-go.md"))]
+#![cfg_attr(not(docsrs), doc = concat!("[guide-python]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/porting-from-python.md"))]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod error;
 pub mod green;

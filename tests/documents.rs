@@ -72,6 +72,25 @@ fn the_rust_code_of_every_english_page_is_compiled() {
     }
 }
 
+#[test]
+fn the_guides_that_the_front_page_of_the_api_names_are_there() {
+    let (front, online) = (read(&root().join("src/lib.rs")), read(&root().join("src/guides.md")));
+    let named = |name: &str| format!("[guide-{name}]");
+    let mut guides = 0;
+    for line in online.lines() {
+        let (name, page) = line.split_once("]: https://docs.rs/crate/zinx/latest/source/").unwrap();
+        let name = name.trim_start_matches("[guide-");
+        assert!(root().join(page).exists(), "{page}");
+        assert!(
+            front.contains(&format!("{}: file://\", env!(\"CARGO_MANIFEST_DIR\"), \"/{page}\"", named(name))),
+            "{name}"
+        );
+        assert!(front.contains(&format!("]{}", named(name))), "{name} is not on the page");
+        guides += 1;
+    }
+    assert_eq!(front.matches("][guide-").count(), guides, "a guide without a link");
+}
+
 /// What twins share: blocks of code without their comments, the depths of headings, the sizes of tables and pictures.
 fn outline(text: &str) -> Vec<String> {
     let mut outline = Vec::new();

@@ -11,7 +11,22 @@ use super::{CloseReason, IContext, IMsgHandler, IServer, ITcpConnection, Payload
 use crate::error::Result;
 
 /// A connection with a peer. Shared as `Arc<dyn IConnection>`; a clone may be kept for as long as one likes, also past
-/// the end of the connection.
+/// the end of the connection. A function of your own takes `&dyn IConnection`, and is given `conn.as_ref()`.
+///
+/// | to | there is |
+/// |---|---|
+/// | send a message | [`send_msg`](#method.send_msg), [`try_send_msg`](#method.try_send_msg) that never waits, [`send_buff_msg_timeout`](#method.send_buff_msg_timeout); with the features `json` and `protobuf` [`send_json`](#method.send_json), [`send_proto`](#method.send_proto) |
+/// | send bytes as they are | [`send`](#method.send), [`send_to_queue`](#method.send_to_queue), [`send_to_queue_timeout`](#method.send_to_queue_timeout) |
+/// | ask the peer, and go on with its answer | [`call`](#method.call), [`call_with`](#method.call_with) |
+/// | speak something else than frames | [`take_over`](#method.take_over) |
+/// | know the user | [`login`](#method.login), [`logout`](#method.logout), [`get_user`](#method.get_user), [`is_logged_in`](#method.is_logged_in); others by [`sessions`](#method.sessions) |
+/// | be in groups | [`join_group`](#method.join_group), [`leave_group`](#method.leave_group), [`is_in_group`](#method.is_in_group), [`get_groups`](#method.get_groups); to send to one [`get_group`](#method.get_group) |
+/// | keep values with it | [`set_property`](Self::set_property), [`get_property_as`](#method.get_property_as), [`remove_property`](Self::remove_property) |
+/// | end it | [`stop`](Self::stop), [`abort`](Self::abort), [`wait_closed`](Self::wait_closed), [`set_read_deadline`](#method.set_read_deadline), [`set_heart_beat`](#method.set_heart_beat) |
+/// | learn that it ends, and why | [`context`](Self::context), [`add_close_callback`](#method.add_close_callback), [`get_close_reason`](Self::get_close_reason), [`get_unsent`](Self::get_unsent), [`is_alive`](Self::is_alive) |
+/// | know it | [`get_conn_id`](Self::get_conn_id), [`get_remote_addr`](Self::get_remote_addr), [`get_local_addr`](Self::get_local_addr), [`get_name`](Self::get_name), [`get_worker_id`](Self::get_worker_id), [`get_tcp_connection`](Self::get_tcp_connection) for socket options |
+/// | reach its server | [`get_tcp_server`](Self::get_tcp_server), [`get_msg_handler`](Self::get_msg_handler) |
+/// | resume it on another socket | [`is_away`](#method.is_away), [`drop_socket`](#method.drop_socket) |
 ///
 /// The server makes its connections and runs each on a coroutine of its own, which reads, and writes what was sent. Between
 /// the handlers and the socket there is a bounded queue. A second coroutine, the writer, runs only while the socket is
@@ -72,7 +87,7 @@ pub trait IConnection: Sealed + Send + Sync {
     #[doc(alias = "GetMsgHandler")]
     fn get_msg_handler(&self) -> &dyn IMsgHandler;
 
-    /// The server it belongs to. On a client's connection its client, seen as a server: it listens nowhere, `stop` stops
+    /// The server it belongs to; its connections are [`get_conn_mgr`](IServer::get_conn_mgr). On a client's connection its client, seen as a server: it listens nowhere, `stop` stops
     /// it.
     #[doc(alias = "GetTcpServer")]
     fn get_tcp_server(&self) -> Arc<dyn IServer>;
@@ -143,7 +158,7 @@ pub trait IConnection: Sealed + Send + Sync {
     /// Theirs.
     fn send_bytes(&self, data: Payload<'_>, wait: SendWait) -> Result<()>;
 
-    /// Keeps a value with the connection, replacing one of the same name.
+    /// Keeps a value with the connection, replacing one of the same name: `conn.set_property("level", Arc::new(7_u32))`.
     #[doc(alias = "SetProperty")]
     fn set_property(&self, name: &str, value: Arc<dyn Any + Send + Sync>);
 
@@ -192,6 +207,7 @@ impl dyn IConnection {
     ///
     /// As [`send_msg`](#method.send_msg).
     #[doc(alias = "WithSendMsgTimeout")]
+    #[doc(alias = "SetWriteDeadline")]
     pub fn send_buff_msg_timeout<'a>(
         &self,
         msg_id: u32,

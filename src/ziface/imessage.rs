@@ -21,6 +21,7 @@ pub trait IMessage: Send + Sync {
     /// The payload. Cloning it copies nothing; a payload of up to 4 KiB owns its memory, a clone of a larger one
     /// keeps the read buffer (at most 256 KiB) it arrived in.
     #[doc(alias = "GetData")]
+    #[doc(alias = "GetRawData")]
     fn get_data(&self) -> &Bytes;
 
     /// Replaces the id.

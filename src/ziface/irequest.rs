@@ -13,6 +13,15 @@ use crate::error::Result;
 pub type Value = Arc<dyn Any + Send + Sync>;
 
 /// A message that has arrived, with the connection it arrived on.
+///
+/// | to | there is |
+/// |---|---|
+/// | read the payload | [`get_data`](Self::get_data), [`text`](#method.text); with the features `json` and `protobuf` [`json`](#method.json), [`proto`](#method.proto); what a decoder has parsed by [`get_decoded`](#method.get_decoded) |
+/// | answer | [`get_connection`](Self::get_connection) |
+/// | know what it is | [`get_msg_id`](Self::get_msg_id), [`get_message`](Self::get_message) |
+/// | hand values to the next handler | [`set`](Self::set), [`get_as`](#method.get_as), [`set_response`](Self::set_response), [`get_response`](Self::get_response) |
+/// | go another way | [`abort`](Self::abort), [`goto`](Self::goto), [`router_slices_next`](Self::router_slices_next), [`bind_router`](Self::bind_router) |
+/// | keep it for later | [`copy`](Self::copy) |
 pub trait IRequest: Sealed + Send + Sync {
     /// The connection it came on, to answer.
     #[doc(alias = "GetConnection")]

@@ -110,6 +110,7 @@ impl Client {
     ///
     /// [`Error::AlreadyStarted`] once a format is in use or set.
     #[doc(alias = "SetPacket")]
+    #[doc(alias = "WithPacketClient")]
     pub fn set_packet(&self, pack: impl IDataPack + 'static) -> Result<()> {
         self.core.set_pack(pack)
     }
@@ -120,6 +121,7 @@ impl Client {
     ///
     /// [`Error::AlreadyStarted`] once one is set.
     #[doc(alias = "SetName")]
+    #[doc(alias = "WithNameClient")]
     pub fn set_name(&self, name: impl Into<String>) -> Result<()> {
         self.core.set_name(name.into())
     }

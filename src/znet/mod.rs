@@ -1,7 +1,10 @@
 //! The machinery of a server. Its modules stand in the order in which data travels.
 
 mod server;
-pub use server::{Server, Stats, exit, new_server, new_server_with_config};
+pub use server::{Server, exit, new_server, new_server_with_config};
+
+mod stats;
+pub use stats::Stats;
 
 mod client;
 pub use client::{Client, new_client, new_client_with_config};

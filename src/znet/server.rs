@@ -34,14 +34,46 @@ pub fn new_server() -> Result<Server> {
 /// # Errors
 ///
 /// [`Error::Config`] where a value is out of range.
+///
+/// # Examples
+///
+/// ```
+/// use zinx::prelude::*;
+///
+/// # fn main() -> zinx::Result<()> {
+/// let mut config = Config::default(); // or Config::load(), to change what the file says
+/// config.tcp_port = 0;
+/// config.max_conn = 100;
+/// let server = new_server_with_config(config)?;
+/// # Ok(())
+/// # }
+/// ```
 #[doc(alias = "NewServerWithConfig")]
 #[doc(alias = "NewUserConfServer")]
+#[doc(alias = "NewUserConfDefaultRouterSlicesServer")]
 pub fn new_server_with_config(config: Config) -> Result<Server> {
     config.validate()?;
     Ok(Server { core: Core::new(config, CloseReason::ServerStopped) })
 }
 
 /// A server. Clones share it.
+///
+/// | to | there is |
+/// |---|---|
+/// | handle messages | [`add_router`](Self::add_router), [`set_not_found`](Self::set_not_found); lists of handlers by [`add_router_slices`](Self::add_router_slices), [`group`](Self::group), [`use_`](Self::use_) |
+/// | hold a whole dialogue in one function | [`on_session`](Self::on_session) |
+/// | run code when a connection begins, ends, is idle | [`set_on_conn_start`](Self::set_on_conn_start), [`set_on_conn_stop`](Self::set_on_conn_stop), [`set_on_idle`](Self::set_on_idle) |
+/// | let in only who has logged in | [`require_login`](Self::require_login); the users by [`sessions`](Self::sessions) |
+/// | send to many | [`get_group`](Self::get_group), [`get_groups`](Self::get_groups); all connections by [`get_conn_mgr`](IServer::get_conn_mgr) |
+/// | choose the bytes on the wire | [`set_packet`](Self::set_packet), [`set_decoder`](Self::set_decoder) |
+/// | look at messages before their routers do | [`add_interceptor`](Self::add_interceptor) |
+/// | set limits | [`set_rate_limits`](Self::set_rate_limits), [`set_bad_payload`](Self::set_bad_payload); all others are [keys of the configuration](Config) |
+/// | find dead peers | [`start_heart_beat`](Self::start_heart_beat), [`start_heart_beat_with_option`](Self::start_heart_beat_with_option), [`get_heart_beat`](Self::get_heart_beat) |
+/// | tell answers by a number | [`set_call_sequence`](Self::set_call_sequence) |
+/// | run | [`start`](IServer::start), [`serve`](IServer::serve), [`local_addr`](IServer::local_addr) |
+/// | run something beside the connections | [`spawn`](Self::spawn), [`context`](Self::context) |
+/// | stop | [`stop`](IServer::stop), [`wait_stopped`](Self::wait_stopped) |
+/// | look at it | [`stats`](Self::stats) |
 ///
 /// # Examples
 ///
@@ -68,7 +100,8 @@ impl Server {
         Self { core }
     }
 
-    /// Adds the router of one message id: a type that implements [`IRouter`], or a closure.
+    /// Adds the router of one message id: a type that implements [`IRouter`], a function, or a closure, which names the type
+    /// of its parameter: `|request: &dyn IRequest| ..`.
     ///
     /// # Errors
     ///
@@ -117,6 +150,7 @@ impl Server {
     ///
     /// [`Error::AlreadyStarted`] once a format is in use or set.
     #[doc(alias = "SetPacket")]
+    #[doc(alias = "WithPacket")]
     pub fn set_packet(&self, pack: impl IDataPack + 'static) -> Result<()> {
         self.core().set_pack(pack)
     }
@@ -151,27 +185,6 @@ impl Server {
     /// Waits until the server has stopped, at most for `timeout`. `false` where it has not.
     pub fn wait_stopped(&self, timeout: Duration) -> bool {
         self.core.stopped.wait_timeout(timeout)
-    }
-
-    /// Counts since the server was made.
-    pub fn stats(&self) -> Stats {
-        let counters = &self.core().counters;
-        Stats {
-            accepted: counters.accepted.get(),
-            over_max_conn: counters.over_max_conn.get(),
-            refused: counters.refused.get(),
-            requests: counters.requests.get(),
-            unknown_ids: counters.unknown_ids.get(),
-            late_answers: counters.late_answers.get(),
-            resumed: counters.resumed.get(),
-            resume_refused: counters.resume_refused.get(),
-            start_hooks: counters.start_hooks.get(),
-            stop_hooks: counters.stop_hooks.get(),
-            handler_panics: counters.handler_panics.get(),
-            hook_panics: counters.hook_panics.get(),
-            unsent_messages: counters.unsent_messages.get(),
-            unsent_bytes: counters.unsent_bytes.get(),
-        }
     }
 
     pub(super) const fn core(&self) -> &Arc<Core> {
@@ -289,40 +302,6 @@ impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Server").field("local_addr", &self.local_addr()).finish_non_exhaustive()
     }
-}
-
-/// What a server has counted since it was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Connections accepted and begun.
-    pub accepted: usize,
-    /// Connections closed because `MaxConn` were open.
-    pub over_max_conn: usize,
-    /// Connections, writers and accepts refused for want of stacks or descriptors.
-    pub refused: usize,
-    /// Messages handled; counted when their connection next waits for input.
-    pub requests: usize,
-    /// Messages whose id had no router.
-    pub unknown_ids: usize,
-    /// Answers that no call waited for any more. They are dropped.
-    pub late_answers: usize,
-    /// Connections whose peer has come back. The connections on which they came count as accepted too.
-    pub resumed: usize,
-    /// Peers that came back and were refused.
-    pub resume_refused: usize,
-    /// Start hooks called, also where none is set.
-    pub start_hooks: usize,
-    /// Stop hooks called, also where none is set.
-    pub stop_hooks: usize,
-    /// Handlers that panicked.
-    pub handler_panics: usize,
-    /// Hooks that panicked.
-    pub hook_panics: usize,
-    /// Messages queued but not sent before their connection closed.
-    pub unsent_messages: usize,
-    /// Their bytes.
-    pub unsent_bytes: usize,
 }
 
 /// Turns the result of `serve` into the exit code of `main`: flushes the log, prints an error on stderr, in one line where it is one,

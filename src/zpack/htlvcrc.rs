@@ -73,6 +73,8 @@ pub fn htlvcrc_frame(head: u8, function: u8, body: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// CRC-16/MODBUS: polynomial 0x8005 reflected, initial value 0xFFFF.
+#[doc(alias = "CheckCRC")]
+#[doc(alias = "GetCrC")]
 pub fn crc16_modbus(data: &[u8]) -> u16 {
     data.iter().fold(0xFFFF, |crc, &byte| crc >> 8 ^ TABLE[usize::from((crc ^ u16::from(byte)) as u8)])
 }
