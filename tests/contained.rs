@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use bad::{BadPack, Bomb, Unspeakable};
 use cases::{ANSWER, BAD, CASES, Case, ENTER, LONG, on_bad, send_bad};
 use common::{config, frame, log_lines, start, wait_until};
-use zinx::green;
+use zinx::green::{self, Builder, Event, Group};
 use zinx::prelude::*;
 use zinx::ziface::{Head, HeartBeatOption};
 use zinx::znet::{IdleAction, router_recovery};
@@ -254,4 +254,23 @@ fn a_client_contains_its_wire_format_as_a_server_does() {
     let reason = conn.get_close_reason().unwrap().to_string();
     assert_eq!(reason, "bad frame: the wire format panicked: on purpose");
     assert_eq!(stops.load(Ordering::Acquire), 1);
+}
+
+/// Whatever a coroutine leaves to nobody: its value, what it has thrown.
+#[test]
+fn a_coroutine_whose_value_panics_in_drop_ends_as_any_other() {
+    let go = Arc::new(Event::new());
+    let waits = Arc::clone(&go);
+    let returns = green::spawn(move || {
+        waits.wait();
+        Bomb
+    });
+    let ended = returns.coroutine().clone();
+    // Nobody will take its value.
+    drop(returns);
+    let group = Group::new();
+    group.spawn(Builder::new(), || std::panic::panic_any(Bomb)).unwrap();
+    go.set();
+    assert!(ended.join_timeout(LONG));
+    assert!(group.join_timeout(LONG));
 }

@@ -166,7 +166,7 @@ fn join_returns_when_the_work_on_every_item_is_done() {
         jobs.task_done();
         assert!(joiner.join_timeout(LONG));
         assert!(jobs.join_timeout(Duration::ZERO));
-        let too_often = std::panic::catch_unwind(|| jobs.task_done());
+        let too_often = catch_unwind(|| jobs.task_done());
         assert!(too_often.is_err());
         jobs.put(3).unwrap();
         assert_eq!(jobs.get(), Some(3), "the queue lives");
@@ -298,13 +298,13 @@ struct Ranked {
 }
 
 impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+    fn cmp(&self, other: &Self) -> Ordering {
         self.rank.cmp(&other.rank)
     }
 }
 
 impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }

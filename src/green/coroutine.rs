@@ -276,6 +276,12 @@ impl Record {
         worker::resume(Some(Arc::clone(self)));
     }
 
+    /// Has its result put where it is looked for. A result that nobody waits for any more is dropped there and then.
+    pub(super) fn keep(&self, keep: impl FnOnce()) {
+        self.interrupts.end();
+        self.log_panic("its result, dropped,", keep);
+    }
+
     /// To be called by its coroutine, once, when its result is there.
     pub(super) fn finish(&self, exit: Exit) {
         self.interrupts.end();

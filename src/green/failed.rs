@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use super::contain::drop_contained;
 use super::interrupt::Interrupt;
 
 /// Why a coroutine left no value.
@@ -54,8 +55,19 @@ impl Panicked {
     }
 
     /// What the coroutine panicked with.
-    pub fn into_payload(self) -> Box<dyn Any + Send> {
-        self.payload.into_inner().unwrap_or_else(PoisonError::into_inner)
+    pub fn into_payload(mut self) -> Box<dyn Any + Send> {
+        self.take_payload()
+    }
+
+    fn take_payload(&mut self) -> Box<dyn Any + Send> {
+        std::mem::replace(self.payload.get_mut().unwrap_or_else(PoisonError::into_inner), Box::new(()))
+    }
+}
+
+/// What was thrown is a value of the program, and whoever drops it may have nothing to do with it.
+impl Drop for Panicked {
+    fn drop(&mut self) {
+        drop_contained(self.take_payload());
     }
 }
 

@@ -238,7 +238,7 @@ impl Builder {
             record.begin();
             let outcome = run_body(&record, body);
             let exit = exit_of(&outcome);
-            keep(outcome);
+            record.keep(|| keep(outcome));
             record.finish(exit);
             drop(worker::leave(Awaits::Never));
             leave_wake_up();
