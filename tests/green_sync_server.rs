@@ -164,6 +164,47 @@ fn stop_accepting_leaves_connections_alone_and_serve_returns_after_stop() {
 }
 
 #[test]
+fn a_serve_that_is_killed_or_out_of_time_refuses_clients_and_can_go_on_later() {
+    within(60, || {
+        let server = bind();
+        let theirs = server.clone();
+        let serving = green::spawn(move || theirs.serve(echo));
+        let mut client = connect(server.local_addr());
+        check_echo(&mut client);
+        serving.kill();
+        assert!(TcpStream::connect(server.local_addr()).is_err(), "at once");
+        check_echo(&mut client);
+        server.restart().unwrap();
+        check_echo(&mut connect(server.local_addr()));
+        drop(client);
+        assert!(server.stop(LONG));
+
+        let server = bind();
+        let address = server.local_addr();
+        let late = green::run(move || green::with_timeout(Duration::from_millis(5), || server.serve(echo)));
+        assert!(late.is_err());
+        assert!(TcpStream::connect(address).is_err());
+    });
+}
+
+#[test]
+fn a_serve_that_returns_leaves_a_server_alone_that_was_started_again() {
+    within(60, || {
+        let server = bind();
+        let (theirs, stopping) = (server.clone(), server.clone());
+        let serving = green::spawn(move || theirs.serve(echo));
+        check_echo(&mut connect(server.local_addr()));
+        green::run(move || {
+            assert!(stopping.stop(LONG));
+            stopping.restart().unwrap();
+        });
+        serving.get().unwrap().unwrap();
+        check_echo(&mut connect(server.local_addr()));
+        assert!(server.stop(LONG));
+    });
+}
+
+#[test]
 fn stop_ends_a_server_that_is_full() {
     within(60, || {
         let (server, release) = (bind().max_conns(1), Arc::new(Event::new()));

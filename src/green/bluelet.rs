@@ -99,7 +99,9 @@ pub fn kill<T>(greenlet: &Greenlet<T>) {
 ///
 /// The last address's error, or that of the name.
 pub fn connect(host: &str, port: u16) -> io::Result<Connection> {
-    Connection::new(TcpStream::connect_first(resolve(host, port)?)?)
+    let stream = TcpStream::connect_first(resolve(host, port)?)?;
+    let addr = stream.peer_addr()?;
+    Ok(Connection::new(stream, addr))
 }
 
 /// Reads at most `size` bytes from anything that can be read; all there is, to the end, where it is `None`. Empty at the
@@ -133,7 +135,8 @@ pub fn write(mut sink: impl Write, data: impl AsRef<[u8]>) -> io::Result<()> {
 /// Listens on `host` (`""`: every address of the machine) and `port`, and runs `handler` on a coroutine of its own for
 /// each connection, which is closed when the handler returns. It returns only with an error.
 ///
-/// An error of a handler is logged, a panic too; neither ends anybody else. The address is logged as `listening on ..`.
+/// An error of a handler is logged, a panic too; neither ends anybody else. The address is logged as `listening on ..`. If
+/// the caller is killed, or a time limit around it is over, clients are refused from then on; open connections go on.
 ///
 /// # Errors
 ///
@@ -154,5 +157,5 @@ where
 {
     let server = StreamServer::bind(connection::address_of(host, port)?)?;
     log::info!("listening on {}", server.local_addr());
-    server.serve(move |stream, _| handler(&mut Connection::new(stream)?))
+    server.serve(move |stream, addr| handler(&mut Connection::new(stream, addr)))
 }

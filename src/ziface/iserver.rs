@@ -34,6 +34,8 @@ pub trait IServer: Sealed + Send + Sync {
     /// [`start`](Self::start) and `serve` ends the process. If a server that was started has stopped in the meantime,
     /// `serve` returns at once. Several threads may serve it at a time; all return when it has stopped.
     ///
+    /// If the wait is cut short, because its coroutine is killed or a time limit is over, the server is asked to stop.
+    ///
     /// # Errors
     ///
     /// Those of [`start`](Self::start), but for `AlreadyStarted`; [`Forced`](crate::Error::Forced) if a second signal or
