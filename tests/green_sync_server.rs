@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use common::coroutines::{LONG, within};
 use common::wait_until;
-use zinx::green::{self, Event, StreamServer};
+use zinx::green::{self, Event, StreamServer, bluelet};
+use zinx::ziface::IClient;
 
 #[test]
 fn a_stopped_server_refuses_and_serves_again_after_a_restart() {
@@ -233,6 +234,26 @@ fn names_resolve_and_a_name_without_address_is_an_error() {
         assert!(green::resolve("no such name", 80).is_err());
     });
 }
+
+#[test]
+fn the_zone_of_a_link_local_address_is_kept() {
+    within(60, || {
+        for port in [80, 81] {
+            let found = green::run(move || green::resolve("fe80::1%lo", port)).unwrap();
+            let [SocketAddr::V6(address)] = found[..] else { panic!("{found:?}") };
+            assert_eq!((address.scope_id(), address.port()), (LOOPBACK, port), "asked, then remembered");
+        }
+        // The system refuses a link-local address without a zone in another way.
+        let refused = green::run(|| bluelet::connect("fe80::1%lo", 9)).unwrap_err();
+        assert_ne!(refused.kind(), ErrorKind::InvalidInput, "{refused}");
+        let client = zinx::new_client_with_config("fe80::1%lo", 9, common::config()).unwrap();
+        let refused = client.start().unwrap_err().to_string();
+        assert!(!refused.contains("Invalid argument"), "{refused}");
+    });
+}
+
+/// The number of the interface `lo`.
+const LOOPBACK: u32 = 1;
 
 fn bind() -> StreamServer {
     StreamServer::bind("127.0.0.1:0").unwrap()
