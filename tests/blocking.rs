@@ -1,6 +1,10 @@
 //! Work on the pool of threads that needs the pool itself, all its threads being at work.
 
-#![expect(clippy::disallowed_methods, reason = "work on the pool blocks its thread")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are plain threads and speak raw sockets"
+)]
 
 #[expect(dead_code, reason = "each test file uses its share")]
 mod common;

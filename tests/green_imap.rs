@@ -170,7 +170,7 @@ fn a_consumer_that_is_killed_leaves_nobody_behind() {
     within(60, || {
         let before = green::spawn(green::live_coroutines).get().unwrap();
         for n in 0..2 {
-            let source = || std::iter::from_fn(|| Some(Event::new().wait()));
+            let source = || std::iter::repeat_with(|| Event::new().wait());
             let results = both(&Pool::new(2), source, |()| ());
             let consumer = green::spawn(move || results.into_iter().nth(n).unwrap().count());
             assert!(!consumer.join_timeout(Duration::from_millis(5)));
