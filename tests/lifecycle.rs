@@ -126,7 +126,7 @@ fn a_serve_that_is_killed_or_out_of_time_stops_its_server() {
             let limit = if kill { Duration::MAX } else { Duration::from_millis(50) };
             green::with_timeout(limit, || theirs.serve()).is_err()
         });
-        common::wait_until("the start", || server.local_addr().is_some());
+        wait_until("the start", || server.local_addr().is_some());
         if kill {
             serving.kill();
         } else {
@@ -150,7 +150,7 @@ fn a_start_that_fails_leaves_nothing_behind_and_may_be_tried_again() {
             .unwrap();
         let before = green::spawn(green::live_coroutines).get().unwrap();
         server.start().unwrap_err();
-        common::wait_until("no coroutines", || green::spawn(green::live_coroutines).get().unwrap() <= before);
+        wait_until("no coroutines", || green::spawn(green::live_coroutines).get().unwrap() <= before);
         drop(taken);
         server.start().unwrap();
         let mut peer = TcpStream::connect(server.local_addr().unwrap()).unwrap();

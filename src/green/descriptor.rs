@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::blocking::{blocking, step_aside};
 use super::socket::{Readiness, Socket};
 
-/// Reads once, waiting until there is something to read, or the end. One coroutine at a time may read a descriptor: what
+/// Reads once, waiting until there is something to read, or the end; `WouldBlock` instead in a coroutine that unwinds. One coroutine at a time may read a descriptor: what
 /// another takes away in between is waited for on the worker.
 pub(super) fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
     if buf.is_empty() {
@@ -70,7 +70,7 @@ impl<'a> Ready<'a> {
         // Woken early it looks again: what is ready stays so until it is taken.
         while !self.is_ready(Some(&Timespec::default()))? {
             match &self.watch {
-                Some(watch) => drop(watch.wait(Readiness::READ)),
+                Some(watch) => drop(watch.wait_unless_unwinding(Readiness::READ)?),
                 None => drop(step_aside(|| self.is_ready(None))?),
             }
         }

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Builder, Failed, Greenlet, Pool, Queue, Semaphore};
+use super::{Builder, Failed, Greenlet, Pool, Queue, Semaphore, is_unwinding};
 
 /// Results in the order of the items: see [`Pool::imap`]. Dropped early, it takes no more items and lets what has been
 /// started go on.
@@ -49,7 +49,8 @@ impl<I, F, T> IMapUnordered<I, F, T> {
     }
 }
 
-/// A `next` that a time limit cuts short loses nothing: the following one goes on where it was.
+/// A `next` that a time limit cuts short loses nothing: the following one goes on where it was. In a destructor that runs
+/// while its coroutine unwinds there is no next.
 impl<I, F, T> Iterator for IMap<I, F, T>
 where
     I: Iterator + Send + 'static,
@@ -163,6 +164,9 @@ where
         &mut self,
         give: impl Fn(Greenlet<T>, &Arc<Giver<T>>) + Send + 'static,
     ) -> Option<Result<T, Failed>> {
+        if is_unwinding() {
+            return None;
+        }
         self.go_on(give);
         if self.next.is_none() {
             self.next = self.queue.get();

@@ -12,7 +12,7 @@ use super::socket::Readiness;
 use super::worker::ReadBuffer;
 use super::{
     Backoff, Builder, Event, Greenlet, Group, Permit, Select, Semaphore, TcpListener, TcpStream, Until,
-    set_alarm,
+    is_unwinding, set_alarm,
 };
 use crate::log_line::{Throttle, throttled};
 
@@ -174,8 +174,10 @@ impl StreamServer {
         self.start(handler)?;
         let serving = Serving(self);
         self.shared.stopped.wait();
-        // Stopped as it should be, and perhaps started again since.
-        std::mem::forget(serving);
+        if !is_unwinding() {
+            // Stopped as it should be, and perhaps started again since.
+            std::mem::forget(serving);
+        }
         Ok(())
     }
 
