@@ -59,23 +59,20 @@ impl AsyncOps {
     /// room for the coroutine that waits for them.
     #[doc(alias = "Process")]
     pub fn process(&self, op_id: u64, op: impl FnOnce() + Send + 'static) -> Result<()> {
-        {
-            let mut lanes = lock(&self.lanes);
-            if let Some(waiting) = lanes.get_mut(&op_id) {
-                if waiting.len() >= MAX_WAITING {
-                    return Err(Error::TaskQueueFull { len: MAX_WAITING });
-                }
-                waiting.push_back(Box::new(op));
-                return Ok(());
+        let mut lanes = lock(&self.lanes);
+        if let Some(waiting) = lanes.get_mut(&op_id) {
+            if waiting.len() >= MAX_WAITING {
+                return Err(Error::TaskQueueFull { len: MAX_WAITING });
             }
-            lanes.insert(op_id, VecDeque::from([Box::new(op) as Op]));
+            waiting.push_back(Box::new(op));
+            return Ok(());
         }
+        // Under the lock: nobody relies on a lane whose coroutine has not started.
         let this = self.clone();
         let started = self.group.spawn(Builder::new().name("async op"), move || this.work_off(op_id));
-        started.map_err(|source| {
-            lock(&self.lanes).remove(&op_id);
-            Error::io("start an asynchronous operation", source)
-        })
+        started.map_err(|source| Error::io("start an asynchronous operation", source))?;
+        lanes.insert(op_id, VecDeque::from([Box::new(op) as Op]));
+        Ok(())
     }
 
     /// Waits until all operations are done.

@@ -1,6 +1,7 @@
 //! Timers: work that is done later, or again and again, each on a coroutine of its own.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -48,7 +49,8 @@ impl TimerScheduler {
     ///
     /// # Panics
     ///
-    /// Where the machine has no room for the coroutine that waits: [`green::spawn`](crate::green::spawn).
+    /// If the machine has no room for the coroutine that waits: [`green::spawn`](crate::green::spawn). The timer is not
+    /// set then; the next one tries again.
     #[doc(alias = "CreateTimerAfter")]
     pub fn create_timer_after(&self, delay: Duration, work: impl FnOnce() + Send + 'static) -> TimerId {
         let mut work = Some(work);
@@ -160,20 +162,27 @@ impl Inner {
     fn add(self: &Arc<Self>, delay: Duration, period: Option<Duration>, work: Work) -> TimerId {
         let at = Until::after(delay).end_or_far();
         let mut state = self.lock();
+        if !state.kept
+            && let Err(error) = self.start_keeper()
+        {
+            drop(state);
+            panic!("cannot start a timer: {error}");
+        }
+        state.kept = true;
         state.last += 1;
         let number = state.last;
         state.timers.insert(number, Timer { number, at, period, work: Some(work) });
         state.due.insert((at, number));
-        let keep = !std::mem::replace(&mut state.kept, true);
         drop(state);
-        if keep {
-            let this = Arc::clone(self);
-            let started = self.group.spawn(Builder::new().name("timers"), move || this.keep_time());
-            started.unwrap_or_else(|error| panic!("cannot start a timer: {error}"));
-        } else {
-            self.changed.set();
-        }
+        self.changed.set();
         TimerId(number)
+    }
+
+    /// Starts the coroutine that waits, which looks once the state is no longer locked. Where that fails, the next timer
+    /// tries again.
+    fn start_keeper(self: &Arc<Self>) -> io::Result<()> {
+        let this = Arc::clone(self);
+        self.group.spawn(Builder::new().name("timers").shielded(), move || this.keep_time())
     }
 
     /// The coroutine that waits; ends with the last timer.
@@ -218,38 +227,49 @@ impl Inner {
     fn run(self: &Arc<Self>, number: u64, work: &Mutex<Option<Work>>) {
         let taken = work.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut work) = taken else { return };
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(&mut work)) {
-            static LOG: Throttle = Throttle::new();
-            let panicked = Panicked::new(payload);
-            throttled!(error, LOG, "a timer panicked: {panicked}");
+        contain(&mut work);
+        if let Some(work) = self.set_anew(number, work) {
+            // What it owns may panic as well.
+            contain(|| drop(work));
         }
-        self.finish(number, work);
     }
 
-    /// Sets a repeating timer anew, on the first of its times that is still to come.
-    fn finish(self: &Arc<Self>, number: u64, work: Work) {
+    /// Sets a repeating timer anew, on the first of its times that is still to come. Gives the work of another back.
+    fn set_anew(self: &Arc<Self>, number: u64, work: Work) -> Option<Work> {
         let mut state = self.lock();
-        let Some(timer) = state.timers.get_mut(&number) else { return };
+        let Some(timer) = state.timers.get_mut(&number) else { return Some(work) };
         let Some(period) = timer.period else {
-            drop(state.timers.remove(&number));
-            return;
+            state.timers.remove(&number);
+            return Some(work);
         };
         let late = Instant::now().saturating_duration_since(timer.at);
         let missed = u32::try_from(late.as_nanos() / period.as_nanos()).unwrap_or(u32::MAX - 1);
-        timer.at += period * (missed + 1);
+        let next = period.saturating_mul(missed + 1);
+        timer.at = timer.at.checked_add(next).unwrap_or_else(|| Until::after(next).end_or_far());
         timer.work = Some(work);
         let at = timer.at;
         state.due.insert((at, number));
-        let keep = !std::mem::replace(&mut state.kept, true);
+        // The coroutine that waits has ended if no timer was left.
+        let keep = !state.kept && self.start_keeper().is_err();
+        state.kept = true;
         drop(state);
+        self.changed.set();
         if keep {
+            // There is no room for one, but there is this one.
             self.keep_time();
-        } else {
-            self.changed.set();
         }
+        None
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn contain(call: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+        static LOG: Throttle = Throttle::new();
+        let panicked = Panicked::new(payload);
+        throttled!(error, LOG, "a timer panicked: {panicked}");
     }
 }

@@ -285,6 +285,27 @@ fn stopping_its_server_view_stops_the_client() {
     assert!(client.wait_stopped(SOON));
 }
 
+#[test]
+fn a_start_that_is_killed_or_out_of_time_stops_its_client() {
+    let silent = BlackHole::new();
+    for kill in [true, false] {
+        let client = client("127.0.0.1", silent.port());
+        client.set_dial_timeout(Duration::MAX);
+        let theirs = client.clone();
+        let starting = green::spawn(move || {
+            let limit = if kill { Duration::MAX } else { Duration::from_millis(50) };
+            green::with_timeout(limit, || theirs.start()).is_err()
+        });
+        assert!(!starting.join_timeout(Duration::from_millis(20)));
+        if kill {
+            starting.kill();
+        } else {
+            assert!(starting.get().unwrap());
+        }
+        assert!(client.wait_stopped(SOON));
+    }
+}
+
 fn client(host: &str, port: u16) -> Client {
     new_client_with_config(host, port, config()).unwrap()
 }

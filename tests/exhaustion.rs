@@ -11,15 +11,22 @@
 mod common;
 
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
 
 use common::child::{in_child, in_child_after};
-use common::{Peer, config, log_lines, start, wait_until};
+use common::coroutines::{LONG, runtime};
+use common::{Peer, config, frame, log_lines, start, wait_until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use zinx::green::{self, Builder, Event, Greenlet};
-use zinx::ziface::{IClient, IServer};
-use zinx::{Config, new_client_with_config, zlog};
+use zinx::green::generator::Generator;
+use zinx::green::{self, Builder, Event, Greenlet, Pool};
+use zinx::zasync_op::AsyncOps;
+use zinx::ziface::{IClient, IRequest, IServer};
+use zinx::ztimer::TimerScheduler;
+use zinx::{Config, new_client_with_config, new_server_with_config, zlog};
 
 #[test]
 fn a_stack_for_which_there_is_no_memory_is_an_error_and_the_next_one_is_not() {
@@ -119,6 +126,83 @@ fn with_all_at_their_limits_the_server_refuses_and_recovers() {
         wait_until("a place", || running.server.get_conn_mgr().len() < 4);
         running.connect().check_echo();
         others.iter_mut().for_each(Peer::check_echo);
+    });
+}
+
+#[test]
+fn what_found_no_room_to_start_starts_when_there_is_some() {
+    in_child("what_found_no_room_to_start_starts_when_there_is_some", || {
+        runtime();
+        let (timers, ops) = (TimerScheduler::new(), AsyncOps::new());
+        let mut config = config();
+        config.worker_pool_size = 2;
+        let server = new_server_with_config(config.clone()).unwrap();
+        server.add_router(7, |request: &dyn IRequest| request.get_connection().send_msg(7, "hi")).unwrap();
+        let client = new_client_with_config("127.0.0.1", 1, config).unwrap();
+        let mut numbers: Generator<u32> = Generator::new(|out| assert_eq!(out.yield_(1), None));
+        let mut squares = Pool::new(2).imap(1..=3, |n| n * n);
+        let done = Arc::new(Event::new());
+
+        let Some(crowd) = Crowd::fill() else { return };
+        std::panic::set_hook(Box::new(|_| {}));
+        let panics = |start: &mut dyn FnMut()| catch_unwind(AssertUnwindSafe(start)).is_err();
+        let mut set_one = || {
+            timers.create_timer_after(Duration::ZERO, || ());
+        };
+        assert!(panics(&mut set_one));
+        assert!(timers.is_empty());
+        assert!(panics(&mut || assert_eq!(numbers.next(), Some(1))));
+        assert!(panics(&mut || drop(squares.next())));
+        assert!(ops.process(1, || ()).is_err());
+        assert!(server.start().is_err() && client.start().is_err());
+        crowd.leave();
+        drop(std::panic::take_hook());
+
+        let tell = Arc::clone(&done);
+        timers.create_timer_after(Duration::ZERO, move || tell.set());
+        assert!(done.wait_timeout(LONG), "the timer");
+        done.clear();
+        let tell = Arc::clone(&done);
+        ops.process(1, move || tell.set()).unwrap();
+        assert!(done.wait_timeout(LONG), "the operation");
+        assert_eq!((numbers.next(), numbers.next()), (Some(1), None));
+        assert_eq!(squares.map(Result::unwrap).collect::<Vec<_>>(), [1, 4, 9]);
+        let refused = client.start().unwrap_err().to_string();
+        assert!(refused.contains("connect 127.0.0.1:1"), "{refused}");
+        server.start().unwrap();
+        let mut peer = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        peer.write_all(&frame(7, b"")).unwrap();
+        peer.set_read_timeout(Some(LONG)).unwrap();
+        let mut answer = [0; 10];
+        peer.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, *frame(7, b"hi"));
+        server.stop();
+        assert!(server.wait_stopped(LONG));
+    });
+}
+
+#[test]
+fn blocking_work_for_which_there_is_no_thread_is_done_when_there_is_one() {
+    in_child("blocking_work_for_which_there_is_no_thread_is_done_when_there_is_one", || {
+        let go = Arc::new(Event::new());
+        let theirs = Arc::clone(&go);
+        // It has its stack before memory is short.
+        let asks = green::spawn(move || {
+            theirs.wait();
+            green::blocking(|| 7)
+        });
+        green::sleep(Duration::from_millis(1));
+        let old = getrlimit(Resource::As);
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: u64 = pages.split_whitespace().next().unwrap().parse().unwrap();
+        // Less than a thread's stack of two megabytes.
+        let short = pages * rustix::param::page_size() as u64 + 1_000_000;
+        setrlimit(Resource::As, Rlimit { current: Some(short), maximum: old.maximum }).unwrap();
+        go.set();
+        assert!(!asks.join_timeout(Duration::from_millis(300)));
+        setrlimit(Resource::As, old).unwrap();
+        assert!(asks.join_timeout(LONG));
+        assert_eq!(asks.get().unwrap(), 7);
     });
 }
 

@@ -15,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::coroutines::{LONG, runtime, within};
+use common::wait_until;
 use zinx::green::{self, Builder, Event, Greenlet, Group};
 
 #[test]
@@ -107,6 +108,27 @@ fn a_group_joins_when_its_last_member_ends() {
         group.join();
         joiner.join();
         assert_eq!((ran.load(Ordering::Relaxed), group.is_empty()), (100, true));
+    });
+}
+
+#[test]
+fn a_panic_of_a_call_on_exit_reaches_nobody() {
+    within(30, || {
+        let (go, after) = (Arc::new(Event::new()), Arc::new(AtomicUsize::new(0)));
+        let theirs = Arc::clone(&go);
+        let greenlet = green::spawn(move || theirs.wait());
+        let count = || {
+            let after = Arc::clone(&after);
+            move |_| drop(after.fetch_add(1, Ordering::AcqRel).to_string())
+        };
+        // Called by the coroutine at its end, and by whoever adds it later.
+        for _ in 0..2 {
+            greenlet.on_exit(|_| panic!("on purpose"));
+            greenlet.on_exit(count());
+            go.set();
+            greenlet.join();
+        }
+        wait_until("both calls", || after.load(Ordering::Acquire) == 2);
     });
 }
 

@@ -397,7 +397,7 @@ fn connected() -> (TcpStream, std::net::TcpStream) {
     let address = listener.local_addr();
     let accepting = green::spawn(move || listener.accept().unwrap());
     let peer = std::net::TcpStream::connect(address).unwrap();
-    (accepting.get().unwrap(), peer)
+    (accepting.get().unwrap().0, peer)
 }
 
 fn bind() -> TcpListener {

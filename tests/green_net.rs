@@ -30,6 +30,42 @@ fn a_second_bind_of_a_port_fails() {
 }
 
 #[test]
+fn bind_takes_text_and_tries_every_address() {
+    within(30, || {
+        let taken = bind();
+        for listener in [
+            TcpListener::bind("127.0.0.1:0", 16),
+            TcpListener::bind("localhost:0".to_string(), 16),
+            TcpListener::bind(("127.0.0.1", 0), 16),
+            TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 16),
+            TcpListener::bind(Addresses(vec![taken.local_addr(), ([127, 0, 0, 1], 0).into()]), 16),
+        ] {
+            let listener = listener.unwrap();
+            assert!(listener.local_addr().ip().is_loopback());
+            assert_ne!(listener.local_addr().port(), taken.local_addr().port());
+        }
+        let none = TcpListener::bind(Addresses(Vec::new()), 16).unwrap_err();
+        assert_eq!(none.kind(), io::ErrorKind::NotFound);
+    });
+}
+
+#[test]
+fn accept_gives_the_peers_address_also_of_a_peer_that_has_gone() {
+    within(30, || {
+        let listener = bind();
+        let here = TcpStream::connect(listener.local_addr()).unwrap();
+        let gone = TcpStream::connect(listener.local_addr()).unwrap();
+        let addresses = [here.local_addr().unwrap(), gone.local_addr().unwrap()];
+        socket2::SockRef::from(&gone).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        drop(gone);
+        let accepted = [listener.accept().unwrap(), listener.accept().unwrap()];
+        assert_eq!([accepted[0].1, accepted[1].1], addresses);
+        let error = accepted[1].0.peer_addr().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotConnected, "it has gone");
+    });
+}
+
+#[test]
 fn connect_tries_every_address() {
     within(30, || {
         let closed = ReservedPort::new();

@@ -95,48 +95,6 @@ fn map_keeps_the_order_and_an_error_its_place() {
 }
 
 #[test]
-fn imap_is_never_further_ahead_than_allowed() {
-    within(30, || {
-        for ahead in [1, 2, 5] {
-            let started = Arc::new(AtomicUsize::new(0));
-            let count = Arc::clone(&started);
-            let work = move |n: usize| {
-                count.fetch_add(1, Ordering::Relaxed);
-                n
-            };
-            let (pool, mut taken) = (Pool::new(3), 0);
-            let mut check = |result: Result<usize, Failed>| {
-                result.unwrap();
-                taken += 1;
-                let started = started.load(Ordering::Relaxed);
-                assert!(started < taken + ahead, "{started} started, {taken} taken, {ahead} allowed");
-            };
-            pool.imap(0..50, work.clone()).look_ahead(ahead).for_each(&mut check);
-            pool.imap_unordered(50..100, work).look_ahead(ahead).for_each(&mut check);
-            assert_eq!(taken, 100);
-        }
-    });
-}
-
-#[test]
-fn imap_unordered_gives_results_as_they_come() {
-    within(30, || {
-        let gates: Vec<_> = (0..3).map(|_| Arc::new(Event::new())).collect();
-        let theirs = gates.clone();
-        let work = move |n: usize| {
-            theirs[n].wait();
-            n
-        };
-        let mut results = Pool::new(3).imap_unordered(0..3, work);
-        for expected in [2, 0, 1] {
-            gates[expected].set();
-            assert_eq!(results.next().unwrap().unwrap(), expected);
-        }
-        assert!(results.next().is_none());
-    });
-}
-
-#[test]
 fn random_schedules_never_overfill_a_pool_and_lose_nothing() {
     for seed in 1..=20 {
         println!("seed {seed}");

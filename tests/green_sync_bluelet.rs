@@ -10,15 +10,16 @@
 mod common;
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::coroutines::{LONG, within};
 use common::port::ReservedPort;
+use common::wait_until;
 use zinx::green::bluelet::{self, Connection, Listener, MAX_LINE_BYTES};
-use zinx::green::{Event, Failed};
+use zinx::green::{self, Event, Failed};
 
 #[test]
 fn run_waits_for_all_that_was_spawned_and_returns_what_its_root_does() {
@@ -147,6 +148,41 @@ fn a_closed_listener_ends_the_accept_that_waits() {
         assert_eq!(accepting.get().unwrap().unwrap_err().kind(), ErrorKind::NotConnected);
         let refused = TcpStream::connect(listener.local_addr()).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn a_server_that_is_killed_or_out_of_time_refuses_clients() {
+    within(30, || {
+        let reserved = ReservedPort::new();
+        let port = reserved.number();
+        let serving = bluelet::spawn(move || bluelet::server("127.0.0.1", port, |_| Ok(())));
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        wait_until("the server", || TcpStream::connect(address).is_ok());
+        bluelet::kill(&serving);
+        assert!(TcpStream::connect(address).is_err(), "at once");
+
+        let reserved = ReservedPort::new();
+        let port = reserved.number();
+        let soon = Duration::from_millis(20);
+        let late =
+            green::run(move || green::with_timeout(soon, || bluelet::server("127.0.0.1", port, |_| Ok(()))));
+        assert!(late.is_err());
+        Listener::new("127.0.0.1", port).unwrap();
+    });
+}
+
+#[test]
+fn a_peer_that_has_gone_before_it_is_accepted_is_accepted_with_its_address() {
+    within(30, || {
+        let listener = Listener::new("127.0.0.1", 0).unwrap();
+        let gone = TcpStream::connect(listener.local_addr()).unwrap();
+        let address = gone.local_addr().unwrap();
+        socket2::SockRef::from(&gone).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(gone);
+        let mut conn = listener.accept().unwrap();
+        assert_eq!(conn.addr(), address);
+        assert_eq!(conn.recv(1).unwrap_err().kind(), ErrorKind::ConnectionReset);
     });
 }
 

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::coroutines::{LONG, within};
+use common::wait_until;
 use zinx::green::generator::Generator;
 use zinx::green::{self, Event};
 
@@ -142,3 +143,114 @@ impl Drop for SetOnDrop {
         self.0.set();
     }
 }
+
+#[test]
+fn a_step_cut_short_goes_on_with_the_next() {
+    within(60, || {
+        green::run(|| {
+            let gate = Gate::default();
+            let theirs = gate.clone();
+            let mut sums = Generator::<u32, u32>::new(move |out| {
+                let mut sum = 0;
+                while let Some(n) = out.yield_(sum) {
+                    theirs.pass();
+                    sum += n;
+                }
+            });
+            assert_eq!(sums.next(), Some(0));
+            assert!(green::with_timeout(SOON, || sums.send(3)).is_err());
+            assert!(green::with_timeout(SOON, || sums.send(100)).is_err(), "still the same step");
+            gate.open();
+            assert_eq!(sums.send(1000), Some(3), "it gives what was late, and nothing else was sent");
+            gate.open();
+            assert_eq!(sums.send(4), Some(7));
+            assert_eq!(sums.next(), None);
+        });
+    });
+}
+
+#[test]
+fn a_first_step_and_a_last_one_that_are_cut_short_go_on_too() {
+    within(60, || {
+        green::run(|| {
+            let gate = Gate::default();
+            let theirs = gate.clone();
+            let mut slow = Generator::<u32>::new(move |out| {
+                theirs.pass();
+                out.yield_(1);
+                theirs.pass();
+                panic!("at the end");
+            });
+            assert!(green::with_timeout(SOON, || slow.next()).is_err());
+            gate.open();
+            assert_eq!(slow.next(), Some(1));
+            assert!(green::with_timeout(SOON, || slow.next()).is_err());
+            gate.open();
+            let panicked = catch_unwind(AssertUnwindSafe(|| slow.next())).unwrap_err();
+            assert_eq!(*panicked.downcast::<&str>().unwrap(), "at the end");
+            assert_eq!(slow.next(), None);
+        });
+    });
+}
+
+#[test]
+fn a_body_whose_yield_is_cut_short_goes_on_in_turns() {
+    within(60, || {
+        let steps = Arc::new(AtomicUsize::new(0));
+        let theirs = Arc::clone(&steps);
+        let mut numbers = Generator::<usize>::new(move |out| {
+            for n in 0..4 {
+                theirs.store(n, Ordering::Release);
+                let limit = if n == 0 { Duration::from_millis(5) } else { Duration::MAX };
+                // The first is given, and then nobody asks for the next in time.
+                let _ = green::with_timeout(limit, || out.yield_(n));
+            }
+        });
+        assert_eq!(numbers.next(), Some(0));
+        wait_until("the limit", || steps.load(Ordering::Acquire) == 1);
+        for expected in 1..4 {
+            assert_eq!(numbers.next(), Some(expected));
+            green::sleep(Duration::from_millis(5));
+            assert_eq!(steps.load(Ordering::Acquire), expected, "it waits until it is asked");
+        }
+        assert_eq!(numbers.next(), None);
+    });
+}
+
+#[test]
+fn a_close_cut_short_can_be_waited_for_again() {
+    within(60, || {
+        green::run(|| {
+            let (gate, ended) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
+            let (theirs, tell) = (gate.clone(), Arc::clone(&ended));
+            let mut generator = Generator::<u32>::new(move |out| {
+                let _ = catch_unwind(AssertUnwindSafe(|| out.yield_(1)));
+                theirs.pass();
+                tell.store(1, Ordering::Release);
+            });
+            assert_eq!(generator.next(), Some(1));
+            assert!(green::with_timeout(SOON, || generator.close()).is_err());
+            gate.open();
+            generator.close();
+            assert_eq!(ended.load(Ordering::Acquire), 1, "waited for");
+            generator.close();
+        });
+    });
+}
+
+/// Lets a body pass once each time it is opened.
+#[derive(Clone, Default)]
+struct Gate(Arc<Event>);
+
+impl Gate {
+    fn pass(&self) {
+        self.0.wait();
+        self.0.clear();
+    }
+
+    fn open(&self) {
+        self.0.set();
+    }
+}
+
+const SOON: Duration = Duration::from_millis(5);

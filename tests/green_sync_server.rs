@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use common::coroutines::{LONG, within};
 use common::wait_until;
-use zinx::green::{self, Event, StreamServer};
+use zinx::green::{self, Event, StreamServer, bluelet};
+use zinx::ziface::IClient;
 
 #[test]
 fn a_stopped_server_refuses_and_serves_again_after_a_restart() {
@@ -164,6 +165,47 @@ fn stop_accepting_leaves_connections_alone_and_serve_returns_after_stop() {
 }
 
 #[test]
+fn a_serve_that_is_killed_or_out_of_time_refuses_clients_and_can_go_on_later() {
+    within(60, || {
+        let server = bind();
+        let theirs = server.clone();
+        let serving = green::spawn(move || theirs.serve(echo));
+        let mut client = connect(server.local_addr());
+        check_echo(&mut client);
+        serving.kill();
+        assert!(TcpStream::connect(server.local_addr()).is_err(), "at once");
+        check_echo(&mut client);
+        server.restart().unwrap();
+        check_echo(&mut connect(server.local_addr()));
+        drop(client);
+        assert!(server.stop(LONG));
+
+        let server = bind();
+        let address = server.local_addr();
+        let late = green::run(move || green::with_timeout(Duration::from_millis(5), || server.serve(echo)));
+        assert!(late.is_err());
+        assert!(TcpStream::connect(address).is_err());
+    });
+}
+
+#[test]
+fn a_serve_that_returns_leaves_a_server_alone_that_was_started_again() {
+    within(60, || {
+        let server = bind();
+        let (theirs, stopping) = (server.clone(), server.clone());
+        let serving = green::spawn(move || theirs.serve(echo));
+        check_echo(&mut connect(server.local_addr()));
+        green::run(move || {
+            assert!(stopping.stop(LONG));
+            stopping.restart().unwrap();
+        });
+        serving.get().unwrap().unwrap();
+        check_echo(&mut connect(server.local_addr()));
+        assert!(server.stop(LONG));
+    });
+}
+
+#[test]
 fn stop_ends_a_server_that_is_full() {
     within(60, || {
         let (server, release) = (bind().max_conns(1), Arc::new(Event::new()));
@@ -192,6 +234,26 @@ fn names_resolve_and_a_name_without_address_is_an_error() {
         assert!(green::resolve("no such name", 80).is_err());
     });
 }
+
+#[test]
+fn the_zone_of_a_link_local_address_is_kept() {
+    within(60, || {
+        for port in [80, 81] {
+            let found = green::run(move || green::resolve("fe80::1%lo", port)).unwrap();
+            let [SocketAddr::V6(address)] = found[..] else { panic!("{found:?}") };
+            assert_eq!((address.scope_id(), address.port()), (LOOPBACK, port), "asked, then remembered");
+        }
+        // The system refuses a link-local address without a zone in another way.
+        let refused = green::run(|| bluelet::connect("fe80::1%lo", 9)).unwrap_err();
+        assert_ne!(refused.kind(), ErrorKind::InvalidInput, "{refused}");
+        let client = zinx::new_client_with_config("fe80::1%lo", 9, common::config()).unwrap();
+        let refused = client.start().unwrap_err().to_string();
+        assert!(!refused.contains("Invalid argument"), "{refused}");
+    });
+}
+
+/// The number of the interface `lo`.
+const LOOPBACK: u32 = 1;
 
 fn bind() -> StreamServer {
     StreamServer::bind("127.0.0.1:0").unwrap()

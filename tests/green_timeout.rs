@@ -162,9 +162,9 @@ fn a_panic_and_a_kill_pass_through_a_limit() {
 }
 
 fn connected() -> (TcpStream, std::net::TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), 16).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0", 16).unwrap();
     let peer = std::net::TcpStream::connect(listener.local_addr()).unwrap();
-    (listener.accept().unwrap(), peer)
+    (listener.accept().unwrap().0, peer)
 }
 
 const SHORT: Duration = Duration::from_millis(10);

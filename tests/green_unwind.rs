@@ -10,7 +10,8 @@
 #[expect(dead_code, reason = "each test file uses its share")]
 mod common;
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -21,7 +22,7 @@ use common::coroutines::{LONG, bind, within};
 use zinx::green::generator::Generator;
 use zinx::green::{
     self, AsyncResult, Channel, Event, Failed, Greenlet, Group, Pool, Queue, RLock, Select, Semaphore,
-    StreamServer, TcpListener, TcpStream,
+    StreamServer, TcpListener, TcpStream, bluelet,
 };
 
 #[test]
@@ -70,6 +71,9 @@ fn what_would_wait_gives_up_at_once() {
             true
         }),
         ("iwait", |_| green::iwait([green::spawn(wait_for_ever)]).next().is_none()),
+        ("imap", |_| Pool::new(1).imap(0..3, |n| n).next().is_none()),
+        ("imap_unordered", |_| Pool::new(1).imap_unordered(0..3, |n| n).next().is_none()),
+        ("read of a pipe", |w| bluelet::read(&w.pipe.0, Some(1)).is_err()),
     ]);
 }
 
@@ -124,6 +128,8 @@ fn what_need_not_wait_works() {
             w.server.stop(LONG);
             true
         }),
+        ("write to a pipe", |w| bluelet::write(&w.pipe.1, "x").is_ok()),
+        ("file", |_| bluelet::read(File::open("/proc/self/stat").unwrap(), None).is_ok()),
         ("dump", |_| !green::dump().is_empty()),
     ]);
 }
@@ -252,6 +258,8 @@ struct World {
     /// Nothing comes, and little is sent.
     stream: TcpStream,
     server: StreamServer,
+    /// Nothing is written by those who read, and little by the others.
+    pipe: (PipeReader, PipeWriter),
 }
 
 type Call = fn(&World) -> bool;
@@ -296,6 +304,7 @@ impl World {
             listener,
             stream,
             server,
+            pipe: pipe().unwrap(),
         })
     }
 }

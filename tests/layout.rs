@@ -85,3 +85,12 @@ fn unsafe_blocks_and_the_thread_local_are_where_they_belong() {
     assert_eq!(blocks, expected.into_iter().flatten().collect::<Vec<_>>());
     assert_eq!(in_files("thread_local!"), ["green/worker.rs"]);
 }
+
+/// So that no sum of a time and a duration overflows: see `green::Until`.
+#[test]
+fn durations_become_times_in_one_place() {
+    let mut lines = lines_with("", "Instant::now() +");
+    lines.extend(lines_with("", "Instant::now().checked_add"));
+    lines.retain(|line| !line.contains("green/until.rs"));
+    assert_eq!(lines, Vec::<String>::new());
+}

@@ -9,6 +9,7 @@
 #[expect(dead_code, reason = "each test file uses its share")]
 mod common;
 
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::child::in_child;
-use common::{config, log_lines, start, start_alone, wait_until};
+use common::{ECHO, config, log_lines, start, start_alone, wait_until};
 use rustix::process::Signal;
 use zinx::green::{self, AsyncResult, Queue};
 use zinx::ziface::{CloseReason, IContext, IRequest, IServer};
@@ -114,6 +115,52 @@ fn serve_returns_at_once_if_the_started_server_has_stopped_meanwhile() {
     assert!(running.server.wait_stopped(LONG));
     running.server.serve().unwrap();
     assert!(matches!(running.server.serve(), Err(Error::Stopped)));
+}
+
+#[test]
+fn a_serve_that_is_killed_or_out_of_time_stops_its_server() {
+    for kill in [true, false] {
+        let server = new_server_with_config(config()).unwrap();
+        let theirs = server.clone();
+        let serving = green::spawn(move || {
+            let limit = if kill { Duration::MAX } else { Duration::from_millis(50) };
+            green::with_timeout(limit, || theirs.serve()).is_err()
+        });
+        wait_until("the start", || server.local_addr().is_some());
+        if kill {
+            serving.kill();
+        } else {
+            assert!(serving.get().unwrap());
+        }
+        assert!(server.wait_stopped(Duration::from_secs(10)));
+        assert!(TcpStream::connect(server.local_addr().unwrap()).is_err());
+    }
+}
+
+#[test]
+fn a_start_that_fails_leaves_nothing_behind_and_may_be_tried_again() {
+    for workers in [0, 2] {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut config = config();
+        config.tcp_port = taken.local_addr().unwrap().port();
+        config.worker_pool_size = workers;
+        let server = new_server_with_config(config).unwrap();
+        server
+            .add_router(ECHO, |request: &dyn IRequest| request.get_connection().send_msg(ECHO, "hi"))
+            .unwrap();
+        let before = green::spawn(green::live_coroutines).get().unwrap();
+        server.start().unwrap_err();
+        wait_until("no coroutines", || green::spawn(green::live_coroutines).get().unwrap() <= before);
+        drop(taken);
+        server.start().unwrap();
+        let mut peer = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        peer.write_all(&common::frame(ECHO, b"")).unwrap();
+        let mut answer = [0; 10];
+        peer.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer[8..], b"hi");
+        server.stop();
+        assert!(server.wait_stopped(Duration::from_secs(10)));
+    }
 }
 
 #[test]

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::child::{in_child, open_files};
-use common::{config, frame, start, wait_until};
+use common::{config, frame, start, start_alone, wait_until};
+use zinx::zconf::MaxConnPolicy;
 use zinx::ziface::{CloseReason, IRequest};
 use zinx::{Error, Result, green};
 
@@ -74,6 +75,21 @@ fn a_handler_that_sends_now_and_then_learns_of_a_reset() {
     assert!(matches!(error.lock().unwrap().take(), Some(Error::ConnectionClosed)));
     running.close_reason(addr);
     assert_eq!(running.stop_hooks(addr), 1);
+}
+
+#[test]
+fn a_peer_that_has_gone_before_it_is_accepted_begins_and_ends_under_its_own_address() {
+    let mut config = config();
+    (config.max_conn, config.max_conn_policy) = (1, MaxConnPolicy::Wait);
+    let running = start_alone(config, |_| {});
+    let mut first = running.connect();
+    first.check_echo();
+    let gone = running.connect();
+    let addr = gone.addr();
+    gone.reset();
+    drop(first);
+    let reason = running.close_reason(addr);
+    assert!(matches!(reason, CloseReason::Failed { .. }), "{reason:?}");
 }
 
 #[test]

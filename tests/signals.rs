@@ -22,8 +22,17 @@ use rustix::process::Signal;
 
 #[test]
 fn sigterm_under_load_loses_no_reply_of_the_hook_server() {
+    stop_under_load(Signal::TERM);
+}
+
+#[test]
+fn sigquit_under_load_loses_no_reply_either() {
+    stop_under_load(Signal::QUIT);
+}
+
+fn stop_under_load(signal: Signal) {
     let server = Process::hook_server(&[]);
-    let answered = Load::start(server.address, Answers::Hook).run_and(|| server.kill(Signal::TERM));
+    let answered = Load::start(server.address, Answers::Hook).run_and(|| server.kill(signal));
     let ended = server.end_within(Duration::from_secs(5) + SLACK);
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     let printed = |what: &str| ended.stdout.lines().filter(|line| line.contains(what)).count();
@@ -37,6 +46,30 @@ fn sigterm_under_load_loses_no_reply_of_the_hook_server() {
 fn sigterm_under_load_loses_no_reply_of_the_echo_server() {
     let server = Process::bench_echo();
     Load::start(server.address, Answers::Echo).run_and(|| server.kill(Signal::TERM));
+    let ended = server.end_within(Duration::from_secs(5) + SLACK);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+}
+
+#[test]
+fn sighup_and_the_users_signals_under_load_lose_no_message() {
+    let server = Process::hook_server(&[]);
+    let load = Load::start(server.address, Answers::Hook);
+    let answered = Arc::clone(&load.answered);
+    let all = load.run_and(|| {
+        for (signal, name) in
+            [(Signal::HUP, "SIGHUP"), (Signal::USR1, "SIGUSR1"), (Signal::USR2, "SIGUSR2")].repeat(3)
+        {
+            server.kill(signal);
+            server.wait_for(&format!("{name} is ignored"));
+        }
+        let end = Instant::now() + LONG;
+        while answered.load(Ordering::Relaxed) < CONNECTIONS * REQUESTS {
+            assert!(Instant::now() < end, "{} answered", answered.load(Ordering::Relaxed));
+            thread::yield_now();
+        }
+        server.kill(Signal::TERM);
+    });
+    assert_eq!(all, CONNECTIONS * REQUESTS);
     let ended = server.end_within(Duration::from_secs(5) + SLACK);
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
 }

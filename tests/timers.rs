@@ -50,6 +50,33 @@ fn thousands_of_timers_ring_once_each_and_not_early() {
 }
 
 #[test]
+fn a_timer_whose_work_or_what_it_owns_panics_or_kills_itself_stops_no_other() {
+    struct Bad;
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic!("on purpose, in a drop");
+        }
+    }
+    let (_watchdog, timers) = start();
+    let rung = Arc::new(AtomicUsize::new(0));
+    let bad = Bad;
+    timers.create_timer_after(MS, move || {
+        let _owned = &bad;
+    });
+    timers.create_timer_after(MS, || panic!("on purpose"));
+    timers.create_timer_every(MS, || green::current().unwrap().kill());
+    let theirs = Arc::clone(&rung);
+    timers.create_timer_every(2 * MS, move || {
+        theirs.fetch_add(1, Ordering::AcqRel);
+    });
+    wait_until("the others to ring on", || rung.load(Ordering::Acquire) > 5);
+    timers.create_timer_after(Duration::ZERO, move || {
+        rung.fetch_add(1, Ordering::AcqRel);
+    });
+    wait_until("all but the two that repeat", || timers.len() == 2);
+}
+
+#[test]
 fn a_time_of_the_wall_clock_may_have_passed() {
     let (_watchdog, timers) = start();
     let (past, future) = (Arc::new(Event::new()), Arc::new(Event::new()));

@@ -99,7 +99,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the thread is there to panic")]
     fn a_lock_left_by_a_panic_and_a_channel_without_a_receiver_are_errors() {
         let lock = std::sync::Mutex::new(7);
         let poisons = || {

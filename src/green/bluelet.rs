@@ -29,7 +29,7 @@
 //! assert_eq!(echoed.unwrap(), b"hello\n");
 //! ```
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::sync::Arc;
 
 use super::{Greenlet, StreamServer, TcpStream, resolve};
@@ -38,6 +38,9 @@ pub use super::{sleep, yield_now as null};
 
 mod family;
 use family::Family;
+
+mod files;
+pub use files::{Readable, Writable};
 
 mod connection;
 pub use connection::{Connection, Listener, MAX_LINE_BYTES};
@@ -99,41 +102,60 @@ pub fn kill<T>(greenlet: &Greenlet<T>) {
 ///
 /// The last address's error, or that of the name.
 pub fn connect(host: &str, port: u16) -> io::Result<Connection> {
-    Connection::new(TcpStream::connect_first(resolve(host, port)?)?)
+    let stream = TcpStream::connect_first(resolve(host, port)?)?;
+    let addr = stream.peer_addr()?;
+    Ok(Connection::new(stream, addr))
 }
 
-/// Reads at most `size` bytes from anything that can be read; all there is, to the end, where it is `None`. Empty at the
-/// end.
+/// Waits for something to read from a pipe, a terminal, a child's output, a file and the like, and returns what there is,
+/// at most `size` bytes; all of it, to the end, if `size` is `None`. Empty at the end.
+///
+/// No worker waits: files are read by [`blocking`](super::blocking). Called on a plain thread, it blocks it.
 ///
 /// # Errors
 ///
 /// Those of `source`.
-pub fn read(mut source: impl Read, size: Option<usize>) -> io::Result<Vec<u8>> {
+///
+/// # Examples
+///
+/// ```
+/// use std::process::{Command, Stdio};
+/// use zinx::green::bluelet;
+///
+/// let said = bluelet::run(|| {
+///     let child = Command::new("echo").arg("hello").stdout(Stdio::piped()).spawn()?;
+///     bluelet::read(child.stdout.expect("piped"), None)
+/// });
+/// assert_eq!(said?, b"hello\n");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn read(mut source: impl Readable, size: Option<usize>) -> io::Result<Vec<u8>> {
     let mut data = Vec::new();
-    match size {
-        None => source.read_to_end(&mut data).map(drop)?,
-        Some(size) => {
-            data.resize(size, 0);
-            let n = source.read(&mut data)?;
-            data.truncate(n);
+    loop {
+        let read = data.len();
+        data.resize(read + size.unwrap_or(READ_BYTES), 0);
+        let n = source.read_some(&mut data[read..])?;
+        data.truncate(read + n);
+        if n == 0 || size.is_some() {
+            return Ok(data);
         }
     }
-    Ok(data)
 }
 
-/// Writes all of `data` to anything that can be written.
+/// Writes all of `data` to a pipe, a terminal, a child's input, a file and the like. No worker waits, as with [`read`].
 ///
 /// # Errors
 ///
-/// Those of `sink`.
-pub fn write(mut sink: impl Write, data: impl AsRef<[u8]>) -> io::Result<()> {
-    sink.write_all(data.as_ref())
+/// Those of `sink`; some of it may have been written.
+pub fn write(mut sink: impl Writable, data: impl AsRef<[u8]>) -> io::Result<()> {
+    sink.write_whole(data.as_ref())
 }
 
 /// Listens on `host` (`""`: every address of the machine) and `port`, and runs `handler` on a coroutine of its own for
 /// each connection, which is closed when the handler returns. It returns only with an error.
 ///
-/// An error of a handler is logged, a panic too; neither ends anybody else. The address is logged as `listening on ..`.
+/// An error of a handler is logged, a panic too; neither ends anybody else. The address is logged as `listening on ..`. If
+/// the caller is killed, or a time limit around it is over, clients are refused from then on; open connections go on.
 ///
 /// # Errors
 ///
@@ -154,5 +176,8 @@ where
 {
     let server = StreamServer::bind(connection::address_of(host, port)?)?;
     log::info!("listening on {}", server.local_addr());
-    server.serve(move |stream, _| handler(&mut Connection::new(stream)?))
+    server.serve(move |stream, addr| handler(&mut Connection::new(stream, addr)))
 }
+
+/// What is read at a time where all is wanted.
+const READ_BYTES: usize = 64 * 1024;

@@ -134,7 +134,7 @@ impl Coroutine {
             None => end.extras.get_or_insert_default().calls.push(Box::new(call)),
             Some(exit) => {
                 drop(end);
-                call(exit);
+                self.record.log_panic("a call on exit", || call(exit));
             }
         }
     }

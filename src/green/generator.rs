@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Channel, Greenlet, is_unwinding, spawn};
+use super::{Channel, Event, Greenlet, is_unwinding, spawn};
 
 /// A body that yields values to a `for` loop. It runs only while its consumer waits for a value.
 ///
@@ -54,8 +54,14 @@ pub struct Yielder<Y, S = ()> {
 }
 
 enum State<Y, S> {
-    Unstarted(Body<Y, S>),
-    Started(Arc<Link<Y, S>>, Greenlet<()>),
+    /// A start for which there is no room leaves the body to the next.
+    Unstarted(Arc<Mutex<Option<Body<Y, S>>>>),
+    Started {
+        link: Arc<Link<Y, S>>,
+        body: Greenlet<()>,
+        /// A step has begun whose value has not come: a time limit has cut the wait for it short.
+        asked: bool,
+    },
     Ended,
 }
 
@@ -64,21 +70,37 @@ type Body<Y, S> = Box<dyn FnOnce(Yielder<Y, S>) + Send>;
 /// Consumer and body take turns: values one way, leave to go on the other.
 struct Link<Y, S> {
     values: Channel<Y>,
-    leave: Channel<Option<S>>,
+    turns: Mutex<Turns<S>>,
+    /// Set when the body may go on, or is to end.
+    leave: Event,
+}
+
+struct Turns<S> {
+    /// Values asked for, the first by the start.
+    asked: u64,
+    /// Values given.
+    given: u64,
+    /// What was sent with the last question.
+    sent: Option<S>,
+    closed: bool,
 }
 
 impl<Y: Send + 'static, S: Send + 'static> Generator<Y, S> {
     /// A generator that has not begun: `body` runs with the first value asked for.
     pub fn new(body: impl FnOnce(&Yielder<Y, S>) + Send + 'static) -> Self {
-        Self { state: State::Unstarted(Box::new(move |yielder| body(&yielder))) }
+        let body: Body<Y, S> = Box::new(move |yielder| body(&yielder));
+        Self { state: State::Unstarted(Arc::new(Mutex::new(Some(body)))) }
     }
 
-    /// Goes on with the body, where `yield_` returns `Some(value)`; returns what it yields next. `None` where it has
-    /// ended: the value is dropped.
+    /// Goes on with the body, where `yield_` returns `Some(value)`; returns what it yields next. `None` if it has ended:
+    /// the value is dropped.
+    ///
+    /// A step that a time limit has cut short is still under way: the next call of `next` or `send` gives the value that
+    /// was late, and what is sent with it is dropped, for the body has gone on already.
     ///
     /// # Panics
     ///
-    /// Where the body has not begun: no `yield_` waits for the value. Call `next` first. A panic of the body goes on here.
+    /// If the body has not begun: no `yield_` waits for the value. Call `next` first. A panic of the body goes on here.
     pub fn send(&mut self, value: S) -> Option<Y> {
         assert!(!matches!(self.state, State::Unstarted(_)), "sent to a generator that has not begun");
         self.resume(Some(value))
@@ -91,11 +113,12 @@ impl<Y: Send + 'static, S: Send + 'static> Generator<Y, S> {
     ///
     /// A panic of a destructor in the body goes on here.
     pub fn close(&mut self) {
-        if let State::Started(link, body) = std::mem::replace(&mut self.state, State::Ended) {
-            link.close();
-            if !is_unwinding() {
-                finish(body);
+        match &self.state {
+            State::Started { link, .. } => {
+                link.close();
+                self.end();
             }
+            _ => self.state = State::Ended,
         }
     }
 
@@ -103,28 +126,53 @@ impl<Y: Send + 'static, S: Send + 'static> Generator<Y, S> {
         if is_unwinding() {
             return None;
         }
-        match &self.state {
-            State::Unstarted(_) => self.start(),
-            // Refused where the body has ended, which the next line finds out.
-            State::Started(link, _) => drop(link.leave.put(sent)),
-            State::Ended => return None,
+        if let State::Unstarted(body) = &self.state {
+            self.state = start(body);
         }
-        let State::Started(link, _) = &self.state else { return None };
+        let State::Started { link, asked, .. } = &mut self.state else { return None };
+        if !std::mem::replace(asked, true) {
+            link.ask(sent);
+        }
         let value = link.values.get();
-        if value.is_none()
-            && let State::Started(_, body) = std::mem::replace(&mut self.state, State::Ended)
-        {
-            finish(body);
+        if value.is_none() {
+            self.end();
+        } else {
+            *asked = false;
         }
         value
     }
 
-    fn start(&mut self) {
-        let State::Unstarted(body) = std::mem::replace(&mut self.state, State::Ended) else { return };
-        let link = Arc::new(Link { values: Channel::new(), leave: Channel::new() });
-        let yielder = Yielder { link: Arc::clone(&link) };
-        self.state = State::Started(link, spawn(move || body(yielder)));
+    /// Waits for the end of the body; a panic of its own goes on in the caller.
+    fn end(&mut self) {
+        let State::Started { body, .. } = &self.state else { return };
+        body.join();
+        if is_unwinding() {
+            // A second panic would end the process, and the body is not waited for.
+            self.state = State::Ended;
+            return;
+        }
+        let State::Started { body, .. } = std::mem::replace(&mut self.state, State::Ended) else { return };
+        if let Ok(Err(failed)) = body.try_get() {
+            let payload = failed.into_payload();
+            if !payload.is::<GeneratorExit>() {
+                resume_unwind(payload);
+            }
+        }
     }
+}
+
+/// Starts the body: the first value is asked for.
+fn start<Y: Send + 'static, S: Send + 'static>(body: &Arc<Mutex<Option<Body<Y, S>>>>) -> State<Y, S> {
+    let turns = Turns { asked: 1, given: 0, sent: None, closed: false };
+    let link = Arc::new(Link { values: Channel::new(), turns: Mutex::new(turns), leave: Event::new() });
+    let (body, yielder) = (Arc::clone(body), Yielder { link: Arc::clone(&link) });
+    let body = spawn(move || {
+        let body = body.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(body) = body {
+            body(yielder);
+        }
+    });
+    State::Started { link, body, asked: true }
 }
 
 impl<Y: Send + 'static, S: Send + 'static> Iterator for Generator<Y, S> {
@@ -138,7 +186,7 @@ impl<Y: Send + 'static, S: Send + 'static> Iterator for Generator<Y, S> {
 impl<Y, S> Drop for Generator<Y, S> {
     fn drop(&mut self) {
         // The body unwinds by itself: a destructor waits for nobody.
-        if let State::Started(link, _) = &self.state {
+        if let State::Started { link, .. } = &self.state {
             link.close();
         }
     }
@@ -149,7 +197,7 @@ impl<Y, S> Yielder<Y, S> {
     /// asked. Does not return where the consumer has closed or dropped the generator: the body unwinds from here.
     pub fn yield_(&self, value: Y) -> Option<S> {
         let given = self.link.values.put(value).is_ok();
-        match self.link.leave.get() {
+        match self.link.wait_for_leave(given) {
             Some(sent) if given => sent,
             // A destructor of a body that unwinds already has nobody to wait for.
             _ if is_unwinding() => None,
@@ -172,19 +220,42 @@ impl<Y, S> Drop for Yielder<Y, S> {
 }
 
 impl<Y, S> Link<Y, S> {
+    /// Asks for one more value.
+    fn ask(&self, sent: Option<S>) {
+        let mut turns = self.lock();
+        turns.asked += 1;
+        turns.sent = sent;
+        self.leave.set();
+    }
+
+    /// Waits until a value is asked for beside those given; returns what was sent. `None` once it is closed, and in a
+    /// coroutine that unwinds.
+    fn wait_for_leave(&self, given: bool) -> Option<Option<S>> {
+        self.lock().given += u64::from(given);
+        while !is_unwinding() {
+            {
+                let mut turns = self.lock();
+                if turns.closed {
+                    return None;
+                }
+                if turns.asked > turns.given {
+                    return Some(turns.sent.take());
+                }
+                self.leave.clear();
+            }
+            self.leave.wait();
+        }
+        None
+    }
+
     fn close(&self) {
         self.values.close();
-        self.leave.close();
+        self.lock().closed = true;
+        self.leave.set();
     }
-}
 
-/// Waits for the end of a body; a panic of its own goes on in the caller.
-fn finish(body: Greenlet<()>) {
-    if let Err(panicked) = body.get() {
-        let payload = panicked.into_payload();
-        if !payload.is::<GeneratorExit>() {
-            resume_unwind(payload);
-        }
+    fn lock(&self) -> MutexGuard<'_, Turns<S>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -195,7 +266,7 @@ impl<Y, S> fmt::Debug for Generator<Y, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.state {
             State::Unstarted(_) => "Generator(unstarted)",
-            State::Started(..) => "Generator(started)",
+            State::Started { .. } => "Generator(started)",
             State::Ended => "Generator(ended)",
         })
     }

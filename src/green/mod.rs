@@ -133,6 +133,8 @@ pub mod bluelet;
 mod socket;
 pub(crate) use socket::{Readiness, Socket};
 
+mod descriptor;
+
 mod resolve;
 pub use resolve::resolve;
 

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::{SocketFlags, accept_with};
+use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::blocking::blocking;
@@ -16,6 +16,27 @@ use super::{Event, fair, runtime};
 /// A listening TCP socket.
 ///
 /// Unlike `may`'s it does not share its port: binding a port that is taken is an error.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use zinx::green::{self, TcpListener, TcpStream};
+///
+/// let listener = TcpListener::bind("127.0.0.1:0", 128)?;
+/// let address = listener.local_addr();
+/// green::spawn(move || -> std::io::Result<()> {
+///     loop {
+///         let (mut client, peer) = listener.accept()?;
+///         green::spawn(move || client.write_all(format!("hello, {peer}").as_bytes()));
+///     }
+/// });
+/// let mut said = String::new();
+/// let mut stream = TcpStream::connect(address)?;
+/// stream.read_to_string(&mut said)?;
+/// assert_eq!(said, format!("hello, {}", stream.local_addr()?));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct TcpListener {
     socket: Socket,
@@ -23,13 +44,25 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
-    /// Listens on `address`; port 0 takes any free one. `backlog` connections may wait to be accepted (the system
-    /// caps it at `net.core.somaxconn`). Accepted connections have `TCP_NODELAY` set.
+    /// Listens on `address` (`"host:port"` or a socket address), the first of those that a name resolves to which can
+    /// be had; port 0 takes any free one. Names are resolved off the workers. `backlog` connections may wait to be
+    /// accepted (the system caps it at `net.core.somaxconn`). Accepted connections have `TCP_NODELAY` set.
     ///
     /// # Errors
     ///
-    /// Those of the system: the port is taken, the address is not ours.
-    pub fn bind(address: SocketAddr, backlog: u32) -> io::Result<Self> {
+    /// The last address's: the port is taken, the address is not ours. `NotFound` if the name has no address.
+    pub fn bind(address: impl ToSocketAddrs + Send + 'static, backlog: u32) -> io::Result<Self> {
+        let addresses = blocking(move || address.to_socket_addrs().map(Vec::from_iter))?;
+        Self::bind_first(addresses, backlog)
+    }
+
+    /// Listens on the first of `addresses` that can be had, without waiting for anything.
+    pub(crate) fn bind_first(addresses: Vec<SocketAddr>, backlog: u32) -> io::Result<Self> {
+        first_of(addresses, |address| Self::bind_to(address, backlog))
+    }
+
+    /// As [`bind`](Self::bind), without waiting for anything.
+    pub(super) fn bind_to(address: SocketAddr, backlog: u32) -> io::Result<Self> {
         runtime::ensure_started().map_err(io::Error::other)?;
         let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
@@ -45,20 +78,25 @@ impl TcpListener {
         self.local
     }
 
-    /// Waits for the next connection.
+    /// Waits for the next connection; returns it with the peer's address, also of a peer that has gone already.
     ///
     /// # Errors
     ///
     /// Those of the system, such as no descriptor being free: wait ([`Backoff`]) and try again. `Interrupted` after
     /// [`interrupt`](Self::interrupt).
-    pub fn accept(&self) -> io::Result<TcpStream> {
+    pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         fair::fairness_point();
         loop {
-            match accept_with(&self.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Ok(fd) => return TcpStream::new(fd),
+            match acceptfrom_with(&self.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok((fd, peer)) => {
+                    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+                    return Ok((TcpStream::new(fd)?, peer.ok_or(io::ErrorKind::Unsupported)?));
+                }
                 Err(rustix::io::Errno::WOULDBLOCK) => {}
                 // The peer was gone before we came, or a signal did: the next may be there.
                 Err(rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => continue,
+                // It listens no more.
+                Err(rustix::io::Errno::INVAL) => return Err(io::ErrorKind::Interrupted.into()),
                 Err(error) => return Err(error.into()),
             }
             if self.socket.wait_unless_unwinding(Readiness::ANY)?.meets(Readiness::INTERRUPT) {
@@ -70,6 +108,11 @@ impl TcpListener {
     /// Ends the accept that waits, or the next that would, with `Interrupted`.
     pub fn interrupt(&self) {
         self.socket.interrupt();
+    }
+
+    /// Has clients refused from now on, whoever still holds the listener, and ends the accept that waits. Never waits.
+    pub(super) fn close(&self) {
+        self.socket.shutdown_both();
     }
 }
 
@@ -143,14 +186,7 @@ impl TcpStream {
 
     /// Connects to the first of `addresses` that answers.
     pub(super) fn connect_first(addresses: Vec<SocketAddr>) -> io::Result<Self> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in addresses {
-            match Self::connect_one(address) {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        first_of(addresses, Self::connect_one)
     }
 
     fn connect_one(address: SocketAddr) -> io::Result<Self> {
@@ -290,6 +326,18 @@ impl Write for TcpStream {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Tries each address until one does; returns the last one's error.
+fn first_of<T>(addresses: Vec<SocketAddr>, attempt: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match attempt(address) {
+            Ok(done) => return Ok(done),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use may::coroutine::Coroutine;
 
 use super::awaits::Awaits;
+use super::blocking::step_aside;
 use super::coroutine::Record;
 use super::interrupt::{Interrupt, Interrupts, is_unwinding};
 use super::timer::Timed;
@@ -51,7 +52,7 @@ impl Who {
     fn park(&self) {
         match self {
             Self::Coroutine(_) => may::coroutine::park(),
-            Self::Thread(_) => std::thread::park(),
+            Self::Thread(_) => step_aside(std::thread::park),
         }
     }
 }

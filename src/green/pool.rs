@@ -1,6 +1,7 @@
 //! A bounded number of coroutines at work.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::imap::{IMap, IMapUnordered};
@@ -73,11 +74,24 @@ impl Pool {
         F: Fn(I::Item) -> T + Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.imap(items, work).collect()
+        let work = Arc::new(work);
+        let start = |item| {
+            let work = Arc::clone(&work);
+            self.spawn(move || work(item))
+        };
+        let started: Vec<_> = items.into_iter().map(start).collect();
+        started.into_iter().map(Greenlet::get).collect()
     }
 
     /// As [`map`](Self::map), lazily: work begins with the first `next`, and never runs further ahead of what has been
     /// taken than there are places ([`look_ahead`](IMap::look_ahead) to change it).
+    ///
+    /// Items are taken from their source by a coroutine of its own, so a source that waits, a queue for example, holds up
+    /// no result. A panic of the source goes on in `next`, once all results before it have been given out.
+    ///
+    /// # Panics
+    ///
+    /// `next` panics as [`spawn`](Self::spawn) does.
     ///
     /// # Examples
     ///
@@ -91,7 +105,7 @@ impl Pool {
     /// ```
     pub fn imap<I, F, T>(&self, items: I, work: F) -> IMap<I::IntoIter, F, T>
     where
-        I: IntoIterator,
+        I: IntoIterator<IntoIter: Send + 'static>,
     {
         IMap::new(self.clone(), items.into_iter(), work)
     }
@@ -113,8 +127,7 @@ impl Pool {
     /// ```
     pub fn imap_unordered<I, F, T>(&self, items: I, work: F) -> IMapUnordered<I::IntoIter, F, T>
     where
-        I: IntoIterator,
-        T: 'static,
+        I: IntoIterator<IntoIter: Send + 'static>,
     {
         IMapUnordered::new(self.clone(), items.into_iter(), work)
     }
@@ -158,11 +171,6 @@ impl Pool {
     /// As [`kill`](Self::kill), waiting at most for `timeout`. `false` where some still run.
     pub fn kill_timeout(&self, timeout: Duration) -> bool {
         self.members.kill_timeout(timeout)
-    }
-
-    /// Takes a place, where there is one.
-    pub(super) fn try_place(&self) -> Option<Permit> {
-        self.places.try_acquire()
     }
 
     /// Takes a place, waiting for it.

@@ -10,8 +10,8 @@ use super::blocking::blocking;
 
 /// The addresses of `host`, each with `port`, in the order the system gives them; never none.
 ///
-/// An address as text is itself. A name is asked of the system by [`blocking`], so that its worker runs on, and its
-/// addresses are remembered for thirty seconds; failures are not.
+/// An address as text is itself, a link-local one with its zone (`fe80::1%eth0`). A name is asked of the system by
+/// [`blocking`], so that its worker runs on, and its addresses are remembered for thirty seconds; failures are not.
 ///
 /// # Errors
 ///
@@ -36,13 +36,17 @@ pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         Some(found) => found,
         None => ask(host)?,
     };
-    Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+    let with_port = |mut address: SocketAddr| {
+        address.set_port(port);
+        address
+    };
+    Ok(found.into_iter().map(with_port).collect())
 }
 
-fn ask(host: &str) -> io::Result<Vec<IpAddr>> {
+/// Whole addresses, for that of a link-local one names its zone.
+fn ask(host: &str) -> io::Result<Vec<SocketAddr>> {
     let name = host.to_string();
-    let found: Vec<IpAddr> =
-        blocking(move || (name, 0).to_socket_addrs())?.map(|address| address.ip()).collect();
+    let found = blocking(move || (name, 0).to_socket_addrs().map(Vec::from_iter))?;
     if found.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address")));
     }
@@ -57,17 +61,17 @@ struct Memory {
 }
 
 struct Remembered {
-    addresses: Vec<IpAddr>,
+    addresses: Vec<SocketAddr>,
     asked: Instant,
 }
 
 impl Memory {
-    fn recall(&self, host: &str, now: Instant) -> Option<Vec<IpAddr>> {
+    fn recall(&self, host: &str, now: Instant) -> Option<Vec<SocketAddr>> {
         let remembered = self.names.get(host).filter(|remembered| remembered.is_fresh(now))?;
         Some(remembered.addresses.clone())
     }
 
-    fn remember(&mut self, host: &str, addresses: &[IpAddr], now: Instant) {
+    fn remember(&mut self, host: &str, addresses: &[SocketAddr], now: Instant) {
         if self.names.len() >= MAX_NAMES {
             self.names.retain(|_, remembered| remembered.is_fresh(now));
         }
@@ -101,7 +105,7 @@ mod tests {
     #[test]
     fn an_answer_is_remembered_for_a_while() {
         let (mut memory, now) = (Memory::default(), Instant::now());
-        let address = [IpAddr::from([10, 0, 0, 1])];
+        let address = [SocketAddr::from(([10, 0, 0, 1], 0))];
         memory.remember("here", &address, now);
         assert_eq!(memory.recall("here", now + FRESH / 2).as_deref(), Some(&address[..]));
         assert_eq!(memory.recall("here", now + FRESH), None);

@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown};
 
 use super::awaits::Awaits;
+use super::blocking::step_aside;
 use super::coroutine::Record;
 use super::interrupt::{Interrupts, is_unwinding};
 use super::park::{WaitList, Waiter};
@@ -211,7 +212,7 @@ impl Socket {
         flags.set(PollFlags::IN, interest.meets(Readiness::READ));
         flags.set(PollFlags::OUT, interest.meets(Readiness::WRITE));
         // An interrupted poll returns early: the caller tries, and comes back.
-        let _ = poll(&mut [PollFd::new(&self.fd, flags)], None);
+        let _ = step_aside(|| poll(&mut [PollFd::new(&self.fd, flags)], None));
         interest
     }
 

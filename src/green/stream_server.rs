@@ -13,7 +13,7 @@ use super::timer::set_alarm;
 use super::worker::ReadBuffer;
 use super::{
     Backoff, Builder, Event, Greenlet, Group, Permit, Select, Semaphore, TcpListener, TcpStream, Until,
-    blocking,
+    is_unwinding,
 };
 use crate::log_line::{Throttle, throttled};
 
@@ -74,15 +74,13 @@ struct Stop {
 }
 
 impl StreamServer {
-    /// Listens on the first address that `address` resolves to; port 0 takes any free one. Clients can connect from
+    /// Listens on `address`, as [`TcpListener::bind`] does; port 0 takes any free one. Clients can connect from
     /// now on, and are served from [`start`](Self::start) on.
     ///
     /// # Errors
     ///
     /// Those of the system: the port is taken, the address is not ours. `NotFound` where there is no address.
     pub fn bind(address: impl ToSocketAddrs + Send + 'static) -> io::Result<Self> {
-        let found = blocking(move || address.to_socket_addrs().map(|mut found| found.next()))?;
-        let address = found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         let listener = TcpListener::bind(address, BACKLOG)?;
         let address = listener.local_addr();
         let state =
@@ -149,7 +147,7 @@ impl StreamServer {
         }
         let listener = match state.listener.take() {
             Some(listener) => listener,
-            None => Arc::new(TcpListener::bind(shared.address, BACKLOG)?),
+            None => Arc::new(TcpListener::bind_to(shared.address, BACKLOG)?),
         };
         state.listener = Some(Arc::clone(&listener));
         shared.stopped.clear();
@@ -163,6 +161,9 @@ impl StreamServer {
 
     /// As [`start`](Self::start), and waits until it is stopped by another.
     ///
+    /// If the wait is cut short, by a kill, a time limit or a panic, clients are refused from then on. Open connections
+    /// go on; [`stop`](Self::stop) ends them, and [`restart`](Self::restart) begins anew.
+    ///
     /// # Errors
     ///
     /// As [`start`](Self::start).
@@ -172,23 +173,19 @@ impl StreamServer {
         handler: impl Fn(TcpStream, SocketAddr) -> io::Result<()> + Send + Sync + 'static,
     ) -> io::Result<()> {
         self.start(handler)?;
+        let serving = Serving(self);
         self.shared.stopped.wait();
+        if !is_unwinding() {
+            // Stopped as it should be, and perhaps started again since.
+            std::mem::forget(serving);
+        }
         Ok(())
     }
 
     /// Stops listening: clients are refused when this returns. Open connections go on. Twice is the same as once.
     pub fn stop_accepting(&self) {
-        let (listener, accepting) = {
-            let mut state = self.shared.lock();
-            (state.listener.take(), state.accepting.take())
-        };
-        if let Some(accepting) = accepting {
-            accepting.stop.asked.set();
-            accepting.stop.backoff.end_pause();
-            if let Some(listener) = &listener {
-                listener.interrupt();
-            }
-            accepting.greenlet.join();
+        if let Some(acceptor) = self.shared.close_port() {
+            acceptor.join();
         }
     }
 
@@ -219,11 +216,12 @@ impl StreamServer {
             let permit = Select::new().on(&stop.asked, |()| None).on(&room, Some).wait();
             let Some(permit) = permit else { return };
             match listener.accept() {
-                Ok(stream) => {
+                Ok((stream, peer)) => {
                     failures = 0;
-                    self.handle(stream, permit);
+                    self.handle(stream, peer, permit);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) if stop.asked.is_set() => return,
                 Err(error) => {
                     failures += 1;
                     static LOG: Throttle = Throttle::new();
@@ -234,9 +232,7 @@ impl StreamServer {
         }
     }
 
-    fn handle(&self, stream: TcpStream, permit: Permit) {
-        // Where the peer has gone already there is nobody to serve.
-        let Ok(peer) = stream.peer_addr() else { return };
+    fn handle(&self, stream: TcpStream, peer: SocketAddr, permit: Permit) {
         let open = self.open(stream.clone(), permit);
         let body = move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| open.server.run_handler(stream.clone(), peer)));
@@ -269,7 +265,34 @@ impl StreamServer {
     }
 }
 
+/// A call of `serve`. Dropped, it closes the port.
+struct Serving<'a>(&'a StreamServer);
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        // The acceptor ends by itself: what is dropped by an unwinding waits for nobody.
+        let _ = self.0.shared.close_port();
+    }
+}
+
 impl Shared {
+    /// Has clients refused from now on, and the acceptor end; returns it. Never waits.
+    fn close_port(&self) -> Option<Greenlet<()>> {
+        let (listener, accepting) = {
+            let mut state = self.lock();
+            (state.listener.take(), state.accepting.take())
+        };
+        // First, so that the acceptor knows why its accept ends.
+        if let Some(accepting) = &accepting {
+            accepting.stop.asked.set();
+            accepting.stop.backoff.end_pause();
+        }
+        if let Some(listener) = listener {
+            listener.close();
+        }
+        accepting.map(|accepting| accepting.greenlet)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -292,6 +292,7 @@ struct Local {
     pace: Cell<Pace>,
     index: Cell<usize>,
     buffers: RefCell<Vec<Vec<u8>>>,
+    #[expect(clippy::vec_box, reason = "handed on as it is, in one word")]
     send_buffers: RefCell<Vec<Box<Pieces>>>,
 }
 

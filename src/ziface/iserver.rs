@@ -30,9 +30,13 @@ pub trait IServer: Sealed + Send + Sync {
     fn stop(&self);
 
     /// Starts the server, unless it is started already, and returns when it has stopped: by [`stop`](Self::stop) or,
-    /// unless `HandleSignals` is false, by SIGINT or SIGTERM. Signals are handled from here on: one that arrives between
+    /// unless `HandleSignals` is false, by SIGTERM, SIGINT or SIGQUIT. Signals are handled from here on: one that arrives between
     /// [`start`](Self::start) and `serve` ends the process. If a server that was started has stopped in the meantime,
     /// `serve` returns at once. Several threads may serve it at a time; all return when it has stopped.
+    ///
+    /// SIGHUP, SIGUSR1 and SIGUSR2 are ignored meanwhile. When `serve` has returned, signals do again what they did before.
+    ///
+    /// If the wait is cut short, because its coroutine is killed or a time limit is over, the server is asked to stop.
     ///
     /// # Errors
     ///

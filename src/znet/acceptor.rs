@@ -1,6 +1,7 @@
 //! The acceptor coroutine: from the listener to connections.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -20,9 +21,9 @@ pub(crate) fn accept_all(core: &Arc<Core>, listener: &TcpListener) {
     while acceptor.wait_for_place() {
         tutorial::say(format_args!("开启接收"));
         match listener.accept() {
-            Ok(stream) => {
+            Ok((stream, peer)) => {
                 failures = 0;
-                acceptor.admit(stream);
+                acceptor.admit(stream, peer);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
@@ -71,14 +72,14 @@ impl Acceptor<'_> {
     }
 
     /// Makes a connection of a stream and starts its reader, where there is a place for it.
-    fn admit(&mut self, stream: TcpStream) {
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         if self.is_full() {
-            return self.turn_away(stream);
+            return self.turn_away(peer);
         }
         let id = self.next_id;
         self.next_id += 1;
         let core = self.core;
-        let place = match Place::take(core, id, stream) {
+        let place = match Place::take(core, id, stream, peer) {
             Ok(place) => place,
             Err(error) => return core.log_refused(&format_args!("connection {id}: {error}")),
         };
@@ -92,12 +93,11 @@ impl Acceptor<'_> {
         }
     }
 
-    /// Closes a connection over MaxConn. Nothing is written to the peer.
-    fn turn_away(&self, stream: TcpStream) {
+    /// Counts a connection over MaxConn, which closes. Nothing is written to the peer.
+    fn turn_away(&self, peer: SocketAddr) {
         let core = self.core;
         core.counters.over_max_conn.add();
         let max = core.config().max_conn;
-        let peer = || stream.peer_addr().map_or_else(|_| "a peer".to_string(), |address| address.to_string());
-        throttled!(warn, self.over_log, "closed {}: {max} connections are open, MaxConn is {max}", peer());
+        throttled!(warn, self.over_log, "closed {peer}: {max} connections are open, MaxConn is {max}");
     }
 }

@@ -68,10 +68,12 @@ impl Server {
     }
 }
 
+type TaskBody = dyn FnOnce(&dyn IContext) -> Result<()> + Send;
+
 /// A task that has not begun.
 pub(super) struct Task {
     name: Cow<'static, str>,
-    body: Box<dyn FnOnce(&dyn IContext) -> Result<()> + Send>,
+    body: Box<TaskBody>,
 }
 
 impl Core {

@@ -190,6 +190,15 @@ impl Client {
     }
 }
 
+/// A call of `start`. Dropped, by a kill, a time limit or a panic, it stops the client: nobody knows of it.
+struct Starting<'a>(&'a Client);
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 impl Sealed for Client {}
 
 impl IClient for Client {
@@ -205,7 +214,10 @@ impl IClient for Client {
             life.interrupt = Some(Box::new(move || called_off.call_off()));
             Ok(())
         })?;
-        dialer.first_outcome()
+        let starting = Starting(self);
+        let outcome = dialer.first_outcome();
+        std::mem::forget(starting);
+        outcome
     }
 
     fn stop(&self) {

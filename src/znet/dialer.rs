@@ -1,5 +1,6 @@
 //! The dialer coroutine: from host and port to a connection, which it then runs itself, and again where that is wanted.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -137,9 +138,11 @@ impl Dialer {
 
     /// Runs a connection to its end; returns why it ended.
     fn talk(&self, core: &Arc<Core>, stream: TcpStream) -> CloseReason {
+        // A peer that has gone already leaves no address; its connection begins and ends all the same.
+        let remote = stream.peer_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
         let place = {
             let mut state = self.lock();
-            let place = match Place::take(core, state.next_id, stream) {
+            let place = match Place::take(core, state.next_id, stream, remote) {
                 Ok(place) => place,
                 Err(source) => {
                     drop(state);

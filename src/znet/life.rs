@@ -51,22 +51,25 @@ impl Core {
         }
         let config = self.config();
         Runtime { workers: config.workers, stack_bytes: config.stack_bytes }.start()?;
-        self.handler().start_worker_pool()?;
-        make(&mut life, config).inspect_err(|_| self.handler().workers().close())?;
+        let end = Arc::new(Event::new());
+        let begun = self.start_sweeper(&end).and_then(|sweeper| {
+            self.handler().start_worker_pool()?;
+            make(&mut life, config)?;
+            Ok(sweeper)
+        });
+        // A start that fails leaves nothing behind: it may be tried again.
+        let sweeper = begun.inspect_err(|_| {
+            end.set();
+            self.handler().workers().close();
+        })?;
         life.started = true;
         self.handler().freeze();
         self.framing();
-        let begun = self.begin_beside(&mut life);
+        life.sweeper = Some((sweeper, end));
+        let tasks = std::mem::take(&mut life.tasks);
+        let begun = tasks.into_iter().try_for_each(|task| self.begin_task(task));
         drop(life);
         begun.inspect_err(|_| self.stop())
-    }
-
-    /// Starts what runs beside the connections.
-    fn begin_beside(self: &Arc<Self>, life: &mut Life) -> Result<()> {
-        let (this, end) = (Arc::clone(self), Arc::new(Event::new()));
-        let theirs = Arc::clone(&end);
-        life.sweeper = Some((spawn("sweeper", move || sweeper::sweep_until(&this, &theirs))?, end));
-        std::mem::take(&mut life.tasks).into_iter().try_for_each(|task| self.begin_task(task))
     }
 
     /// What `serve` makes of the outcome of its start: it goes on with what has been started before. Where that has
@@ -80,6 +83,11 @@ impl Core {
         };
         life.served |= outcome.is_ok();
         outcome
+    }
+
+    fn start_sweeper(self: &Arc<Self>, end: &Arc<Event>) -> Result<Greenlet<()>> {
+        let (this, end) = (Arc::clone(self), Arc::clone(end));
+        spawn("sweeper", move || sweeper::sweep_until(&this, &end))
     }
 
     /// Whether it has begun and nobody has asked it to stop.

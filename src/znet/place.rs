@@ -18,10 +18,8 @@ pub(crate) struct Place {
 
 impl Place {
     /// Makes a connection of a stream. Errs where the machine has no room for its worker.
-    pub(crate) fn take(core: &Arc<Core>, id: u64, stream: TcpStream) -> io::Result<Self> {
+    pub(crate) fn take(core: &Arc<Core>, id: u64, stream: TcpStream, remote: SocketAddr) -> io::Result<Self> {
         let worker = core.handler().workers().assign(id)?;
-        // A peer that has gone already leaves no address; its connection begins and ends all the same.
-        let remote = stream.peer_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
         let local = stream.local_addr().unwrap_or(remote);
         let socket = stream.into_socket();
         let conn = Connection::new(id, Arc::clone(core), Arc::clone(&socket), local, remote, worker);

@@ -191,18 +191,22 @@ impl Server {
         &self.core
     }
 
-    fn bind(&self) -> Result<TcpListener> {
+    /// What `Host` means. Resolving a name may wait, so nothing is locked meanwhile.
+    fn addresses(&self) -> Result<Vec<SocketAddr>> {
         let config = self.core().config();
-        let name = format!("listen on {}:{}", config.host, config.tcp_port);
-        let addresses = (config.host.as_str(), config.tcp_port).to_socket_addrs();
-        let mut last = std::io::ErrorKind::NotFound.into();
-        for address in addresses.map_err(|source| Error::io(name.clone(), source))? {
-            match TcpListener::bind(address, config.backlog) {
-                Ok(listener) => return Ok(listener),
-                Err(error) => last = error,
-            }
-        }
-        Err(Error::io(name, last))
+        let host = (config.host.clone(), config.tcp_port);
+        let found = green::blocking(move || host.to_socket_addrs().map(Vec::from_iter));
+        found.map_err(|source| self.cannot_listen(source))
+    }
+
+    fn bind(&self, addresses: Vec<SocketAddr>) -> Result<TcpListener> {
+        let backlog = self.core().config().backlog;
+        TcpListener::bind_first(addresses, backlog).map_err(|source| self.cannot_listen(source))
+    }
+
+    fn cannot_listen(&self, source: std::io::Error) -> Error {
+        let config = self.core().config();
+        Error::io(format!("listen on {}:{}", config.host, config.tcp_port), source)
     }
 
     /// The first signal stops in order, a second one cuts off.
@@ -221,16 +225,27 @@ impl Server {
     }
 }
 
+/// A call of `serve`. Dropped, by a kill, a time limit or a panic, it asks the server to stop: which is nothing new where it
+/// has stopped.
+struct Serving<'a>(&'a Server);
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 impl Sealed for Server {}
 
 impl IServer for Server {
     fn start(&self) -> Result<()> {
         let core = self.core();
+        let addresses = if core.has_begun() { Vec::new() } else { self.addresses()? };
         core.begin(|life, config| {
             config.tell_warnings();
             check_limits(config);
             self.take_rate_limits(config);
-            let listener = Arc::new(self.bind()?);
+            let listener = Arc::new(self.bind(addresses)?);
             life.local = Some(listener.local_addr());
             log::info!("listening on {}", listener.local_addr());
             let (theirs, accepting) = (Arc::clone(core), Arc::clone(&listener));
@@ -252,8 +267,10 @@ impl IServer for Server {
         let signals = core.config().handle_signals.then(green::on_terminate).transpose();
         let signals = signals.map_err(|source| Error::io("catch SIGINT and SIGTERM", source))?;
         core.serve_from(self.start())?;
+        let serving = Serving(self);
         signals.iter().for_each(|signals| self.stop_on(signals));
         self.core.stopped.wait();
+        drop(serving);
         drop(signals);
         match self.core().counters.forced.load(Ordering::Acquire) {
             0 => Ok(()),

@@ -40,7 +40,7 @@ impl Proxy {
         let (address, accepting, theirs) = (listener.local_addr(), Arc::clone(&listener), Arc::clone(&links));
         let acceptor = green::spawn(move || {
             let mut random = Random::new(seed);
-            while let Ok(client) = accepting.accept() {
+            while let Ok((client, _)) = accepting.accept() {
                 theirs.add(client, to, Way::both(network, &mut random));
             }
         });

@@ -36,7 +36,7 @@ pub(crate) fn runtime() -> Runtime {
 
 /// A listener on a free port.
 pub(crate) fn bind() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0".parse().unwrap(), 16).unwrap()
+    TcpListener::bind("127.0.0.1:0", 16).unwrap()
 }
 
 /// A coroutine that accepts one connection and echoes it to its end.
@@ -44,7 +44,7 @@ pub(crate) fn echo_once() -> (SocketAddr, Greenlet<()>) {
     let listener = bind();
     let address = listener.local_addr();
     let echo = green::spawn(move || {
-        let mut stream = listener.accept().unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
         let mut buf = [0; 4096];
         loop {
             match stream.read(&mut buf).unwrap() {

@@ -21,7 +21,7 @@ impl Listener {
     ///
     /// Those of the system: the port is taken, the address is not ours.
     pub fn new(host: &str, port: u16) -> io::Result<Self> {
-        let socket = TcpListener::bind(address_of(host, port)?, BACKLOG)?;
+        let socket = TcpListener::bind_to(address_of(host, port)?, BACKLOG)?;
         let address = socket.local_addr();
         Ok(Self { socket: Mutex::new(Some(Arc::new(socket))), address })
     }
@@ -41,7 +41,7 @@ impl Listener {
             let socket = self.lock().clone().ok_or_else(closed)?;
             match socket.accept() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                accepted => return accepted.and_then(Connection::new),
+                accepted => return accepted.map(|(stream, addr)| Connection::new(stream, addr)),
             }
         }
     }
@@ -50,7 +50,7 @@ impl Listener {
     pub fn close(&self) {
         let socket = self.lock().take();
         if let Some(socket) = socket {
-            socket.interrupt();
+            socket.close();
         }
     }
 
@@ -75,9 +75,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
-        let addr = stream.peer_addr()?;
-        Ok(Self { stream: Some(stream), addr, buffer: Vec::new() })
+    pub(super) const fn new(stream: TcpStream, addr: SocketAddr) -> Self {
+        Self { stream: Some(stream), addr, buffer: Vec::new() }
     }
 
     /// The peer's address.
