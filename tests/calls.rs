@@ -294,7 +294,7 @@ fn a_sequence_number_tells_answers_apart_in_any_order() {
         .map(|n| {
             let conn = Arc::clone(&conn);
             let policy = Call::new(LONG).sequence(u64::from(n));
-            green::spawn(move || conn.call_with(QUESTION, &[n], ANSWER, policy).unwrap().get_data()[0] == n)
+            green::spawn(move || conn.call_with(QUESTION, [n], ANSWER, policy).unwrap().get_data()[0] == n)
         })
         .collect();
     let mut asked: Vec<u8> = (0..50).map(|_| peer.read_frame().1[0]).collect();

@@ -136,7 +136,10 @@ fn a_property_that_panics_in_drop_is_nobody_elses_fault() {
             }
             Ok(())
         });
-        on_bad(server, move |_| Ok(drop(theirs.lock().unwrap().take())));
+        on_bad(server, move |_| {
+            let _: () = drop(theirs.lock().unwrap().take());
+            Ok(())
+        });
     });
     let mut dropping = running.connect();
     let conn = running.conn(dropping.addr());
@@ -158,15 +161,26 @@ fn a_property_that_panics_in_drop_is_nobody_elses_fault() {
 #[test]
 fn a_server_is_dropped_whatever_of_the_program_panics_then() {
     let server = new_server_with_config(config()).unwrap();
-    let with_bomb = |bomb: Bomb| move |_: &dyn IRequest| Ok(bomb.is_there());
+    let with_bomb = |bomb: Bomb| {
+        move |_: &dyn IRequest| {
+            bomb.is_there();
+            Ok(())
+        }
+    };
     for id in 1..4 {
         server.add_router(id, with_bomb(Bomb)).unwrap();
     }
     server.add_router_slices(4, zinx::handlers![with_bomb(Bomb), with_bomb(Bomb)]).unwrap();
     server.set_not_found(with_bomb(Bomb)).unwrap();
     let (start, stop, idle) = (Bomb, Bomb, Bomb);
-    server.set_on_conn_start(move |_| Ok(start.is_there()));
-    server.set_on_conn_stop(move |_| Ok(stop.is_there()));
+    server.set_on_conn_start(move |_| {
+        let _: () = start.is_there();
+        Ok(())
+    });
+    server.set_on_conn_stop(move |_| {
+        let _: () = stop.is_there();
+        Ok(())
+    });
     server.set_on_idle(move |_| {
         idle.is_there();
         IdleAction::Keep
@@ -178,7 +192,12 @@ fn a_server_is_dropped_whatever_of_the_program_panics_then() {
             None
         })
         .unwrap();
-    server.on_session(move |_| Ok(dialogue.is_there())).unwrap();
+    server
+        .on_session(move |_| {
+            let _: () = dialogue.is_there();
+            Ok(())
+        })
+        .unwrap();
     let option = HeartBeatOption::new().make_msg(move |_| {
         beat.is_there();
         Vec::new()
@@ -225,7 +244,10 @@ fn a_time_limit_passes_through_what_contains_panics() {
             request.abort();
             request.get_connection().send_msg(ANSWER, if within.is_err() { "too late" } else { "in time" })
         };
-        let wait = |_: &dyn IRequest| Ok(green::sleep(LONG));
+        let wait = |_: &dyn IRequest| {
+            green::sleep(LONG);
+            Ok(())
+        };
         server.add_router_slices(BAD, zinx::handlers![limit, router_recovery, wait]).unwrap();
     });
     let mut peer = running.connect();
@@ -239,8 +261,7 @@ fn a_client_contains_its_wire_format_as_a_server_does() {
     let running = start(config(), |_| {});
     let port = running.server.local_addr().unwrap().port();
     let client = new_client_with_config("127.0.0.1", port, config()).unwrap();
-    let (unpack, pack): (fn() -> Result<Head>, fn() -> Result<()>) = (|| panic!("on purpose"), || Ok(()));
-    client.set_packet(BadPack { unpack, pack }).unwrap();
+    client.set_packet(BadPack { unpack: || panic!("on purpose"), pack: || Ok(()) }).unwrap();
     let stops = Arc::new(AtomicUsize::new(0));
     let stopped = Arc::clone(&stops);
     client.set_on_conn_stop(move |_| {

@@ -288,9 +288,9 @@ fn answers_whose_heads_differ_from_those_of_requests_reach_a_slow_peer_whole() {
                 let mut data = [0; 1000];
                 for number in 0..FRAMES {
                     data[..4].copy_from_slice(&number.to_be_bytes());
-                    request.get_connection().send_msg(5, &data)?;
+                    request.get_connection().send_msg(5, data)?;
                 }
-                request.get_connection().send_msg(6, &[0; 1000])
+                request.get_connection().send_msg(6, [0; 1000])
             };
             server.add_router(2, many).unwrap();
         });

@@ -71,7 +71,7 @@ fn read_in_vain(stream: &mut zinx::znet::RawStream<'_>) -> Result<()> {
 
 fn stream(conn: &dyn IConnection) -> Result<()> {
     for _ in 0..PIECES {
-        conn.send_msg(PIECE, &[0; PIECE_BYTES])?;
+        conn.send_msg(PIECE, [0; PIECE_BYTES])?;
     }
     conn.send_msg(DONE, "")
 }

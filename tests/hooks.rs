@@ -60,7 +60,7 @@ fn last_words_of_the_stop_hook_are_delivered() {
         server.set_on_conn_stop(|conn| {
             assert!(conn.is_alive());
             for _ in 0..500 {
-                conn.send_msg(9, &[9; 1000])?;
+                conn.send_msg(9, [9; 1000])?;
             }
             conn.send_msg(10, "bye")
         });

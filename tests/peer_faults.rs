@@ -28,7 +28,7 @@ fn a_reset_during_a_handler_ends_its_sending_with_an_error() {
     let running = start(config(), |server| {
         let router = move |request: &dyn IRequest| {
             loop {
-                if let Err(error) = request.get_connection().send_msg(FAULT, &[7; 1000]) {
+                if let Err(error) = request.get_connection().send_msg(FAULT, [7; 1000]) {
                     *noted.lock().unwrap() = Some(error);
                     return Ok(());
                 }

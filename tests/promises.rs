@@ -51,7 +51,7 @@ fn ten_thousand_messages_sent_before_a_stop_all_arrive() {
     let mut peer = running.connect();
     let conn = running.conn(peer.addr());
     for n in 0..10_000_u32 {
-        conn.send_msg(9, &n.to_le_bytes()).unwrap();
+        conn.send_msg(9, n.to_le_bytes()).unwrap();
     }
     conn.stop();
     let expected: Vec<u8> = (0..10_000_u32).flat_map(|n| frame(9, &n.to_le_bytes())).collect();

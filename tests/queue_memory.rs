@@ -141,7 +141,7 @@ impl Filling {
                 let conn = request.get_connection();
                 let look = noted.lock().unwrap().looks;
                 while noted.lock().unwrap().looks == look {
-                    match conn.send_msg(FILL, &[7; FRAME - 8]) {
+                    match conn.send_msg(FILL, [7; FRAME - 8]) {
                         Ok(()) => noted.lock().unwrap().note_sent(),
                         Err(Error::QueueFull { bytes, .. }) => {
                             noted.lock().unwrap().full.insert(conn.get_conn_id(), bytes);

@@ -159,7 +159,7 @@ fn nothing_is_lost_or_doubled_through_many_cuts() {
         client.start().unwrap();
         let conn = client.conn().unwrap();
         for n in 0..SAYS {
-            conn.send_msg(SAY, &n.to_le_bytes()).unwrap();
+            conn.send_msg(SAY, n.to_le_bytes()).unwrap();
             if n % 16 == 0 {
                 let told = Arc::clone(&told);
                 // So that the cuts are spread over the conversation, and less is under way than is kept.
@@ -175,7 +175,7 @@ fn nothing_is_lost_or_doubled_through_many_cuts() {
         assert_eq!(hooks.each_ref().map(|hook| hook.load(Ordering::Relaxed)), [1, 0], "one connection");
         cutter.gentle.store(true, Ordering::Relaxed);
         // There and back once more: a cut that was under way is over, and the goodbye finds its way.
-        conn.send_msg(SAY, &SAYS.to_le_bytes()).unwrap();
+        conn.send_msg(SAY, SAYS.to_le_bytes()).unwrap();
         wait_until("one more answer", || told.lock().unwrap().len() > SAYS as usize);
         client.stop();
         assert!(client.wait_stopped(SOON));
@@ -188,7 +188,7 @@ fn a_client_that_stops_says_so_and_nobody_waits_for_it() {
     let (running, _) = serve(resuming());
     let (client, told, _) = client(running.server.local_addr().unwrap(), resuming());
     client.start().unwrap();
-    client.conn().unwrap().send_msg(SAY, &[0; 4]).unwrap();
+    client.conn().unwrap().send_msg(SAY, [0; 4]).unwrap();
     wait_until("the token and an answer", || told.lock().unwrap().len() == 1);
     client.stop();
     assert!(client.wait_stopped(SOON));
@@ -203,12 +203,12 @@ fn what_is_asked_while_the_client_is_away_is_answered_when_it_is_back() {
     let (client, told, _) = client(cutter.address, resuming());
     client.start().unwrap();
     let ours = client.conn().unwrap();
-    ours.send_msg(SAY, &[0; 4]).unwrap();
+    ours.send_msg(SAY, [0; 4]).unwrap();
     wait_until("the token and an answer", || told.lock().unwrap().len() == 1);
     let theirs = running.server.get_conn_mgr().get(0).unwrap();
     cutter.cut_now();
     // What is said meanwhile, on both sides, is kept.
-    ours.send_msg(SAY, &[1, 0, 0, 0]).unwrap();
+    ours.send_msg(SAY, [1, 0, 0, 0]).unwrap();
     assert_eq!(theirs.call(ASK, "there?", ANSWER, SOON).unwrap().get_data(), "here");
     wait_until("the answer", || told.lock().unwrap().len() == 2);
     assert_eq!(running.server.stats().resumed, 1);
@@ -224,7 +224,7 @@ fn refused_a_client_begins_anew_where_it_reconnects() {
     let (client, told, hooks) = client(running.server.local_addr().unwrap(), resuming());
     client.start().unwrap();
     let first = client.conn().unwrap();
-    first.send_msg(SAY, &[0; 4]).unwrap();
+    first.send_msg(SAY, [0; 4]).unwrap();
     wait_until("the token and an answer", || told.lock().unwrap().len() == 1);
     let theirs = running.conn(first.get_local_addr());
     theirs.stop();
@@ -234,7 +234,7 @@ fn refused_a_client_begins_anew_where_it_reconnects() {
     wait_until("another connection", || client.conn().is_some_and(|conn| conn.get_conn_id() == 1));
     assert_eq!(hooks[1].load(Ordering::Relaxed), 1);
     let second = client.conn().unwrap();
-    second.send_msg(SAY, &[1, 0, 0, 0]).unwrap();
+    second.send_msg(SAY, [1, 0, 0, 0]).unwrap();
     wait_until("an answer", || told.lock().unwrap().len() == 2);
     let theirs = running.conn(second.get_local_addr());
     theirs.abort();
@@ -251,7 +251,7 @@ fn a_server_that_knows_nothing_of_it_is_an_ordinary_server() {
     let (client, told, hooks) = client(running.server.local_addr().unwrap(), resuming());
     client.start().unwrap();
     let first = client.conn().unwrap();
-    first.send_msg(SAY, &[0; 4]).unwrap();
+    first.send_msg(SAY, [0; 4]).unwrap();
     wait_until("an answer", || told.lock().unwrap().len() == 1);
     running.conn(first.get_local_addr()).stop();
     assert!(first.wait_closed(SOON).unwrap());

@@ -384,7 +384,7 @@ fn a_start_hook_may_send_more_than_the_socket_takes() {
         server.set_on_conn_start(|conn| {
             if conn.get_conn_id() == 1 {
                 for _ in 0..400 {
-                    conn.send_msg(ECHO, &[5; 32 << 10])?;
+                    conn.send_msg(ECHO, [5; 32 << 10])?;
                 }
             }
             Ok(())

@@ -34,7 +34,7 @@ fn records(config: Config) -> Result<Server> {
     server.add_router(ALL, |request: &dyn IRequest| {
         let mut record = [0; 4];
         record.copy_from_slice(request.get_data());
-        request.get_connection().send(&u32::from_be_bytes(record).wrapping_mul(2).to_be_bytes())
+        request.get_connection().send(u32::from_be_bytes(record).wrapping_mul(2).to_be_bytes())
     })?;
     Ok(server)
 }

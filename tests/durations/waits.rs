@@ -296,7 +296,7 @@ fn keep(running: Running, act: impl FnOnce()) {
 
 /// Fills the queue of a connection whose peer does not read, and what the system keeps behind it.
 fn fill(conn: &Arc<dyn IConnection>) {
-    while comes_true(Duration::from_millis(200), || conn.try_send_msg(6, &[0; 4000]).is_ok()) {}
+    while comes_true(Duration::from_millis(200), || conn.try_send_msg(6, [0; 4000]).is_ok()) {}
 }
 
 /// Reads what there is, until nothing has come for a while.

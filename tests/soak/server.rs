@@ -107,7 +107,7 @@ fn echo(request: &dyn IRequest) -> Result<()> {
 }
 
 fn blast(request: &dyn IRequest) -> Result<()> {
-    (0..1000).try_for_each(|_| request.get_connection().send_msg(BLAST, &[7; 1000]))
+    (0..1000).try_for_each(|_| request.get_connection().send_msg(BLAST, [7; 1000]))
 }
 
 fn ask(request: &dyn IRequest) -> Result<()> {
