@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{ECHO, Peer, config, frame, start_alone, wait_until};
+use common::{ECHO, Peer, comes_true, config, frame, start_alone, wait_until};
 use zinx::green::{self, Queue};
 use zinx::ziface::{IClient, IConnection, IDataPack, IRequest, IServer};
 use zinx::znet::BadPayload;
@@ -231,12 +231,14 @@ fn a_send_waits_for_room_as_long_as_it_is_told() {
     config.queue_wait_ms = 0;
     config.write_timeout_ms = 0;
     config.drain_ms = 1;
-    config.max_msg_chan_bytes = 64 << 10;
+    (config.max_msg_chan_len, config.max_msg_chan_bytes) = (10_000, 2 << 20);
+    config.max_packet_size = 1 << 20;
     let running = start_alone(config, |_| {});
     let peer = running.connect();
     let conn = running.conn(peer.addr());
-    let data = vec![0; 32 << 10];
-    wait_until("a full queue", || conn.try_send_msg(9, data.as_slice()).is_err());
+    // More than the system still takes once it seems to be full.
+    let data = vec![0; 1 << 20];
+    while comes_true(Duration::from_millis(100), || conn.try_send_msg(9, &data[..1000]).is_ok()) {}
     let timeout = Duration::from_millis(50);
     for sent in [conn.send_buff_msg_timeout(9, &data, timeout), conn.send_to_queue_timeout(&data, timeout)] {
         let Err(Error::QueueFull { waited, .. }) = sent else { panic!("{sent:?}") };

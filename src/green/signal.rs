@@ -26,12 +26,10 @@ use super::Queue;
 /// Those of the system. Nothing is caught then.
 #[doc(alias = "signal")]
 pub fn on_terminate() -> io::Result<Terminate> {
-    let mut catching = lock();
-    catching.set_up()?;
     let queue = Arc::new(Queue::bounded(16));
-    catching.queues.push(Arc::clone(&queue));
-    NOBODY.store(false, Ordering::Release);
-    Ok(Terminate { queue })
+    let terminate = Terminate { queue: Arc::clone(&queue) };
+    let begun = lock().begin(queue);
+    begun.map(|()| terminate)
 }
 
 /// The signals caught since [`on_terminate`].
@@ -63,26 +61,35 @@ struct Catching {
     queues: Vec<Arc<Queue<i32>>>,
     /// Signals with the system's default action before the first was caught; `None` before that.
     by_default: Option<Vec<i32>>,
+    /// Whether those do so again where nobody catches them.
+    falls_back: bool,
     /// Whether the thread runs that waits for them. It does for good.
     waits: bool,
 }
 
 impl Catching {
-    fn set_up(&mut self) -> io::Result<()> {
-        if self.by_default.is_none() {
-            let by_default = signals_by_default();
-            // First of all that is done about a signal: where nobody catches it, the system's default.
-            for &signal in &by_default {
-                register_conditional_default(signal, Arc::clone(&NOBODY))?;
-            }
-            self.by_default = Some(by_default);
-        }
-        if !self.waits {
-            let signals = Signals::new(ENDS.iter().chain(&IGNORED))?;
+    /// Puts signals into one more queue from now on. Until then, they do what they did before.
+    fn begin(&mut self, queue: Arc<Queue<i32>>) -> io::Result<()> {
+        let signals = if self.waits { None } else { Some(self.set_handlers()?) };
+        self.queues.push(queue);
+        NOBODY.store(false, Ordering::Release);
+        if let Some(signals) = signals {
             std::thread::Builder::new().name("zinx-signals".to_string()).spawn(|| wait_for(signals))?;
             self.waits = true;
         }
         Ok(())
+    }
+
+    fn set_handlers(&mut self) -> io::Result<Signals> {
+        let by_default = self.by_default.get_or_insert_with(signals_by_default);
+        if !self.falls_back {
+            // Before the queues: a handler that has reached them is done, also if nobody is left a moment later.
+            for &signal in by_default.iter() {
+                register_conditional_default(signal, Arc::clone(&NOBODY))?;
+            }
+            self.falls_back = true;
+        }
+        Signals::new(ENDS.iter().chain(&IGNORED))
     }
 }
 
