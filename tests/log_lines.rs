@@ -38,6 +38,19 @@ fn unknown_ids_are_logged_at_most_once_a_second() {
 }
 
 #[test]
+fn an_unknown_id_that_the_not_found_route_handles_is_not_logged() {
+    const UNKNOWN: u32 = 1_234_568;
+    log_lines::keep();
+    let running = start(config(), |server| {
+        server.set_not_found(|request: &dyn IRequest| request.get_connection().send_msg(9, "")).unwrap();
+    });
+    let mut peer = running.connect();
+    peer.send(&frame(UNKNOWN, b"who?"));
+    assert_eq!(peer.read_frame(), (9, vec![]));
+    assert_eq!((running.server.stats().unknown_ids, log_lines::with("1234568")), (1, vec![]));
+}
+
+#[test]
 fn a_panic_in_a_handler_is_logged_with_connection_message_and_words() {
     const PANIC: u32 = 7_654_321;
     log_lines::keep();

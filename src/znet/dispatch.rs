@@ -208,11 +208,11 @@ impl Connection {
     pub(crate) fn dispatch(&self, request: &Request) {
         let run = || {
             let found = self.core().handler().find(request);
-            if matches!(found, Found::Unknown(_)) {
+            if let Found::Unknown(route) = found {
                 if self.rare().is_some_and(|rare| rare.calls.has_asked(request.get_msg_id())) {
                     return self.core().counters.late_answers.add();
                 }
-                self.count_unknown(request.get_msg_id());
+                self.count_unknown(request.get_msg_id(), route.is_some());
             }
             if let Err(error) = found.run(request) {
                 self.log_handler_error(request.get_msg_id(), &error);
@@ -224,8 +224,11 @@ impl Connection {
     }
 
     #[cold]
-    fn count_unknown(&self, msg_id: u32) {
+    fn count_unknown(&self, msg_id: u32, is_handled: bool) {
         self.core().counters.unknown_ids.add();
+        if is_handled {
+            return;
+        }
         throttled!(
             warn,
             self.core().unknown_log,

@@ -111,7 +111,8 @@ impl Server {
         self.core().handler().add_router(msg_id, Box::new(router))
     }
 
-    /// Sets the router of messages whose id has none. Without it they are counted and logged, at most once a second.
+    /// Sets the router of messages whose id has none. They are counted with it too; without it they are also logged, at
+    /// most once a second.
     ///
     /// # Errors
     ///

@@ -1,6 +1,7 @@
 //! The message itself.
 
 use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,7 +21,7 @@ use crate::ziface::{Decoded, IMessage, Payload, Value};
 /// ```
 ///
 /// Two messages are equal where id and payload are: a value that a decoder has parsed says nothing else.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Message {
     id: u32,
     data: Bytes,
@@ -62,6 +63,12 @@ impl Message {
     /// The message with the value of another.
     pub(crate) fn carrying(self, value: Option<&Value>) -> Self {
         Self { value: value.cloned().map(Box::new), ..self }
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message").field("id", &self.id).field("data", &self.data).finish()
     }
 }
 
