@@ -136,7 +136,10 @@ fn a_property_that_panics_in_drop_is_nobody_elses_fault() {
             }
             Ok(())
         });
-        on_bad(server, move |_| Ok(drop(theirs.lock().unwrap().take())));
+        on_bad(server, move |_| {
+            drop(theirs.lock().unwrap().take());
+            Ok(())
+        });
     });
     let mut dropping = running.connect();
     let conn = running.conn(dropping.addr());
@@ -158,29 +161,29 @@ fn a_property_that_panics_in_drop_is_nobody_elses_fault() {
 #[test]
 fn a_server_is_dropped_whatever_of_the_program_panics_then() {
     let server = new_server_with_config(config()).unwrap();
-    let with_bomb = |bomb: Bomb| move |_: &dyn IRequest| Ok(bomb.is_there());
+    let with_bomb = |bomb: Bomb| move |_: &dyn IRequest| bomb.is_there();
     for id in 1..4 {
         server.add_router(id, with_bomb(Bomb)).unwrap();
     }
     server.add_router_slices(4, zinx::handlers![with_bomb(Bomb), with_bomb(Bomb)]).unwrap();
     server.set_not_found(with_bomb(Bomb)).unwrap();
     let (start, stop, idle) = (Bomb, Bomb, Bomb);
-    server.set_on_conn_start(move |_| Ok(start.is_there()));
-    server.set_on_conn_stop(move |_| Ok(stop.is_there()));
+    server.set_on_conn_start(move |_| start.is_there());
+    server.set_on_conn_stop(move |_| stop.is_there());
     server.set_on_idle(move |_| {
-        idle.is_there();
+        idle.is_there().unwrap();
         IdleAction::Keep
     });
     let (sequence, dialogue, beat) = (Bomb, Bomb, Bomb);
     server
         .set_call_sequence(move |_| {
-            sequence.is_there();
+            sequence.is_there().unwrap();
             None
         })
         .unwrap();
-    server.on_session(move |_| Ok(dialogue.is_there())).unwrap();
+    server.on_session(move |_| dialogue.is_there()).unwrap();
     let option = HeartBeatOption::new().make_msg(move |_| {
-        beat.is_there();
+        beat.is_there().unwrap();
         Vec::new()
     });
     server.start_heart_beat_with_option(LONG, option).unwrap();
@@ -225,7 +228,10 @@ fn a_time_limit_passes_through_what_contains_panics() {
             request.abort();
             request.get_connection().send_msg(ANSWER, if within.is_err() { "too late" } else { "in time" })
         };
-        let wait = |_: &dyn IRequest| Ok(green::sleep(LONG));
+        let wait = |_: &dyn IRequest| {
+            green::sleep(LONG);
+            Ok(())
+        };
         server.add_router_slices(BAD, zinx::handlers![limit, router_recovery, wait]).unwrap();
     });
     let mut peer = running.connect();
