@@ -137,7 +137,7 @@ fn a_property_that_panics_in_drop_is_nobody_elses_fault() {
             Ok(())
         });
         on_bad(server, move |_| {
-            let _: () = drop(theirs.lock().unwrap().take());
+            drop(theirs.lock().unwrap().take());
             Ok(())
         });
     });
@@ -161,45 +161,29 @@ fn a_property_that_panics_in_drop_is_nobody_elses_fault() {
 #[test]
 fn a_server_is_dropped_whatever_of_the_program_panics_then() {
     let server = new_server_with_config(config()).unwrap();
-    let with_bomb = |bomb: Bomb| {
-        move |_: &dyn IRequest| {
-            bomb.is_there();
-            Ok(())
-        }
-    };
+    let with_bomb = |bomb: Bomb| move |_: &dyn IRequest| bomb.is_there();
     for id in 1..4 {
         server.add_router(id, with_bomb(Bomb)).unwrap();
     }
     server.add_router_slices(4, zinx::handlers![with_bomb(Bomb), with_bomb(Bomb)]).unwrap();
     server.set_not_found(with_bomb(Bomb)).unwrap();
     let (start, stop, idle) = (Bomb, Bomb, Bomb);
-    server.set_on_conn_start(move |_| {
-        let _: () = start.is_there();
-        Ok(())
-    });
-    server.set_on_conn_stop(move |_| {
-        let _: () = stop.is_there();
-        Ok(())
-    });
+    server.set_on_conn_start(move |_| start.is_there());
+    server.set_on_conn_stop(move |_| stop.is_there());
     server.set_on_idle(move |_| {
-        idle.is_there();
+        idle.is_there().unwrap();
         IdleAction::Keep
     });
     let (sequence, dialogue, beat) = (Bomb, Bomb, Bomb);
     server
         .set_call_sequence(move |_| {
-            sequence.is_there();
+            sequence.is_there().unwrap();
             None
         })
         .unwrap();
-    server
-        .on_session(move |_| {
-            let _: () = dialogue.is_there();
-            Ok(())
-        })
-        .unwrap();
+    server.on_session(move |_| dialogue.is_there()).unwrap();
     let option = HeartBeatOption::new().make_msg(move |_| {
-        beat.is_there();
+        beat.is_there().unwrap();
         Vec::new()
     });
     server.start_heart_beat_with_option(LONG, option).unwrap();

@@ -19,9 +19,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::child::{in_child, open_files};
+use common::phone::{Phone, WHOLE};
 use common::port::ReservedPort;
-use common::process::Process;
-use common::{ECHO, Peer, config, frame, start, wait_until};
+use common::process::{Process, SLACK};
+use common::{ECHO, Peer, comes_true, config, frame, start, wait_until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zinx::green::on_terminate;
 use zinx::new_client_with_config;
@@ -141,6 +142,29 @@ fn too_few_descriptors_for_max_conn_are_said_at_the_start_with_what_to_set() {
     let lines = server.said();
     let expected = "MaxConn is 1000 but only 500 files may be open: set ulimit -n 1064";
     assert!(lines.iter().any(|line| line.ends_with(expected)), "{lines:?}");
+}
+
+#[test]
+fn connections_kept_for_resuming_count_among_the_descriptors_asked_for() {
+    let server = Process::hook_server_with_files(500, &[("ZINX_MAXCONN", "1000"), ("ZINX_RESUMEMS", "1000")]);
+    let lines = server.said();
+    let expected =
+        "MaxConn is 1000 and as many may be away but only 500 files may be open: set ulimit -n 2064";
+    assert!(lines.iter().any(|line| line.ends_with(expected)), "{lines:?}");
+}
+
+#[test]
+fn what_is_asked_for_is_enough_for_max_conn_connections_beside_as_many_that_are_away() {
+    let env = [("ZINX_MAXCONN", "100"), ("ZINX_RESUMEMS", "60000"), ("ZINX_WORKERS", "2")];
+    let server = Process::hook_server_with_files(264, &env);
+    assert!(!server.said().iter().any(|line| line.contains("ulimit")), "{:?}", server.said());
+    let mut away: Vec<_> = (0..100).map(|_| Phone::open(server.address)).collect();
+    away.iter_mut().for_each(|phone| phone.lose(false));
+    let mut here: Vec<_> = (0..100).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+    assert!(here.iter_mut().all(|stream| answered_within(stream, SLACK)));
+    // A peer that comes back needs a place of its own for a moment.
+    drop(here.pop());
+    assert!(comes_true(SLACK, || away[0].resume_cut(WHOLE).is_ok()));
 }
 
 #[test]

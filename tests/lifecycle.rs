@@ -256,7 +256,7 @@ fn connections_that_close_may_still_need_a_task_which_is_killed_at_the_drain_dea
     log_lines::keep();
     let mut config = config();
     config.drain_ms = 1500;
-    let questions: Arc<Queue<(u64, Arc<AsyncResult<u64, ()>>)>> = Arc::new(Queue::unbounded());
+    let questions = Arc::new(Queue::<(u64, Arc<AsyncResult<u64, ()>>)>::unbounded());
     let ended = Arc::new(AtomicBool::new(false));
     let (asked, ends) = (Arc::clone(&questions), Ends(Arc::clone(&ended)));
     let running = start_alone(config, |server| {

@@ -63,7 +63,8 @@ pub struct Config {
     pub frame_timeout_ms: u64,
     /// Longest time without a byte from the peer, in milliseconds, to 31 days. Default 0: off.
     pub idle_timeout_ms: u64,
-    /// Longest time a write to the peer makes no progress, in milliseconds, to 31 days. Default 10000. 0: off.
+    /// Longest time for which no byte leaves although some wait, in milliseconds, to 31 days; it begins anew with each byte
+    /// that leaves. Default 10000. 0: off.
     pub write_timeout_ms: u64,
     /// Longest time without a sign of life once heartbeats run, in **seconds**, to 31 days. Default 10. 0: off.
     /// Two intervals of the heartbeat where they are longer.

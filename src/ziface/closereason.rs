@@ -49,7 +49,7 @@ pub enum CloseReason {
     ReadDeadline,
     /// Nothing received for as long as the heartbeat allows.
     HeartbeatLost,
-    /// The peer did not take what was sent within `WriteTimeoutMs`.
+    /// Nothing of what waited to be sent has left for `WriteTimeoutMs`: the peer does not read.
     SlowReader,
     /// The queue was full and the policy is to disconnect.
     QueueFull,

@@ -12,7 +12,11 @@ use crate::error::Result;
 ///
 /// Implement it for a format of your own and give it to `Server::set_packet`. The
 /// framework reads [`get_head_len`](Self::get_head_len) bytes, calls [`unpack`](Self::unpack), checks the announced
-/// length against `MaxPacketSize` before it reserves anything, and reads the payload.
+/// length against `MaxPacketSize` before it reserves anything, and reads the payload. Answers may have other heads than
+/// requests.
+///
+/// A panic is contained: in [`unpack`](Self::unpack) it closes the connection as a bad frame does, elsewhere the message is
+/// not sent ([`Error::Panicked`](crate::Error::Panicked)) and its connection closes.
 pub trait IDataPack: Send + Sync {
     /// Length of the head, in bytes, 1 to 64; 0 only beside a decoder, which cuts what is received.
     #[doc(alias = "GetHeadLen")]

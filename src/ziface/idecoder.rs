@@ -11,7 +11,8 @@ use crate::error::Result;
 /// Cuts a stream into frames and makes a message of each. Given to `Server::set_decoder` or `Client::set_decoder`.
 ///
 /// Those of this crate: [`zpack`](crate::zpack) has decoders by length field, by delimiter, of fixed length, HTLVCRC.
-/// `MaxPacketSize` does not concern decoders: each says itself how long a frame may be.
+/// `MaxPacketSize` does not concern decoders: each says itself how long a frame may be. A panic of a decoder closes the
+/// connection as a bad frame does.
 ///
 /// # Examples
 ///

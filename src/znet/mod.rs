@@ -14,6 +14,8 @@ pub use core::IdleAction;
 
 mod life;
 
+mod needs;
+
 mod background;
 
 // A peer comes,

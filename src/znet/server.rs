@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::acceptor;
 use super::core::{Core, IdleAction};
 use super::life::spawn;
+use super::needs::check_limits;
 use crate::error::{Error, Result};
 use crate::green::{self, TcpListener};
 use crate::zconf::Config;
@@ -331,27 +332,3 @@ pub fn exit(result: Result<()>) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "{error}");
     ExitCode::from(if matches!(error, Error::Config(_)) { 2 } else { 1 })
 }
-
-/// Says at the start, in one line each, what to set for MaxConn connections.
-fn check_limits(config: &Config) {
-    let max_conn = config.max_conn;
-    // As many connections may wait for peers that are away.
-    let wanted = if config.resume_ms > 0 { 2 * max_conn } else { max_conn } + SPARE_FILES;
-    let files = green::raise_open_files(wanted);
-    if files < wanted {
-        log::warn!("MaxConn is {max_conn} but only {files} files may be open: set ulimit -n {wanted}");
-    }
-    let coroutines = green::max_coroutines();
-    if coroutines < max_conn + SPARE_COROUTINES {
-        let maps = (max_conn + SPARE_COROUTINES) * 2 + 4096;
-        log::warn!(
-            "MaxConn is {max_conn} but the machine has room for {coroutines} coroutines: set sysctl vm.max_map_count={maps}"
-        );
-    }
-}
-
-/// Descriptors beside those of the connections.
-const SPARE_FILES: usize = 64;
-
-/// Coroutines beside the readers: a writer for each connection whose peer does not read, and the server's own.
-const SPARE_COROUTINES: usize = 256;

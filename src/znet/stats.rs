@@ -51,7 +51,7 @@ pub struct Stats {
     pub stop_hooks: usize,
     /// Handlers that panicked.
     pub handler_panics: usize,
-    /// Hooks that panicked.
+    /// Hooks, and other code of the program outside of handlers, that panicked.
     pub hook_panics: usize,
     /// Messages queued but not sent before their connection closed.
     pub unsent_messages: usize,
