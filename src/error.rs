@@ -69,7 +69,7 @@ pub enum Error {
     BadHead {
         /// The length it says, in bytes.
         len: usize,
-        /// The longest, in bytes; the shortest is 1.
+        /// The longest, in bytes. The shortest is 1; without a head a decoder has to cut what is received.
         max: usize,
     },
     /// Code of the program panicked that the framework has called. It is contained: for a frame that is read, or a message
@@ -239,8 +239,11 @@ impl fmt::Display for Error {
                 write!(f, "checksum {found:#06x} in the frame, but its bytes have {expected:#06x}")
             }
             Self::BadDecoder { reason } => write!(f, "bad decoder: {reason}"),
+            Self::BadHead { len: 0, .. } => {
+                f.write_str("a wire format without a head, and no decoder to tell where a frame ends")
+            }
             Self::BadHead { len, max } => {
-                write!(f, "a wire format with heads of {len} bytes, not of 1 to {max}")
+                write!(f, "a wire format with heads of {len} bytes, more than {max}")
             }
             Self::Panicked { what, words } => write!(f, "{what} panicked: {words}"),
             Self::ConnectionClosed => f.write_str("the connection is closed"),

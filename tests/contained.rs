@@ -211,13 +211,16 @@ fn a_format_whose_head_has_no_length_is_refused() {
     }
     let server = new_server_with_config(config()).unwrap();
     for (head_len, error) in [
-        ((|| 0) as fn() -> usize, "a wire format with heads of 0 bytes, not of 1 to 64"),
-        (|| 65, "a wire format with heads of 65 bytes, not of 1 to 64"),
+        ((|| 65) as fn() -> usize, "a wire format with heads of 65 bytes, more than 64"),
         (|| panic!("on purpose"), "the wire format panicked: on purpose"),
     ] {
         assert_eq!(server.set_packet(Heads(head_len)).unwrap_err().to_string(), error);
     }
     server.set_packet(Heads(|| 64)).unwrap();
+    let server = new_server_with_config(config()).unwrap();
+    server.set_packet(Heads(|| 0)).unwrap();
+    let error = server.start().unwrap_err().to_string();
+    assert_eq!(error, "a wire format without a head, and no decoder to tell where a frame ends");
 }
 
 #[test]

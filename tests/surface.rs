@@ -207,12 +207,14 @@ fn without_heads_everything_that_is_sent_is_a_frame_of_the_peer() {
     peer.send(b"ann\n");
     assert_eq!(peer.read_exactly(5), b"ann!\n");
     // Without a decoder nobody can tell where a frame ends.
-    let running = start_alone(config(), |server| server.set_packet(NoHead).unwrap());
-    let mut peer = running.connect();
-    peer.send(b"x");
-    assert_eq!(peer.read_to_end(), b"");
-    let reason = running.close_reason(peer.addr()).to_string();
-    assert!(reason.contains("set_decoder"), "{reason}");
+    let server = new_server_with_config(config()).unwrap();
+    server.set_packet(NoHead).unwrap();
+    let refused = server.start().unwrap_err();
+    assert!(matches!(refused, Error::BadHead { len: 0, .. }), "{refused}");
+    server.set_decoder(new_delimiter_decoder("\n", 100, 2).unwrap()).unwrap();
+    server.start().unwrap();
+    server.stop();
+    assert!(server.wait_stopped(Duration::from_secs(10)));
 }
 
 #[test]

@@ -18,10 +18,10 @@ pub(super) struct ContainedPack<P> {
 impl<P: IDataPack> ContainedPack<P> {
     /// # Errors
     ///
-    /// Where the format has no head, or one that is longer than promised.
+    /// If the head is longer than promised. A format without one is right beside a decoder: the start looks for that.
     pub(super) fn new(pack: P) -> Result<Self> {
         let head_len = contain_codec(PACK, || Ok(pack.get_head_len()))?;
-        if !(1..=LONGEST_HEAD).contains(&head_len) {
+        if head_len > LONGEST_HEAD {
             return Err(Error::BadHead { len: head_len, max: LONGEST_HEAD });
         }
         Ok(Self { pack, head_len })
@@ -79,4 +79,4 @@ const PACK: &str = "the wire format";
 const DECODER: &str = "the decoder";
 
 /// What `IDataPack::get_head_len` promises.
-const LONGEST_HEAD: usize = 64;
+pub(super) const LONGEST_HEAD: usize = 64;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::bounds::Bounds;
-use super::codec::{ContainedDecoder, ContainedPack};
+use super::codec::{ContainedDecoder, ContainedPack, LONGEST_HEAD};
 use super::conn_manager::ConnManager;
 use super::dispatch::MsgHandler;
 use super::heartbeat::Heart;
@@ -159,6 +159,14 @@ impl Core {
             Some(decoder) => Framing::Decoder(Arc::clone(decoder)),
             None => Framing::Pack { pack: Arc::clone(self.shared_pack()), max: self.config.max_packet_size },
         })
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::BadHead`] if nothing can tell where a frame ends.
+    pub(super) fn check_framing(&self) -> Result<()> {
+        let no_head = self.decoder.get().is_none() && self.pack().get_head_len() == 0;
+        if no_head { Err(Error::BadHead { len: 0, max: LONGEST_HEAD }) } else { Ok(()) }
     }
 
     /// Has streams cut by a decoder.

@@ -49,6 +49,7 @@ impl Core {
         if life.started {
             return Err(Error::AlreadyStarted { what: "start" });
         }
+        self.check_framing()?;
         let config = self.config();
         Runtime { workers: config.workers, stack_bytes: config.stack_bytes }.start()?;
         let end = Arc::new(Event::new());

@@ -18,7 +18,8 @@ pub struct LtvLittleEndian;
 pub struct TlvBigEndian;
 
 /// No head: a payload leaves as it is. Beside a decoder, for peers with framing of their own, so that all that sends
-/// messages (`send_msg`, `call`, `ask`, `broadcast`) sends whole frames of theirs. The message id is not sent.
+/// messages (`send_msg`, `call`, `ask`, `broadcast`) sends whole frames of theirs. The message id is not sent. Without a
+/// decoder the server does not start.
 ///
 /// # Examples
 ///
@@ -94,7 +95,7 @@ impl IDataPack for NoHead {
     }
 
     fn unpack(&self, _head: &[u8]) -> Result<Head> {
-        Err(Error::BadFrame { reason: "without a head only a decoder can tell a frame: see set_decoder" })
+        Err(Error::BadFrame { reason: "without a head only a decoder can tell a frame" })
     }
 
     fn pack_head(&self, _msg_id: u32, _data_len: u32, _out: &mut Vec<u8>) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,7 +27,29 @@ pub struct Message {
     id: u32,
     data: Bytes,
     /// A word where there is none: every message is moved about.
-    value: Option<Box<Value>>,
+    value: Option<Box<Parsed>>,
+}
+
+/// A value of the program, dropped wherever the message is.
+#[derive(Clone)]
+struct Parsed(Option<Value>);
+
+impl Parsed {
+    fn boxed(value: Value) -> Box<Self> {
+        Box::new(Self(Some(value)))
+    }
+}
+
+/// A panic of the value's destructor is its own affair: a queue of messages has others to drop.
+impl Drop for Parsed {
+    fn drop(&mut self) {
+        let value = self.0.take();
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+            log::error!("the destructor of a decoded value panicked");
+            // It may panic when it is dropped, too.
+            std::mem::forget(payload);
+        }
+    }
 }
 
 /// A message of an id and a payload: anything that can be sent. What is borrowed is copied; `Bytes`, a `String` or a
@@ -46,13 +69,13 @@ impl Message {
 
     /// What a decoder has made of a frame.
     pub(crate) fn decoded(decoded: Decoded) -> Self {
-        Self { id: decoded.msg_id, data: decoded.data, value: decoded.value.map(Box::new) }
+        Self { id: decoded.msg_id, data: decoded.data, value: decoded.value.map(Parsed::boxed) }
     }
 
     /// The same message with a value, as [`Decoded::with_value`]: for an interceptor that parses.
     #[must_use]
     pub fn with_value(self, value: impl Any + Send + Sync) -> Self {
-        Self { value: Some(Box::new(Arc::new(value))), ..self }
+        Self { value: Some(Parsed::boxed(Arc::new(value))), ..self }
     }
 
     /// What the decoder has parsed ([`Decoded::with_value`]), where it is a `T`.
@@ -62,7 +85,7 @@ impl Message {
 
     /// The message with the value of another.
     pub(crate) fn carrying(self, value: Option<&Value>) -> Self {
-        Self { value: value.cloned().map(Box::new), ..self }
+        Self { value: value.cloned().map(Parsed::boxed), ..self }
     }
 }
 
@@ -102,6 +125,6 @@ impl IMessage for Message {
     }
 
     fn get_value(&self) -> Option<&Value> {
-        self.value.as_deref()
+        self.value.as_ref()?.0.as_ref()
     }
 }
