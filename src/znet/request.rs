@@ -74,10 +74,7 @@ impl Request {
     /// Puts the next message in: one request serves all that a connection's own coroutine handles.
     #[inline]
     pub(crate) fn set_message(&mut self, message: Message) {
-        let handled = std::mem::replace(&mut self.message, message);
-        if handled.get_value().is_some() {
-            drop_contained(handled);
-        }
+        self.message = message;
         *self.step.get_mut() = 0;
         *self.goto.get_mut() = 0;
         if self.extras.get().is_some() {

@@ -88,7 +88,7 @@ fn intercepts(server: &Server, intercept: fn() -> Result<()>) {
     server.add_interceptor(router).unwrap();
 }
 
-pub(super) const CASES: [Case; 33] = [
+pub(super) const CASES: [Case; 34] = [
     Case(
         "unpack",
         |server| unpacks(server, || panic!("on purpose")),
@@ -163,6 +163,20 @@ pub(super) const CASES: [Case; 33] = [
         },
         send_bad,
         "",
+    ),
+    Case(
+        "values of the decoder that are dropped together",
+        |server| {
+            decodes(server, || Ok(Some(8)), || Ok(Decoded::new(BAD, "").with_value(Bomb)));
+            on_bad(server, |conn| {
+                // The other two are kept meanwhile.
+                let asked = conn.call(BAD, "", ANSWER, LONG / 400);
+                conn.abort();
+                asked.map(drop)
+            });
+        },
+        |peer| peer.send(&frame(BAD, b"").repeat(3)),
+        "aborted",
     ),
     Case(
         "the sequence function",
