@@ -187,10 +187,26 @@ fn a_server_is_dropped_whatever_of_the_program_panics_then() {
         Vec::new()
     });
     server.start_heart_beat_with_option(LONG, option).unwrap();
+    for name in ["one", "another"] {
+        let task = Bomb;
+        server.spawn(name, move |_| task.is_there()).unwrap();
+    }
     server.start().unwrap();
     server.stop();
     assert!(server.wait_stopped(LONG));
     drop(server);
+    // Neither those of a server that was never started, nor stopped.
+    for stops in [false, true] {
+        let server = new_server_with_config(config()).unwrap();
+        for name in ["one", "another"] {
+            let task = Bomb;
+            server.spawn(name, move |_| task.is_there()).unwrap();
+        }
+        if stops {
+            server.stop();
+        }
+        drop(server);
+    }
 }
 
 #[test]

@@ -278,6 +278,7 @@ impl Drop for Core {
         let hooks = std::mem::take(self.hooks.get_mut().unwrap_or_else(PoisonError::into_inner));
         drop_each([hooks.start, hooks.stop]);
         drop_contained(hooks.idle);
+        drop_each(std::mem::take(&mut self.life().tasks));
         drop_contained(self.framing.take());
         drop_contained(self.decoder.take());
         drop_contained(self.pack.take());
@@ -305,16 +306,21 @@ impl Clock {
 
     /// What the clock reads from `at` on, never 0.
     pub(super) fn reads_at(&self, at: Instant) -> u64 {
-        let since = at.saturating_duration_since(self.epoch);
+        let since = self.ran(at.saturating_duration_since(self.epoch));
         u64::try_from(since.as_micros().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
     }
 
     /// Reads the monotonic clock.
     pub(crate) fn tick(&self) -> u64 {
-        let ran = self.epoch.elapsed().saturating_sub(stood_still().saturating_sub(self.stood_still));
+        let ran = self.ran(self.epoch.elapsed());
         let now = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX).max(1);
         self.now.store(now, Ordering::Relaxed);
         now
+    }
+
+    /// A time since the epoch, without the time in which the process has stood still.
+    fn ran(&self, since: Duration) -> Duration {
+        since.saturating_sub(stood_still().saturating_sub(self.stood_still))
     }
 }
 

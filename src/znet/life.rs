@@ -10,7 +10,7 @@ use super::core::Core;
 use super::sweeper;
 use super::tutorial;
 use crate::error::{Error, Result};
-use crate::green::{Builder, Event, Greenlet, Runtime, Until};
+use crate::green::{Builder, Event, Greenlet, Runtime, Until, drop_each};
 use crate::zconf::Config;
 use crate::ziface::IMsgHandler;
 
@@ -124,7 +124,7 @@ impl Core {
         let (started, never_begun) = (life.started, std::mem::take(&mut life.tasks));
         drop(life);
         // What they own may use the server.
-        drop(never_begun);
+        drop_each(never_begun);
         if let Some(interrupt) = interrupt {
             interrupt();
         }

@@ -12,7 +12,8 @@ impl dyn IConnection {
     /// deadline, `None` clears it. So a peer can be made to log in within ten seconds, or to send a heartbeat every ninety,
     /// as programs in Go do with `SetReadDeadline`. It may be called from anywhere and for every message: it costs a store.
     ///
-    /// - The close comes up to a second after `at`, never before. A time in the past closes at once.
+    /// - The close comes up to a second after `at`, never before. A time in the past closes at once. Time in which the
+    ///   process stands still, stopped by a signal or with its machine, is added.
     /// - What has arrived by then is still read, once, and its handlers may move the deadline. While a handler of the
     ///   connection runs, or a worker has requests of it to handle, the deadline waits.
     /// - A handler or session that waits for a message (`call`, `recv`) gets
