@@ -72,10 +72,24 @@ fn nobody_is_cut_for_time_in_which_the_process_was_stopped() {
         let conn = running.conn(away.stream.local_addr().unwrap());
         away.send(ECHO, b"before");
         away.receive();
-        let [mut silent, mut in_frame, mut asked, mut asked_by_another, mut slow, mut stopping] =
-            std::array::from_fn(|_| running.connect());
-        let mut peers =
-            [&mut silent, &mut in_frame, &mut asked, &mut asked_by_another, &mut slow, &mut stopping];
+        let [
+            mut with_deadline,
+            mut silent,
+            mut in_frame,
+            mut asked,
+            mut asked_by_another,
+            mut slow,
+            mut stopping,
+        ] = std::array::from_fn(|_| running.connect());
+        let mut peers = [
+            &mut with_deadline,
+            &mut silent,
+            &mut in_frame,
+            &mut asked,
+            &mut asked_by_another,
+            &mut slow,
+            &mut stopping,
+        ];
         peers.iter_mut().for_each(|peer| peer.check_echo());
         in_frame.send(&frame(ECHO, b"in two parts")[..12]);
         asked.send(&frame(ASK, b""));
@@ -94,9 +108,13 @@ fn nobody_is_cut_for_time_in_which_the_process_was_stopped() {
         away.lose(false);
         wait_until("the loss", || conn.is_away());
         let mut late = running.connect();
+        let has_deadline = running.conn(with_deadline.addr());
+        has_deadline.set_read_deadline(Instant::now() + ALLOWED);
 
         stop_this_process_for(STOPPED);
 
+        with_deadline.check_echo();
+        has_deadline.set_read_deadline(None);
         late.check_echo();
         silent.check_echo();
         in_frame.send(&frame(ECHO, b"in two parts")[12..]);
