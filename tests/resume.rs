@@ -63,6 +63,26 @@ fn away(running: &Running) -> (Phone, Arc<dyn IConnection>) {
 }
 
 #[test]
+fn a_read_deadline_waits_for_a_peer_that_is_away_and_closes_for_good() {
+    let running = start(resuming(), set_up);
+    let (mut phone, conn) = away(&running);
+    let (peer, start) = (running.connect(), Instant::now());
+    let at = start + Duration::from_millis(100);
+    // The other has the same deadline, and is not away: it says when that has come.
+    for conn in [&conn, &running.conn(peer.addr())] {
+        conn.set_read_deadline(at);
+    }
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::ReadDeadline);
+    assert!(conn.is_away());
+    conn.set_read_deadline(Instant::now() + Duration::from_secs(3));
+    phone.resume();
+    phone.send(ECHO, b"in time");
+    assert_eq!(phone.receive(), (ECHO, b"in time".to_vec()));
+    wait_until("the end", || conn.get_close_reason() == Some(CloseReason::ReadDeadline));
+    assert!(!conn.is_away());
+}
+
+#[test]
 fn user_groups_properties_and_what_was_sent_wait_for_the_peer() {
     let running = start(resuming(), set_up);
     let (mut phone, conn) = away(&running);

@@ -19,7 +19,7 @@ impl dyn IConnection {
     /// - A handler or session that waits for a message (`call`, `recv`) gets
     ///   [`ConnectionClosed`](crate::Error::ConnectionClosed).
     /// - During `take_over` it does not count: the stream has a timeout of its own.
-    /// - The connection closes for good, also where it could be resumed. While the peer is away the deadline waits.
+    /// - The connection closes for good, also where it could be resumed. Time in which the peer is away is added, too.
     /// - On a connection that is closing it has no effect.
     ///
     /// For all connections alike there are `IdleTimeoutMs`, `FirstFrameTimeoutMs` and `FrameTimeoutMs`; a time limit on a
@@ -72,6 +72,12 @@ impl ReadDeadline {
         self.0.swap(at.saturating_mul(2) & !LAST_READ, Ordering::Relaxed)
     }
 
+    /// Moves what is set. What has arrived by then may be read again.
+    fn put_off(&self, by: u64) {
+        let later = |at: u64| (at != 0).then(|| (at / 2).saturating_add(by).saturating_mul(2) & !LAST_READ);
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
+    }
+
     const fn is_over(deadline: u64, now: u64) -> bool {
         deadline != 0 && now >= deadline / 2
     }
@@ -94,6 +100,13 @@ impl Connection {
             false => Over::No,
             true if deadline & LAST_READ == 0 => Over::Yes,
             true => Over::LastRead,
+        }
+    }
+
+    /// Time in which the peer was away does not count.
+    pub(super) fn put_off_read_deadline(&self, by: u64) {
+        if let Some(rare) = self.rare() {
+            rare.read_deadline.put_off(by);
         }
     }
 
@@ -131,7 +144,12 @@ mod tests {
                 "{at} at {now}"
             );
         }
+        assert_ne!(deadline.set(7), 0);
+        deadline.put_off(10);
+        let later = deadline.0.load(Ordering::Relaxed);
+        assert!(!ReadDeadline::is_over(later, 16) && ReadDeadline::is_over(later, 17));
         assert_ne!(deadline.set(0), 0);
+        deadline.put_off(10);
         assert!(!ReadDeadline::is_over(deadline.0.load(Ordering::Relaxed), u64::MAX));
     }
 }

@@ -74,6 +74,7 @@ impl Connection {
         if !is_loss(&why) || !self.lose_peer(why) {
             return false;
         }
+        let gone = self.core().clock().now();
         self.settle();
         loop {
             let Some(away) = resume.lock().away.clone() else { return false };
@@ -82,6 +83,7 @@ impl Connection {
                 return false;
             }
             if self.is_taken_up(resume) || self.is_redialled(resume, &away) || until.is_over() {
+                self.put_off_read_deadline(self.core().clock().tick().saturating_sub(gone));
                 return true;
             }
             self.wait_for_peer(resume, until);
