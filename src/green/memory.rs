@@ -1,13 +1,22 @@
 //! Memory goes back to the system after a burst.
 //!
-//! The allocator of glibc keeps what is freed: blocks behind the last one in use, and, once large blocks have been freed, also
-//! large ones, because it raises the size from which a block gets a map of its own. So after a burst a server would keep
-//! its peak for ever. `malloc_trim` gives back every free page, whatever the size of the blocks was. A program with another
-//! allocator loses nothing: then there is little to give back here.
+//! The allocator of glibc keeps what is freed: once large blocks have been freed, it takes further ones of that size from its
+//! heaps, and keeps up to 64 MiB of free memory at the end of each. So after a burst a server would keep its peak for ever.
+//! Here both thresholds stay what they are when a process starts, 128 KiB: a large block has a map of its own, which
+//! its end gives back. What small blocks have left behind `malloc_trim` returns. A program with another allocator
+//! loses nothing, nor does one that was started with thresholds of its own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::buffers;
+
+/// Has the allocator keep its thresholds. To be called once, before the first coroutine.
+pub(super) fn keep_thresholds() {
+    let is_set = |name| std::env::var_os(name).is_some();
+    if !["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"].into_iter().any(is_set) {
+        set_thresholds();
+    }
+}
 
 /// Frees buffers that nobody has needed since this was last called, and returns free memory to the system. On a thread of its
 /// own, because it takes some milliseconds for each 100 MiB; who allocates meanwhile may wait as long. Where that
@@ -27,6 +36,18 @@ pub(crate) fn give_memory_back() {
 }
 
 #[cfg(target_env = "gnu")]
+fn set_thresholds() {
+    for parameter in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+        #[expect(unsafe_code, reason = "see SAFETY")]
+        // SAFETY: `mallopt` has no precondition: it takes the lock of the allocator, and changes only from which size on a
+        // block gets a map of its own, and how much free memory is kept.
+        unsafe {
+            libc::mallopt(parameter, THRESHOLD_BYTES);
+        }
+    }
+}
+
+#[cfg(target_env = "gnu")]
 fn trim() {
     #[expect(unsafe_code, reason = "see SAFETY")]
     // SAFETY: `malloc_trim` has no precondition: it takes the locks of the allocator itself, may be called from any thread at
@@ -37,6 +58,12 @@ fn trim() {
 }
 
 #[cfg(not(target_env = "gnu"))]
+const fn set_thresholds() {}
+
+#[cfg(not(target_env = "gnu"))]
 const fn trim() {}
 
 static RUNNING: AtomicBool = AtomicBool::new(false);
+
+#[cfg(target_env = "gnu")]
+const THRESHOLD_BYTES: libc::c_int = 128 * 1024;
