@@ -1,13 +1,13 @@
 //! What the peer of one connection makes us hold beside what is sent to it: messages and frames that came from it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::connection::Connection;
 use super::eviction::Whom;
 use super::ledger::{Kind, Ledger, Share};
 use crate::error::{Error, Result};
-use crate::green::{Readiness, alarm, is_unwinding};
+use crate::green::{Readiness, Until, alarm, is_unwinding};
 use crate::ziface::CloseReason;
 
 /// How much of each kind is held. The lock is held for a few instructions.
@@ -134,7 +134,7 @@ impl Connection {
             if covered {
                 return Ok(());
             }
-            let has_waited = Instant::now() >= *end.get_or_insert_with(|| Instant::now() + WAIT_FOR_ROOM);
+            let has_waited = end.get_or_insert_with(|| Until::after_running(WAIT_FOR_ROOM)).is_over();
             let of = if has_waited { Whom::Anybody } else { Whom::Stuck };
             let has_room = self.core().make_room(after.saturating_sub(before), of);
             if has_room && !self.is_stopping() {
@@ -157,7 +157,7 @@ impl Connection {
     /// Waits for a moment, or until the connection is asked for something.
     pub(super) fn wait_a_moment(&self) {
         let Some(socket) = self.outbox().lock().socket() else { return };
-        let _alarm = alarm(&socket, Instant::now() + LOOK_AGAIN);
+        let _alarm = Until::after(LOOK_AGAIN).end().map(|end| alarm(&socket, end));
         socket.wait(Readiness::INTERRUPT);
     }
 

@@ -224,7 +224,7 @@ mod tests {
         assert!((95_904..110_000).contains(&ledger.held().total()));
         share.give_back(&ledger, Kind::Kept);
         assert_eq!((share.granted(), ledger.held()), (0, HeldBytes::default()));
-        assert!(ledger.peak() > 2 << 20);
+        assert!(ledger.peak() > 2_000_000);
     }
 
     #[test]
