@@ -94,9 +94,13 @@ pub(crate) use fair::Turn;
 pub use fair::{fair_yields, fairness_point, yield_now};
 
 mod worker;
-pub(crate) use worker::{
-    Deferred, READ_BUFFER_BYTES, ReadBuffer, SendBuffer, defer, deferred_calls, worker_index,
-};
+pub(crate) use worker::{Deferred, defer, deferred_calls, worker_index};
+
+mod buffers;
+pub(crate) use buffers::{READ_BUFFER_BYTES, ReadBuffer, SendBuffer, small_read_buffer_bytes};
+
+mod memory;
+pub(crate) use memory::give_memory_back;
 
 mod timer;
 pub(crate) use timer::{Alarm, alarm, stood_still};

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::{fair, limits, overflow, watchdog};
+use super::{fair, limits, memory, overflow, watchdog};
 use crate::error::{Error, Result};
 
 /// How the coroutine runtime of the process is set up. The first to start it decides for all.
@@ -38,6 +38,7 @@ impl Runtime {
             return self.check_against(have);
         }
         let chosen = self.with_defaults();
+        memory::keep_thresholds();
         limits::measure_maps();
         may::config()
             .set_workers(chosen.workers)

@@ -8,9 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::buffers::ReadBuffer;
 use super::socket::Readiness;
 use super::timer::set_alarm;
-use super::worker::ReadBuffer;
 use super::{
     Backoff, Builder, Event, Greenlet, Group, Permit, Select, Semaphore, TcpListener, TcpStream, Until,
     is_unwinding,

@@ -51,6 +51,14 @@ pub enum CloseReason {
     HeartbeatLost,
     /// Nothing of what waited to be sent has left for `WriteTimeoutMs`: the peer does not read.
     SlowReader,
+    /// The server held `max` bytes for its peers (`MaxQueuedBytes`), and for this one, which did not read or whose
+    /// messages waited, more than for others.
+    HeldTooMuch {
+        /// Bytes held for this peer, in the steps in which they are granted.
+        held: usize,
+        /// The bound for all peers together, in bytes.
+        max: usize,
+    },
     /// The queue was full and the policy is to disconnect.
     QueueFull,
     /// A handler panicked.
@@ -128,6 +136,12 @@ impl fmt::Display for CloseReason {
             Self::ReadDeadline => f.write_str("the read deadline has come"),
             Self::HeartbeatLost => f.write_str("no heartbeat within HeartbeatMax"),
             Self::SlowReader => f.write_str("the peer did not read within WriteTimeoutMs"),
+            Self::HeldTooMuch { held, max } => {
+                write!(
+                    f,
+                    "{held} bytes held for this peer, more than for others, as MaxQueuedBytes {max} was reached"
+                )
+            }
             Self::QueueFull => f.write_str("the send queue was full, and QueueFull is disconnect"),
             Self::HandlerPanicked { msg_id } => write!(f, "the handler of message id {msg_id} panicked"),
             Self::StartHookFailed => f.write_str("the start hook failed"),

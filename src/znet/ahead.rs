@@ -15,7 +15,9 @@ use super::closing::{end_within, reason_of};
 use super::connection::Connection;
 use super::reader::{Heard, Read, received};
 use crate::error::{Error, Result};
-use crate::green::{Alarm, ReadBuffer, Socket, Until, drop_each, fairness_point, is_unwinding};
+use crate::green::{
+    Alarm, READ_BUFFER_BYTES, ReadBuffer, Socket, Until, drop_each, fairness_point, is_unwinding,
+};
 use crate::ziface::{CloseReason, IMessage};
 use crate::zpack::{FrameReader, Framing, Message, Pass};
 
@@ -109,6 +111,14 @@ impl Ahead {
         input.failed.take().map_or_else(|| Ok(std::mem::take(&mut input.frames)), Err)
     }
 
+    /// Takes all messages that are kept. From anywhere.
+    pub(crate) fn take_all_kept(&self) -> VecDeque<Message> {
+        let mut state = self.lock();
+        let Some(input) = &mut state.input else { return VecDeque::new() };
+        input.kept_bytes = 0;
+        std::mem::take(&mut input.kept)
+    }
+
     /// Runs `f` on the input, made of what the reader lends where there is none.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Input) -> R) -> R {
         let mut state = self.lock();
@@ -154,7 +164,7 @@ impl Input {
     }
 
     /// The first message kept that is `wanted`.
-    pub(crate) fn take_kept(&mut self, wanted: impl Fn(&Message) -> bool) -> Option<Message> {
+    fn take_kept(&mut self, wanted: impl Fn(&Message) -> bool) -> Option<Message> {
         let at = self.kept.iter().position(wanted)?;
         let message = self.kept.remove(at)?;
         self.kept_bytes -= message.get_data().len();
@@ -162,7 +172,11 @@ impl Input {
     }
 
     /// Keeps a message for later: it is never lost, but where there is no room for a further one it is an error.
-    pub(crate) fn keep(&mut self, message: Message, max: (usize, usize)) -> Result<()> {
+    pub(crate) fn keep(&mut self, mut message: Message, max: (usize, usize)) -> Result<()> {
+        // It may share a read buffer, which would stay as a whole.
+        if message.get_data().len() < READ_BUFFER_BYTES {
+            message.set_data(Bytes::copy_from_slice(message.get_data()));
+        }
         self.kept_bytes += message.get_data().len();
         self.kept.push_back(message);
         let (messages, bytes) = (self.kept.len(), self.kept_bytes);
@@ -172,6 +186,11 @@ impl Input {
     /// Whether there is room to keep one message more.
     pub(crate) fn has_room(&self, max: (usize, usize)) -> bool {
         self.kept.len() < max.0 && self.kept_bytes < max.1
+    }
+
+    /// Bytes that the frame begun takes once more of it has been read.
+    fn will_hold(&self) -> usize {
+        self.frames.will_hold()
     }
 
     /// Takes all bytes that no frame has been cut out of.
@@ -255,7 +274,7 @@ impl Connection {
 
     /// The next message that has been read but not handled. `None` where there is no whole one.
     pub(crate) fn next_ahead(&self) -> Option<Message> {
-        self.ahead().with(|input| input.take_kept(|_| true)).or_else(|| self.cut_ahead(&|| false))
+        self.take_kept(|_| true).or_else(|| self.cut_ahead(&|| false))
     }
 
     /// Reads on, until a message that answers no call has come, or `done`: then `None`. In the connection's own
@@ -316,6 +335,8 @@ impl Connection {
                 empty = true;
                 continue;
             }
+            let will_hold = self.ahead().with(|input| input.will_hold());
+            self.hold_arriving(will_hold)?;
             let (n, read) = self.ahead().with(|input| input.fill(&socket));
             heard.bytes |= n > 0;
             heard.held_back |= self.keep_rate(&socket, 0, n);
@@ -347,9 +368,17 @@ impl Connection {
         None
     }
 
+    /// The first message kept for later that is `wanted`.
+    pub(crate) fn take_kept(&self, wanted: impl Fn(&Message) -> bool) -> Option<Message> {
+        let message = self.ahead().with(|input| input.take_kept(wanted))?;
+        self.let_kept_go(message.get_data().len());
+        Some(message)
+    }
+
     /// Keeps a message for the reader to handle once its handler has returned.
     pub(crate) fn keep_for_later(&self, message: Message) -> Result<()> {
         let config = self.core().config();
+        self.hold_kept(message.get_data().len())?;
         self.ahead().with(|input| input.keep(message, (config.max_kept_messages, config.max_kept_bytes)))
     }
 }

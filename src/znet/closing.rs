@@ -117,6 +117,7 @@ impl Connection {
     }
 
     fn finish(&self) {
+        self.let_all_go();
         let core = self.core();
         let unsent = self.get_unsent();
         core.counters.unsent_messages.add_many(unsent.messages);

@@ -186,6 +186,12 @@ impl Connection {
         }
     }
 
+    /// Says that it will be aborted, and why, before whoever says so can do it: nobody else is to.
+    pub(crate) fn doom(&self, reason: CloseReason) {
+        self.note_reason(reason);
+        self.asked.fetch_or(ABORT, Ordering::AcqRel);
+    }
+
     /// A send has failed: the peer is gone.
     pub(crate) fn fail_sending(&self) {
         self.abort_because(CloseReason::Failed { error: "the peer has reset the connection".to_string() });
@@ -260,6 +266,7 @@ impl Connection {
 /// What is left may be of the program: messages that a decoder has made, for one.
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.let_all_go();
         drop_contained(self.rare.take());
     }
 }

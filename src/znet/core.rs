@@ -358,6 +358,7 @@ pub(crate) struct Counters {
     pub(crate) hook_panics: Counter,
     pub(crate) unsent_messages: Counter,
     pub(crate) unsent_bytes: Counter,
+    pub(crate) evicted: Counter,
     /// Connections cut off at the stop.
     pub(crate) forced: AtomicUsize,
 }

@@ -32,12 +32,19 @@ struct Backlog {
     bytes: usize,
     /// Frames in them whose last byte is still to be sent.
     messages: usize,
+    /// Bytes among them of frames that other queues hold too.
+    shared: usize,
 }
 
 impl FrameQueue {
     /// Bytes still to be sent.
     pub(crate) fn bytes(&self) -> usize {
         self.tail.len() + self.backlog.as_ref().map_or(0, |backlog| backlog.bytes)
+    }
+
+    /// Bytes of those frames that no other queue holds.
+    pub(crate) fn own_bytes(&self) -> usize {
+        self.bytes() - self.backlog.as_ref().map_or(0, |backlog| backlog.shared)
     }
 
     /// Frames whose last byte is still to be sent.
@@ -102,6 +109,12 @@ impl FrameQueue {
             Ok(())
         });
         debug_assert!(appended.is_ok(), "nothing in there fails");
+    }
+
+    /// Appends a frame that is packed already and that other queues hold too.
+    pub(crate) fn push_shared(&mut self, frame: &Bytes) {
+        self.seal();
+        self.backlog().push(Chunk::shared(frame.clone()));
     }
 
     /// The tail, with room for a small frame.
@@ -173,6 +186,7 @@ impl Backlog {
     fn push(&mut self, chunk: Chunk) {
         self.bytes += chunk.left();
         self.messages += chunk.messages();
+        self.shared += chunk.left_shared();
         self.chunks.push_back(chunk);
     }
 
@@ -182,9 +196,12 @@ impl Backlog {
         while let Some(front) = self.chunks.front_mut() {
             let left = front.left();
             if n < left {
+                let shared = front.left_shared();
                 self.messages -= front.advance(n);
+                self.shared -= shared - front.left_shared();
                 return;
             }
+            self.shared -= front.left_shared();
             n -= left;
             self.messages -= front.messages();
             self.chunks.pop_front();
@@ -196,7 +213,9 @@ impl Backlog {
         // Only the front chunk may hold none: its one frame left has begun to leave.
         for at in 0..self.chunks.len().min(2) {
             let chunk = &mut self.chunks[at];
+            let shared = chunk.left_shared();
             let Some(dropped) = chunk.drop_oldest() else { continue };
+            self.shared -= shared;
             if chunk.messages() == 0 {
                 self.chunks.remove(at);
             }
@@ -209,7 +228,7 @@ impl Backlog {
 }
 
 /// Payloads from this length leave without a copy.
-const SHARED_FROM: usize = 16 * 1024;
+pub(crate) const SHARED_FROM: usize = 16 * 1024;
 
 /// Small frames side by side in one chunk, about.
 const CHUNK_BYTES: usize = 64 * 1024;

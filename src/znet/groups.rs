@@ -7,6 +7,8 @@ use bytes::Bytes;
 
 use super::connection::Connection;
 use super::core::Core;
+use super::frame_queue::SHARED_FROM;
+use super::ledger::{Kind, Share};
 use super::outbox::State;
 use super::server::Server;
 use crate::error::Result;
@@ -183,10 +185,11 @@ impl Group {
     ) -> Result<Broadcast> {
         let message = new_message(msg_id, data);
         let frame = Bytes::from(self.core.pack().pack(&message)?);
+        let (frame, granted) = self.core.share_frame(frame);
         let mut sent = Broadcast::default();
         for conn in self.snapshot() {
             if filter(&(Arc::clone(&conn) as Arc<dyn IConnection>)) {
-                match conn.send_packed(&frame) {
+                match conn.send_packed(&frame, granted) {
                     Ok(()) => sent.queued += 1,
                     Err(_) => sent.missed += 1,
                 }
@@ -239,11 +242,46 @@ impl Groups {
     }
 }
 
+impl Core {
+    /// Has a frame granted once for all queues that will share it, if it is large enough to be shared and there is room.
+    /// Given back with the last of them.
+    fn share_frame(self: &Arc<Self>, frame: Bytes) -> (Bytes, bool) {
+        let mut share = Share::new();
+        if frame.len() < SHARED_FROM || !share.cover(&self.bounds().ledger, Kind::Shared, frame.len()) {
+            return (frame, false);
+        }
+        let core = Arc::clone(self);
+        (Bytes::from_owner(SharedFrame { frame, core, share }), true)
+    }
+}
+
+/// A frame in the queues of many connections, and what was granted for it.
+struct SharedFrame {
+    frame: Bytes,
+    core: Arc<Core>,
+    share: Share,
+}
+
+impl AsRef<[u8]> for SharedFrame {
+    fn as_ref(&self) -> &[u8] {
+        &self.frame
+    }
+}
+
+impl Drop for SharedFrame {
+    fn drop(&mut self) {
+        self.share.give_back(&self.core.bounds().ledger, Kind::Shared);
+    }
+}
+
 impl Connection {
-    /// Queues a frame that is packed already, without waiting.
-    fn send_packed(&self, frame: &Bytes) -> Result<()> {
+    /// Queues a frame that is packed already, without waiting. `granted`: so is its memory.
+    fn send_packed(&self, frame: &Bytes, granted: bool) -> Result<()> {
         let bounds = self.core().bounds();
         let append = |state: &mut State| {
+            if granted {
+                return state.append_shared(bounds, frame);
+            }
             state.append_with(bounds, frame.len(), |queue| {
                 queue.push_packed(frame);
                 Ok(())

@@ -106,7 +106,14 @@ pub use login_gate::Refusal;
 
 mod frame_queue;
 
+mod ledger;
+pub use ledger::HeldBytes;
+
 mod bounds;
+
+mod held;
+
+mod eviction;
 
 mod outbox;
 
@@ -125,6 +132,8 @@ mod closing;
 mod endings;
 
 mod sweeper;
+
+mod tidying;
 
 mod read_deadline;
 

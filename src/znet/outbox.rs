@@ -8,13 +8,19 @@
 mod holding;
 mod keeping;
 mod pressure;
+mod room;
 
 use std::io::IoSlice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+
 use self::pressure::Pressure;
+use self::room::Room;
 use super::bounds::Bounds;
+use super::core::Clock;
 use super::frame_queue::FrameQueue;
+use super::ledger::Kind;
 use crate::error::{Error, Result};
 use crate::green::{READ_BUFFER_BYTES, Socket, WaitList, worker_index};
 use crate::ziface::{IDataPack, Payload, Unsent};
@@ -30,8 +36,8 @@ pub(crate) struct Outbox {
 pub(crate) struct State {
     /// Frames nobody is sending right now.
     queue: FrameQueue,
-    /// Bytes and frames that whoever is in [`Sender::Sending`] has taken out.
-    taken: (usize, usize),
+    /// Bytes and frames that whoever is in [`Sender::Sending`] has taken out, and the bytes among them that are granted.
+    taken: (usize, usize, usize),
     sender: Sender,
     /// Someone wanted to send while another did: it tries once more before it calls the socket full, because the
     /// edge that says "writable" may have come in between.
@@ -63,8 +69,10 @@ enum Sender {
 pub(crate) enum Appended {
     /// Queued. `flush`: so much waits that it should be sent at once; `defer`: else it is to be put on the list.
     Queued { flush: bool, defer: bool },
-    /// No room.
+    /// No room in this queue.
     Full,
+    /// No room under the bound over all that is held for peers.
+    OverAll,
     /// Not queued: whoever sends must wait for something else first.
     Barred,
 }
@@ -94,7 +102,7 @@ impl Outbox {
     }
 
     /// Sends what is queued, as far as the socket takes it, and what others append meanwhile.
-    pub(crate) fn flush(&self, bounds: &Bounds, now: u64) -> Flushed {
+    pub(crate) fn flush(&self, bounds: &Bounds, clock: &Clock) -> Flushed {
         let mut state = self.lock();
         loop {
             if state.sender == Sender::Sending {
@@ -116,7 +124,8 @@ impl Outbox {
             match outcome {
                 Ok(()) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && !state.has_lost_socket() => {
-                    state.note_blocked(sent, now);
+                    // Read, not remembered: who is slow is told from this, by the tenth of a second.
+                    state.note_blocked(sent, clock.tick());
                     state.make_room(bounds);
                     if !again {
                         return Flushed::Blocked { watched: state.watched || state.writer };
@@ -149,7 +158,7 @@ impl State {
     /// As [`append`](Self::append), for bytes without a head.
     pub(crate) fn append_raw(&mut self, bounds: &Bounds, data: Payload<'_>) -> Result<Appended> {
         // Who knows whether they are frames, and how many?
-        self.stop_keeping();
+        self.stop_keeping(bounds);
         self.append_with(bounds, data.as_slice().len(), |queue| {
             queue.push_raw(data);
             Ok(())
@@ -178,54 +187,37 @@ impl State {
         len: usize,
         push: impl FnOnce(&mut FrameQueue) -> Result<()>,
     ) -> Result<Appended> {
-        if !self.has_room(bounds, len) {
-            return Ok(Appended::Full);
+        match self.room_for(bounds, len, len) {
+            Room::Enough => self.push_now(push),
+            Room::Full => Ok(Appended::Full),
+            Room::OverAll => Ok(Appended::OverAll),
         }
+    }
+
+    /// Appends a frame that all queues it is in share, and that is granted already.
+    pub(crate) fn append_shared(&mut self, bounds: &Bounds, frame: &Bytes) -> Result<Appended> {
+        if self.closed || self.keeps() {
+            // Where frames are kept, each is a copy.
+            return self.append_with(bounds, frame.len(), |queue| {
+                queue.push_packed(frame);
+                Ok(())
+            });
+        }
+        match self.room_for(bounds, frame.len(), 0) {
+            Room::Enough => self.push_now(|queue| {
+                queue.push_shared(frame);
+                Ok(())
+            }),
+            Room::Full => Ok(Appended::Full),
+            Room::OverAll => Ok(Appended::OverAll),
+        }
+    }
+
+    fn push_now(&mut self, push: impl FnOnce(&mut FrameQueue) -> Result<()>) -> Result<Appended> {
         push(&mut self.queue)?;
         let flush = self.sender == Sender::Idle && self.queue.bytes() >= FLUSH_FROM;
         let defer = !flush && self.sender != Sender::Sending && self.defer_here();
         Ok(Appended::Queued { flush, defer })
-    }
-
-    /// Room for a frame: always in an empty queue, whatever the frame's size.
-    fn has_room(&mut self, bounds: &Bounds, frame: usize) -> bool {
-        let (bytes, messages) = (self.bytes(), self.messages());
-        if messages == 0 {
-            return true;
-        }
-        if messages >= bounds.messages || bytes + frame > bounds.bytes {
-            return false;
-        }
-        bytes + frame <= FREE_BYTES || self.pressure().has_grant(bounds, bytes + frame - FREE_BYTES)
-    }
-
-    /// Drops frames, oldest first, until one of `frame` bytes fits. `false` where nothing can be dropped: the peer counts
-    /// the frames of a connection that can be resumed.
-    pub(crate) fn drop_oldest_for(&mut self, bounds: &Bounds, frame: usize) -> bool {
-        while !self.has_room(bounds, frame) {
-            let before = self.queue.bytes();
-            if self.keeps() || !self.queue.drop_oldest() {
-                return false;
-            }
-            let dropped = before - self.queue.bytes();
-            self.count_unsent(1, dropped);
-        }
-        true
-    }
-
-    /// Bytes queued or being sent.
-    pub(crate) fn bytes(&self) -> usize {
-        self.queue.bytes() + self.taken.0
-    }
-
-    /// Frames queued or being sent.
-    pub(crate) fn messages(&self) -> usize {
-        self.queue.messages() + self.taken.1
-    }
-
-    /// Whether so much waits on a full socket that the peer, which does not read, should not be read from either.
-    pub(crate) fn holds_back_reading(&self) -> bool {
-        self.sender == Sender::Blocked && self.queue.bytes() > HOLD_BACK_FROM
     }
 
     /// Whether the socket is full.
@@ -275,7 +267,7 @@ impl State {
         self.sender = Sender::Idle;
         if let Some(pressure) = &mut self.pressure {
             pressure.since = 0;
-            pressure.give_back(bounds);
+            pressure.queued.give_back(&bounds.ledger, Kind::Queued);
             pressure.room.wake_all();
         }
     }
@@ -293,7 +285,7 @@ impl State {
 
     fn give_back(&mut self, bounds: &Bounds) {
         if let Some(pressure) = &mut self.pressure {
-            pressure.give_back(bounds);
+            pressure.queued.give_back(&bounds.ledger, Kind::Queued);
         }
     }
 
@@ -322,7 +314,7 @@ impl State {
         self.discarded = true;
         let queue = std::mem::take(&mut self.queue);
         self.count_unsent(queue.messages(), queue.bytes());
-        self.count_missed();
+        self.count_missed(bounds);
         if self.sender != Sender::Sending {
             self.give_back(bounds);
         }
@@ -337,14 +329,14 @@ impl State {
     fn take(&mut self) -> FrameQueue {
         self.sender = Sender::Sending;
         let batch = std::mem::take(&mut self.queue);
-        self.taken = (batch.bytes(), batch.messages());
+        self.taken = (batch.bytes(), batch.messages(), batch.own_bytes());
         batch
     }
 
     /// Puts what was not sent in front again. Returns whether another wanted to send meanwhile.
     fn put_back(&mut self, mut rest: FrameQueue) -> bool {
         self.sender = Sender::Idle;
-        self.taken = (0, 0);
+        self.taken = (0, 0, 0);
         if self.discarded {
             self.count_unsent(rest.messages(), rest.bytes());
         } else if self.has_lost_socket() {
@@ -354,13 +346,6 @@ impl State {
             self.queue = rest;
         }
         std::mem::take(&mut self.again)
-    }
-
-    /// Wakes senders once half of the room is free: one wake-up for many frames.
-    fn make_room(&mut self, bounds: &Bounds) {
-        if self.queue.bytes() <= bounds.bytes / 2 && self.queue.messages() <= bounds.messages / 2 {
-            self.wake_all();
-        }
     }
 }
 
@@ -383,9 +368,3 @@ const MAX_SLICES: usize = 16;
 /// So much queued on a socket that takes it is sent at once, not at the next yield. As much as one read brings: its
 /// answers may leave by one send, where they fit the queue and [`MAX_SLICES`].
 const FLUSH_FROM: usize = READ_BUFFER_BYTES;
-
-/// More than this queued on a full socket, and the peer is not read from until it has read.
-const HOLD_BACK_FROM: usize = 64 * 1024;
-
-/// Bytes an outbox holds without asking the server's bound.
-const FREE_BYTES: usize = 4 * 1024;

@@ -9,6 +9,7 @@ use super::belongs::Belongs;
 use super::calls::Calls;
 use super::endings::Endings;
 use super::heartbeat::OwnBeat;
+use super::held::Held;
 use super::rate::Meter;
 use super::read_deadline::ReadDeadline;
 use super::request::Request;
@@ -30,6 +31,8 @@ pub(crate) struct Rare {
     pub(super) belongs: Belongs,
     /// What it has used of its rate.
     pub(super) meter: Mutex<Meter>,
+    /// What came from its peer and is held.
+    pub(super) held: Held,
     /// What others have queued to its reader.
     pub(super) queue: OnceLock<Box<Queue<Request>>>,
     /// What is known of its being resumed.

@@ -9,6 +9,8 @@ use bytes::Bytes;
 
 use super::closing::{end_within, reason_of};
 use super::connection::Connection;
+use super::eviction::Whom;
+use super::ledger::FREE_BYTES;
 use super::request::Request;
 use super::tutorial;
 use crate::error::{Error, Result};
@@ -46,6 +48,7 @@ fn live(conn: &Arc<Connection>, shared: &Arc<dyn IConnection>, socket: Arc<Socke
         read: 0,
         heard: Heard::default(),
         once_more: false,
+        holds_arriving: false,
     };
     reader.read_until_end();
 }
@@ -66,6 +69,8 @@ struct Reader<'a> {
     heard: Heard,
     /// Has thought of reading once more since the last wait.
     once_more: bool,
+    /// More is granted for a frame begun than is free.
+    holds_arriving: bool,
 }
 
 /// What has come since the last wait.
@@ -214,7 +219,7 @@ impl Reader<'_> {
         if self.frames.large_rest().is_some() {
             return self.pass_large();
         }
-        let mut buffer = ReadBuffer::take(self.frames.received());
+        let mut buffer = self.conn.take_read_buffer(self.frames.received());
         let start = self.frames.restore(&mut buffer);
         let room = buffer.len() - start;
         let (n, read) = received(self.socket.try_recv(&mut buffer[start..]), room)?;
@@ -224,7 +229,18 @@ impl Reader<'_> {
         if let Some(rare) = self.conn.rare() {
             rare.ahead.take_back();
         }
-        Ok(if handled? { read } else { Read::More })
+        let read = if handled? { read } else { Read::More };
+        if self.frames.held() > FREE_BYTES || self.holds_arriving {
+            self.hold_arriving(self.frames.held())?;
+        }
+        Ok(read)
+    }
+
+    /// Has what a frame begun takes granted.
+    #[inline(never)]
+    fn hold_arriving(&mut self, bytes: usize) -> Result<()> {
+        self.holds_arriving = bytes > FREE_BYTES;
+        self.conn.hold_arriving(bytes)
     }
 
     /// Handles every whole frame of a pass. `false` where a handler has read on, and the socket may be in any state.
@@ -268,6 +284,7 @@ impl Reader<'_> {
 
     /// Reads on a large frame, into its own buffer.
     fn pass_large(&mut self) -> Result<Read> {
+        self.hold_arriving(self.frames.will_hold())?;
         let Some((buffer, missing)) = self.frames.large_rest() else { return Ok(Read::More) };
         let (n, read) = received(self.socket.try_recv_into(buffer, missing), missing)?;
         self.heard.bytes |= n > 0;
@@ -277,6 +294,8 @@ impl Reader<'_> {
                 true => self.conn.deliver(message).into_iter().for_each(|message| self.handle(message)),
                 false => self.handle(message),
             }
+            // The frame has been there until it was handled.
+            self.hold_arriving(0)?;
         }
         Ok(read)
     }
@@ -301,6 +320,16 @@ impl Reader<'_> {
 }
 
 impl Connection {
+    /// A buffer to read into, behind so many bytes. If it is a small one because so many handlers wait with theirs, others
+    /// make room for it.
+    pub(crate) fn take_read_buffer(&self, begun: usize) -> ReadBuffer {
+        let buffer = ReadBuffer::take(begun);
+        if buffer.is_small() && self.core().bounds().ledger.missing(0) > 0 {
+            self.core().make_room(0, Whom::Stuck);
+        }
+        buffer
+    }
+
     /// Whether more may be read: not while a peer does not read itself, nor after its last read.
     pub(crate) fn may_read(&self) -> bool {
         let held_back = self.outbox().lock().holds_back_reading() || self.is_past_its_last_read();

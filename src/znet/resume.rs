@@ -220,13 +220,13 @@ impl Connection {
     fn forget(&self, resume: &Resume, data: &[u8]) -> Option<()> {
         resume.lock().confirm();
         let count = wire::decode_count(data)?;
-        self.outbox().lock().forget(count).then_some(())
+        self.outbox().lock().forget(self.core().bounds(), count).then_some(())
     }
 
     /// The peer will not come back.
     fn forgo(&self, resume: &Resume) -> Option<()> {
         resume.lock().stage = Stage::Plain;
-        self.outbox().lock().stop_keeping();
+        self.outbox().lock().stop_keeping(self.core().bounds());
         Some(())
     }
 

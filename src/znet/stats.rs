@@ -1,5 +1,6 @@
 //! What a server counts.
 
+use super::ledger::HeldBytes;
 use super::server::Server;
 
 impl Server {
@@ -21,6 +22,9 @@ impl Server {
             hook_panics: counters.hook_panics.get(),
             unsent_messages: counters.unsent_messages.get(),
             unsent_bytes: counters.unsent_bytes.get(),
+            held: self.core().bounds().ledger.held(),
+            held_peak: self.core().bounds().ledger.peak(),
+            evicted: counters.evicted.get(),
         }
     }
 }
@@ -57,4 +61,10 @@ pub struct Stats {
     pub unsent_messages: usize,
     /// Their bytes.
     pub unsent_bytes: usize,
+    /// What peers make the server hold now: `MaxQueuedBytes` bounds it.
+    pub held: HeldBytes,
+    /// The most that was held at once, in bytes.
+    pub held_peak: usize,
+    /// Connections disconnected because the bound was reached and they held most.
+    pub evicted: usize,
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::connection::Connection;
 use super::core::Core;
 use super::read_deadline::Over;
+use super::tidying::Tidying;
 use crate::green::Event;
 use crate::ziface::CloseReason;
 
 /// Sweeps until `end` is set.
 pub(crate) fn sweep_until(core: &Core, end: &Event) {
-    let period = period(core);
+    let (period, mut tidying) = (period(core), Tidying::new());
     while !end.wait_timeout(period) {
         let now = core.clock().tick();
         core.manager().each(|conn| {
@@ -22,6 +23,7 @@ pub(crate) fn sweep_until(core: &Core, end: &Event) {
             }
             true
         });
+        tidying.look(core);
     }
 }
 

@@ -69,7 +69,7 @@ impl RawStream<'_> {
         let socket = {
             let mut state = conn.outbox().lock();
             // What is read and sent without frames cannot be counted.
-            state.stop_keeping();
+            state.stop_keeping(conn.core().bounds());
             state.socket().ok_or(Error::ConnectionClosed)?
         };
         conn.hold_outbox(&socket)?;

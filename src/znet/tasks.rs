@@ -9,7 +9,7 @@ use super::request::Request;
 use super::worker_pool::Worker;
 use crate::error::{Error, Result};
 use crate::green::{Event, PutError, Queue, Until, drop_contained};
-use crate::ziface::CloseReason;
+use crate::ziface::{CloseReason, IRequest};
 
 /// Who handles the requests of a connection: a worker of the pool; `None`: its reader, each as it is read, and what
 /// others queue between two passes.
@@ -72,11 +72,22 @@ impl Connection {
     pub(crate) fn queue_read(&self, mut request: Request) {
         let Tasks(Some(seat)) = self.tasks() else { return };
         let mut pause = FIRST_PAUSE;
+        let bytes = request.get_data().len();
+        // No more is read meanwhile.
+        while !self.hold_task(bytes) {
+            if self.is_aborted() {
+                return;
+            }
+            self.wait_a_moment();
+        }
         loop {
             match seat.submit(request, Some(pause)) {
                 Ok(()) => return,
                 // The worker ends before its connections only where a stop is forced.
-                Err(PutError::Closed(_)) => return self.abort_because(CloseReason::ServerStopped),
+                Err(PutError::Closed(_)) => {
+                    self.let_task_go(bytes);
+                    return self.abort_because(CloseReason::ServerStopped);
+                }
                 Err(PutError::Full(full)) => request = full,
             }
             pause = if self.reads_past() { FIRST_PAUSE } else { LONGEST_PAUSE.min(pause * 2) };
@@ -100,14 +111,21 @@ impl Connection {
     pub(crate) fn queue_task(&self, request: Request) -> Result<()> {
         let own = || self.own_queue(self.core().config().max_worker_task_len);
         let timeout = if self.is_current() { Some(Duration::ZERO) } else { self.core().bounds().wait };
+        let (full, bytes) = (self.core().config().max_worker_task_len, request.get_data().len());
+        if !self.hold_task(bytes) {
+            return Err(Error::TaskQueueFull { len: full });
+        }
         let queued = match (self.tasks(), timeout) {
             (Tasks(Some(seat)), timeout) => seat.submit(request, timeout),
             (Tasks(None), Some(timeout)) => own().put_timeout(request, timeout),
             (Tasks(None), None) => own().put(request),
         };
-        queued.map_err(|refused| match refused {
-            PutError::Full(_) => Error::TaskQueueFull { len: self.core().config().max_worker_task_len },
-            PutError::Closed(_) => Error::ConnectionClosed,
+        queued.map_err(|refused| {
+            self.let_task_go(bytes);
+            match refused {
+                PutError::Full(_) => Error::TaskQueueFull { len: full },
+                PutError::Closed(_) => Error::ConnectionClosed,
+            }
         })?;
         if self.tasks().0.is_none() {
             self.ask_tasks();
@@ -125,6 +143,7 @@ impl Connection {
         if !self.is_aborted() {
             self.dispatch(request);
         }
+        self.let_task_go(request.get_data().len());
         if let Tasks(Some(seat)) = self.tasks() {
             // The peer has waited for this: its idle time begins now.
             self.times().active.store(self.core().clock().now(), Ordering::Relaxed);

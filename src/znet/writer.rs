@@ -8,6 +8,8 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
+use super::eviction::Whom;
+use super::held::LOOK_AGAIN;
 use super::outbox::{Appended, Flushed, State};
 use super::tutorial;
 use crate::error::{Error, Result};
@@ -43,6 +45,7 @@ impl Connection {
         let bounds = self.core().bounds();
         let mut waits = None;
         loop {
+            let mut over_all = false;
             let appended = append(&mut self.outbox().lock());
             match appended.inspect_err(|error| self.note_panic(error))? {
                 Appended::Queued { flush, defer } => {
@@ -57,6 +60,11 @@ impl Connection {
                 }
                 Appended::Barred => return Ok(false),
                 Appended::Full => {}
+                Appended::OverAll if self.core().make_room(frame, Whom::Stuck) => continue,
+                Appended::OverAll if frame > bounds.ledger.most() => {
+                    return Err(self.queue_full(Duration::ZERO));
+                }
+                Appended::OverAll => over_all = true,
             }
             let Some((since, until)) = waits else {
                 // The socket may well take it: what is queued has just not been sent yet.
@@ -66,7 +74,7 @@ impl Connection {
             };
             match bounds.policy {
                 QueueFull::Wait if wait != SendWait::Never && !is_unwinding() => {
-                    self.wait_for_room(since, until)?
+                    self.wait_for_room(since, until, over_all)?;
                 }
                 QueueFull::DropOldest => {
                     if !self.outbox().lock().drop_oldest_for(bounds, frame) {
@@ -115,7 +123,7 @@ impl Connection {
     /// Sends what the socket takes. The caller sees to it that a full socket is watched.
     pub(crate) fn flush(&self) -> Flushed {
         let core = self.core();
-        let flushed = self.outbox().flush(core.bounds(), core.clock().now());
+        let flushed = self.outbox().flush(core.bounds(), core.clock());
         if flushed == Flushed::Failed {
             self.fail_sending();
         }
@@ -175,7 +183,8 @@ impl Connection {
         }
     }
 
-    fn wait_for_room(&self, since: Instant, until: Until) -> Result<()> {
+    /// `over_all`: it is others who hold too much, and nothing tells when they do not any more.
+    fn wait_for_room(&self, since: Instant, until: Until, over_all: bool) -> Result<()> {
         if until.is_over() {
             return Err(self.queue_full(since.elapsed()));
         }
@@ -193,7 +202,8 @@ impl Connection {
             }
             waiter
         };
-        waiter.wait(Awaits::Room, until.left(), |gone| self.outbox().lock().room().forget(gone));
+        let left = if over_all { until.or(Until::after(LOOK_AGAIN)).left() } else { until.left() };
+        waiter.wait(Awaits::Room, left, |gone| self.outbox().lock().room().forget(gone));
         Ok(())
     }
 

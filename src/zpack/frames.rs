@@ -32,6 +32,25 @@ impl FrameReader {
         self.carry.len()
     }
 
+    /// Bytes that the frame begun takes now.
+    pub const fn held(&self) -> usize {
+        self.carry.capacity()
+    }
+
+    /// Bytes that it will take once [`large_rest`](Self::large_rest) has made room for more of it. 0 where no large frame
+    /// has begun.
+    pub fn will_hold(&self) -> usize {
+        let Some(Cut { frame_len, .. }) = self.large else { return 0 };
+        let more = if self.carry.len() == self.carry.capacity() { self.next_reserve(frame_len) } else { 0 };
+        self.carry.capacity() + more
+    }
+
+    const fn next_reserve(&self, frame_len: usize) -> usize {
+        let (len, missing) = (self.carry.len(), frame_len.saturating_sub(self.carry.len()));
+        let doubled = if len > FIRST_RESERVE { len } else { FIRST_RESERVE };
+        if doubled < missing { doubled } else { missing }
+    }
+
     /// Takes the beginning of a frame out, as if nothing had been read of it.
     pub fn take_begun(&mut self) -> Vec<u8> {
         self.large = None;
@@ -55,7 +74,7 @@ impl FrameReader {
     pub fn large_rest(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         let large = self.large?.frame_len;
         if self.carry.len() == self.carry.capacity() {
-            self.carry.reserve_exact(self.carry.len().max(FIRST_RESERVE).min(large - self.carry.len()));
+            self.carry.reserve_exact(self.next_reserve(large));
         }
         let missing = (large - self.carry.len()).min(self.carry.capacity() - self.carry.len());
         Some((&mut self.carry, missing))

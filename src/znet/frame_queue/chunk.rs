@@ -13,6 +13,8 @@ pub(super) struct Chunk {
     first_at: usize,
     /// Its number, counted from the first frame that the chunk has ever held.
     first: usize,
+    /// Other queues hold it too.
+    shared: bool,
 }
 
 enum Frames {
@@ -31,13 +33,25 @@ impl Chunk {
         Self::new(Frames::Large { head, data: Contained::new(data) })
     }
 
+    /// One frame that other queues hold too.
+    pub(super) const fn shared(frame: Bytes) -> Self {
+        let mut chunk = Self::large(Vec::new(), frame);
+        chunk.shared = true;
+        chunk
+    }
+
     const fn new(frames: Frames) -> Self {
-        Self { frames, gone: 0, first_at: 0, first: 0 }
+        Self { frames, gone: 0, first_at: 0, first: 0, shared: false }
     }
 
     /// Bytes still to be sent.
     pub(super) fn left(&self) -> usize {
         self.len() - self.gone
+    }
+
+    /// The same, where other queues hold it too; else 0.
+    pub(super) fn left_shared(&self) -> usize {
+        if self.shared { self.left() } else { 0 }
     }
 
     fn len(&self) -> usize {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::super::ledger::{Kind, Share};
 use super::{Appended, Bounds, FrameQueue, Outbox, Sender, State};
 use crate::error::Result;
 use crate::green::Socket;
@@ -27,6 +28,7 @@ pub(crate) struct Kept {
     lost: bool,
     /// Kept while away, or queued and lost.
     unsent: Unsent,
+    share: Share,
 }
 
 impl Kept {
@@ -41,6 +43,7 @@ impl Kept {
             away: false,
             lost: false,
             unsent,
+            share: Share::new(),
         }
     }
 
@@ -57,6 +60,16 @@ impl Kept {
             self.bytes -= frame.len();
             self.before += 1;
         }
+    }
+
+    /// Has so many bytes more granted, if a frame of that length would be kept. `false` where the server's bound is reached.
+    fn has_grant(&mut self, bounds: &Bounds, frame: usize) -> bool {
+        frame > self.max.1
+            || self.share.cover(&bounds.ledger, Kind::Resume, self.held() + frame + FRAME_BYTES)
+    }
+
+    fn held(&self) -> usize {
+        self.bytes + self.frames.len() * FRAME_BYTES
     }
 
     /// Forgets the first `count` frames ever sent: the peer has them.
@@ -106,9 +119,9 @@ impl State {
     }
 
     /// Keeps nothing any more: the connection ends with its socket.
-    pub(crate) fn stop_keeping(&mut self) {
-        if let Some(pressure) = &mut self.pressure {
-            pressure.kept = None;
+    pub(crate) fn stop_keeping(&mut self, bounds: &Bounds) {
+        if let Some(mut kept) = self.pressure.as_mut().and_then(|pressure| pressure.kept.take()) {
+            kept.share.give_back(&bounds.ledger, Kind::Resume);
         }
     }
 
@@ -117,9 +130,9 @@ impl State {
     }
 
     /// Counts what a peer that is away has missed; nothing is kept any more.
-    pub(super) fn count_missed(&mut self) {
+    pub(super) fn count_missed(&mut self, bounds: &Bounds) {
         let missed = self.kept().map_or_else(Unsent::default, |kept| kept.unsent);
-        self.stop_keeping();
+        self.stop_keeping(bounds);
         self.count_unsent(missed.messages, missed.bytes);
     }
 
@@ -128,6 +141,11 @@ impl State {
         if let Some(kept) = self.kept_mut() {
             kept.count_lost(queue);
         }
+    }
+
+    /// What is granted for frames that are kept.
+    pub(crate) fn granted_resume(&self) -> usize {
+        self.kept().map_or(0, |kept| kept.share.granted())
     }
 
     /// Whether what is sent is kept.
@@ -156,9 +174,13 @@ impl State {
     }
 
     /// Forgets what the peer has received. `false` where that is more than was sent.
-    pub(crate) fn forget(&mut self, count: u64) -> bool {
+    pub(crate) fn forget(&mut self, bounds: &Bounds, count: u64) -> bool {
+        let Some(kept) = self.kept_mut() else { return true };
+        let forgotten = kept.forget(count);
+        let held = kept.held();
+        kept.share.shrink_to(&bounds.ledger, Kind::Resume, held);
         // Less than was forgotten is old news.
-        self.kept_mut().is_none_or(|kept| kept.forget(count) != Err(ResumeRefusal::BadCount))
+        forgotten != Err(ResumeRefusal::BadCount)
     }
 
     /// As `append_with`, and keeps the frame.
@@ -168,6 +190,9 @@ impl State {
         len: usize,
         push: impl FnOnce(&mut FrameQueue) -> Result<()>,
     ) -> Result<Appended> {
+        if self.kept_mut().is_some_and(|kept| !kept.has_grant(bounds, len)) {
+            return Ok(Appended::OverAll);
+        }
         let mut one = FrameQueue::default();
         push(&mut one)?;
         let frame = flatten(&one);
@@ -232,6 +257,13 @@ impl State {
         self.kept_mut().ok_or(ResumeRefusal::Gone)?.forget(count)
     }
 
+    /// Has it granted that all that is kept is queued once more. `false` where the server's bound is reached.
+    pub(crate) fn may_send_again(&mut self, bounds: &Bounds) -> bool {
+        let held = self.kept().map_or(0, Kept::held);
+        let queued = self.queue.own_bytes() + self.taken.2;
+        self.pressure().queued.cover(&bounds.ledger, Kind::Queued, queued + held)
+    }
+
     /// The peer is back: sends what is kept once more, behind what is queued, and then what is sent from now on.
     pub(crate) fn send_again(&mut self) {
         if let Some(kept) = self.kept_mut() {
@@ -244,6 +276,9 @@ impl State {
         }
     }
 }
+
+/// What a frame takes beside its bytes.
+const FRAME_BYTES: usize = 64;
 
 /// The bytes of a queue with one frame.
 fn flatten(one: &FrameQueue) -> Bytes {

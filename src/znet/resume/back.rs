@@ -127,6 +127,9 @@ impl Connection {
 
     fn take_up(&self, resume: &Resume, handover: &Handover) -> Result<(), ResumeRefusal> {
         let fresh = Secret::random().ok_or(ResumeRefusal::Busy)?;
+        if !self.outbox().lock().may_send_again(self.core().bounds()) {
+            return Err(ResumeRefusal::Busy);
+        }
         let granted = {
             let mut state = resume.lock();
             let tokens = state.tokens.as_mut().ok_or(ResumeRefusal::Gone)?;
@@ -196,6 +199,9 @@ impl Connection {
         self.send_uncounted(wire::COUNT, received.to_le_bytes().to_vec());
         let mut state = self.outbox().lock();
         state.forget_received(count)?;
+        if !state.may_send_again(self.core().bounds()) {
+            return Err(ResumeRefusal::Busy);
+        }
         state.send_again();
         self.flush_soon(state);
         self.core().counters.resumed.add();

@@ -1,0 +1,281 @@
+//! Buffers to read into and to send from. Each thread keeps a few to spare, and what it has not needed for a while goes
+//! back to the system.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::worker::with_spare;
+
+/// Frees the spare buffers of threads that have needed none since this was last called.
+pub(super) fn free_unused() {
+    lock(&ALL).retain(|spare| {
+        let Some(spare) = spare.upgrade() else { return false };
+        // What was taken out is freed after the lock.
+        drop(spare.lock().take_unused());
+        true
+    });
+}
+
+/// The buffers that a thread has to spare, and may take them from it.
+pub(super) struct SharedSpare(Mutex<Spare>);
+
+impl SharedSpare {
+    /// Those of a new thread.
+    pub(super) fn register() -> Arc<Self> {
+        let spare = Arc::new(Self(Mutex::default()));
+        lock(&ALL).push(Arc::downgrade(&spare));
+        spare
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Spare> {
+        lock(&self.0)
+    }
+}
+
+impl Drop for SharedSpare {
+    fn drop(&mut self) {
+        let large = self.lock().read.all.len();
+        LARGE_BUFFERS.fetch_sub(large, Ordering::Relaxed);
+    }
+}
+
+/// What a thread has to spare.
+#[derive(Default)]
+pub(super) struct Spare {
+    read: Stack<Vec<u8>>,
+    // Handed on as they are, in one word each.
+    send: Stack<Box<Pieces>>,
+}
+
+impl Spare {
+    fn take_unused(&mut self) -> (Vec<Vec<u8>>, Vec<Box<Pieces>>) {
+        let read = self.read.take_unused();
+        LARGE_BUFFERS.fetch_sub(read.len(), Ordering::Relaxed);
+        (read, self.send.take_unused())
+    }
+}
+
+/// Spare buffers. The last one put in is the first one taken.
+struct Stack<T> {
+    all: Vec<T>,
+    /// The fewest there have been since it was last looked: so many nobody has needed.
+    fewest: usize,
+}
+
+impl<T> Default for Stack<T> {
+    fn default() -> Self {
+        Self { all: Vec::new(), fewest: 0 }
+    }
+}
+
+impl<T> Stack<T> {
+    fn take(&mut self) -> Option<T> {
+        let taken = self.all.pop();
+        self.fewest = self.fewest.min(self.all.len());
+        taken
+    }
+
+    /// Puts a buffer in. `false` where there are `most` already, and it is dropped.
+    fn put(&mut self, buffer: T, most: usize) -> bool {
+        let has_room = self.all.len() < most;
+        if has_room {
+            self.all.push(buffer);
+        }
+        has_room
+    }
+
+    /// Takes those that nobody has needed since this was last called.
+    fn take_unused(&mut self) -> Vec<T> {
+        let unused = self.all.drain(..self.fewest).collect();
+        self.fewest = self.all.len();
+        unused
+    }
+}
+
+/// A read buffer of the thread that took it. Belongs to one read pass; dropped, it serves the next.
+pub(crate) struct ReadBuffer(Vec<u8>);
+
+impl ReadBuffer {
+    /// Takes a buffer with room behind `begun` bytes, of which there are 64 KiB at most, from the thread where it has one
+    /// to spare. It is of [`READ_BUFFER_BYTES`], or small where very many wait with theirs.
+    pub(crate) fn take(begun: usize) -> Self {
+        Self(with_spare(|spare| spare.read.take()).flatten().unwrap_or_else(|| Self::make(begun)))
+    }
+
+    /// Whether it is a small one, because there are too many large ones already.
+    pub(crate) fn is_small(&self) -> bool {
+        self.0.len() < READ_BUFFER_BYTES
+    }
+
+    #[cold]
+    fn make(begun: usize) -> Vec<u8> {
+        let large = LARGE_BUFFERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |there_are| {
+            (there_are < MAX_LARGE_BUFFERS).then_some(there_are + 1)
+        });
+        if large.is_ok() {
+            return vec![0; READ_BUFFER_BYTES];
+        }
+        let small = begun + SMALL_BUFFER_BYTES;
+        SMALL_BYTES.fetch_add(small, Ordering::Relaxed);
+        vec![0; small]
+    }
+}
+
+impl std::ops::Deref for ReadBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for ReadBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl AsRef<[u8]> for ReadBuffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for ReadBuffer {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.0);
+        if buffer.len() < READ_BUFFER_BYTES {
+            SMALL_BYTES.fetch_sub(buffer.len(), Ordering::Relaxed);
+            return;
+        }
+        let kept = with_spare(|spare| spare.read.put(buffer, MAX_SPARE_BUFFERS));
+        if !kept.unwrap_or(false) {
+            LARGE_BUFFERS.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Pieces of bytes on their way out, side by side, in a buffer from the thread where it has one to spare; dropped, it
+/// serves the next. One word while empty.
+#[derive(Default)]
+pub(crate) struct SendBuffer(Option<Box<Pieces>>);
+
+#[derive(Default)]
+struct Pieces {
+    bytes: Vec<u8>,
+    /// How long each is. None is empty.
+    lens: Vec<u32>,
+}
+
+impl SendBuffer {
+    /// Appends what `write` appends as one piece; nothing where it fails, and no piece where that is empty.
+    #[inline]
+    pub(crate) fn append<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        let pieces = self.0.get_or_insert_with(Pieces::take);
+        let before = pieces.bytes.len();
+        if let Err(error) = write(&mut pieces.bytes) {
+            pieces.bytes.truncate(before);
+            return Err(error);
+        }
+        let len = pieces.bytes.len().saturating_sub(before);
+        if len > 0 {
+            // So long a piece is not appended here: it gets a buffer of its own.
+            pieces.lens.push(u32::try_from(len).unwrap_or(u32::MAX));
+        }
+        Ok(())
+    }
+
+    /// How many pieces there are.
+    pub(crate) fn pieces(&self) -> usize {
+        self.0.as_ref().map_or(0, |pieces| pieces.lens.len())
+    }
+
+    /// The length of a piece; 0 where there is none of this number.
+    pub(crate) fn piece_len(&self, number: usize) -> usize {
+        let len = self.0.as_ref().and_then(|pieces| pieces.lens.get(number));
+        len.map_or(0, |len| *len as usize)
+    }
+
+    /// Puts the piece before this one, which begins `at`, in its place: it moves up to the end of this one.
+    pub(crate) fn overwrite_piece(&mut self, number: usize, at: usize) {
+        let (before, this) = (self.piece_len(number - 1), self.piece_len(number));
+        if let Some(pieces) = &mut self.0 {
+            pieces.bytes.copy_within(at..at + before, at + this);
+            pieces.lens[number] = pieces.lens[number - 1];
+        }
+    }
+}
+
+impl std::ops::Deref for SendBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |pieces| &pieces.bytes)
+    }
+}
+
+impl Drop for SendBuffer {
+    fn drop(&mut self) {
+        let Some(mut pieces) = self.0.take() else { return };
+        if pieces.bytes.capacity() + size_of::<u32>() * pieces.lens.capacity() > MAX_SPARE_SEND_BYTES {
+            return;
+        }
+        pieces.bytes.clear();
+        pieces.lens.clear();
+        let _ = with_spare(|spare| spare.send.put(pieces, MAX_SPARE_SEND_BUFFERS));
+    }
+}
+
+impl Pieces {
+    fn take() -> Box<Self> {
+        with_spare(|spare| spare.send.take()).flatten().unwrap_or_default()
+    }
+}
+
+/// Size of a read buffer: one system call empties a socket's default receive buffer.
+pub(crate) const READ_BUFFER_BYTES: usize = 256 * 1024;
+
+/// Spare read buffers a thread keeps; a handler that yields holds one more for as long as it waits.
+const MAX_SPARE_BUFFERS: usize = 4;
+
+/// Read buffers of full size in the process, 64 MiB together: of thousands of handlers that wait, few hold one.
+const MAX_LARGE_BUFFERS: usize = 256;
+static LARGE_BUFFERS: AtomicUsize = AtomicUsize::new(0);
+
+/// Room in the others.
+const SMALL_BUFFER_BYTES: usize = 16 * 1024;
+static SMALL_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes of the read buffers beyond [`MAX_LARGE_BUFFERS`], which handlers hold that wait.
+pub(crate) fn small_read_buffer_bytes() -> usize {
+    SMALL_BYTES.load(Ordering::Relaxed)
+}
+
+/// The spare buffers of all threads.
+static ALL: Mutex<Vec<Weak<SharedSpare>>> = Mutex::new(Vec::new());
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Spare buffers for frames a thread keeps, and how large each may be: 8 MiB together at most.
+const MAX_SPARE_SEND_BUFFERS: usize = 64;
+const MAX_SPARE_SEND_BYTES: usize = 128 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_never_taken_is_unused() {
+        let mut stack = Stack::default();
+        (0..5).for_each(|n| assert!(stack.put(n, 5)));
+        assert!(!stack.put(5, 5));
+        assert_eq!(stack.take_unused(), [0; 0], "it has only just been looked");
+        let two = [stack.take(), stack.take()];
+        two.into_iter().flatten().for_each(|n| assert!(stack.put(n, 5)));
+        assert_eq!(stack.take_unused(), [0, 1, 2]);
+        assert_eq!(stack.take_unused(), [4, 3]);
+        assert_eq!((stack.take_unused(), stack.take()), (Vec::new(), None));
+    }
+}

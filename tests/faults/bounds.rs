@@ -1,0 +1,273 @@
+//! One bound over all memory that peers can make a server hold, whatever they make it hold, and who goes when it is reached.
+
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use zinx::ziface::{CloseReason, IRequest, IServer};
+use zinx::znet::HeldBytes;
+use zinx::{Config, Error, Server, green};
+
+use crate::common::child::{in_child, resident_kib};
+use crate::common::phone::{OPEN, TOKEN};
+use crate::common::{ECHO, Peer, Running, config, frame, start, start_alone, wait_until};
+
+/// Asks for one reply of as many bytes as the payload says.
+const WANT: u32 = 11;
+
+/// Has no router.
+const OTHER: u32 = 12;
+
+const MIB: usize = 1 << 20;
+
+#[test]
+fn replies_that_nobody_reads_stay_under_the_bound_and_the_slowest_go() {
+    let running = serve(8 * MIB, |_| {});
+    let mut peers: Vec<_> = (0..24).map(|_| deaf(&running)).collect();
+    peers.iter_mut().for_each(|peer| peer.send(&want(3 * MIB)));
+    wait_until("many evicted", || running.server.stats().evicted >= 12);
+    let stats = running.server.stats();
+    assert!(stats.held_peak <= 8 * MIB, "{}", stats.held_peak);
+    let evicted = || {
+        let reasons = peers.iter().filter_map(|peer| why_closed(&running, peer));
+        reasons.filter(|why| is_eviction(why, 8 * MIB)).count()
+    };
+    wait_until("their stop hooks", || evicted() >= 12);
+    // Who reads is served beside them, however large the reply.
+    let mut reader = running.connect();
+    reader.send(&want(3 * MIB));
+    assert_eq!(reader.read_frame().1.len(), 3 * MIB);
+    nothing_is_left(running, peers);
+}
+
+#[test]
+fn a_reply_larger_than_the_bound_is_an_error_at_once() {
+    let running = serve(2 * MIB, |_| {});
+    let mut peer = running.connect();
+    peer.send(&want(3 * MIB));
+    assert_eq!(peer.read_frame(), (WANT, b"queue full".to_vec()));
+    peer.check_echo();
+    assert_eq!(running.stop().evicted, 0);
+}
+
+#[test]
+fn a_large_broadcast_counts_once_however_many_do_not_read_it() {
+    let running = serve(4 * MIB, |_| {});
+    let mut peers: Vec<_> = (0..12).map(|_| deaf(&running)).collect();
+    let conns: Vec<_> = peers.iter().map(|peer| running.conn(peer.addr())).collect();
+    conns.iter().for_each(|conn| conn.join_group("all").unwrap());
+    let group = conns[0].get_group("all");
+    let sent = green::run(move || group.broadcast(OTHER, vec![7; 3 * MIB])).unwrap();
+    assert_eq!((sent.queued, sent.missed), (12, 0));
+    let held = running.server.stats().held;
+    assert!((3 * MIB..4 * MIB).contains(&held.broadcasts) && held.queued == 0, "{held:?}");
+    // The others still have it.
+    drop(peers.split_off(6));
+    wait_until("half gone", || running.server.stats().stop_hooks == 6);
+    assert_eq!(running.server.stats().held.broadcasts, held.broadcasts);
+    drop(conns);
+    nothing_is_left(running, peers);
+}
+
+#[test]
+fn frames_kept_for_a_resume_stay_under_the_bound() {
+    let running = serve(2 * MIB, |config| config.resume_ms = 60_000);
+    let peers: Vec<_> = (0..24)
+        .map(|_| {
+            let mut peer = running.connect();
+            peer.send(&frame(OPEN, b""));
+            assert_eq!(peer.read_frame().0, TOKEN);
+            // It reads all and counts nothing.
+            for _ in 0..8 {
+                peer.send(&want(30_000));
+                assert_eq!(peer.read_frame().1.len(), 30_000);
+            }
+            peer
+        })
+        .collect();
+    let stats = running.server.stats();
+    assert!(stats.evicted >= 12 && stats.held_peak <= 2 * MIB, "{stats:?}");
+    assert!(stats.held.resume >= MIB, "{stats:?}");
+    // Those that are away count as well: they are found too, and end.
+    peers.into_iter().for_each(Peer::reset);
+    let mut late = running.connect();
+    late.send(&frame(OPEN, b""));
+    late.read_frame();
+    for _ in 0..30 {
+        late.send(&want(30_000));
+        assert_eq!(late.read_frame().1.len(), 30_000);
+    }
+    assert!(running.server.stats().held_peak <= 2 * MIB);
+}
+
+#[test]
+fn messages_kept_for_a_waiting_handler_stay_under_the_bound() {
+    in_child("bounds::messages_kept_for_a_waiting_handler_stay_under_the_bound", || {
+        let running = keeping(8 * MIB);
+        let base = resident_kib();
+        let mut peers: Vec<_> = (0..60).map(|_| running.connect()).collect();
+        let burst = frame(OTHER, &[7; 4000]).repeat(255);
+        // The server may have disconnected it by then.
+        peers.iter_mut().for_each(|peer| drop(std::io::Write::write_all(&mut peer.stream, &burst)));
+        wait_until("many evicted", || running.server.stats().evicted >= 40);
+        let stats = running.server.stats();
+        assert!(stats.held_peak <= 8 * MIB, "{}", stats.held_peak);
+        // The bound twice, and 12 MiB for everything else: buffers, stacks, what the allocator has not given back.
+        let grown = resident_kib().saturating_sub(base);
+        assert!(grown <= 28 << 10, "{grown} KiB for 60 MB sent");
+        assert!(
+            peers.iter().filter_map(|peer| why_closed(&running, peer)).all(|why| is_eviction(&why, 8 * MIB))
+        );
+        nothing_is_left(running, peers);
+    });
+}
+
+#[test]
+fn large_frames_that_never_end_stay_under_the_bound() {
+    let running = serve(4 * MIB, |config| config.max_packet_size = 4 << 20);
+    let whole = frame(ECHO, &vec![7; MIB]);
+    let mut peers: Vec<_> = (0..12)
+        .map(|_| {
+            let mut peer = running.connect();
+            peer.send(&whole[..MIB / 4 * 3]);
+            peer
+        })
+        .collect();
+    wait_until("many evicted", || running.server.stats().evicted >= 6);
+    let stats = running.server.stats();
+    assert!(stats.held_peak <= 4 * MIB, "{}", stats.held_peak);
+    // Who sends all is served, and holds nothing afterwards.
+    let mut sender = running.connect();
+    sender.send(&whole);
+    assert_eq!(sender.read_frame().1.len(), MIB);
+    peers.truncate(6);
+    nothing_is_left(running, peers);
+}
+
+#[test]
+fn requests_that_wait_for_a_worker_stay_under_half_the_bound_and_none_is_lost() {
+    let gate = std::sync::Arc::new(green::Event::new());
+    let theirs = std::sync::Arc::clone(&gate);
+    let mut config = config();
+    config.worker_pool_size = 1;
+    config.max_worker_task_len = 100_000;
+    config.max_queued_bytes = 2 * MIB;
+    let running = start_alone(config, |server| {
+        server
+            .add_router(WANT, move |_: &dyn IRequest| {
+                theirs.wait();
+                Ok(())
+            })
+            .unwrap();
+    });
+    let mut first = running.connect();
+    first.send(&frame(WANT, b""));
+    let mut peers: Vec<_> = (0..8).map(|_| running.connect()).collect();
+    let burst = [frame(OTHER, &[7; 4000]).repeat(150), frame(ECHO, b"end")].concat();
+    let senders: Vec<_> = peers
+        .iter_mut()
+        .map(|peer| {
+            let (mut stream, burst) = (peer.stream.try_clone().unwrap(), burst.clone());
+            std::thread::spawn(move || std::io::Write::write_all(&mut stream, &burst).unwrap())
+        })
+        .collect();
+    wait_until("half of the bound held", || running.server.stats().held.tasks > MIB - 100_000);
+    std::thread::sleep(Duration::from_millis(100));
+    let held = running.server.stats().held;
+    assert!(held.tasks <= MIB + 64 * 1024 && held.total() == held.tasks, "{held:?}");
+    gate.set();
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
+    for peer in &mut peers {
+        assert_eq!(peer.read_frame(), (ECHO, b"end".to_vec()));
+    }
+    let stats = running.server.stats();
+    assert_eq!((stats.unknown_ids, stats.evicted), (8 * 150, 0));
+    nothing_is_left(running, peers);
+}
+
+#[test]
+fn memory_goes_back_to_the_system_after_a_burst() {
+    in_child("bounds::memory_goes_back_to_the_system_after_a_burst", || {
+        let running = serve(256 * MIB, |_| {});
+        (0..20).for_each(|_| running.connect().check_echo());
+        let base = resident_kib();
+        let mut peers: Vec<_> = (0..60).map(|_| deaf(&running)).collect();
+        peers.iter_mut().for_each(|peer| (0..2).for_each(|_| peer.send(&want(3 * MIB))));
+        let keepers = keeping(64 * MIB);
+        let mut senders: Vec<_> = (0..40).map(|_| keepers.connect()).collect();
+        let burst = frame(OTHER, &[7; 4000]).repeat(250);
+        senders.iter_mut().for_each(|peer| peer.send(&burst));
+        wait_until("much held", || {
+            let held = |running: &Running| running.server.stats().held.total();
+            held(&running) > 100 * MIB && held(&keepers) > 30 * MIB
+        });
+        assert!(resident_kib() > base + (130 << 10));
+        drop((peers, senders, burst));
+        let back = || resident_kib() <= base * 3 / 2;
+        let came = crate::common::comes_true(Duration::from_secs(20), back);
+        if !came {
+            let s = std::fs::read_to_string("/proc/self/smaps").unwrap();
+            eprintln!("{s}");
+        }
+        assert!(came, "{} KiB stay of a base of {base}", resident_kib());
+    });
+}
+
+/// A server under such a bound that replies to [`WANT`]; with a healthy client beside all that the test does.
+fn serve(bound: usize, change: impl FnOnce(&mut Config)) -> Running {
+    let mut config = config();
+    config.max_queued_bytes = bound;
+    config.write_timeout_ms = 4000;
+    change(&mut config);
+    start(config, |server| {
+        server
+            .add_router(WANT, |request: &dyn IRequest| {
+                let conn = request.get_connection();
+                let len = u32::from_le_bytes(request.get_data()[..].try_into().unwrap());
+                match conn.send_msg(WANT, vec![7; len as usize]) {
+                    Err(Error::QueueFull { .. }) => conn.send_msg(WANT, "queue full"),
+                    sent => sent,
+                }
+            })
+            .unwrap();
+    })
+}
+
+/// A server whose handlers wait for a message that never comes.
+fn keeping(bound: usize) -> Running {
+    let mut config = config();
+    config.max_queued_bytes = bound;
+    let waits = |server: &Server| server.on_session(|session| session.recv_id(WANT).map(drop)).unwrap();
+    start_alone(config, waits)
+}
+
+fn want(len: usize) -> Vec<u8> {
+    frame(WANT, &u32::try_from(len).unwrap().to_le_bytes())
+}
+
+/// A peer that never reads, and whose system takes little for it.
+fn deaf(running: &Running) -> Peer {
+    let address = running.server.local_addr().unwrap();
+    let socket =
+        socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&address.into()).unwrap();
+    Peer { stream: TcpStream::from(socket.as_fd().try_clone_to_owned().unwrap()) }
+}
+
+fn why_closed(running: &Running, peer: &Peer) -> Option<CloseReason> {
+    (running.stop_hooks(peer.addr()) > 0).then(|| running.close_reason(peer.addr()))
+}
+
+fn is_eviction(why: &CloseReason, bound: usize) -> bool {
+    let says = why.to_string();
+    matches!(why, CloseReason::HeldTooMuch { held, max } if *max == bound && *held > 0)
+        && says.contains("MaxQueuedBytes")
+}
+
+/// Once all peers have gone, the ledger is empty.
+fn nothing_is_left(running: Running, peers: Vec<Peer>) {
+    drop(peers);
+    wait_until("nothing held", || running.server.stats().held == HeldBytes::default());
+    running.stop();
+}
