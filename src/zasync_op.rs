@@ -5,11 +5,10 @@
 //! line. This is for programs that come from Zinx, and for handlers that are to go on with the next message meanwhile.
 
 use std::collections::{HashMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::green::{self, Builder, Group, Panicked};
+use crate::green::{self, Builder, Group, contain};
 use crate::log_line::{Throttle, throttled};
 use crate::ziface::IConnection;
 use crate::znet::new_func_request;
@@ -82,10 +81,9 @@ impl AsyncOps {
 
     fn work_off(&self, op_id: u64) {
         while let Some(op) = self.next(op_id) {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| green::blocking(op))) {
+            if let Err(words) = contain(|| green::blocking(op)) {
                 static LOG: Throttle = Throttle::new();
-                let panicked = Panicked::new(payload);
-                throttled!(error, LOG, "asynchronous operation {op_id} panicked: {panicked}");
+                throttled!(error, LOG, "asynchronous operation {op_id} panicked: {words}");
             }
         }
     }

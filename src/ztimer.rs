@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::green::{Builder, Event, Group, Panicked, Until};
+use crate::green::{Builder, Event, Group, Until, contain, drop_contained};
 use crate::log_line::{Throttle, throttled};
 
 /// Timers that are kept together. One coroutine waits for the next of them, as long as there is one; each runs its work
@@ -227,10 +226,13 @@ impl Inner {
     fn run(self: &Arc<Self>, number: u64, work: &Mutex<Option<Work>>) {
         let taken = work.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut work) = taken else { return };
-        contain(&mut work);
+        if let Err(words) = contain(&mut work) {
+            static LOG: Throttle = Throttle::new();
+            throttled!(error, LOG, "a timer panicked: {words}");
+        }
         if let Some(work) = self.set_anew(number, work) {
             // What it owns may panic as well.
-            contain(|| drop(work));
+            drop_contained(work);
         }
     }
 
@@ -263,13 +265,5 @@ impl Inner {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn contain(call: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
-        static LOG: Throttle = Throttle::new();
-        let panicked = Panicked::new(payload);
-        throttled!(error, LOG, "a timer panicked: {panicked}");
     }
 }

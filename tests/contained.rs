@@ -298,3 +298,25 @@ fn a_coroutine_whose_value_panics_in_drop_ends_as_any_other() {
     assert!(ended.join_timeout(LONG));
     assert!(group.join_timeout(LONG));
 }
+
+/// A thread of the pool drops what nobody waits for any more.
+#[test]
+fn a_result_of_blocking_work_that_panics_in_drop_costs_no_thread() {
+    for _ in 0..20 {
+        let (begun, go) = (Arc::new(Event::new()), Arc::new(Event::new()));
+        let (begins, waits) = (Arc::clone(&begun), Arc::clone(&go));
+        let caller = green::spawn(move || {
+            green::blocking(move || {
+                begins.set();
+                waits.wait();
+                Bomb
+            })
+        });
+        assert!(begun.wait_timeout(LONG), "no thread takes the work");
+        caller.kill();
+        go.set();
+    }
+    // More than the pool has threads have been through it.
+    let work = green::spawn(|| green::blocking(|| 7));
+    assert_eq!(work.get_timeout(LONG).unwrap().unwrap(), 7);
+}

@@ -6,6 +6,7 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use super::awaits::Awaits;
+use super::contain::contain;
 use super::interrupt::is_unwinding;
 use super::overflow::{self, WatchedThread};
 use super::park::Waiter;
@@ -138,7 +139,9 @@ impl Pool {
                 self.change(Does::Idle, Does::Work);
                 // A job that came meanwhile may have counted on this thread.
                 self.call_for_help();
-                job();
+                if let Err(words) = contain(job) {
+                    log::error!("a result that nobody waits for panicked in its drop: {words}");
+                }
                 self.change(Does::Work, Does::Idle);
             }
             if self.leave(idle) {

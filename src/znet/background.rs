@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::Core;
-use super::life::GRACE;
+use super::life::{GRACE, join_until};
 use super::server::Server;
 use crate::error::{Error, Result};
 use crate::green::{Builder, Until};
@@ -109,14 +109,7 @@ impl Core {
         if !tasks.is_empty() {
             log::info!("all connections are closed, waiting for {}", self.named_tasks());
         }
-        let ended = match until.left() {
-            Some(left) => tasks.join_timeout(left),
-            None => {
-                tasks.join();
-                true
-            }
-        };
-        if ended {
+        if join_until(tasks, until, Duration::ZERO) {
             return;
         }
         log::warn!("killed at the drain deadline: {}", self.named_tasks());

@@ -10,7 +10,7 @@ use super::core::Core;
 use super::sweeper;
 use super::tutorial;
 use crate::error::{Error, Result};
-use crate::green::{Builder, Event, Greenlet, Runtime, Until, drop_each};
+use crate::green::{Builder, Event, Greenlet, Group, Runtime, Until, drop_each};
 use crate::zconf::Config;
 use crate::ziface::IMsgHandler;
 
@@ -147,7 +147,8 @@ impl Core {
             acceptor.join();
         }
         self.manager().stop_all(self.stop_reason());
-        if !self.join_connections(self.drain_deadline()) {
+        // The connections have the same deadline: a moment more lets them meet it.
+        if !join_until(self.group(), self.drain_deadline(), GRACE) {
             self.force();
             self.group().join_timeout(GRACE);
         }
@@ -162,21 +163,6 @@ impl Core {
         // First the line: who waits may end the process.
         log::info!("{} stopped", self.config().name);
         self.stopped.set();
-    }
-
-    /// Waits for the end of all connections. `false` where some are still open a moment after the deadline: they have the
-    /// same, and the moment lets them meet it.
-    fn join_connections(&self, deadline: Until) -> bool {
-        while let Some(left) = deadline.left() {
-            if self.group().join_timeout(left.saturating_add(GRACE)) {
-                return true;
-            }
-            if deadline.is_over() {
-                return false;
-            }
-        }
-        self.group().join();
-        true
     }
 
     /// Cuts off what is still open, and names it; kills what runs beside.
@@ -208,6 +194,20 @@ pub(super) fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) ->
         .shielded()
         .spawn(body)
         .map_err(|source| Error::io(format!("start the {name}"), source))
+}
+
+/// Waits until all members have ended. `false` if some have not a moment after the deadline.
+pub(super) fn join_until(group: &Group, deadline: Until, grace: Duration) -> bool {
+    while let Some(left) = deadline.left() {
+        if group.join_timeout(left.saturating_add(grace)) {
+            return true;
+        }
+        if deadline.is_over() {
+            return false;
+        }
+    }
+    group.join();
+    true
 }
 
 /// Connections named in the log when they are cut off.
