@@ -221,8 +221,8 @@ impl Reader<'_> {
         }
         let mut buffer = self.conn.take_read_buffer(self.frames.received());
         let start = self.frames.restore(&mut buffer);
-        let room = buffer.len() - start;
-        let (n, read) = received(self.socket.try_recv(&mut buffer[start..]), room)?;
+        let room = (buffer.len() - start).min(self.conn.most_to_read(false));
+        let (n, read) = received(self.socket.try_recv(&mut buffer[start..start + room]), room)?;
         self.heard.bytes |= n > 0;
         self.read = n;
         let handled = self.handle_all(Pass::new(buffer, start + n));
@@ -286,6 +286,7 @@ impl Reader<'_> {
     fn pass_large(&mut self) -> Result<Read> {
         self.hold_arriving(self.frames.will_hold())?;
         let Some((buffer, missing)) = self.frames.large_rest() else { return Ok(Read::More) };
+        let missing = missing.min(self.conn.most_to_read(true));
         let (n, read) = received(self.socket.try_recv_into(buffer, missing), missing)?;
         self.heard.bytes |= n > 0;
         self.read = n;
