@@ -171,7 +171,8 @@ impl Connection {
         self.ask(STOP);
     }
 
-    /// Asks for a close without sending what is queued. The first reason stays.
+    /// Asks for a close without sending what is queued, and resets the stream: the system too lets go of what it holds for a
+    /// peer that does not read. The first reason stays.
     pub(crate) fn abort_because(&self, reason: CloseReason) {
         self.note_reason(reason);
         self.calls().close();
@@ -182,7 +183,7 @@ impl Connection {
             state.socket()
         };
         if let Some(socket) = socket {
-            socket.shutdown_both();
+            socket.reset();
         }
     }
 

@@ -36,7 +36,7 @@ impl Connection {
     /// back: then the connection ends.
     pub(crate) fn lose_peer(&self, why: CloseReason) -> bool {
         let Some(resume) = self.resume() else { return false };
-        let away = &self.core().away;
+        let (away, bounds, ends) = (&self.core().away, self.core().bounds(), ends_itself(&why));
         {
             let mut state = resume.lock();
             let can_resume = matches!(state.stage, Stage::Counting | Stage::Resuming);
@@ -53,7 +53,8 @@ impl Connection {
                 state.away = Some(Away { why, until, next_try: Until::after(Duration::ZERO), failures: 0 });
             }
         }
-        if !self.outbox().lose_socket(self.core().bounds()) {
+        // A peer that has ended its stream may still read what is on its way; any other is cut off.
+        if !(if ends { self.outbox().lose_socket(bounds) } else { self.outbox().cut_socket(bounds) }) {
             self.end_away(resume);
             return false;
         }
@@ -300,6 +301,11 @@ impl Resume {
             None => outcome.get(),
         }
     }
+}
+
+/// Whether the peer itself has ended the stream.
+const fn ends_itself(why: &CloseReason) -> bool {
+    matches!(why, CloseReason::PeerClosed | CloseReason::PeerClosedInFrame { .. })
 }
 
 /// Whether a stream ended so may be gone on with: its bytes were good.
