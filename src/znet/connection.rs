@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use super::ahead::Ahead;
+use super::aside::step_aside;
 use super::belongs::Belongs;
 use super::calls::Calls;
 use super::core::Core;
@@ -82,6 +83,11 @@ impl Connection {
     /// The shared form of this connection.
     pub(crate) fn arc(&self) -> Arc<Self> {
         self.this.upgrade().expect("made by `new`, and a method runs on it")
+    }
+
+    /// The same, without keeping it.
+    pub(super) fn weak(&self) -> Weak<Self> {
+        Weak::clone(&self.this)
     }
 
     pub(crate) const fn id(&self) -> u64 {
@@ -330,6 +336,8 @@ impl IConnection for Connection {
         if self.is_current() {
             return Err(Error::WouldDeadlock { what: "wait_closed" });
         }
+        // Without another coroutine for the others, they wait too.
+        drop(step_aside());
         Ok(self.closed().wait_timeout(timeout))
     }
 

@@ -69,6 +69,9 @@ mod tasks;
 
 mod worker_pool;
 
+// while a worker would have to wait for a peer, another coroutine takes its queue over;
+mod aside;
+
 // a handler may ask its peer and go on with the answer,
 
 mod ahead;

@@ -12,4 +12,6 @@
 mod common;
 
 mod bounds;
+mod cuts;
+mod pool;
 mod rates;
