@@ -323,7 +323,13 @@ impl Connection {
                 until.check(what)?;
             }
             has_looked_again = is_over;
-            let Some(socket) = self.outbox().lock().socket() else { return Err(Error::ConnectionClosed) };
+            let Some(socket) = self.outbox().lock().socket() else {
+                if self.resume().is_none() {
+                    return Err(Error::ConnectionClosed);
+                }
+                ended = true;
+                continue;
+            };
             if std::mem::take(&mut empty) && !is_over {
                 Alarm::keep(&mut alarmed, &socket, until);
                 let (begun, frames) =

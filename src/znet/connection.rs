@@ -58,7 +58,7 @@ impl Connection {
         let rare = OnceLock::new();
         if core.config().resume_ms > 0 {
             let window = Duration::from_millis(core.config().resume_ms);
-            rare.get_or_init(|| Rare::resumable(window).into());
+            rare.get_or_init(|| Rare::resumable(window, core.clock().tick()).into());
         }
         Arc::new_cyclic(|this| Self {
             id,
@@ -100,6 +100,11 @@ impl Connection {
 
     pub(crate) const fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    /// The peer's address when the connection was accepted.
+    pub(super) fn accepted_from(&self) -> SocketAddr {
+        self.ends.remote()
     }
 
     pub(crate) const fn tasks(&self) -> &Tasks {
@@ -191,6 +196,7 @@ impl Connection {
         if let Some(socket) = socket {
             socket.reset();
         }
+        self.wake_away();
     }
 
     /// Says that it will be aborted, and why, before whoever says so can do it: nobody else is to.
@@ -266,6 +272,7 @@ impl Connection {
             if let Some(socket) = socket {
                 socket.interrupt();
             }
+            self.wake_away();
         }
     }
 }

@@ -22,6 +22,8 @@ mod background;
 
 mod acceptor;
 
+mod crowd;
+
 mod dialer;
 pub use dialer::Reconnect;
 
@@ -125,6 +127,8 @@ mod writer;
 mod watch;
 
 // also to a peer that has lost its connection and comes back,
+
+mod away;
 
 mod resume;
 

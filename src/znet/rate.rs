@@ -193,7 +193,7 @@ fn time_to_pay(level: f64, rate: f64) -> Duration {
 }
 
 /// What counts as one address: a home has a whole /64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
         v4 => v4,

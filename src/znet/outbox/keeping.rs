@@ -243,6 +243,13 @@ impl State {
         }
     }
 
+    /// Lets go of the socket lost, whose descriptor closes. Once settled.
+    pub(crate) fn drop_lost_socket(&mut self) {
+        if self.has_lost_socket() {
+            self.socket = None;
+        }
+    }
+
     /// Whether nobody uses the socket lost any more.
     pub(crate) fn is_settled(&self) -> bool {
         self.sender != Sender::Sending && !self.writer
