@@ -229,6 +229,13 @@ impl TcpStream {
         self.socket
     }
 
+    /// As [`Socket::accompany`]. Only while nobody else has the socket.
+    pub(crate) fn accompany(&mut self, companion: impl Send + Sync + 'static) {
+        if let Some(socket) = Arc::get_mut(&mut self.socket) {
+            socket.accompany(companion);
+        }
+    }
+
     fn sock_ref(&self) -> SockRef<'_> {
         SockRef::from(&*self.socket)
     }

@@ -73,6 +73,8 @@ pub(crate) struct Socket {
     /// Tells it apart from all that were and will be.
     number: u64,
     watch: Mutex<Watch>,
+    /// Dropped once the descriptor is closed.
+    companion: Option<Box<dyn Send + Sync>>,
 }
 
 /// Who waits in epoll and who beside it.
@@ -95,7 +97,13 @@ impl Socket {
             fd,
             number,
             watch: Mutex::new(Watch { ready: 0, held: false, beside: WaitList::new() }),
+            companion: None,
         })
+    }
+
+    /// Something to be dropped with the socket, once its descriptor is closed.
+    pub(crate) fn accompany(&mut self, companion: impl Send + Sync + 'static) {
+        self.companion = Some(Box::new(companion));
     }
 
     /// Waits until something of `interest` is ready, and takes it.

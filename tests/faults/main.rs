@@ -13,5 +13,7 @@ mod common;
 
 mod bounds;
 mod cuts;
+mod places;
 mod pool;
 mod rates;
+mod resuming;
