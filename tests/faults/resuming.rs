@@ -70,7 +70,8 @@ fn the_descriptor_of_a_peer_that_is_lost_is_closed_at_once() {
             phone.send(ASK, b"");
             assert_eq!(phone.receive(), (ASK, b"?".to_vec()));
         }
-        assert!(files() >= base + 2 * 40);
+        // The base may hold one more than it will.
+        assert!(files() >= base + 2 * 40 - 1);
         phones.iter_mut().for_each(|phone| phone.lose(true));
         // Ours stays: what the phones have instead is connected to nobody.
         wait_until("the server's descriptors are closed", || files() <= base + 40 + 5);
