@@ -40,6 +40,11 @@ pub struct Config {
     /// Most connections at a time from one address (for IPv6, from one /64), to 16777216; one too many is closed. Default
     /// 0: no limit.
     pub max_conn_per_address: usize,
+    /// Most groups that one connection may be in, from 1 to 16777216. Default 1024.
+    pub max_groups_per_conn: usize,
+    /// Message id of a last frame by which a peer is told why it is closed, in words, if it is over a limit: too many
+    /// connections, a rate, a timeout, a frame too large. Default 0: nothing is said.
+    pub last_word_msg_id: u32,
 
     /// How messages are framed. Default `ltv_little_endian`.
     pub data_pack: PackKind,

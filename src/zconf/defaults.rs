@@ -16,6 +16,8 @@ impl Default for Config {
             max_conn: 12_000,
             max_conn_policy: MaxConnPolicy::Close,
             max_conn_per_address: 0,
+            max_groups_per_conn: 1024,
+            last_word_msg_id: 0,
 
             data_pack: PackKind::LtvLittleEndian,
             max_packet_size: 4096,

@@ -56,6 +56,8 @@ pub(super) static KEYS: &[Key] = &[
     key!("MaxConn", max_conn, Rule::From(1, MILLIONS), Now),
     key!("MaxConnPolicy", max_conn_policy, Rule::Any, Now),
     key!("MaxConnPerAddress", max_conn_per_address, Rule::From(0, MILLIONS), Now),
+    key!("MaxGroupsPerConn", max_groups_per_conn, Rule::From(1, MILLIONS), Now),
+    key!("LastWordMsgId", last_word_msg_id, Rule::Any, Now),
     key!("DataPack", data_pack, Rule::Any, Now),
     key!("MaxPacketSize", max_packet_size, Rule::From(0, GIB), Now),
     key!("MaxMsgChanLen", max_msg_chan_len, Rule::From(1, MILLIONS), Now),

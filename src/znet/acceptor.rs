@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::core::Core;
 use super::crowd::Crowd;
+use super::last_word::say_last_word_on;
 use super::place::Place;
 use super::rate::network;
 use super::tutorial;
@@ -78,13 +79,13 @@ impl Acceptor<'_> {
     /// Makes a connection of a stream and starts its reader, where there is a place for it.
     fn admit(&mut self, mut stream: TcpStream, peer: SocketAddr) {
         if self.is_full() {
-            return self.turn_away(peer);
+            return self.turn_away(&stream, peer);
         }
         let most = self.core.config().max_conn_per_address;
         if most > 0 {
             match Crowd::join(&self.crowd, network(peer.ip()), most) {
                 Some(member) => stream.accompany(member),
-                None => return self.turn_away_address(peer),
+                None => return self.turn_away_address(&stream, peer),
             }
         }
         let id = self.next_id;
@@ -104,11 +105,12 @@ impl Acceptor<'_> {
         }
     }
 
-    /// Counts a connection over MaxConnPerAddress, which closes.
-    fn turn_away_address(&self, peer: SocketAddr) {
+    /// Closes a connection over MaxConnPerAddress.
+    fn turn_away_address(&self, stream: &TcpStream, peer: SocketAddr) {
         let core = self.core;
         core.counters.over_max_conn_per_address.add();
         let most = core.config().max_conn_per_address;
+        say_last_word_on(core, stream, &format_args!("{most} connections of this address are open"));
         throttled!(
             warn,
             self.over_address_log,
@@ -116,11 +118,12 @@ impl Acceptor<'_> {
         );
     }
 
-    /// Counts a connection over MaxConn, which closes. Nothing is written to the peer.
-    fn turn_away(&self, peer: SocketAddr) {
+    /// Closes a connection over MaxConn.
+    fn turn_away(&self, stream: &TcpStream, peer: SocketAddr) {
         let core = self.core;
         core.counters.over_max_conn.add();
         let max = core.config().max_conn;
+        say_last_word_on(core, stream, &format_args!("{max} connections are open"));
         throttled!(warn, self.over_log, "closed {peer}: {max} connections are open, MaxConn is {max}");
     }
 }

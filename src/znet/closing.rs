@@ -21,6 +21,7 @@ impl Connection {
         self.calls().close();
         self.finish_tasks();
         self.stop_hook(shared);
+        self.say_last_word();
         self.end_close_callbacks();
         self.leave_all();
         self.end_resuming();

@@ -134,6 +134,8 @@ mod resume;
 
 // and at last it goes.
 
+mod last_word;
+
 mod closing;
 
 mod endings;

@@ -13,6 +13,7 @@ mod common;
 
 mod bounds;
 mod cuts;
+mod limits;
 mod places;
 mod pool;
 mod rates;
