@@ -395,7 +395,7 @@ fn those_away_take_no_place_but_are_no_more_than_max_conn() {
     let running = start_alone(config, |_| {});
     let mut phones: Vec<_> = (0..2).map(|_| open(&running)).collect();
     // Who was there for longer stays.
-    std::thread::sleep(Duration::from_secs(1));
+    thread::sleep(Duration::from_secs(1));
     for (phone, conn) in &mut phones {
         phone.lose(true);
         wait_until("the loss", || conn.is_away());
