@@ -96,6 +96,11 @@ pub enum Error {
         /// Its length, `MaxWorkerTaskLen`.
         len: usize,
     },
+    /// The connection is in as many groups as it may be.
+    TooManyGroups {
+        /// `MaxGroupsPerConn`.
+        max: usize,
+    },
     /// A router for this message id exists already.
     RepeatedRouter {
         /// The message id.
@@ -253,6 +258,9 @@ impl fmt::Display for Error {
                     write!(f, " after waiting {}", Rounded(*waited))?;
                 }
                 f.write_str(" (MaxMsgChanLen, MaxMsgChanBytes, MaxQueuedBytes)")
+            }
+            Self::TooManyGroups { max } => {
+                write!(f, "the connection is in {max} groups already (MaxGroupsPerConn)")
             }
             Self::TaskQueueFull { len } => {
                 write!(f, "task queue full: {len} requests wait (MaxWorkerTaskLen)")

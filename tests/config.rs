@@ -24,7 +24,7 @@ fn defaults_are_the_promised_ones() {
     assert_eq!((config.queue_full, config.queue_wait_ms), (QueueFull::Wait, 5000));
     assert_eq!(
         (config.first_frame_timeout_ms, config.frame_timeout_ms, config.idle_timeout_ms),
-        (0, 10_000, 0)
+        (15_000, 10_000, 0)
     );
     assert_eq!((config.write_timeout_ms, config.drain_ms, config.backlog), (10_000, 5000, 4096));
     assert_eq!((config.max_conn_policy, config.data_pack), (MaxConnPolicy::Close, PackKind::LtvLittleEndian));

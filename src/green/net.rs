@@ -229,6 +229,20 @@ impl TcpStream {
         self.socket
     }
 
+    /// Sends what the socket takes at once, and our end of stream behind it.
+    pub(crate) fn send_and_end(&self, bytes: &[u8]) {
+        // A peer that has gone does not want to know.
+        let _ = self.socket.try_send(bytes);
+        self.socket.shutdown_write();
+    }
+
+    /// As [`Socket::accompany`]. Only while nobody else has the socket.
+    pub(crate) fn accompany(&mut self, companion: impl Send + Sync + 'static) {
+        if let Some(socket) = Arc::get_mut(&mut self.socket) {
+            socket.accompany(companion);
+        }
+    }
+
     fn sock_ref(&self) -> SockRef<'_> {
         SockRef::from(&*self.socket)
     }

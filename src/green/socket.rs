@@ -7,11 +7,15 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use may::io::{CoIo, WaitIo};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown};
+use rustix::net::sockopt::set_tcp_user_timeout;
+use rustix::net::{
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, connect_unspec, recv, send, sendmsg, shutdown,
+};
 
 use super::awaits::Awaits;
 use super::blocking::step_aside;
@@ -69,6 +73,8 @@ pub(crate) struct Socket {
     /// Tells it apart from all that were and will be.
     number: u64,
     watch: Mutex<Watch>,
+    /// Dropped once the descriptor is closed.
+    companion: Option<Box<dyn Send + Sync>>,
 }
 
 /// Who waits in epoll and who beside it.
@@ -91,7 +97,13 @@ impl Socket {
             fd,
             number,
             watch: Mutex::new(Watch { ready: 0, held: false, beside: WaitList::new() }),
+            companion: None,
         })
+    }
+
+    /// Something to be dropped with the socket, once its descriptor is closed.
+    pub(crate) fn accompany(&mut self, companion: impl Send + Sync + 'static) {
+        self.companion = Some(Box::new(companion));
     }
 
     /// Waits until something of `interest` is ready, and takes it.
@@ -170,6 +182,21 @@ impl Socket {
     pub(crate) fn shutdown_both(&self) {
         let _ = shutdown(&self.fd, Shutdown::Both);
         self.interrupt();
+    }
+
+    /// Resets the connection at once: what the system holds for it is thrown away, the peer is told so, and whoever waits is
+    /// woken. Calling it again, or after the peer has gone, changes nothing.
+    pub(crate) fn reset(&self) {
+        // Fails only if the peer has gone first. A close would do the same with `SO_LINGER` 0, but only once nobody holds
+        // the socket any more.
+        let _ = connect_unspec(&self.fd);
+        self.shutdown_both();
+    }
+
+    /// How long the system goes on with a connection whose peer takes nothing, once it is closed.
+    pub(crate) fn set_patience(&self, patience: Duration) {
+        // Without it, it goes on for as long as the system's own settings say.
+        let _ = set_tcp_user_timeout(&self.fd, u32::try_from(patience.as_millis()).unwrap_or(u32::MAX));
     }
 
     /// Waits in epoll. Woken by `wakeup` it returns with nothing, and looks for itself as everybody else.

@@ -37,6 +37,14 @@ pub struct Config {
     pub max_conn: usize,
     /// What happens to one connection too many. Default `close`.
     pub max_conn_policy: MaxConnPolicy,
+    /// Most connections at a time from one address (for IPv6, from one /64), to 16777216; one too many is closed. Default
+    /// 0: no limit.
+    pub max_conn_per_address: usize,
+    /// Most groups that one connection may be in, from 1 to 16777216. Default 1024.
+    pub max_groups_per_conn: usize,
+    /// Message id of a last frame by which a peer is told why it is closed, in words, if it is over a limit: too many
+    /// connections, a rate, a timeout, a frame too large. Default 0: nothing is said.
+    pub last_word_msg_id: u32,
 
     /// How messages are framed. Default `ltv_little_endian`.
     pub data_pack: PackKind,
@@ -56,8 +64,9 @@ pub struct Config {
     /// Longest wait for room in a full queue, in milliseconds, to 31 days. Default 5000. 0: no limit.
     pub queue_wait_ms: u64,
 
-    /// Longest time from connecting to the end of the first frame, in milliseconds, to 31 days. Default 0: off, since
-    /// a client may only listen.
+    /// Longest time from connecting to the end of the first frame, in milliseconds, to 31 days. Default 15000, so that
+    /// peers that say nothing do not keep all places. 0: off, for a server whose clients only listen. A client does not
+    /// time its server so.
     pub first_frame_timeout_ms: u64,
     /// Longest time from the first to the last byte of a frame, in milliseconds, to 31 days. Default 10000. 0: off.
     pub frame_timeout_ms: u64,
@@ -88,6 +97,12 @@ pub struct Config {
     pub resume_frames: usize,
     /// Most bytes kept so for each connection, from 1 to 1 TiB. Default 256 KiB.
     pub resume_bytes: usize,
+
+    /// Most connections whose peer is away, to 16777216. If there is one too many, the one goes whose peer was there for
+    /// the shortest time. Default 0: as many as `MaxConn`.
+    pub max_away: usize,
+    /// Most of them from one address (for IPv6, from one /64), to 16777216. Default 0: a quarter of `MaxAway`.
+    pub max_away_per_address: usize,
 
     /// What becomes of a connection that sends more than its rate. Default `wait`.
     pub over_rate: OverRate,

@@ -15,6 +15,9 @@ impl Default for Config {
 
             max_conn: 12_000,
             max_conn_policy: MaxConnPolicy::Close,
+            max_conn_per_address: 0,
+            max_groups_per_conn: 1024,
+            last_word_msg_id: 0,
 
             data_pack: PackKind::LtvLittleEndian,
             max_packet_size: 4096,
@@ -25,7 +28,7 @@ impl Default for Config {
             queue_full: QueueFull::Wait,
             queue_wait_ms: 5000,
 
-            first_frame_timeout_ms: 0,
+            first_frame_timeout_ms: 15_000,
             frame_timeout_ms: 10_000,
             idle_timeout_ms: 0,
             write_timeout_ms: 10_000,
@@ -39,6 +42,8 @@ impl Default for Config {
             resume_ms: 0,
             resume_frames: 1024,
             resume_bytes: 256 << 10,
+            max_away: 0,
+            max_away_per_address: 0,
 
             over_rate: OverRate::Wait,
             rate_messages: 0,

@@ -3,11 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::core::Core;
+use super::crowd::Crowd;
+use super::last_word::say_last_word_on;
 use super::place::Place;
-
+use super::rate::network;
 use super::tutorial;
 use crate::green::{Builder, TcpListener, TcpStream};
 use crate::log_line::{Throttle, throttled};
@@ -16,7 +17,8 @@ use crate::zconf::MaxConnPolicy;
 /// Accepts until the server stops. An error costs a pause, never the loop.
 pub(crate) fn accept_all(core: &Arc<Core>, listener: &TcpListener) {
     announce(core);
-    let mut acceptor = Acceptor { core, next_id: 0, over_log: Throttle::new() };
+    let (over_log, over_address_log) = (Throttle::new(), Throttle::new());
+    let mut acceptor = Acceptor { core, next_id: 0, crowd: Arc::default(), over_log, over_address_log };
     let mut failures = 0;
     while acceptor.wait_for_place() {
         tutorial::say(format_args!("开启接收"));
@@ -48,7 +50,10 @@ fn announce(core: &Core) {
 struct Acceptor<'a> {
     core: &'a Arc<Core>,
     next_id: u64,
+    /// The connections of each address, if they are limited.
+    crowd: Arc<Crowd>,
     over_log: Throttle,
+    over_address_log: Throttle,
 }
 
 impl Acceptor<'_> {
@@ -67,14 +72,21 @@ impl Acceptor<'_> {
 
     /// A connection whose peer is away takes no place: the peer needs one to come back.
     fn is_full(&self) -> bool {
-        let here = self.core.manager().places().saturating_sub(self.core.away.load(Ordering::Acquire));
+        let here = self.core.manager().places().saturating_sub(self.core.absent.len());
         here >= self.core.config().max_conn
     }
 
     /// Makes a connection of a stream and starts its reader, where there is a place for it.
-    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+    fn admit(&mut self, mut stream: TcpStream, peer: SocketAddr) {
         if self.is_full() {
-            return self.turn_away(peer);
+            return self.turn_away(&stream, peer);
+        }
+        let most = self.core.config().max_conn_per_address;
+        if most > 0 {
+            match Crowd::join(&self.crowd, network(peer.ip()), most) {
+                Some(member) => stream.accompany(member),
+                None => return self.turn_away_address(&stream, peer),
+            }
         }
         let id = self.next_id;
         self.next_id += 1;
@@ -93,11 +105,25 @@ impl Acceptor<'_> {
         }
     }
 
-    /// Counts a connection over MaxConn, which closes. Nothing is written to the peer.
-    fn turn_away(&self, peer: SocketAddr) {
+    /// Closes a connection over MaxConnPerAddress.
+    fn turn_away_address(&self, stream: &TcpStream, peer: SocketAddr) {
+        let core = self.core;
+        core.counters.over_max_conn_per_address.add();
+        let most = core.config().max_conn_per_address;
+        say_last_word_on(core, stream, &format_args!("{most} connections of this address are open"));
+        throttled!(
+            warn,
+            self.over_address_log,
+            "closed {peer}: {most} connections of its address are open, MaxConnPerAddress is {most}"
+        );
+    }
+
+    /// Closes a connection over MaxConn.
+    fn turn_away(&self, stream: &TcpStream, peer: SocketAddr) {
         let core = self.core;
         core.counters.over_max_conn.add();
         let max = core.config().max_conn;
+        say_last_word_on(core, stream, &format_args!("{max} connections are open"));
         throttled!(warn, self.over_log, "closed {peer}: {max} connections are open, MaxConn is {max}");
     }
 }

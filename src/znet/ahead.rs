@@ -239,10 +239,13 @@ impl Input {
     }
 
     /// Reads what the socket has, once. Everything before has been cut.
-    fn fill(&mut self, socket: &Socket) -> (usize, Read) {
+    fn fill(&mut self, socket: &Socket, conn: &Connection) -> (usize, Read) {
         let filled = match self.frames.large_rest() {
-            Some((buffer, missing)) => received(socket.try_recv_into(buffer, missing), missing),
-            None => self.fill_pass(socket),
+            Some((buffer, missing)) => {
+                let missing = missing.min(conn.most_to_read(true));
+                received(socket.try_recv_into(buffer, missing), missing)
+            }
+            None => self.fill_pass(socket, conn.most_to_read(false)),
         };
         filled.unwrap_or_else(|error| {
             self.failed = Some(error);
@@ -250,11 +253,11 @@ impl Input {
         })
     }
 
-    fn fill_pass(&mut self, socket: &Socket) -> Result<(usize, Read)> {
+    fn fill_pass(&mut self, socket: &Socket, most: usize) -> Result<(usize, Read)> {
         let mut buffer = ReadBuffer::take(self.frames.received());
         let start = self.frames.restore(&mut buffer);
-        let room = buffer.len() - start;
-        let filled = received(socket.try_recv(&mut buffer[start..]), room);
+        let room = (buffer.len() - start).min(most);
+        let filled = received(socket.try_recv(&mut buffer[start..start + room]), room);
         let n = filled.as_ref().map_or(0, |(n, _)| *n);
         self.pass = Some(Pass::new(buffer, start + n));
         filled
@@ -320,7 +323,13 @@ impl Connection {
                 until.check(what)?;
             }
             has_looked_again = is_over;
-            let Some(socket) = self.outbox().lock().socket() else { return Err(Error::ConnectionClosed) };
+            let Some(socket) = self.outbox().lock().socket() else {
+                if self.resume().is_none() {
+                    return Err(Error::ConnectionClosed);
+                }
+                ended = true;
+                continue;
+            };
             if std::mem::take(&mut empty) && !is_over {
                 Alarm::keep(&mut alarmed, &socket, until);
                 let (begun, frames) =
@@ -337,7 +346,7 @@ impl Connection {
             }
             let will_hold = self.ahead().with(|input| input.will_hold());
             self.hold_arriving(will_hold)?;
-            let (n, read) = self.ahead().with(|input| input.fill(&socket));
+            let (n, read) = self.ahead().with(|input| input.fill(&socket, self));
             heard.bytes |= n > 0;
             heard.held_back |= self.keep_rate(&socket, 0, n);
             match read {

@@ -1,5 +1,6 @@
 //! Where a connection belongs: its user and its groups, until it closes.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::connection::Connection;
@@ -21,7 +22,9 @@ enum State {
 
 #[derive(Default)]
 pub(crate) struct Places {
-    pub(crate) groups: Vec<Arc<str>>,
+    /// Each with its place in the order in which they were joined.
+    groups: BTreeMap<Arc<str>, u64>,
+    joined: u64,
     pub(crate) user: Option<User>,
 }
 
@@ -30,6 +33,30 @@ pub(crate) struct User {
     pub(crate) uid: Arc<str>,
     /// Not thrown out by another login.
     pub(crate) valid: bool,
+}
+
+impl Places {
+    /// Joins a group, which `enter` enters and names, unless it is in it already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyGroups`] if it is in `max` others.
+    pub(crate) fn join(&mut self, name: &str, max: usize, enter: impl FnOnce() -> Arc<str>) -> Result<()> {
+        if self.groups.contains_key(name) {
+            return Ok(());
+        }
+        if self.groups.len() >= max {
+            return Err(Error::TooManyGroups { max });
+        }
+        self.joined += 1;
+        self.groups.insert(enter(), self.joined);
+        Ok(())
+    }
+
+    /// Leaves a group. `false` if it was not in it.
+    pub(crate) fn leave(&mut self, name: &str) -> bool {
+        self.groups.remove(name).is_some()
+    }
 }
 
 impl Belongs {
@@ -51,14 +78,18 @@ impl Belongs {
 
     pub(crate) fn groups(&self) -> Vec<Arc<str>> {
         match &*self.lock() {
-            State::Somewhere(places) => places.groups.clone(),
+            State::Somewhere(places) => {
+                let mut groups: Vec<_> = places.groups.iter().collect();
+                groups.sort_by_key(|(_, joined)| **joined);
+                groups.into_iter().map(|(name, _)| Arc::clone(name)).collect()
+            }
             _ => Vec::new(),
         }
     }
 
     pub(crate) fn is_in_group(&self, name: &str) -> bool {
         match &*self.lock() {
-            State::Somewhere(places) => places.groups.iter().any(|joined| **joined == *name),
+            State::Somewhere(places) => places.groups.contains_key(name),
             _ => false,
         }
     }
@@ -110,7 +141,7 @@ impl Connection {
     pub(crate) fn leave_all(&self) {
         let Some(places) = self.belongs().leave() else { return };
         let talk = self.core().talk();
-        for group in &places.groups {
+        for group in places.groups.keys() {
             talk.groups.remove(group, self.id());
         }
         if let Some(user) = &places.user {

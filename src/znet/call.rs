@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::aside::step_aside;
 use super::calls::{Delivered, Key, Slot};
 use super::connection::Connection;
 use super::outbox::{Appended, State};
@@ -197,6 +198,7 @@ impl Connection {
     /// Waits until the same may be asked again.
     fn wait_out(&self, key: Key, end: Until) -> Result<()> {
         if !self.reader_mark().is_current() {
+            drop(step_aside());
             self.calls().wait_for_place(key, end);
             return Ok(());
         }
@@ -213,6 +215,8 @@ impl Connection {
     /// Waits until the slot has an outcome.
     fn wait_for(&self, slot: &Slot, until: Until) -> Result<()> {
         if !self.reader_mark().is_current() {
+            // Without another coroutine for the others, they wait too.
+            drop(step_aside());
             slot.wait(until);
             return Ok(());
         }

@@ -21,6 +21,7 @@ impl Connection {
         self.calls().close();
         self.finish_tasks();
         self.stop_hook(shared);
+        self.say_last_word();
         self.end_close_callbacks();
         self.leave_all();
         self.end_resuming();
@@ -42,9 +43,12 @@ impl Connection {
         let deadline = self.core().drain_deadline();
         let _watch = self.watch();
         self.drain(socket, deadline);
-        self.note_cut_off();
-        socket.shutdown_write();
-        self.linger(socket, deadline);
+        if self.is_cut_off() {
+            socket.reset();
+        } else {
+            socket.shutdown_write();
+            self.linger(socket, deadline);
+        }
         self.outbox().lock().discard(self.core().bounds());
         socket.shutdown_both();
         self.wait_for_writer();
@@ -66,8 +70,8 @@ impl Connection {
         }
     }
 
-    /// A stopping server that cannot send all in time has not stopped in order.
-    fn note_cut_off(&self) {
+    /// Whether something could not be sent in time. A stopping server has then not stopped in order.
+    fn is_cut_off(&self) -> bool {
         let left = self.outbox().lock().messages();
         if left > 0 && !self.is_aborted() && self.core().stopping().is_set() {
             self.core().counters.forced.fetch_add(1, Ordering::AcqRel);
@@ -78,6 +82,7 @@ impl Connection {
                 "cut off connection {self} at the drain deadline, with {left} messages unsent"
             );
         }
+        left > 0
     }
 
     /// Reads and throws away until the peer has ended too, has been silent for a while, has had time enough, or the
@@ -99,6 +104,11 @@ impl Connection {
                 }
                 Err(_) => return,
             }
+        }
+        // The peer may still read what the system holds, but not for ever.
+        let write_timeout = self.core().config().write_timeout_ms;
+        if write_timeout > 0 {
+            socket.set_patience(Duration::from_millis(write_timeout));
         }
     }
 

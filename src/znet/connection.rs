@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use super::ahead::Ahead;
+use super::aside::step_aside;
 use super::belongs::Belongs;
 use super::calls::Calls;
 use super::core::Core;
@@ -57,7 +58,7 @@ impl Connection {
         let rare = OnceLock::new();
         if core.config().resume_ms > 0 {
             let window = Duration::from_millis(core.config().resume_ms);
-            rare.get_or_init(|| Rare::resumable(window).into());
+            rare.get_or_init(|| Rare::resumable(window, core.clock().tick()).into());
         }
         Arc::new_cyclic(|this| Self {
             id,
@@ -84,6 +85,11 @@ impl Connection {
         self.this.upgrade().expect("made by `new`, and a method runs on it")
     }
 
+    /// The same, without keeping it.
+    pub(super) fn weak(&self) -> Weak<Self> {
+        Weak::clone(&self.this)
+    }
+
     pub(crate) const fn id(&self) -> u64 {
         self.id
     }
@@ -94,6 +100,11 @@ impl Connection {
 
     pub(crate) const fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    /// The peer's address when the connection was accepted.
+    pub(super) fn accepted_from(&self) -> SocketAddr {
+        self.ends.remote()
     }
 
     pub(crate) const fn tasks(&self) -> &Tasks {
@@ -171,7 +182,8 @@ impl Connection {
         self.ask(STOP);
     }
 
-    /// Asks for a close without sending what is queued. The first reason stays.
+    /// Asks for a close without sending what is queued, and resets the stream: the system too lets go of what it holds for a
+    /// peer that does not read. The first reason stays.
     pub(crate) fn abort_because(&self, reason: CloseReason) {
         self.note_reason(reason);
         self.calls().close();
@@ -182,8 +194,9 @@ impl Connection {
             state.socket()
         };
         if let Some(socket) = socket {
-            socket.shutdown_both();
+            socket.reset();
         }
+        self.wake_away();
     }
 
     /// Says that it will be aborted, and why, before whoever says so can do it: nobody else is to.
@@ -259,6 +272,7 @@ impl Connection {
             if let Some(socket) = socket {
                 socket.interrupt();
             }
+            self.wake_away();
         }
     }
 }
@@ -329,6 +343,8 @@ impl IConnection for Connection {
         if self.is_current() {
             return Err(Error::WouldDeadlock { what: "wait_closed" });
         }
+        // Without another coroutine for the others, they wait too.
+        drop(step_aside());
         Ok(self.closed().wait_timeout(timeout))
     }
 

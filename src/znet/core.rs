@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use super::away::Absent;
 use super::bounds::Bounds;
 use super::codec::{ContainedDecoder, ContainedPack, LONGEST_HEAD};
 use super::conn_manager::ConnManager;
@@ -47,7 +48,7 @@ pub(crate) struct Core {
     pub(super) life: Mutex<Life>,
     pub(crate) counters: Counters,
     /// Connections whose peer is away.
-    pub(crate) away: AtomicUsize,
+    pub(crate) absent: Absent,
     refused_log: Throttle,
     pub(crate) closed_log: Throttle,
     pub(crate) handler_log: Throttle,
@@ -101,7 +102,7 @@ impl Core {
             stopped: Event::new(),
             life: Mutex::default(),
             counters: Counters::default(),
-            away: AtomicUsize::new(0),
+            absent: Absent::default(),
             refused_log: Throttle::new(),
             closed_log: Throttle::new(),
             handler_log: Throttle::new(),
@@ -194,6 +195,11 @@ impl Core {
             0 => Until::never(),
             millis => Until::after_running(Duration::from_millis(millis)),
         }
+    }
+
+    /// By when a peer has to have said something; 0: never. A server may say nothing to its clients.
+    pub(crate) fn first_frame_timeout_ms(&self) -> u64 {
+        if self.stop_reason == CloseReason::ClientStopped { 0 } else { self.config.first_frame_timeout_ms }
     }
 
     pub(crate) const fn clock(&self) -> &Clock {
@@ -346,6 +352,7 @@ impl Counter {
 pub(crate) struct Counters {
     pub(crate) accepted: Counter,
     pub(crate) over_max_conn: Counter,
+    pub(crate) over_max_conn_per_address: Counter,
     pub(crate) refused: Counter,
     pub(crate) requests: Counter,
     pub(crate) unknown_ids: Counter,

@@ -41,7 +41,8 @@ impl dyn IConnection {
     ///
     /// # Errors
     ///
-    /// [`ConnectionClosed`](crate::Error::ConnectionClosed) after the stop hook.
+    /// [`ConnectionClosed`](crate::Error::ConnectionClosed) after the stop hook;
+    /// [`TooManyGroups`](crate::Error::TooManyGroups) if it is in `MaxGroupsPerConn` others.
     ///
     /// # Examples
     ///
@@ -58,23 +59,19 @@ impl dyn IConnection {
     pub fn join_group(&self, name: &str) -> Result<()> {
         let conn = self.connection();
         // One lock within the other, so that a connection that closes leaves whatever it has joined.
-        conn.belongs().change(|places| {
-            if !places.groups.iter().any(|joined| **joined == *name) {
-                places.groups.push(conn.core().talk().groups.add(name, conn.arc()));
-            }
-        })
+        let max = conn.core().config().max_groups_per_conn;
+        conn.belongs()
+            .change(|places| places.join(name, max, || conn.core().talk().groups.add(name, conn.arc())))?
     }
 
     /// Ends the membership. `false` where there was none.
     pub fn leave_group(&self, name: &str) -> bool {
         let conn = self.connection();
-        let left = conn.belongs().change(|places| {
-            let at = places.groups.iter().position(|joined| **joined == *name);
-            at.map(|at| places.groups.swap_remove(at))
-        });
-        let Ok(Some(name)) = left else { return false };
-        conn.core().talk().groups.remove(&name, conn.id());
-        true
+        let left = conn.belongs().change(|places| places.leave(name)).unwrap_or(false);
+        if left {
+            conn.core().talk().groups.remove(name, conn.id());
+        }
+        left
     }
 
     /// Whether the connection is in the group of this name. Once it is closed it is in none.

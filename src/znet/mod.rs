@@ -22,6 +22,8 @@ mod background;
 
 mod acceptor;
 
+mod crowd;
+
 mod dialer;
 pub use dialer::Reconnect;
 
@@ -68,6 +70,9 @@ pub use middleware::{router_recovery, router_time};
 mod tasks;
 
 mod worker_pool;
+
+// while a worker would have to wait for a peer, another coroutine takes its queue over;
+mod aside;
 
 // a handler may ask its peer and go on with the answer,
 
@@ -123,9 +128,13 @@ mod watch;
 
 // also to a peer that has lost its connection and comes back,
 
+mod away;
+
 mod resume;
 
 // and at last it goes.
+
+mod last_word;
 
 mod closing;
 

@@ -14,8 +14,13 @@ pub(crate) struct Needs {
 impl Needs {
     /// With so many threads that run coroutines.
     fn of(config: &Config, threads: usize) -> Self {
-        // Beside those whose peers are here, as many may wait for peers that are away, each with socket and coroutine.
-        let connections = config.max_conn.saturating_mul(if config.resume_ms > 0 { 2 } else { 1 });
+        // Beside those whose peers are here, others may wait for peers that are away, each with a coroutine.
+        let away = match (config.resume_ms, config.max_away) {
+            (0, _) => 0,
+            (_, 0) => config.max_conn,
+            (_, most) => most,
+        };
+        let connections = config.max_conn.saturating_add(away);
         let workers = match (config.worker_pool_size, config.worker_mode) {
             (0, _) => 0,
             (size, WorkerMode::Hash) => size,
@@ -23,7 +28,7 @@ impl Needs {
             (size, WorkerMode::Bind | WorkerMode::DynamicBind) => size.max(connections),
         };
         Self {
-            files: connections.saturating_add(SPARE_FILES.max(16 + FILES_PER_THREAD * threads)),
+            files: config.max_conn.saturating_add(SPARE_FILES.max(16 + FILES_PER_THREAD * threads)),
             coroutines: connections.saturating_add(workers).saturating_add(SPARE_COROUTINES),
         }
     }
@@ -37,11 +42,11 @@ impl Needs {
 pub(crate) fn check_limits(config: &Config) {
     let threads = Runtime::current().map_or(0, |runtime| runtime.workers);
     let (max_conn, needs) = (config.max_conn, Needs::of(config, threads));
-    let resumed = if config.resume_ms > 0 { " and as many may be away" } else { "" };
+    let resumed = if config.resume_ms > 0 { " and others may be away" } else { "" };
     let files = green::raise_open_files(needs.files);
     if files < needs.files {
         let set = needs.files;
-        log::warn!("MaxConn is {max_conn}{resumed} but only {files} files may be open: set ulimit -n {set}");
+        log::warn!("MaxConn is {max_conn} but only {files} files may be open: set ulimit -n {set}");
     }
     let coroutines = green::max_coroutines();
     if coroutines < needs.coroutines {
@@ -85,8 +90,10 @@ mod tests {
     }
 
     #[test]
-    fn connections_that_are_away_need_as_much() {
-        assert_eq!(needs(|config| config.resume_ms = 1, 2), (2064, 2256, 8608));
+    fn connections_that_are_away_need_a_coroutine() {
+        assert_eq!(needs(|config| config.resume_ms = 1, 2), (1064, 2256, 8608));
+        let few = |config: &mut Config| (config.resume_ms, config.max_away) = (1, 10);
+        assert_eq!(needs(few, 2), (1064, 1266, 6628));
     }
 
     #[test]

@@ -57,9 +57,9 @@ impl Drop for Rare {
 
 impl Rare {
     /// Of a connection that can be resumed.
-    pub(super) fn resumable(window: Duration) -> Self {
+    pub(super) fn resumable(window: Duration, now: u64) -> Self {
         let mut rare = Self::default();
-        rare.resume = Some(Resume::new(window).into());
+        rare.resume = Some(Resume::new(window, now).into());
         rare
     }
 

@@ -54,7 +54,9 @@ pub struct Rate {
     pub bytes: u64,
 }
 
-/// The rate limits of a server. What one read has brought (up to 256 KiB) is handled whole, and paid for after.
+/// The rate limits of a server. One read takes no more than a second's worth, of an address a sixteenth of that. What it
+/// has brought is handled whole and paid for afterwards, so a debt is never longer than a second. If many connections of
+/// an address send at once, each of them is still read from once a second.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct RateLimits {
@@ -112,16 +114,30 @@ impl Rates {
         Self { limits, addresses: Mutex::default() }
     }
 
-    /// Takes note of what has come. Returns how long to rest, where the rate is not kept.
-    fn charge(&self, conn: &Connection, messages: usize, bytes: usize, now: Instant) -> Option<Duration> {
+    /// Takes note of what has come. Returns how long to rest until the rate is kept again: zero if it is kept.
+    fn charge(&self, conn: &Connection, messages: usize, bytes: usize, now: Instant) -> Duration {
         let mut own = conn.meter().lock().unwrap_or_else(PoisonError::into_inner);
         let own = own.charge(self.limits.connection, messages, bytes, now);
         let shared = match self.limits.address {
             Rate { messages: 0, bytes: 0 } => Duration::ZERO,
             rate => self.charge_address(network(conn.get_remote_addr().ip()), rate, messages, bytes, now),
         };
-        let rest = own.max(shared);
-        (rest > Duration::ZERO).then_some(rest)
+        own.max(shared)
+    }
+
+    /// Most bytes that one read may bring, so that no more messages come than may be handled at once. In a large frame,
+    /// which is one message, only bytes count.
+    fn most_to_read(&self, head_len: usize, in_large_frame: bool) -> usize {
+        let Rate { messages, bytes } = self.limits.connection;
+        let Rate { messages: shared_messages, bytes: shared_bytes } = self.limits.address;
+        let of_messages = |messages: usize| if in_large_frame { 0 } else { messages * head_len };
+        let bounds = [
+            of_messages(messages as usize),
+            usize::try_from(bytes).unwrap_or(usize::MAX),
+            of_messages((shared_messages as usize).div_ceil(SHARE)),
+            usize::try_from(shared_bytes.div_ceil(SHARE as u64)).unwrap_or(usize::MAX),
+        ];
+        bounds.into_iter().filter(|bound| *bound > 0).min().map_or(usize::MAX, |most| most.max(head_len))
     }
 
     fn charge_address(
@@ -145,7 +161,7 @@ impl Rates {
     }
 }
 
-/// What is left of a rate: two buckets, filled by time, emptied by what comes. Below nothing is debt.
+/// What is left of a rate: two buckets, filled by time, emptied by what comes. Below nothing is debt, of a second at most.
 #[derive(Default)]
 pub(crate) struct Meter(Option<Level>);
 
@@ -162,10 +178,14 @@ impl Meter {
         let level = self.0.get_or_insert(Level { messages: max_messages, bytes: max_bytes, at: now });
         let passed = now.saturating_duration_since(level.at).as_secs_f64();
         level.at = now;
-        level.messages = (level.messages + passed * max_messages).min(max_messages) - messages as f64;
-        level.bytes = (level.bytes + passed * max_bytes).min(max_bytes) - bytes as f64;
+        level.messages = left(level.messages, max_messages, passed, messages);
+        level.bytes = left(level.bytes, max_bytes, passed, bytes);
         time_to_pay(level.messages, max_messages).max(time_to_pay(level.bytes, max_bytes))
     }
+}
+
+fn left(level: f64, rate: f64, passed: f64, used: usize) -> f64 {
+    ((level + passed * rate).min(rate) - used as f64).max(-rate)
 }
 
 fn time_to_pay(level: f64, rate: f64) -> Duration {
@@ -173,7 +193,7 @@ fn time_to_pay(level: f64, rate: f64) -> Duration {
 }
 
 /// What counts as one address: a home has a whole /64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
         v4 => v4,
@@ -181,25 +201,52 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 impl Connection {
-    /// Where there are limits: pays for what has come, and rests until it is paid, or the connection is to close.
-    /// Returns whether it has rested.
+    /// Where there are limits: pays for what has come, and rests until it is paid, at most for a second, or the
+    /// connection is to close. Once the peer has hung up nobody rests any more, so its place is soon free. Returns whether
+    /// it has rested.
     pub(crate) fn keep_rate(&self, socket: &Arc<Socket>, messages: usize, bytes: usize) -> bool {
         let Some(rates) = self.core().talk().rates.get() else { return false };
-        let now = Instant::now();
-        let Some(rest) = rates.charge(self, messages, bytes, now) else { return false };
+        let begin = Instant::now();
+        let mut end = begin + rates.charge(self, messages, bytes, begin);
+        if end == begin {
+            return false;
+        }
         if rates.limits.over == OverRate::Close {
             self.stop_because(CloseReason::RateLimited);
             return false;
         }
-        let end = now + rest;
-        let _alarm = alarm(socket, end);
-        // As in a handler: nothing is read, and a writer watches a full socket.
-        while !self.is_stopping() && !is_unwinding() && Instant::now() < end {
-            socket.wait(Readiness::INTERRUPT);
+        let latest = begin + LONGEST_REST;
+        while !self.is_stopping() && !is_unwinding() && !self.is_hung_up() {
+            let now = Instant::now();
+            if now >= end {
+                // Others of its address may have used what there was meanwhile.
+                end = (now + rates.charge(self, 0, 0, now)).min(latest);
+                if now >= end {
+                    break;
+                }
+            }
+            let _alarm = alarm(socket, end);
+            // As in a handler: nothing is read, and a writer watches a full socket.
+            if socket.wait(Readiness::INTERRUPT.or(Readiness::HANGUP)).meets(Readiness::HANGUP) {
+                self.ahead().hang_up();
+            }
         }
         true
     }
+
+    /// Most bytes that one read may bring.
+    pub(crate) fn most_to_read(&self, in_large_frame: bool) -> usize {
+        let Some(rates) = self.core().talk().rates.get() else { return usize::MAX };
+        let head_len = self.core().decoder().map_or_else(|| self.core().pack().get_head_len(), |_| 1);
+        rates.most_to_read(head_len, in_large_frame)
+    }
 }
+
+/// How long a connection rests at most, whatever others of its address send.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
+/// One read takes at most this part of what an address may send in a second.
+const SHARE: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -216,7 +263,27 @@ mod tests {
         assert_eq!(meter.charge(RATE, 2, 0, later), Duration::ZERO);
         // However long the rest, no more than a second's worth is saved up.
         let much_later = begin + Duration::from_secs(3600);
-        assert_eq!(meter.charge(RATE, 0, 3000, much_later), Duration::from_secs(2));
+        assert_eq!(meter.charge(RATE, 0, 1500, much_later), Duration::from_millis(500));
+    }
+
+    #[test]
+    fn a_debt_is_never_longer_than_a_second() {
+        let (mut meter, begin) = (Meter::default(), Instant::now());
+        for _ in 0..100 {
+            assert!(meter.charge(RATE, 1000, 100_000, begin) <= Duration::from_secs(1));
+        }
+        assert_eq!(meter.charge(RATE, 0, 0, begin + Duration::from_secs(1)), Duration::ZERO);
+    }
+
+    #[test]
+    fn one_read_brings_no_more_than_may_be_handled() {
+        let limits = RateLimits::new(OverRate::Wait).per_connection(RATE);
+        let rates = Rates::new(limits);
+        assert_eq!((rates.most_to_read(8, false), rates.most_to_read(8, true)), (80, 1000));
+        let shared = Rates::new(limits.per_address(Rate { messages: 64, bytes: 0 }));
+        assert_eq!((shared.most_to_read(8, false), shared.most_to_read(8, true)), (32, 1000));
+        let none = Rates::new(RateLimits::new(OverRate::Wait));
+        assert_eq!((none.most_to_read(8, false), none.most_to_read(8, true)), (usize::MAX, usize::MAX));
     }
 
     #[test]

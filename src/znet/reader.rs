@@ -34,12 +34,13 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: Arc<Socket>) {
 
 /// From the start hook to the last handler.
 fn live(conn: &Arc<Connection>, shared: &Arc<dyn IConnection>, socket: Arc<Socket>) {
+    let line = Line::of(conn, socket);
     conn.start_hook(shared);
     tutorial::say(format_args!("开启写业务"));
     conn.run_dialogue(shared);
     let mut reader = Reader {
         conn,
-        socket,
+        line,
         frames: FrameReader::new(),
         direct: conn.handles_directly(),
         request: Request::new(Arc::clone(shared), Message::default()),
@@ -55,7 +56,7 @@ fn live(conn: &Arc<Connection>, shared: &Arc<dyn IConnection>, socket: Arc<Socke
 
 struct Reader<'a> {
     conn: &'a Connection,
-    socket: Arc<Socket>,
+    line: Line<'a>,
     frames: FrameReader,
     /// Requests are handled here, all by the one `request`.
     direct: bool,
@@ -71,6 +72,37 @@ struct Reader<'a> {
     once_more: bool,
     /// More is granted for a frame begun than is free.
     holds_arriving: bool,
+}
+
+/// The socket to read from. A connection that can be resumed has another once its peer has come back, and none before: so
+/// it is looked up each time, and the one lost is closed at once.
+struct Line<'a> {
+    conn: &'a Connection,
+    /// That of a connection that ends with it.
+    only: Option<Arc<Socket>>,
+}
+
+impl<'a> Line<'a> {
+    fn of(conn: &'a Connection, socket: Arc<Socket>) -> Self {
+        Self { conn, only: conn.resume().is_none().then_some(socket) }
+    }
+
+    /// Uses the socket. `None` if there is none.
+    #[inline]
+    fn with<T>(&self, work: impl FnOnce(&Arc<Socket>) -> T) -> Option<T> {
+        match &self.only {
+            Some(socket) => Some(work(socket)),
+            None => {
+                let socket = self.conn.outbox().lock().socket();
+                socket.as_ref().map(work)
+            }
+        }
+    }
+
+    #[inline]
+    fn read(&self, work: impl FnOnce(&Arc<Socket>) -> io::Result<usize>) -> io::Result<usize> {
+        self.with(work).unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()))
+    }
 }
 
 /// What has come since the last wait.
@@ -116,11 +148,10 @@ impl Reader<'_> {
             if self.conn.is_stopping() {
                 return;
             }
-            self.follow();
             let read = self.pass();
-            self.follow();
-            let bytes = std::mem::take(&mut self.read);
-            self.heard.held_back |= self.conn.keep_rate(&self.socket, self.handled - before, bytes);
+            let (bytes, handled) = (std::mem::take(&mut self.read), self.handled - before);
+            self.heard.held_back |=
+                self.line.with(|socket| self.conn.keep_rate(socket, handled, bytes)).unwrap_or_default();
             let ended = match read {
                 Ok(Read::More) => {
                     self.run_queued();
@@ -151,15 +182,6 @@ impl Reader<'_> {
         }
         (self.frames, self.heard) = (FrameReader::new(), Heard::default());
         back
-    }
-
-    /// A connection that can be resumed may go on on another socket whenever a handler waits.
-    fn follow(&mut self) {
-        if self.conn.resume().is_some()
-            && let Some(socket) = self.conn.outbox().lock().socket()
-        {
-            self.socket = socket;
-        }
     }
 
     fn run_queued(&mut self) {
@@ -198,10 +220,9 @@ impl Reader<'_> {
         let mut heard = std::mem::take(&mut self.heard);
         heard.frames |= handled > 0;
         self.run_queued();
-        self.follow();
         // What would end the wait may have been taken by a handler that waited itself.
         if !self.conn.is_stopping() && !self.conn.reads_ahead() {
-            self.conn.wait_for_input(&self.socket, self.frames.received(), heard);
+            self.line.with(|socket| self.conn.wait_for_input(socket, self.frames.received(), heard));
             if self.conn.is_asked() {
                 self.in_the_middle(Connection::run_hooks);
             }
@@ -221,8 +242,9 @@ impl Reader<'_> {
         }
         let mut buffer = self.conn.take_read_buffer(self.frames.received());
         let start = self.frames.restore(&mut buffer);
-        let room = buffer.len() - start;
-        let (n, read) = received(self.socket.try_recv(&mut buffer[start..]), room)?;
+        let room = (buffer.len() - start).min(self.conn.most_to_read(false));
+        let (n, read) =
+            received(self.line.read(|socket| socket.try_recv(&mut buffer[start..start + room])), room)?;
         self.heard.bytes |= n > 0;
         self.read = n;
         let handled = self.handle_all(Pass::new(buffer, start + n));
@@ -286,7 +308,8 @@ impl Reader<'_> {
     fn pass_large(&mut self) -> Result<Read> {
         self.hold_arriving(self.frames.will_hold())?;
         let Some((buffer, missing)) = self.frames.large_rest() else { return Ok(Read::More) };
-        let (n, read) = received(self.socket.try_recv_into(buffer, missing), missing)?;
+        let missing = missing.min(self.conn.most_to_read(true));
+        let (n, read) = received(self.line.read(|socket| socket.try_recv_into(buffer, missing)), missing)?;
         self.heard.bytes |= n > 0;
         self.read = n;
         if let Some(message) = self.frames.take_large(self.conn.core().framing())? {

@@ -19,9 +19,10 @@ use bytes::Bytes;
 use self::back::Handover;
 use self::token::{Secret, Tokens};
 use self::wire::{Granted, Token};
+use super::away::Absence;
 use super::connection::Connection;
 use super::ends::Ends;
-use crate::green::Until;
+use crate::green::{Event, Until};
 use crate::ziface::{CloseReason, IConnection, IMessage, ResumeRefusal};
 use crate::zpack::{Message, new_message};
 
@@ -41,7 +42,11 @@ impl dyn IConnection {
 }
 
 /// What a connection knows of its being resumed. The lock is held for a few instructions, and with no other.
-pub(crate) struct Resume(Mutex<State>);
+pub(crate) struct Resume {
+    state: Mutex<State>,
+    /// Wakes the connection's own coroutine while its peer is away: there is no socket then.
+    wake: Event,
+}
 
 struct State {
     stage: Stage,
@@ -56,6 +61,9 @@ struct State {
     token: Option<Token>,
     /// How long a peer may be away.
     window: Duration,
+    /// How long the peer was there before this socket, and since when it is there, in milliseconds of the server's clock.
+    there: u64,
+    since: u64,
     away: Option<Away>,
     /// A peer that has come back, until the connection's own coroutine takes it up.
     handover: Option<Handover>,
@@ -84,15 +92,17 @@ enum Stage {
 struct Away {
     why: CloseReason,
     until: Until,
+    /// As it was noted; `None` if a peer had come back already.
+    absence: Option<Absence>,
     /// On a client: when to connect next, and how often that has failed.
     next_try: Until,
     failures: u32,
 }
 
 impl Resume {
-    /// For a connection whose peer may be away for so long.
-    pub(crate) fn new(window: Duration) -> Self {
-        Self(Mutex::new(State {
+    /// For a connection that begins `now`, whose peer may be away for so long.
+    pub(crate) fn new(window: Duration, now: u64) -> Self {
+        let state = Mutex::new(State {
             stage: Stage::Fresh,
             received: 0,
             told: 0,
@@ -100,14 +110,17 @@ impl Resume {
             tokens: None,
             token: None,
             window,
+            there: 0,
+            since: now,
             away: None,
             handover: None,
             ends: None,
-        }))
+        });
+        Self { state, wake: Event::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -250,6 +263,13 @@ impl Connection {
     /// Our address and the peer's, once resumed.
     pub(crate) fn resumed_ends(&self) -> Option<(SocketAddr, SocketAddr)> {
         self.resume()?.lock().ends.as_ref().map(|ends| (ends.local(), ends.remote()))
+    }
+
+    /// Has the connection's own coroutine look, should it wait for a peer that is away.
+    pub(crate) fn wake_away(&self) {
+        if let Some(resume) = self.resume() {
+            resume.wake.set();
+        }
     }
 
     pub(crate) fn is_away(&self) -> bool {

@@ -10,6 +10,7 @@ impl Server {
         Stats {
             accepted: counters.accepted.get(),
             over_max_conn: counters.over_max_conn.get(),
+            over_max_conn_per_address: counters.over_max_conn_per_address.get(),
             refused: counters.refused.get(),
             requests: counters.requests.get(),
             unknown_ids: counters.unknown_ids.get(),
@@ -37,6 +38,8 @@ pub struct Stats {
     pub accepted: usize,
     /// Connections closed because `MaxConn` were open.
     pub over_max_conn: usize,
+    /// Connections closed because `MaxConnPerAddress` of their address were open.
+    pub over_max_conn_per_address: usize,
     /// Connections, writers and accepts refused for want of stacks or descriptors.
     pub refused: usize,
     /// Messages handled; counted when their connection next waits for input.

@@ -31,7 +31,7 @@ pub(crate) fn sweep_until(core: &Core, end: &Event) {
 fn period(core: &Core) -> Duration {
     let config = core.config();
     let timeouts = [
-        config.first_frame_timeout_ms,
+        core.first_frame_timeout_ms(),
         config.frame_timeout_ms,
         config.idle_timeout_ms,
         config.write_timeout_ms,
@@ -54,7 +54,7 @@ fn check(core: &Core, conn: &Connection, now: u64) {
     let frame = times.frame.load(Ordering::Relaxed);
     let active = times.active.load(Ordering::Relaxed);
     let deadline = conn.is_read_deadline_over(now);
-    let reason = if is_over(first, config.first_frame_timeout_ms, now) {
+    let reason = if is_over(first, core.first_frame_timeout_ms(), now) {
         CloseReason::FirstFrameTimeout
     } else if is_over(frame, config.frame_timeout_ms, now) {
         CloseReason::FrameTimeout

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::aside::Aside;
 use super::connection::Connection;
 use super::request::Request;
 use super::worker_pool::Worker;
@@ -22,18 +23,29 @@ pub(crate) struct Seat {
     pending: AtomicUsize,
     /// Set once closed and nothing is pending.
     finished: Event,
+    /// Whether the worker goes on without this connection for now.
+    aside: Aside,
 }
 
 impl Tasks {
     pub(crate) fn new(worker: Option<Arc<Worker>>) -> Self {
-        Self(
-            worker.map(|worker| Seat { worker, pending: AtomicUsize::new(0), finished: Event::new() }.into()),
-        )
+        let seat = |worker| Seat {
+            worker,
+            pending: AtomicUsize::new(0),
+            finished: Event::new(),
+            aside: Aside::default(),
+        };
+        Self(worker.map(|worker| seat(worker).into()))
     }
 
     /// The worker; `None` where the reader handles requests itself.
     pub(crate) fn worker(&self) -> Option<&Arc<Worker>> {
         self.0.as_ref().map(|seat| &seat.worker)
+    }
+
+    /// What the worker leaves aside; `None` where there is no worker.
+    pub(super) fn aside(&self) -> Option<&Aside> {
+        self.0.as_ref().map(|seat| &seat.aside)
     }
 
     /// Whether a worker has requests to handle.
@@ -49,7 +61,14 @@ impl Seat {
             self.leave();
             return Err(PutError::Closed(request));
         }
-        self.worker.put(request, timeout).inspect_err(|_| self.leave())
+        let begun = Instant::now();
+        // What the one queues that is put aside itself comes behind all that waits.
+        if !self.aside.is_current() && !self.aside.wait_back(timeout) {
+            self.leave();
+            return Err(PutError::Full(request));
+        }
+        let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
+        self.worker.put(request, left).inspect_err(|_| self.leave())
     }
 
     fn leave(&self) {
@@ -66,7 +85,7 @@ impl Seat {
 }
 
 impl Connection {
-    /// Has the worker handle what was read. While its queue is full, nothing more is read, unless someone waits for an
+    /// Has the worker handle what was read. While its queue is full, or the connection put aside, nothing more is read, unless someone waits for an
     /// answer: it may be behind this, and the worker may be the one who waits. So answers are looked for from time to time,
     /// as long as there is room to keep what else is found.
     pub(crate) fn queue_read(&self, mut request: Request) {
@@ -135,7 +154,8 @@ impl Connection {
 
     /// Whether the caller runs on the coroutine that handles this connection's requests, or reads them.
     pub(crate) fn is_current(&self) -> bool {
-        self.reader_mark().is_current() || self.tasks().worker().is_some_and(|worker| worker.is_current())
+        let by_worker = |Seat { worker, aside, .. }: &Seat| worker.is_current() || aside.is_current();
+        self.reader_mark().is_current() || self.tasks().0.as_deref().is_some_and(by_worker)
     }
 
     /// Handles a request on the worker.

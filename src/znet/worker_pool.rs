@@ -7,6 +7,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::aside::Desk;
 use super::connection::Connection;
 use super::request::Request;
 use super::tutorial;
@@ -100,9 +101,10 @@ impl WorkerPool {
             id: state.next_id,
             tasks: Queue::bounded(self.task_len),
             mark: StackMark::default(),
+            serves_many: self.mode == WorkerMode::Hash,
+            group: self.group.clone(),
         });
-        let theirs = Arc::clone(&worker);
-        self.group.spawn(Builder::new().name("worker").shielded(), move || theirs.run())?;
+        worker.start()?;
         state.next_id += 1;
         Ok(worker)
     }
@@ -112,11 +114,15 @@ impl WorkerPool {
     }
 }
 
-/// One worker: a coroutine and its queue.
+/// One worker: a queue and the coroutine that handles what is in it.
 pub(crate) struct Worker {
     id: usize,
     tasks: Queue<Request>,
+    /// The coroutine that has the queue.
     mark: StackMark,
+    /// Several connections: then the coroutine does not wait for a peer, but leaves the queue to another.
+    serves_many: bool,
+    group: Group,
 }
 
 impl Worker {
@@ -137,13 +143,34 @@ impl Worker {
         }
     }
 
-    fn run(&self) {
+    /// Starts the coroutine, or the next one if that has to wait for a peer.
+    pub(super) fn start(self: &Arc<Self>) -> io::Result<()> {
+        let this = Arc::clone(self);
+        self.group.spawn(Builder::new().name("worker").shielded(), move || this.run())
+    }
+
+    fn run(self: &Arc<Self>) {
         self.mark.set();
         tutorial::say(format_args!("[WORKER] id {} runs", self.id));
+        let desk = self.serves_many.then(|| Desk::set_up(Arc::clone(self)));
         for request in self.tasks.iter() {
-            Connection::of(&request).run_task(&request);
+            let conn = Connection::of(&request).arc();
+            let aside = conn.tasks().aside();
+            let request = match aside {
+                Some(aside) => aside.put(request),
+                None => Some(request),
+            };
+            let Some(request) = request else { continue };
+            if let Some(desk) = &desk {
+                desk.serve(&conn);
+            }
+            conn.run_task(&request);
             // The worker has others to serve.
             drop_contained(request);
+            if let Some(aside) = aside.filter(|aside| aside.is_on()) {
+                // It had to wait, and another coroutine has the queue now.
+                return conn.handle_aside(aside);
+            }
         }
     }
 }

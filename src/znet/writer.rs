@@ -7,6 +7,7 @@
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
+use super::aside::step_aside;
 use super::connection::Connection;
 use super::eviction::Whom;
 use super::held::LOOK_AGAIN;
@@ -185,7 +186,7 @@ impl Connection {
 
     /// `over_all`: it is others who hold too much, and nothing tells when they do not any more.
     fn wait_for_room(&self, since: Instant, until: Until, over_all: bool) -> Result<()> {
-        if until.is_over() {
+        if until.is_over() || step_aside().is_err() {
             return Err(self.queue_full(since.elapsed()));
         }
         let waiter = {

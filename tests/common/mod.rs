@@ -1,6 +1,6 @@
 //! What the test files share: a server on a free port with a healthy client beside it, and peers that speak raw bytes.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
@@ -184,6 +184,18 @@ impl Peer {
         let mut bytes = Vec::new();
         self.stream.read_to_end(&mut bytes).unwrap();
         bytes
+    }
+
+    /// Reads what has arrived. Whether a reset is behind it, and not the end of the stream.
+    pub(crate) fn is_reset(&mut self) -> bool {
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == ErrorKind::ConnectionReset,
+            }
+        }
     }
 
     /// Has a message echoed, which shows that the connection lives and all before it has been handled.

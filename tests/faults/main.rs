@@ -12,3 +12,9 @@
 mod common;
 
 mod bounds;
+mod cuts;
+mod limits;
+mod places;
+mod pool;
+mod rates;
+mod resuming;

@@ -99,13 +99,23 @@ impl Kept {
 }
 
 impl Outbox {
-    /// Takes the socket for lost: nothing leaves until there is another, and who waits on it is woken. `false` where
+    /// Takes the socket for lost: nothing leaves until there is another, and whoever waits on it is woken. `false` if
     /// nothing is kept, and nothing could be sent again.
     pub(crate) fn lose_socket(&self, bounds: &Bounds) -> bool {
         let mut state = self.lock();
         let lost = state.lose_socket(bounds);
         if lost {
             state.wake_socket();
+        }
+        lost
+    }
+
+    /// As [`lose_socket`](Self::lose_socket), and resets the stream: its peer is cut off.
+    pub(crate) fn cut_socket(&self, bounds: &Bounds) -> bool {
+        let mut state = self.lock();
+        let lost = state.lose_socket(bounds);
+        if lost && let Some(socket) = &state.socket {
+            socket.reset();
         }
         lost
     }
@@ -230,6 +240,13 @@ impl State {
     pub(super) fn wake_socket(&self) {
         if let Some(socket) = &self.socket {
             socket.shutdown_both();
+        }
+    }
+
+    /// Lets go of the socket lost, whose descriptor closes. Once settled.
+    pub(crate) fn drop_lost_socket(&mut self) {
+        if self.has_lost_socket() {
+            self.socket = None;
         }
     }
 

@@ -1,17 +1,19 @@
 //! How a peer comes back: its new socket goes from the connection it came on to the one it resumes.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::super::ahead::Input;
+use super::super::away::{Absence, Noted};
 use super::super::connection::Connection;
 use super::super::dialer::Dialer;
 use super::super::ends::Ends;
+use super::super::rate::network;
 use super::token::Secret;
 use super::wire::{self, Asked, Granted, Token};
-use super::{Away, Resume, Stage};
-use crate::green::{AsyncResult, Readiness, Socket, Until, alarm, yield_now};
+use super::{Away, Resume, Stage, State};
+use crate::green::{AsyncResult, Socket, Until, yield_now};
 use crate::ziface::{CloseReason, IConnection, ResumeRefusal};
 
 /// A peer that has come back, on its way to the connection it resumes.
@@ -36,7 +38,7 @@ impl Connection {
     /// back: then the connection ends.
     pub(crate) fn lose_peer(&self, why: CloseReason) -> bool {
         let Some(resume) = self.resume() else { return false };
-        let away = &self.core().away;
+        let (bounds, ends) = (self.core().bounds(), ends_itself(&why));
         {
             let mut state = resume.lock();
             let can_resume = matches!(state.stage, Stage::Counting | Stage::Resuming);
@@ -44,26 +46,49 @@ impl Connection {
                 return false;
             }
             if state.away.is_none() {
-                let others = away.fetch_add(1, Ordering::AcqRel);
-                if others >= self.core().config().max_conn && state.handover.is_none() {
-                    away.fetch_sub(1, Ordering::AcqRel);
-                    return false;
-                }
+                let Ok(absence) = self.note_absence(&mut state) else { return false };
                 let until = Until::after_running(state.window);
-                state.away = Some(Away { why, until, next_try: Until::after(Duration::ZERO), failures: 0 });
+                let next_try = Until::after(Duration::ZERO);
+                state.away = Some(Away { why, until, absence, next_try, failures: 0 });
             }
         }
-        if !self.outbox().lose_socket(self.core().bounds()) {
+        // A peer that has ended its stream may still read what is on its way; any other is cut off.
+        if !(if ends { self.outbox().lose_socket(bounds) } else { self.outbox().cut_socket(bounds) }) {
             self.end_away(resume);
             return false;
         }
+        self.wake_away();
         self.core().backoff().end_pause();
         true
     }
 
+    /// Takes note that the peer is away. `Err` if there are enough already, which were there for longer; one that was for
+    /// a shorter time ends.
+    fn note_absence(&self, state: &mut State) -> Result<Option<Absence>, ()> {
+        let now = self.core().clock().tick();
+        state.there += now.saturating_sub(std::mem::replace(&mut state.since, now));
+        if state.handover.is_some() {
+            return Ok(None);
+        }
+        let from = network(state.ends.as_ref().map_or_else(|| self.accepted_from(), Ends::remote).ip());
+        let absence = Absence { there: state.there, conn_id: Reverse(self.id()), from };
+        match self.core().absent.note(absence, self.core().config()) {
+            Noted::No => return Err(()),
+            Noted::Yes => {}
+            Noted::Instead(conn_id) => {
+                if let Some(other) = self.core().manager().find(conn_id) {
+                    other.wake_away();
+                }
+            }
+        }
+        Ok(Some(absence))
+    }
+
     pub(super) fn end_away(&self, resume: &Resume) {
-        if resume.lock().away.take().is_some() {
-            self.core().away.fetch_sub(1, Ordering::AcqRel);
+        let (ended, now) = (resume.lock().away.take(), self.core().clock().tick());
+        if let Some(away) = ended {
+            resume.lock().since = now;
+            away.absence.iter().for_each(|absence| self.core().absent.forget(absence));
         }
     }
 
@@ -76,9 +101,15 @@ impl Connection {
         }
         let gone = self.core().clock().now();
         self.settle();
+        self.outbox().lock().drop_lost_socket();
         loop {
+            resume.wake.clear();
             let Some(away) = resume.lock().away.clone() else { return false };
-            if self.is_stopping() || !self.outbox().lock().keeps() || away.until.is_over() {
+            if self.is_stopping()
+                || !self.outbox().lock().keeps()
+                || away.until.is_over()
+                || self.is_given_up(&away)
+            {
                 self.note_reason(away.why);
                 return false;
             }
@@ -91,6 +122,11 @@ impl Connection {
         }
     }
 
+    /// Whether another has taken its place among those that are away.
+    fn is_given_up(&self, away: &Away) -> bool {
+        away.absence.is_some_and(|absence| !self.core().absent.has(&absence))
+    }
+
     /// Waits until nobody uses the socket lost any more.
     fn settle(&self) {
         self.wait_for_writer();
@@ -101,12 +137,13 @@ impl Connection {
 
     /// Waits for a peer, a stop, or the time of the next attempt.
     fn wait_for_peer(&self, resume: &Resume, until: Until) {
-        let Some(socket) = self.outbox().lock().socket() else { return };
         let Some(away) = resume.lock().away.clone() else { return };
         let redials = self.core().talk().redial.get().is_some();
         let next = if redials { away.next_try.or(away.until) } else { away.until };
-        let _alarm = until.or(next).end().map(|end| alarm(&socket, end));
-        socket.wait(Readiness::INTERRUPT);
+        match until.or(next).left() {
+            Some(left) => drop(resume.wake.wait_timeout(left)),
+            None => resume.wake.wait(),
+        }
     }
 
     /// On a server: goes on with the socket of a peer that has come back, the last one where there are several.
@@ -286,6 +323,7 @@ impl Resume {
         };
         let window = state.window;
         drop(state);
+        self.wake.set();
         if let Some((refused, why)) = refused {
             refused.answer(Err(why));
         }
@@ -300,6 +338,11 @@ impl Resume {
             None => outcome.get(),
         }
     }
+}
+
+/// Whether the peer itself has ended the stream.
+const fn ends_itself(why: &CloseReason) -> bool {
+    matches!(why, CloseReason::PeerClosed | CloseReason::PeerClosedInFrame { .. })
 }
 
 /// Whether a stream ended so may be gone on with: its bytes were good.

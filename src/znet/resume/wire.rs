@@ -100,7 +100,9 @@ pub(super) fn decode_count(data: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(data.try_into().ok()?))
 }
 
+/// Whoever has no token learns nothing of a connection, not even whether there is one.
 pub(super) fn encode_refusal(why: ResumeRefusal) -> Vec<u8> {
+    let why = if why == ResumeRefusal::WrongToken { ResumeRefusal::Gone } else { why };
     let code = REASONS.iter().position(|known| *known == why).map_or(0, |at| at as u8 + 1);
     [&[code][..], why.to_string().as_bytes()].concat()
 }
@@ -149,7 +151,9 @@ mod tests {
 
     #[test]
     fn every_reason_has_its_number() {
-        for (at, why) in REASONS.into_iter().enumerate() {
+        assert_eq!(encode_refusal(ResumeRefusal::WrongToken), encode_refusal(ResumeRefusal::Gone));
+        assert_eq!(decode_refusal(&[1]), Some(ResumeRefusal::WrongToken), "of older servers");
+        for (at, why) in REASONS.into_iter().enumerate().skip(1) {
             let data = encode_refusal(why);
             assert_eq!((usize::from(data[0]), decode_refusal(&data)), (at + 1, Some(why)));
         }

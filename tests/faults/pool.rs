@@ -1,0 +1,150 @@
+//! Peers that do not read hold up nobody else, also when handlers run on a pool of workers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use zinx::Config;
+use zinx::ziface::{IRequest, IServer};
+
+use crate::common::{ECHO, Peer, Running, config, frame, start_alone, wait_until};
+
+/// Answered with a megabyte, behind the number that was sent.
+const MUCH: u32 = 2;
+const ASK: u32 = 3;
+const LARGE: usize = 1 << 20;
+
+/// A pool of two workers, and senders who wait for long.
+fn pool() -> Config {
+    let mut config = config();
+    (config.worker_pool_size, config.queue_wait_ms, config.write_timeout_ms) = (2, 60_000, 60_000);
+    config
+}
+
+fn answering(config: Config, handled: &Arc<AtomicUsize>) -> Running {
+    let handled = Arc::clone(handled);
+    start_alone(config, |server| {
+        let much = move |request: &dyn IRequest| {
+            let mut data = vec![0; LARGE];
+            data[..4].copy_from_slice(request.get_data());
+            request.get_connection().send_msg(MUCH, data)?;
+            handled.fetch_add(1, Ordering::AcqRel);
+            Ok(())
+        };
+        server.add_router(MUCH, much).unwrap();
+        let ask = |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            let answer = conn.call(ASK, "?", ASK + 1, Duration::from_secs(60))?;
+            conn.send_msg(ASK, zinx::ziface::IMessage::get_data(&answer))
+        };
+        server.add_router(ASK, ask).unwrap();
+    })
+}
+
+fn questions(count: u32) -> Vec<u8> {
+    (0..count).flat_map(|n| frame(MUCH, &n.to_le_bytes())).collect()
+}
+
+/// A peer that asks for more than it reads.
+fn slow(running: &Running, count: u32) -> Peer {
+    let mut peer = running.connect();
+    peer.send(&questions(count));
+    peer
+}
+
+/// The time of each of so many echoes, the slowest last.
+fn echoes(peer: &mut Peer, count: usize) -> Vec<Duration> {
+    let mut times: Vec<_> = (0..count)
+        .map(|_| {
+            let begun = Instant::now();
+            peer.check_echo();
+            begun.elapsed()
+        })
+        .collect();
+    times.sort();
+    times
+}
+
+#[test]
+fn peers_that_do_not_read_hold_up_nobody_else_on_their_worker() {
+    let running = answering(pool(), &Arc::default());
+    let mut healthy: Vec<_> = (0..4).map(|_| running.connect()).collect();
+    let alone = echoes(&mut healthy[0], 200);
+    let slow: Vec<_> = (0..20).map(|_| slow(&running, 30)).collect();
+    for peer in &mut healthy {
+        let beside = echoes(peer, 200);
+        // Times are of the machine; before, the first would not have come for a minute.
+        assert!(beside[190] < alone[190] * 2 + Duration::from_secs(2), "{:?} {:?}", alone[190], beside[190]);
+    }
+    drop(slow);
+}
+
+#[test]
+fn what_waits_for_a_slow_peer_is_handled_in_order_and_nothing_is_lost() {
+    let handled = Arc::default();
+    let running = answering(pool(), &handled);
+    let mut peers: Vec<_> = (0..4).map(|_| slow(&running, 40)).collect();
+    let mut other = running.connect();
+    other.check_echo();
+    assert!(handled.load(Ordering::Acquire) < 4 * 40, "they wait");
+    for peer in &mut peers {
+        for n in 0..40_u32 {
+            let (id, data) = peer.read_frame();
+            assert_eq!((id, data.len(), &data[..4]), (MUCH, LARGE, &n.to_le_bytes()[..]));
+        }
+        // It is the worker's again.
+        peer.send(&[questions(3), frame(ECHO, b"behind")].concat());
+        (0..3).for_each(|_| assert_eq!(peer.read_frame().0, MUCH));
+        assert_eq!(peer.read_frame(), (ECHO, b"behind".to_vec()));
+    }
+}
+
+#[test]
+fn a_connection_put_aside_is_not_read_beyond_its_bound() {
+    let mut config = pool();
+    config.max_worker_task_len = 8;
+    let handled = Arc::default();
+    let running = answering(config, &handled);
+    let mut peer = slow(&running, 2000);
+    let mut other = running.connect();
+    other.check_echo();
+    peer.finish();
+    for n in 0..2000_u32 {
+        assert_eq!(peer.read_frame().1[..4], n.to_le_bytes());
+    }
+    wait_until("it is closed", || running.server.get_conn_mgr().len() == 1);
+    assert_eq!(handled.load(Ordering::Acquire), 2000);
+}
+
+#[test]
+fn a_connection_put_aside_can_be_closed() {
+    let running = answering(pool(), &Arc::default());
+    let mut peer = slow(&running, 40);
+    let mut other = running.connect();
+    other.check_echo();
+    running.conn(peer.addr()).abort();
+    wait_until("it is closed", || running.server.get_conn_mgr().len() == 1);
+    assert!(peer.stream.set_nonblocking(true).is_ok());
+    peer = slow(&running, 40);
+    other.check_echo();
+    peer.reset();
+    wait_until("it is closed", || running.server.get_conn_mgr().len() == 1);
+    other.check_echo();
+}
+
+#[test]
+fn a_handler_that_asks_a_silent_peer_holds_up_nobody_else_on_its_worker() {
+    let running = answering(pool(), &Arc::default());
+    let mut asked: Vec<_> = (0..2).map(|_| running.connect()).collect();
+    for peer in &mut asked {
+        peer.send(&[frame(ASK, b""), frame(ECHO, b"behind")].concat());
+        assert_eq!(peer.read_frame(), (ASK, b"?".to_vec()));
+    }
+    let mut others: Vec<_> = (0..2).map(|_| running.connect()).collect();
+    others.iter_mut().for_each(Peer::check_echo);
+    for peer in &mut asked {
+        peer.send(&frame(ASK + 1, b"yes"));
+        assert_eq!(peer.read_frame(), (ASK, b"yes".to_vec()));
+        assert_eq!(peer.read_frame(), (ECHO, b"behind".to_vec()));
+    }
+}

@@ -1,0 +1,107 @@
+//! Peers that open and are lost, again and again, take nothing from those who come back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use zinx::Config;
+use zinx::ziface::{IMessage, IRequest, IServer};
+
+use crate::common::child::in_child;
+use crate::common::phone::Phone;
+use crate::common::{ECHO, Running, config, start_alone, wait_until};
+
+const ASK: u32 = 2;
+
+fn resuming(max_conn: usize) -> Config {
+    let mut config = config();
+    (config.max_conn, config.resume_ms) = (max_conn, 600_000);
+    config
+}
+
+fn asking(config: Config) -> Running {
+    start_alone(config, |server| {
+        let ask = |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            let answer = conn.call(ASK, "?", ASK + 1, Duration::from_secs(100))?;
+            conn.send_msg(ASK, answer.get_data())
+        };
+        server.add_router(ASK, ask).unwrap();
+    })
+}
+
+/// A peer that has exchanged a message.
+fn open(running: &Running) -> Phone {
+    let mut phone = Phone::open(running.server.local_addr().unwrap());
+    phone.send(ECHO, b"here");
+    assert_eq!(phone.receive(), (ECHO, b"here".to_vec()));
+    phone
+}
+
+#[test]
+fn whoever_opens_and_resets_takes_no_resume_from_others() {
+    let running = asking(resuming(40));
+    let mut good = open(&running);
+    // It has been there for longer than the others will be.
+    std::thread::sleep(Duration::from_secs(1));
+    let many = || (0..60).for_each(|_| open(&running).lose(true));
+    many();
+    good.lose(true);
+    many();
+    good.resume();
+    good.send(ECHO, b"back");
+    assert_eq!(good.receive(), (ECHO, b"back".to_vec()));
+    // The share of an address is a quarter of MaxConn.
+    wait_until("the others have ended", || running.server.get_conn_mgr().len() <= 10 + 1);
+    assert_eq!(running.server.stats().over_max_conn, 0);
+}
+
+#[test]
+fn the_descriptor_of_a_peer_that_is_lost_is_closed_at_once() {
+    in_child("resuming::the_descriptor_of_a_peer_that_is_lost_is_closed_at_once", || {
+        let mut config = resuming(200);
+        config.max_away_per_address = 100;
+        let running = asking(config);
+        open(&running).lose(true);
+        let files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let base = files();
+        let mut phones: Vec<_> = (0..40).map(|_| open(&running)).collect();
+        // Half of them while a handler waits for their answer.
+        for phone in &mut phones[..20] {
+            phone.send(ASK, b"");
+            assert_eq!(phone.receive(), (ASK, b"?".to_vec()));
+        }
+        // The base may hold one more than it will.
+        assert!(files() >= base + 2 * 40 - 1);
+        phones.iter_mut().for_each(|phone| phone.lose(true));
+        // Ours stays: what the phones have instead is connected to nobody.
+        wait_until("the server's descriptors are closed", || files() <= base + 40 + 5);
+        for phone in &mut phones {
+            phone.resume();
+        }
+        for phone in &mut phones[..20] {
+            phone.send(ASK + 1, b"yes");
+            assert_eq!(phone.receive(), (ASK, b"yes".to_vec()));
+        }
+        for phone in &mut phones {
+            phone.send(ECHO, b"back");
+            assert_eq!(phone.receive(), (ECHO, b"back".to_vec()));
+        }
+    });
+}
+
+#[test]
+fn an_answer_says_nothing_about_connections_of_others() {
+    let running = asking(resuming(40));
+    let (good, mut thief) = (open(&running), open(&running));
+    thief.lose(true);
+    let mut refused = |token: Vec<u8>| {
+        thief.token = token;
+        thief.ask_to_resume();
+        thief.read_frame()
+    };
+    let guessed = [&good.token[..8], &[7; 16]].concat();
+    let absent = [&[99; 8][..], &[7; 16]].concat();
+    assert_eq!(refused(guessed), refused(absent));
+    let conn = running.conn(good.stream.local_addr().unwrap());
+    assert!(conn.is_alive() && !Arc::clone(&conn).is_away());
+}
