@@ -11,7 +11,8 @@ pub(super) fn free_unused() {
     lock(&ALL).retain(|spare| {
         let Some(spare) = spare.upgrade() else { return false };
         // What was taken out is freed after the lock.
-        drop(spare.lock().take_unused());
+        let unused = spare.lock().take_unused();
+        drop(unused);
         true
     });
 }
@@ -48,7 +49,7 @@ pub(super) struct Spare {
 }
 
 impl Spare {
-    fn take_unused(&mut self) -> (Vec<Vec<u8>>, Vec<Box<Pieces>>) {
+    fn take_unused(&mut self) -> impl Sized + use<> {
         let read = self.read.take_unused();
         LARGE_BUFFERS.fetch_sub(read.len(), Ordering::Relaxed);
         (read, self.send.take_unused())

@@ -57,7 +57,9 @@ pub struct Config {
     /// Most bytes queued to one peer, from 1 to 1 TiB. A frame of any allowed size fits an empty queue, also when it
     /// is larger than this. Default 1 MiB.
     pub max_msg_chan_bytes: usize,
-    /// Most bytes queued to all peers of the server, from 1 to 1 TiB. Default 256 MiB.
+    /// Most bytes that all peers together can make the server hold, from 1 to 1 TiB: queued frames, frames kept for a resume,
+    /// messages kept for handlers, frames that arrive, requests that wait. When it is reached, the largest and slowest are
+    /// disconnected. Default 256 MiB.
     pub max_queued_bytes: usize,
     /// What a send does when the queue is full. Default `wait`.
     pub queue_full: QueueFull,

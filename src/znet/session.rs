@@ -159,7 +159,7 @@ impl Session {
     fn next(&self, what: &'static str, wanted: impl Fn(&Message) -> bool) -> Result<Message> {
         let conn = self.on_own_coroutine(what)?;
         let routed = |message: &Message| conn.core().handler().has_router(message.get_msg_id());
-        let kept = || conn.take_kept(&routed).or_else(|| conn.take_kept(&wanted));
+        let kept = || conn.take_kept(routed).or_else(|| conn.take_kept(&wanted));
         loop {
             let message = match kept() {
                 Some(message) => message,
