@@ -148,8 +148,7 @@ fn too_few_descriptors_for_max_conn_are_said_at_the_start_with_what_to_set() {
 fn connections_that_are_away_ask_for_no_descriptors() {
     let server = Process::hook_server_with_files(500, &[("ZINX_MAXCONN", "1000"), ("ZINX_RESUMEMS", "1000")]);
     let lines = server.said();
-    let expected =
-        "MaxConn is 1000 but only 500 files may be open: set ulimit -n 1064";
+    let expected = "MaxConn is 1000 but only 500 files may be open: set ulimit -n 1064";
     assert!(lines.iter().any(|line| line.ends_with(expected)), "{lines:?}");
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::ahead::Ahead;
 use super::aside::step_aside;
+use super::asked::{ABORT, STOP};
 use super::belongs::Belongs;
 use super::calls::Calls;
 use super::core::Core;
@@ -41,7 +42,7 @@ pub(crate) struct Connection {
     rare: OnceLock<Box<Rare>>,
     /// What was asked of the reader: bits of [`STOP`], [`ABORT`], [`IDLE`], [`NOT_ALIVE`], [`TASKS`]. Set before the
     /// socket is interrupted.
-    asked: AtomicU8,
+    pub(super) asked: AtomicU8,
     reader: StackMark,
     times: Times,
 }
@@ -210,51 +211,6 @@ impl Connection {
         self.abort_because(CloseReason::Failed { error: "the peer has reset the connection".to_string() });
     }
 
-    /// Asks the reader to run the idle hook.
-    pub(crate) fn ask_idle(&self) {
-        self.ask(IDLE);
-    }
-
-    /// Takes a request to run the idle hook.
-    pub(crate) fn take_idle(&self) -> bool {
-        self.take(IDLE)
-    }
-
-    /// Asks the reader what is to become of a peer that is not alive.
-    pub(crate) fn ask_not_alive(&self) {
-        self.ask(NOT_ALIVE);
-    }
-
-    /// Takes that question.
-    pub(crate) fn take_not_alive(&self) -> bool {
-        self.take(NOT_ALIVE)
-    }
-
-    /// Asks the reader to handle what others have queued.
-    pub(crate) fn ask_tasks(&self) {
-        self.ask(TASKS);
-    }
-
-    /// Whether others have queued something.
-    pub(crate) fn has_tasks(&self) -> bool {
-        self.asked.load(Ordering::Acquire) & TASKS != 0
-    }
-
-    /// Whether a hook is asked for.
-    pub(crate) fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Acquire) & (IDLE | NOT_ALIVE) != 0
-    }
-
-    /// Takes a request to handle what others have queued.
-    pub(crate) fn take_tasks(&self) -> bool {
-        self.take(TASKS)
-    }
-
-    fn take(&self, what: u8) -> bool {
-        self.asked.load(Ordering::Acquire) & what != 0
-            && self.asked.fetch_and(!what, Ordering::AcqRel) & what != 0
-    }
-
     /// Whether it has begun to close.
     pub(super) fn has_reason(&self) -> bool {
         self.rare().is_some_and(|rare| rare.reason.get().is_some())
@@ -264,16 +220,6 @@ impl Connection {
         // The first stays.
         self.make_rare().reason.get_or_init(|| reason);
         self.endings().begin();
-    }
-
-    fn ask(&self, what: u8) {
-        if self.asked.fetch_or(what, Ordering::AcqRel) & what == 0 {
-            let socket = self.outbox.lock().socket();
-            if let Some(socket) = socket {
-                socket.interrupt();
-            }
-            self.wake_away();
-        }
     }
 }
 
@@ -402,9 +348,3 @@ impl dyn IConnection {
         conn.downcast_ref().expect("the trait is sealed: no other type implements it")
     }
 }
-
-const STOP: u8 = 1;
-const ABORT: u8 = 2;
-const IDLE: u8 = 4;
-const NOT_ALIVE: u8 = 8;
-const TASKS: u8 = 16;

@@ -41,5 +41,6 @@ const fn is_over_a_limit(why: &CloseReason) -> bool {
             | CloseReason::IdleTimeout
             | CloseReason::ReadDeadline
             | CloseReason::RateLimited
+            | CloseReason::HeldTooMuch { .. }
     )
 }

@@ -33,6 +33,8 @@ mod conn_manager;
 
 mod connection;
 
+mod asked;
+
 mod rare;
 
 mod ends;
@@ -46,6 +48,8 @@ pub use crate::zconf::OverRate;
 pub use rate::{Rate, RateLimits};
 
 // what it sends becomes requests,
+
+mod line;
 
 mod reader;
 

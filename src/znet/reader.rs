@@ -11,6 +11,7 @@ use super::closing::{end_within, reason_of};
 use super::connection::Connection;
 use super::eviction::Whom;
 use super::ledger::FREE_BYTES;
+use super::line::Line;
 use super::request::Request;
 use super::tutorial;
 use crate::error::{Error, Result};
@@ -72,37 +73,6 @@ struct Reader<'a> {
     once_more: bool,
     /// More is granted for a frame begun than is free.
     holds_arriving: bool,
-}
-
-/// The socket to read from. A connection that can be resumed has another once its peer has come back, and none before: so
-/// it is looked up each time, and the one lost is closed at once.
-struct Line<'a> {
-    conn: &'a Connection,
-    /// That of a connection that ends with it.
-    only: Option<Arc<Socket>>,
-}
-
-impl<'a> Line<'a> {
-    fn of(conn: &'a Connection, socket: Arc<Socket>) -> Self {
-        Self { conn, only: conn.resume().is_none().then_some(socket) }
-    }
-
-    /// Uses the socket. `None` if there is none.
-    #[inline]
-    fn with<T>(&self, work: impl FnOnce(&Arc<Socket>) -> T) -> Option<T> {
-        match &self.only {
-            Some(socket) => Some(work(socket)),
-            None => {
-                let socket = self.conn.outbox().lock().socket();
-                socket.as_ref().map(work)
-            }
-        }
-    }
-
-    #[inline]
-    fn read(&self, work: impl FnOnce(&Arc<Socket>) -> io::Result<usize>) -> io::Result<usize> {
-        self.with(work).unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()))
-    }
 }
 
 /// What has come since the last wait.
