@@ -49,4 +49,4 @@ fn read(path: &str) -> String {
 }
 
 /// Rows of the fault table.
-const FAULTS: usize = 43;
+const FAULTS: usize = 59;

@@ -220,7 +220,13 @@ impl Phone {
     fn fill(&mut self, max: usize) -> std::io::Result<usize> {
         let mut buffer = [0; 4096];
         let max = max.min(buffer.len());
-        let n = self.stream.read(&mut buffer[..max])?;
+        // With a time limit, a read ends early if the process has been stopped and goes on.
+        let n = loop {
+            match self.stream.read(&mut buffer[..max]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         self.begun.extend_from_slice(&buffer[..n]);
         if n == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(n) }
     }
