@@ -283,6 +283,7 @@ impl Reader<'_> {
         self.heard.bytes |= n > 0;
         self.read = n;
         if let Some(message) = self.frames.take_large(self.conn.core().framing())? {
+            self.conn.note_first_frame();
             match self.conn.looks_closely() {
                 true => self.conn.deliver(message).into_iter().for_each(|message| self.handle(message)),
                 false => self.handle(message),

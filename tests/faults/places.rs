@@ -1,13 +1,15 @@
 //! Peers that say nothing, and many of one address, leave places for others.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
-use zinx::ziface::{CloseReason, IClient, IServer};
+use zinx::ziface::{CloseReason, IClient, IMessage, IServer};
 use zinx::{Config, new_client_with_config};
 
-use crate::common::{Peer, Running, config, start_alone, wait_until};
+use crate::common::{Peer, Running, config, frame, start_alone, wait_until};
 
 /// A peer of the address `127.0.0.host`.
 fn connect_from(running: &Running, host: u8) -> Peer {
@@ -65,4 +67,19 @@ fn an_address_has_as_many_places_as_it_may() {
     let mut next = connect_from(&running, 5);
     next.check_echo();
     peers.iter_mut().for_each(Peer::check_echo);
+}
+
+#[test]
+fn an_answer_is_a_first_frame_too_however_large() {
+    let mut config = config();
+    (config.first_frame_timeout_ms, config.max_packet_size) = (1000, 1 << 20);
+    let running = start_alone(config, |_| {});
+    let mut peer = running.connect();
+    let conn = running.conn(peer.addr());
+    let theirs = Arc::clone(&conn);
+    let asked = thread::spawn(move || theirs.call(7, "?", 8, Duration::from_secs(10)));
+    assert_eq!(peer.read_frame(), (7, b"?".to_vec()));
+    peer.send(&frame(8, &vec![7; 1 << 20]));
+    assert_eq!(asked.join().unwrap().unwrap().get_data().len(), 1 << 20);
+    assert!(!conn.wait_closed(Duration::from_secs(3)).unwrap());
 }
