@@ -107,8 +107,13 @@ impl Connection {
         stuck += if deaf >= slow_after { queued } else { 0 };
         // While a handler runs or room is waited for, the peer is not read from: it may have sent all.
         stuck += if is_read && silent >= slow_after { received.arriving } else { 0 };
-        let (is_stuck, size) = if stuck > 0 { (true, stuck) } else { (false, received.arriving) };
-        (size > 0).then(|| Rank { is_stuck, size: size.ilog2(), slow: deaf.max(silent) })
+        if stuck > 0 {
+            return Some(Rank { is_stuck: true, size: stuck.ilog2(), slow: deaf.max(silent) });
+        }
+        // Of frames that arrive, the one that takes longest: whoever sends a large one fast is not to blame.
+        let begun = self.times().frame.load(Ordering::Relaxed);
+        let slow = if begun == 0 { 0 } else { now.saturating_sub(begun) };
+        (received.arriving > 0).then_some(Rank { is_stuck: false, size: 0, slow })
     }
 
     /// Disconnects it at once. It has its reason already.
