@@ -96,18 +96,24 @@ struct Rank {
 impl Connection {
     /// `None` where it holds nothing, or all it holds is on its way to a peer that reads.
     fn rank(&self, now: u64, slow_after: u64) -> Option<Rank> {
-        let (queued, resume, blocked) = {
+        let (queued, resume, blocked, is_read) = {
             let state = self.outbox().lock();
-            (state.granted_queued(), state.granted_resume(), state.blocked_since())
+            (state.granted_queued(), state.granted_resume(), state.blocked_since(), state.is_watched())
         };
         let received = self.granted_received();
         let deaf = if blocked == 0 { 0 } else { now.saturating_sub(blocked) };
         let silent = now.saturating_sub(self.times().active.load(Ordering::Relaxed));
         let mut stuck = resume + received.kept;
         stuck += if deaf >= slow_after { queued } else { 0 };
-        stuck += if silent >= slow_after { received.arriving } else { 0 };
-        let (is_stuck, size) = if stuck > 0 { (true, stuck) } else { (false, received.arriving) };
-        (size > 0).then(|| Rank { is_stuck, size: size.ilog2(), slow: deaf.max(silent) })
+        // While a handler runs or room is waited for, the peer is not read from: it may have sent all.
+        stuck += if is_read && silent >= slow_after { received.arriving } else { 0 };
+        if stuck > 0 {
+            return Some(Rank { is_stuck: true, size: stuck.ilog2(), slow: deaf.max(silent) });
+        }
+        // Of frames that arrive, the one that takes longest: whoever sends a large one fast is not to blame.
+        let begun = self.times().frame.load(Ordering::Relaxed);
+        let slow = if begun == 0 { 0 } else { now.saturating_sub(begun) };
+        (received.arriving > 0).then_some(Rank { is_stuck: false, size: 0, slow })
     }
 
     /// Disconnects it at once. It has its reason already.

@@ -134,8 +134,10 @@ impl Connection {
             if covered {
                 return Ok(());
             }
-            let has_waited = end.get_or_insert_with(|| Until::after_running(WAIT_FOR_ROOM)).is_over();
-            let of = if has_waited { Whom::Anybody } else { Whom::Stuck };
+            let (first, last) = *end.get_or_insert_with(|| {
+                [1, 3].map(|times| Until::after_running(times * WAIT_FOR_ROOM)).into()
+            });
+            let of = if first.is_over() { Whom::Anybody } else { Whom::Stuck };
             let has_room = self.core().make_room(after.saturating_sub(before), of);
             if has_room && !self.is_stopping() {
                 continue;
@@ -143,7 +145,8 @@ impl Connection {
             if self.is_stopping() || is_unwinding() {
                 return Err(Error::ConnectionClosed);
             }
-            if has_waited {
+            if last.is_over() {
+                self.core().counters.evicted.add();
                 self.stop_because(CloseReason::HeldTooMuch {
                     held: self.bytes_granted(),
                     max: ledger.most(),
@@ -186,8 +189,8 @@ impl Connection {
 /// What a message takes beside its payload.
 const MESSAGE_BYTES: usize = 128;
 
-/// How long a peer is not read from for want of room before somebody is disconnected for it whose frames still arrive; if there
-/// is nobody, itself.
+/// How long a peer is not read from for want of room before somebody is disconnected for it whose frames still arrive. After
+/// three times as long it is disconnected itself.
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(1);
 
 /// How long until it is looked again whether there is room.
