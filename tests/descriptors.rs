@@ -154,7 +154,12 @@ fn connections_that_are_away_ask_for_no_descriptors() {
 
 #[test]
 fn what_is_asked_for_is_enough_for_max_conn_connections_beside_as_many_that_are_away() {
-    let env = [("ZINX_MAXCONN", "100"), ("ZINX_RESUMEMS", "60000"), ("ZINX_WORKERS", "2")];
+    let env = [
+        ("ZINX_MAXCONN", "100"),
+        ("ZINX_RESUMEMS", "60000"),
+        ("ZINX_MAXAWAYPERADDRESS", "100"),
+        ("ZINX_WORKERS", "2"),
+    ];
     let server = Process::hook_server_with_files(264, &env);
     assert!(!server.said().iter().any(|line| line.contains("ulimit")), "{:?}", server.said());
     let mut away: Vec<_> = (0..100).map(|_| Phone::open(server.address)).collect();

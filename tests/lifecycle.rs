@@ -285,7 +285,7 @@ fn connections_that_close_may_still_need_a_task_which_is_killed_at_the_drain_dea
     running.server.serve().unwrap();
     assert!(ended.load(Ordering::Acquire) && start.elapsed() >= Duration::from_millis(1400));
     assert_eq!(
-        log_lines::with("doubles for ever"),
+        log_lines::with("task \"doubles for ever\""),
         ["WARN killed at the drain deadline: task \"doubles for ever\""]
     );
 }

@@ -142,7 +142,9 @@ impl Reader<'_> {
         }
     }
 
-    /// The stream has ended. `false` where the connection does too.
+    /// The stream has ended. `false` where the connection does too. Not inlined, as all that few passes need: see
+    /// [`handle_all`](Self::handle_all).
+    #[inline(never)]
     fn comes_back(&mut self, why: CloseReason) -> bool {
         let conn = self.conn;
         self.count_handled();
@@ -162,6 +164,7 @@ impl Reader<'_> {
 
     /// Runs what is no handler of a frame, perhaps in the middle of one: what has begun to arrive is put where it finds it,
     /// should it read on.
+    #[inline(never)]
     fn in_the_middle(&mut self, run: impl FnOnce(&Connection)) {
         let (conn, begun) = (self.conn, self.frames.received());
         if begun > 0 {
@@ -263,6 +266,7 @@ impl Reader<'_> {
     }
 
     /// Handles what has been read ahead, in order; the handlers may read on. `false` where there was no whole frame.
+    #[inline(never)]
     fn handle_ahead(&mut self) -> Result<bool> {
         let before = self.handled;
         while !self.conn.is_aborted() {
@@ -275,6 +279,7 @@ impl Reader<'_> {
     }
 
     /// Reads on a large frame, into its own buffer.
+    #[inline(never)]
     fn pass_large(&mut self) -> Result<Read> {
         self.hold_arriving(self.frames.will_hold())?;
         let Some((buffer, missing)) = self.frames.large_rest() else { return Ok(Read::More) };

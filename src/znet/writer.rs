@@ -43,56 +43,90 @@ impl Connection {
         wait: SendWait,
         mut append: impl FnMut(&mut State) -> Result<Appended>,
     ) -> Result<bool> {
+        match self.append(&mut append)? {
+            Appended::Queued { flush, defer } => {
+                self.after_append(flush, defer, wait);
+                Ok(true)
+            }
+            Appended::Barred => Ok(false),
+            full @ (Appended::Full | Appended::OverAll) => self.send_to_full(frame, wait, full, &mut append),
+        }
+    }
+
+    #[inline]
+    fn append(&self, append: &mut impl FnMut(&mut State) -> Result<Appended>) -> Result<Appended> {
+        let appended = append(&mut self.outbox().lock());
+        appended.inspect_err(|error| self.note_panic(error))
+    }
+
+    fn after_append(&self, flush: bool, defer: bool, wait: SendWait) {
+        if flush {
+            // A handler that fills the socket may return soon: a writer starts only if it really yields.
+            self.send_now(wait);
+        }
+        if defer {
+            self.flush_at_yield();
+        }
+    }
+
+    /// What the policy says, where there was no room. Kept apart, never inlined: what it needs of the stack would be a
+    /// second page of every connection that sends (`tests/idle.rs`).
+    #[cold]
+    #[inline(never)]
+    fn send_to_full(
+        &self,
+        frame: usize,
+        wait: SendWait,
+        mut appended: Appended,
+        mut append: &mut dyn FnMut(&mut State) -> Result<Appended>,
+    ) -> Result<bool> {
         let bounds = self.core().bounds();
         let mut waits = None;
         loop {
-            let mut over_all = false;
-            let appended = append(&mut self.outbox().lock());
-            match appended.inspect_err(|error| self.note_panic(error))? {
+            let over_all = matches!(appended, Appended::OverAll);
+            match appended {
                 Appended::Queued { flush, defer } => {
-                    if flush {
-                        // A handler that fills the socket may return soon: a writer starts only if it really yields.
-                        self.send_now(wait);
-                    }
-                    if defer {
-                        self.flush_at_yield();
-                    }
+                    self.after_append(flush, defer, wait);
                     return Ok(true);
                 }
                 Appended::Barred => return Ok(false),
-                Appended::Full => {}
-                Appended::OverAll if self.core().make_room(frame, Whom::Stuck) => continue,
+                Appended::OverAll if self.core().make_room(frame, Whom::Stuck) => {
+                    appended = self.append(&mut append)?;
+                    continue;
+                }
                 Appended::OverAll if frame > bounds.ledger.most() => {
                     return Err(self.queue_full(Duration::ZERO));
                 }
-                Appended::OverAll => over_all = true,
+                Appended::Full | Appended::OverAll => {}
             }
-            let Some((since, until)) = waits else {
+            if let Some((since, until)) = waits {
+                match bounds.policy {
+                    QueueFull::Wait if wait != SendWait::Never && !is_unwinding() => {
+                        self.wait_for_room(since, until, over_all)?;
+                    }
+                    QueueFull::DropOldest => {
+                        if !self.outbox().lock().drop_oldest_for(bounds, frame) {
+                            return Err(self.queue_full(Duration::ZERO));
+                        }
+                    }
+                    QueueFull::Disconnect => {
+                        let error = self.queue_full(Duration::ZERO);
+                        self.abort_because(CloseReason::QueueFull);
+                        return Err(error);
+                    }
+                    _ => return Err(self.queue_full(Duration::ZERO)),
+                }
+            } else {
                 // The socket may well take it: what is queued has just not been sent yet.
                 waits = Some((Instant::now(), self.wait_at_most(wait)));
                 self.send_now(wait);
-                continue;
-            };
-            match bounds.policy {
-                QueueFull::Wait if wait != SendWait::Never && !is_unwinding() => {
-                    self.wait_for_room(since, until, over_all)?;
-                }
-                QueueFull::DropOldest => {
-                    if !self.outbox().lock().drop_oldest_for(bounds, frame) {
-                        return Err(self.queue_full(Duration::ZERO));
-                    }
-                }
-                QueueFull::Disconnect => {
-                    let error = self.queue_full(Duration::ZERO);
-                    self.abort_because(CloseReason::QueueFull);
-                    return Err(error);
-                }
-                _ => return Err(self.queue_full(Duration::ZERO)),
             }
+            appended = self.append(&mut append)?;
         }
     }
 
     /// Whoever sends on and on to a peer that reads as fast would never wait, and nobody else would run beside it.
+    #[inline(never)]
     fn send_now(&self, wait: SendWait) {
         if wait != SendWait::Never {
             fairness_point();
@@ -101,6 +135,7 @@ impl Connection {
     }
 
     /// Where the wire format has panicked, the peer misses a message, and who sent it may not look: the connection closes.
+    #[cold]
     fn note_panic(&self, error: &Error) {
         if let Error::Panicked { what, words } = error {
             self.end_after_code(what, words.clone());
