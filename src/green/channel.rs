@@ -9,7 +9,7 @@ use super::awaits::Awaits;
 use super::park::{WaitList, Waiter};
 use super::queue::{GetError, PutError};
 use super::select::{Waitable, Watch, Watcher};
-use super::{Until, fair, worker};
+use super::{Until, fair};
 
 /// A channel on which putter and getter meet: [`put`](Self::put) returns when a getter has the item, not before.
 ///
@@ -242,9 +242,7 @@ impl<T> Meeting<T> {
 
     /// Ends the wait. `false` where it has ended already.
     fn wake(&self) -> bool {
-        let woken = self.waiter.wake();
-        worker::drop_later(Arc::clone(&self.waiter));
-        woken
+        self.waiter.wake()
     }
 }
 

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::awaits::{Activity, Awaits};
@@ -12,7 +12,7 @@ use super::interrupt::Interrupts;
 use super::local::Locals;
 use super::park::{WaitList, Waiter, Who};
 use super::stack_note::Stack;
-use super::{Panicked, dump, fair, worker};
+use super::{Panicked, dump, fair, home, worker};
 use crate::log_line::{Throttle, throttled};
 
 /// The coroutine that calls; `None` on a plain thread.
@@ -28,7 +28,7 @@ use crate::log_line::{Throttle, throttled};
 /// ```
 #[doc(alias = "getcurrent")]
 pub fn current() -> Option<Coroutine> {
-    let record = worker::current().filter(|_| may::coroutine::is_coroutine())?;
+    let record = worker::current().filter(|record| record.is_coroutine())?;
     Some(Coroutine { record })
 }
 
@@ -191,6 +191,13 @@ pub(super) struct Record {
     kind: Kind,
     name: Name,
     activity: Activity,
+    /// The state of its own wait: see [`Sleeper`](super::park::Sleeper).
+    wait: AtomicU8,
+    /// It waits for `unpark`. Written on its home alone, but for one that hops home.
+    parked: AtomicBool,
+    /// The worker it runs on.
+    home: AtomicU32,
+    handle: OnceLock<may::coroutine::Coroutine>,
     interrupts: Interrupts,
     end: Mutex<End>,
     /// Its place among those known to [`dump`](super::dump()).
@@ -222,6 +229,8 @@ pub(super) enum Kind {
     Coroutine,
     /// A coroutine that is not killed: its owner closes what it waits on.
     Shielded,
+    /// Shielded too, and on its worker before that knows its number.
+    Poller,
     Thread,
 }
 
@@ -246,6 +255,10 @@ impl Record {
             kind,
             name,
             activity: Activity::new(),
+            wait: AtomicU8::new(0),
+            parked: AtomicBool::new(false),
+            home: AtomicU32::new(0),
+            handle: OnceLock::new(),
             interrupts: Interrupts::new(),
             end: Mutex::new(End { exit: None, extras: None }),
             place: AtomicU32::new(NOWHERE),
@@ -272,7 +285,16 @@ impl Record {
 
     /// To be called by its coroutine or thread, first of all.
     pub(super) fn begin(self: &Arc<Self>) {
-        self.interrupts.begin(Who::calls());
+        if self.is_coroutine() {
+            // It begins once.
+            let _ = self.handle.set(may::coroutine::current());
+            if self.kind != Kind::Poller {
+                home::come_home(self);
+            }
+            self.interrupts.begin(Who::Green(Arc::clone(self)));
+        } else {
+            self.interrupts.begin(Who::calls());
+        }
         worker::resume(Some(Arc::clone(self)));
     }
 
@@ -280,6 +302,45 @@ impl Record {
     pub(super) fn keep(&self, keep: impl FnOnce()) {
         self.interrupts.end();
         self.log_panic("its result, dropped,", keep);
+    }
+
+    /// Waits for [`unpark`](Self::unpark). To be called by its own coroutine.
+    pub(super) fn park(self: &Arc<Self>) {
+        self.park_for(|| {});
+        home::come_home(self);
+    }
+
+    /// As [`park`](Self::park), wherever that ends; does `call` when it can be unparked.
+    pub(super) fn park_for(&self, call: impl FnOnce()) {
+        self.parked.store(true, Ordering::Relaxed);
+        call();
+        while self.parked.load(Ordering::Relaxed) {
+            may::coroutine::park();
+        }
+    }
+
+    /// Has it go on, if it is parked. To be called on its home alone.
+    pub(super) fn unpark(&self) {
+        if self.parked.load(Ordering::Relaxed) {
+            self.parked.store(false, Ordering::Relaxed);
+            worker::count_woken();
+            if let Some(handle) = self.handle.get() {
+                handle.unpark();
+            }
+        }
+    }
+
+    pub(super) fn home(&self) -> usize {
+        self.home.load(Ordering::Relaxed) as usize
+    }
+
+    /// Says where it will run. To be called before it is spawned.
+    pub(super) fn settle(&self, home: usize) {
+        self.home.store(home as u32, Ordering::Relaxed);
+    }
+
+    pub(super) const fn wait_state(&self) -> &AtomicU8 {
+        &self.wait
     }
 
     /// To be called by its coroutine, once, when its result is there.

@@ -2,22 +2,17 @@
 //!
 //! A worker of `may` runs its queue until it is empty and only then polls epoll, so coroutines that find work without
 //! waiting would starve every other connection. Each primitive and each socket operation is therefore a fairness
-//! point. The first look at the clock after a poll begins a slice and rings a bell, an eventfd in the worker's own
-//! epoll; the next poll hears it and ends the slice. A coroutine that finds the slice older than [`SLICE`] passes the
-//! worker's *turnstile*: it parks until the bell is heard, and everything that had become ready comes with it.
+//! point. The first look at the clock after a poll begins a slice, the next poll ends it. A coroutine that finds the slice
+//! older than [`SLICE`] lets others run: it parks until the [poller](super::poller) of its worker has looked at the network,
+//! and everything that had become ready comes before it.
 
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use may::io::{CoIo, WaitIo};
-use rustix::event::{EventfdFlags, eventfd};
-
 use super::awaits::Awaits;
-use super::greenlet::Builder;
-use super::park::Waiter;
+use super::home::{self, Home};
+use super::park::Sleeper;
 use super::{interrupt, worker};
 
 /// Lets others run: those ready now, and those the network has made ready meanwhile.
@@ -43,7 +38,7 @@ pub fn yield_now() {
         return;
     }
     before_yield();
-    pass_turnstile();
+    let_others_run();
     interrupt::check();
 }
 
@@ -61,7 +56,7 @@ pub(super) fn after_attempt(succeeded: bool) {
         fairness_point();
     } else if is_due() && !interrupt::is_unwinding() {
         before_yield();
-        pass_turnstile();
+        let_others_run();
     }
 }
 
@@ -71,7 +66,6 @@ fn is_due() -> bool {
 
 /// Does what was put off until now. Called before each wait.
 pub(crate) fn before_yield() {
-    drop_spent();
     loop {
         let mut calls = worker::take_deferred();
         if calls.is_empty() {
@@ -80,27 +74,17 @@ pub(crate) fn before_yield() {
         for call in calls.drain(..) {
             call.run();
             if worker::pace(|pace| pace.count()) && look(clock()) {
-                pass_turnstile();
+                let_others_run();
             }
         }
         worker::give_deferred_list(calls);
     }
 }
 
-/// Drops the waiters that wait for it; each may yield.
-fn drop_spent() {
-    let spent = worker::take_spent();
-    if !spent.is_empty() {
-        let me = worker::leave(Awaits::Turn);
-        drop(spent);
-        worker::resume(me);
-    }
-}
-
 /// A turn of work in a coroutine that serves many units (frames) a wake-up: says when to let others run.
 ///
 /// A coroutine that has just been woken gets a short turn of its own even where its worker's slice is over; otherwise
-/// a worker with many busy connections would pay a turnstile for each of them on every round.
+/// a worker with many busy connections would look at the network for each of them on every round.
 pub(crate) struct Turn {
     pace: Pace,
     started: u64,
@@ -166,136 +150,41 @@ pub fn fair_yields() -> u64 {
     FAIR_YIELDS.load(Ordering::Relaxed)
 }
 
-/// Builds one turnstile a worker. Called once, when the runtime starts.
-pub(super) fn start_turnstiles(workers: usize) -> io::Result<()> {
-    let mut turnstiles = Vec::with_capacity(workers);
-    for worker in 0..workers {
-        let round = Mutex::new(Round { waiting: Vec::new(), rung: false });
-        turnstiles.push(Turnstile { slice: AtomicU64::new(0), round, bell: eventfd_of(worker, workers)? });
-    }
-    if TURNSTILES.set(turnstiles).is_ok() {
-        for (worker, turnstile) in turnstiles_all().iter().enumerate() {
-            Builder::new()
-                .name("turnstile")
-                .shielded()
-                .worker(worker)
-                .detach(move || turnstile.serve(worker))?;
-        }
-    }
-    Ok(())
-}
-
-/// What one worker's slice and those who wait for its end hang on.
-struct Turnstile {
-    /// When the slice began, on [`clock`]; 0 says that the next look begins it. Written under the lock of `round`.
-    slice: AtomicU64,
-    round: Mutex<Round>,
-    bell: OwnedFd,
-}
-
-struct Round {
-    waiting: Vec<Arc<Waiter>>,
-    rung: bool,
-}
-
-impl Turnstile {
-    /// Begins a slice: from here to the next poll.
-    fn begin_slice(&self, now: u64) {
-        let mut round = self.lock();
-        self.slice.store(now, Ordering::Relaxed);
-        self.ring(&mut round);
-    }
-
-    fn pass(&self) {
-        let waiter = Waiter::new();
-        {
-            let mut round = self.lock();
-            round.waiting.push(Arc::clone(&waiter));
-            self.ring(&mut round);
-        }
-        waiter.wait_out(Awaits::Turn);
-    }
-
-    fn ring(&self, round: &mut Round) {
-        if !std::mem::replace(&mut round.rung, true) {
-            // Fails only where 2^64 rings were never heard.
-            let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
-        }
-    }
-
-    fn serve(&'static self, worker: usize) {
-        worker::set_worker_index(worker);
-        let bell = CoIo::new(Bell(self.bell.as_raw_fd()))
-            .unwrap_or_else(|error| panic!("epoll refuses an eventfd: {error:?}"));
-        loop {
-            let me = worker::leave(Awaits::Socket);
-            bell.wait_io();
-            worker::resume(me);
-            let waiting = {
-                let mut round = self.lock();
-                round.rung = false;
-                self.slice.store(0, Ordering::Relaxed);
-                std::mem::take(&mut round.waiting)
-            };
-            for waiter in waiting {
-                waiter.wake();
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Round> {
-        self.round.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-struct Bell(RawFd);
-
-impl AsRawFd for Bell {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0
-    }
-}
-
 /// Looks at the slice of this worker, beginning one where none runs. `true` where it is over.
 fn look(now: u64) -> bool {
     worker::pace(|pace| pace.looked(now));
-    let Some(turnstile) = turnstile() else { return false };
-    match turnstile.slice.load(Ordering::Relaxed) {
+    home::here().is_some_and(|home| look_at(home, now))
+}
+
+/// Whether the network of a worker has not been looked at for a whole slice. Asked by its poller.
+pub(super) fn slice_is_over(home: &Home) -> bool {
+    look_at(home, clock())
+}
+
+fn look_at(home: &Home, now: u64) -> bool {
+    match home.slice().load(Ordering::Relaxed) {
         0 => {
-            turnstile.begin_slice(now);
+            home.slice().store(now, Ordering::Relaxed);
+            // At rest, it would not look before all others wait.
+            home.call_poller();
             false
         }
         start => now.saturating_sub(start) > SLICE,
     }
 }
 
-fn pass_turnstile() {
-    match turnstile() {
-        Some(turnstile) if may::coroutine::is_coroutine() => {
+/// Parks until the poller has looked at the network.
+fn let_others_run() {
+    match worker::current() {
+        Some(me) if me.is_coroutine() => {
             FAIR_YIELDS.fetch_add(1, Ordering::Relaxed);
-            turnstile.pass();
+            let sleeper = Sleeper::begin();
+            worker::queue_for_turn(sleeper.clone());
+            home::of(me.home()).call_poller();
+            sleeper.wait_out(Awaits::Turn);
         }
+        _ if may::coroutine::is_coroutine() => may::coroutine::yield_now(),
         _ => std::thread::yield_now(),
-    }
-}
-
-fn turnstile() -> Option<&'static Turnstile> {
-    turnstiles_all().get(worker::worker_index())
-}
-
-fn turnstiles_all() -> &'static [Turnstile] {
-    TURNSTILES.get().map_or(&[], Vec::as_slice)
-}
-
-/// `may` gives descriptor `n` to the epoll of worker `n % workers`: opens eventfds until one falls to `worker`.
-fn eventfd_of(worker: usize, workers: usize) -> io::Result<OwnedFd> {
-    let mut misses = Vec::new();
-    loop {
-        let fd = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        if fd.as_raw_fd().unsigned_abs() as usize % workers == worker {
-            return Ok(fd);
-        }
-        misses.push(fd);
     }
 }
 
@@ -305,7 +194,6 @@ fn clock() -> u64 {
     EPOCH.get_or_init(Instant::now).elapsed().as_nanos() as u64 + 1
 }
 
-static TURNSTILES: OnceLock<Vec<Turnstile>> = OnceLock::new();
 static FAIR_YIELDS: AtomicU64 = AtomicU64::new(0);
 
 /// How long, in nanoseconds, a worker may go without looking at the network.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Channel, Event, Greenlet, is_unwinding, spawn};
+use super::{Builder, Channel, Event, Greenlet, is_unwinding};
 
 /// A body that yields values to a `for` loop. It runs only while its consumer waits for a value.
 ///
@@ -12,7 +12,7 @@ use super::{Channel, Event, Greenlet, is_unwinding, spawn};
 /// takes a stack, but no thread. Where it returns, the loop ends; a panic goes on in the consumer. Dropped or
 /// [closed](Self::close) before its end, the body unwinds at the `yield_` it is in, and its destructors run.
 ///
-/// The contract of [`spawn`] holds for the body.
+/// The contract of [`spawn`](super::spawn) holds for the body, which runs on the worker of whoever asks first.
 ///
 /// # Examples
 ///
@@ -166,12 +166,13 @@ fn start<Y: Send + 'static, S: Send + 'static>(body: &Arc<Mutex<Option<Body<Y, S
     let turns = Turns { asked: 1, given: 0, sent: None, closed: false };
     let link = Arc::new(Link { values: Channel::new(), turns: Mutex::new(turns), leave: Event::new() });
     let (body, yielder) = (Arc::clone(body), Yielder { link: Arc::clone(&link) });
-    let body = spawn(move || {
+    let spawned = Builder::new().here().spawn(move || {
         let body = body.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(body) = body {
             body(yielder);
         }
     });
+    let body = spawned.unwrap_or_else(|error| panic!("spawn: {error}"));
     State::Started { link, body, asked: true }
 }
 

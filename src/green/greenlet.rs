@@ -12,23 +12,23 @@ use super::failed::{Failed, Panicked};
 use super::interrupt::is_unwinding;
 use super::lean::LeanStack;
 use super::limits::StackPermit;
-use super::{runtime, worker};
+use super::socket::Socket;
+use super::{home, runtime, worker};
 use crate::log_line::{Throttle, throttled};
 
 /// Spawns a coroutine (a green thread): sequential code that runs concurrently with its spawner.
 ///
+/// It runs on one worker for all its life, so `body` may keep across its waits what is not `Send`: an `Rc`, a copy out of a
+/// thread-local. Those spawned are spread evenly over the workers, wherever they are spawned from.
+///
 /// # Contract
 ///
-/// The function is safe to call, yet rests on two promises about `body` that no compiler checks:
-///
-/// 1. It holds no reference into a thread-local across a call that may wait (any call of this module, any send or
-///    ask), because it may resume on another thread. Taking a copy is fine; so is `log`.
-/// 2. It stays within its stack (64 KiB in release, 256 KiB in debug, `StackBytes` to change it): no deep recursion,
-///    no large arrays on the stack. An overflow hits a guard page and ends the process with exit code 1, after a line
-///    on stderr that names the coroutine.
-///
-/// It also should not block its thread (`std::thread::sleep`, a long computation): whatever else runs on that worker
-/// waits as long.
+/// 1. `body` stays within its stack (64 KiB in release, 256 KiB in debug, `StackBytes` to change it): no deep recursion, no
+///    large arrays on the stack. An overflow hits a guard page and ends the process with exit code 1, after a line on
+///    stderr that names the coroutine.
+/// 2. It should not block its thread (`std::thread::sleep`, a long computation): whatever else runs on that worker waits
+///    as long, and no other worker takes it over.
+/// 3. It waits with what this module has, not by calling `may` itself, which may go on on another thread.
 ///
 /// # Panics
 ///
@@ -151,10 +151,31 @@ impl Builder {
         self
     }
 
-    /// Starts it on a given worker. Another may steal it all the same.
-    pub(super) const fn worker(mut self, worker: usize) -> Self {
-        self.worker = Some(worker);
+    /// Spawns it on the worker where the socket is waited for already.
+    #[must_use]
+    pub(crate) fn near(mut self, socket: &Socket) -> Self {
+        self.worker = socket.home();
         self
+    }
+
+    /// Spawns it on a given worker.
+    #[must_use]
+    pub(crate) const fn on(mut self, home: usize) -> Self {
+        self.worker = Some(home);
+        self
+    }
+
+    /// Spawns it on the worker of the caller, if that is a green thread: for two that take turns.
+    #[must_use]
+    pub(super) fn here(mut self) -> Self {
+        self.worker = worker::home_index();
+        self
+    }
+
+    /// The poller of a worker.
+    pub(super) const fn poller(home: usize) -> Self {
+        let name = Name::Text(Cow::Borrowed("poller"));
+        Self { name, stack_bytes: None, worker: Some(home), lean: false, kind: Kind::Poller }
     }
 
     /// Spawns the coroutine. See [`spawn`] for the contract.
@@ -222,38 +243,51 @@ impl Builder {
     {
         let permit = StackPermit::take()?;
         record.make_known();
-        let mut builder = may::coroutine::Builder::new();
+        let home = self.worker.unwrap_or_else(home::next);
+        record.settle(home);
+        let here = worker::is_home(home);
+        let arrival = (!here).then(|| home::of(home).expect());
+        let mut builder = may::coroutine::Builder::new().id(home);
         if let Some(bytes) = self.stack_bytes {
             // `may` counts in words, and takes an odd number as a wish to print the stack's use.
             builder = builder.stack_size((bytes / size_of::<usize>()).next_multiple_of(2));
         }
         let stack_bytes = self.stack_bytes.unwrap_or_else(runtime::default_stack_bytes);
-        if let Some(worker) = self.worker {
-            builder = builder.id(worker);
-        }
         let lean = self.lean && self.stack_bytes.is_none();
         let body = move || {
+            if here {
+                // Begun inside of the caller: goes behind it in the queue, which costs no system call.
+                may::coroutine::yield_now();
+            }
             let _lean = if lean { LeanStack::enter() } else { None };
             record.note_stack(stack_bytes);
             record.begin();
+            drop(arrival);
             let outcome = run_body(&record, body);
             let exit = exit_of(&outcome);
             record.keep(|| keep(outcome));
             record.finish(exit);
             drop(worker::leave(Awaits::Never));
-            leave_wake_up();
             drop(permit);
         };
         #[expect(unsafe_code, reason = "see SAFETY")]
-        // SAFETY: `may` asks that `body` (1) uses no thread-local across a yield and (2) fits its stack. The compiler
-        // can check neither. Inside this crate (1) holds: thread-locals are banned in `.clippy.toml` and the one
-        // there is, in `worker.rs`, is reached through functions that never yield; (2) is backed by a guard page. For
-        // code we do not own it is the caller's promise, stated under "Contract" of `spawn`.
-        let spawn = || unsafe { builder.spawn(body) }.map(drop);
+        // SAFETY: `may` asks that `body` (1) uses no thread-local across a yield and (2) fits its stack. (1) is for
+        // coroutines that change threads. This one does not: it is spawned on its home, woken there alone, and looks
+        // after each wait, and before anything of the caller's runs, whether it is there: `home.rs`, `Record::park`.
+        // Code that waits by calling `may` itself is outside of this, as `docs/safety.md` says. (2) is backed by a
+        // guard page: what does not fit ends the process.
+        let spawn =
+            || unsafe { if here { builder.spawn_local(body) } else { builder.spawn(body) } }.map(drop);
         // Where the system has no memory for the stack, `may` panics. What the body owns is dropped.
-        catch_unwind(AssertUnwindSafe(spawn)).unwrap_or_else(|payload| {
+        let spawned = catch_unwind(AssertUnwindSafe(spawn)).unwrap_or_else(|payload| {
             Err(io::Error::new(io::ErrorKind::OutOfMemory, Panicked::new(payload).to_string()))
-        })
+        });
+        if here {
+            worker::count_woken();
+        } else {
+            home::of(home).call_poller_to_arrivals();
+        }
+        spawned
     }
 }
 
@@ -270,12 +304,6 @@ const fn exit_of<T>(outcome: &Result<T, Failed>) -> Exit {
         Err(Failed::Panicked(_)) => Exit::Panicked,
         Err(Failed::Killed) => Exit::Killed,
     }
-}
-
-/// Yields once more, so that the coroutine does not end within the call that woke it. `may` runs a coroutine that is
-/// unparked while it parks inside the parking call itself, and to end there is to wait for that call for ever.
-fn leave_wake_up() {
-    may::coroutine::yield_now();
 }
 
 /// A handle to a coroutine, to wait for its end and take its result. Dropped, it lets the coroutine go on.

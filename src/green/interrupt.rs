@@ -9,8 +9,6 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use may::io::WaitIoWaker;
-
 use super::park::Who;
 use super::timer::Timed;
 use super::worker;
@@ -56,14 +54,11 @@ pub(super) struct Interrupts {
     /// The body has returned: nothing interrupts what is still to be done.
     over: AtomicBool,
     reach: Mutex<Reach>,
-    /// The socket whose waker `reach` holds. Written by the owner alone, under the lock.
-    socket: AtomicU64,
 }
 
 #[derive(Default)]
 struct Reach {
     who: Option<Who>,
-    waker: Option<WaitIoWaker>,
     /// Entered and not left, the outermost first.
     #[expect(clippy::box_collection, reason = "one word while empty")]
     scopes: Option<Box<Vec<Arc<Scope>>>>,
@@ -81,8 +76,7 @@ impl Interrupts {
             alert: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             over: AtomicBool::new(false),
-            reach: Mutex::new(Reach { who: None, waker: None, scopes: None }),
-            socket: AtomicU64::new(0),
+            reach: Mutex::new(Reach { who: None, scopes: None }),
         }
     }
 
@@ -91,8 +85,7 @@ impl Interrupts {
         lock(&self.reach).who = Some(who);
     }
 
-    /// Nothing interrupts from here on. Gives up the handle of the coroutine while it is not the last one: to drop
-    /// that may wait.
+    /// Nothing interrupts from here on.
     pub(super) fn end(&self) {
         self.over.store(true, Ordering::Relaxed);
         let reach = std::mem::take(&mut *lock(&self.reach));
@@ -106,15 +99,6 @@ impl Interrupts {
 
     pub(super) fn is_killed(&self) -> bool {
         self.killed.load(Ordering::Acquire)
-    }
-
-    /// Where to wake the owner while it waits in epoll. Costs one look where it is the socket of the last time.
-    pub(super) fn reach_at(&self, socket: u64, waker: impl FnOnce() -> WaitIoWaker) {
-        if self.socket.load(Ordering::Relaxed) != socket {
-            let mut reach = lock(&self.reach);
-            reach.waker = Some(waker());
-            self.socket.store(socket, Ordering::Relaxed);
-        }
     }
 
     /// Why the owner, which calls, should unwind. Nothing while it unwinds already: a second time would abort.
@@ -156,9 +140,6 @@ impl Interrupts {
         let reach = lock(&self.reach);
         if let Some(who) = &reach.who {
             who.unpark();
-        }
-        if let Some(waker) = &reach.waker {
-            waker.wakeup();
         }
     }
 }

@@ -8,8 +8,7 @@ use super::coroutine::Record;
 
 /// A value of which each coroutine, and each plain thread, has its own; dropped when the coroutine ends.
 ///
-/// What a `thread_local!` is to a thread. Coroutines move between threads, so they must not use those across a wait;
-/// this they may.
+/// What a `thread_local!` is to a thread; that is shared by all coroutines of a worker.
 ///
 /// # Examples
 ///

@@ -29,6 +29,9 @@ pub use limits::{live_coroutines, max_coroutines, raise_open_files};
 mod greenlet;
 pub use greenlet::{Builder, Greenlet, run, spawn, spawn_later};
 
+mod spawn_here;
+pub use spawn_here::spawn_here;
+
 mod coroutine;
 pub use coroutine::{Coroutine, Exit, current};
 
@@ -92,6 +95,10 @@ pub use with_timeout::{Elapsed, with_timeout};
 mod fair;
 pub(crate) use fair::Turn;
 pub use fair::{fair_yields, fairness_point, yield_now};
+
+mod home;
+pub(crate) use home::next as next_home;
+mod poller;
 
 mod worker;
 pub(crate) use worker::{Deferred, defer, deferred_calls, worker_index};

@@ -15,9 +15,10 @@ use super::awaits::Awaits;
 use super::blocking::step_aside;
 use super::coroutine::Record;
 use super::interrupt::{Interrupt, Interrupts, is_unwinding};
+use super::poller::note_use_of_may;
 use super::timer::Timed;
 use super::until::Until;
-use super::{fair, timer, worker};
+use super::{fair, home, timer, worker};
 
 /// One wait of one coroutine or thread.
 pub(crate) struct Waiter {
@@ -27,23 +28,28 @@ pub(crate) struct Waiter {
 
 /// Who waits, and how to wake it.
 pub(super) enum Who {
-    Coroutine(Coroutine),
+    Green(Arc<Record>),
+    /// A coroutine that was spawned by calling `may` itself.
+    Foreign(Coroutine),
     Thread(Thread),
 }
 
 impl Who {
     /// The coroutine or thread that calls.
     pub(super) fn calls() -> Self {
-        if may::coroutine::is_coroutine() {
-            Self::Coroutine(may::coroutine::current())
-        } else {
-            Self::Thread(std::thread::current())
+        if !may::coroutine::is_coroutine() {
+            return Self::Thread(std::thread::current());
         }
+        worker::current().map_or_else(|| Self::Foreign(may::coroutine::current()), Self::Green)
     }
 
     pub(super) fn unpark(&self) {
         match self {
-            Self::Coroutine(coroutine) => coroutine.unpark(),
+            Self::Green(record) => home::of(record.home()).wake(record),
+            Self::Foreign(coroutine) => {
+                note_use_of_may();
+                coroutine.unpark();
+            }
             Self::Thread(thread) => thread.unpark(),
         }
     }
@@ -51,7 +57,8 @@ impl Who {
     #[expect(clippy::disallowed_methods, reason = "a plain thread has nothing else to do")]
     fn park(&self) {
         match self {
-            Self::Coroutine(_) => may::coroutine::park(),
+            Self::Green(record) => record.park(),
+            Self::Foreign(_) => may::coroutine::park(),
             Self::Thread(_) => step_aside(std::thread::park),
         }
     }
@@ -91,9 +98,7 @@ impl Waiter {
             let timed: Weak<Self> = Arc::downgrade(self);
             timer::set(at, timed)
         });
-        let me = worker::leave(what);
-        let interrupt = self.park(me.as_deref().map(Record::interrupts));
-        worker::resume(me);
+        let interrupt = park(&self.state, || self.who.park(), what, true);
         let expired = self.state.load(Ordering::Acquire) == EXPIRED;
         if let Some(deadline) = deadline.filter(|_| !expired) {
             timer::cancel(deadline);
@@ -116,29 +121,95 @@ impl Waiter {
         !waits
     }
 
-    /// As [`wait`](Self::wait), uninterrupted and without what is to be done first: for `super::fair`, which must not
-    /// come back to itself.
-    pub(super) fn wait_out(&self, what: Awaits) {
-        let me = worker::leave(what);
-        self.park(None);
-        worker::resume(me);
-    }
-
-    fn park(&self, interrupts: Option<&Interrupts>) -> Option<Interrupt> {
-        debug_assert!(!is_unwinding(), "a coroutine that yields while it unwinds passes its panic count on");
-        // A token left by an earlier wait ends a park early: the state says whether this wait is over.
-        while self.state.load(Ordering::Acquire) == WAITING {
-            if let Some(interrupt) = interrupts.and_then(Interrupts::pending) {
-                return self.end(INTERRUPTED).then_some(interrupt);
-            }
-            self.who.park();
-        }
-        None
-    }
-
     /// `false` where the wait has ended already.
     fn end(&self, how: u8) -> bool {
-        self.state.compare_exchange(WAITING, how, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        end(&self.state, how)
+    }
+}
+
+/// Parks until the wait is over, or interrupted.
+fn park(state: &AtomicU8, park_once: impl Fn(), what: Awaits, interruptible: bool) -> Option<Interrupt> {
+    debug_assert!(!is_unwinding(), "a coroutine that yields while it unwinds passes its panic count on");
+    let me = worker::leave(what);
+    let interrupts = me.as_deref().map(Record::interrupts).filter(|_| interruptible);
+    let mut interrupted = None;
+    // A token left by an earlier wait ends a park early: the state says whether this wait is over.
+    while state.load(Ordering::Acquire) == WAITING {
+        if let Some(interrupt) = interrupts.and_then(Interrupts::pending) {
+            interrupted = end(state, INTERRUPTED).then_some(interrupt);
+            break;
+        }
+        park_once();
+    }
+    worker::resume(me);
+    interrupted
+}
+
+fn end(state: &AtomicU8, how: u8) -> bool {
+    state.compare_exchange(WAITING, how, Ordering::AcqRel, Ordering::Acquire).is_ok()
+}
+
+/// A wait without a deadline whose waiter leaves no trace: a green thread has one such at a time, in its record, and it
+/// costs no memory.
+#[derive(Clone)]
+pub(super) enum Sleeper {
+    Own(Arc<Record>),
+    Other(Arc<Waiter>),
+}
+
+impl Sleeper {
+    /// Begins the wait of the caller.
+    pub(super) fn begin() -> Self {
+        match worker::current() {
+            Some(me) if me.is_coroutine() => {
+                me.wait_state().store(WAITING, Ordering::Relaxed);
+                Self::Own(me)
+            }
+            _ => Self::Other(Waiter::new()),
+        }
+    }
+
+    /// Ends the wait. `false` if it has ended already.
+    pub(super) fn wake(&self) -> bool {
+        match self {
+            Self::Own(record) => {
+                let woken = end(record.wait_state(), WOKEN);
+                if woken {
+                    home::of(record.home()).wake(record);
+                }
+                woken
+            }
+            Self::Other(waiter) => waiter.wake(),
+        }
+    }
+
+    /// Waits until woken, or unwinds: as [`Waiter::wait`].
+    pub(super) fn wait(&self, what: Awaits, strike_out: impl FnOnce(&Self)) {
+        if let Some(interrupt) = self.park(what, true) {
+            strike_out(self);
+            interrupt.raise();
+        }
+    }
+
+    /// As [`wait`](Self::wait), uninterrupted.
+    pub(super) fn wait_out(&self, what: Awaits) {
+        self.park(what, false);
+    }
+
+    /// Whether both are the same wait.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Own(one), Self::Own(other)) => Arc::ptr_eq(one, other),
+            (Self::Other(one), Self::Other(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    fn park(&self, what: Awaits, interruptible: bool) -> Option<Interrupt> {
+        match self {
+            Self::Own(me) => park(me.wait_state(), || me.park(), what, interruptible),
+            Self::Other(waiter) => park(&waiter.state, || waiter.who.park(), what, interruptible),
+        }
     }
 }
 
@@ -177,9 +248,7 @@ impl WaitList {
     /// Wakes the first who still waits. `false` where nobody does.
     pub(crate) fn wake_one(&mut self) -> bool {
         while let Some(waiter) = self.0.as_mut().and_then(|list| list.pop_front()) {
-            let woken = waiter.wake();
-            worker::drop_later(waiter);
-            if woken {
+            if waiter.wake() {
                 return true;
             }
         }
@@ -190,7 +259,6 @@ impl WaitList {
     pub(crate) fn wake_all(&mut self) {
         for waiter in self.0.iter_mut().flat_map(|list| list.drain(..)) {
             waiter.wake();
-            worker::drop_later(waiter);
         }
     }
 

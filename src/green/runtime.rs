@@ -1,8 +1,9 @@
 //! The coroutine runtime: set up once a process, before its first coroutine.
 
+use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use super::{fair, limits, memory, overflow, watchdog};
+use super::{home, limits, memory, overflow, poller, watchdog};
 use crate::error::{Error, Result};
 
 /// How the coroutine runtime of the process is set up. The first to start it decides for all.
@@ -31,7 +32,8 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`Error::RuntimeMismatch`] where it runs with other settings, [`Error::Io`] where the system refuses eventfds or signal handlers.
+    /// [`Error::RuntimeMismatch`] where it runs with other settings, [`Error::Io`] where the system refuses eventfds, epoll
+    /// instances or signal handlers.
     pub fn start(self) -> Result<()> {
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(have) = *running {
@@ -48,7 +50,7 @@ impl Runtime {
         *running = Some(chosen);
         watchdog::start();
         overflow::install()
-            .and_then(|()| fair::start_turnstiles(chosen.workers))
+            .and_then(|()| start_workers(chosen.workers))
             .map_err(|source| Error::io("start the coroutine runtime", source))
     }
 
@@ -77,6 +79,11 @@ impl Runtime {
         }
         Ok(())
     }
+}
+
+/// One after the other: each finds out undisturbed which thread its worker is.
+fn start_workers(workers: usize) -> io::Result<()> {
+    home::open(workers)?.iter().try_for_each(poller::start)
 }
 
 /// Starts the runtime with the defaults where nobody has.

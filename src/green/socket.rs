@@ -1,16 +1,15 @@
 //! A non-blocking socket on one descriptor and one epoll registration, on which a reader and a writer may wait at once.
 //!
-//! `may`'s own streams need a second descriptor and registration for that, and lose wake-ups without. Here one of the
-//! two waits in epoll and wakes the other where its turn has come; whoever leaves hands the watch over.
+//! `may`'s own streams need a second descriptor and registration for that, and lose wake-ups without. Here the poller of
+//! the worker on which the socket was first waited for notes what becomes ready, and wakes those who wait for that.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use may::io::{CoIo, WaitIo};
 use rustix::buffer::spare_capacity;
+use rustix::event::epoll::EventFlags;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_tcp_user_timeout;
 use rustix::net::{
@@ -19,10 +18,9 @@ use rustix::net::{
 
 use super::awaits::Awaits;
 use super::blocking::step_aside;
-use super::coroutine::Record;
-use super::interrupt::{Interrupts, is_unwinding};
-use super::park::{WaitList, Waiter};
-use super::{fair, worker};
+use super::interrupt::is_unwinding;
+use super::park::Sleeper;
+use super::{fair, home};
 
 /// What a wait on a socket is for, and what it ended with: a set of the constants below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,15 +48,15 @@ impl Readiness {
         self.0 & other.0 != 0
     }
 
-    fn from_epoll(flags: usize) -> Self {
+    fn from_epoll(flags: EventFlags) -> Self {
         let mut ready = 0;
-        if flags & EPOLLIN != 0 {
+        if flags.contains(EventFlags::IN) {
             ready |= Self::READ.0;
         }
-        if flags & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) != 0 {
+        if flags.intersects(EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR)) {
             ready |= Self::READ.0 | Self::HANGUP.0;
         }
-        if flags & (EPOLLOUT | EPOLLHUP | EPOLLERR) != 0 {
+        if flags.intersects(EventFlags::OUT.union(EventFlags::HUP).union(EventFlags::ERR)) {
             ready |= Self::WRITE.0;
         }
         Self(ready)
@@ -68,37 +66,46 @@ impl Readiness {
 /// A connected or listening socket. Dropped, it leaves epoll first and closes its descriptor then, so that a
 /// descriptor of the same number opened meanwhile keeps its registration.
 pub(crate) struct Socket {
-    io: CoIo<Borrowed>,
     fd: OwnedFd,
-    /// Tells it apart from all that were and will be.
-    number: u64,
-    watch: Mutex<Watch>,
+    watching: Arc<Watching>,
     /// Dropped once the descriptor is closed.
     companion: Option<Box<dyn Send + Sync>>,
 }
 
-/// Who waits in epoll and who beside it.
+/// What a socket and the poller share.
+#[derive(Default)]
+pub(super) struct Watching(Mutex<Watch>);
+
+/// What is ready, and who waits for it.
+#[derive(Default)]
 struct Watch {
     /// What has become ready and nobody has taken yet. Edge-triggered: what is lost here comes no second time.
     ready: u8,
-    /// Whether a coroutine is in epoll for this socket. It alone may call `wait_io`.
-    held: bool,
-    beside: WaitList,
+    place: Place,
+    /// Who waits, and for what: mostly one.
+    first: Option<(Sleeper, Readiness)>,
+    #[expect(clippy::box_collection, reason = "one word while empty")]
+    others: Option<Box<Vec<(Sleeper, Readiness)>>>,
+}
+
+/// Where the socket is watched: on the worker of whoever has waited for it first.
+#[derive(Clone, Copy, Default)]
+enum Place {
+    #[default]
+    Nowhere,
+    /// Somebody sees to it.
+    Soon,
+    At {
+        home: u16,
+        number: u64,
+    },
 }
 
 impl Socket {
-    /// Registers a descriptor with epoll and makes it non-blocking.
+    /// Makes a descriptor non-blocking. It is registered with epoll when it is first waited for.
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
-        let io =
-            CoIo::new(Borrowed(fd.as_raw_fd())).map_err(|error| io::Error::other(format!("{error:?}")))?;
-        let number = LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
-        Ok(Self {
-            io,
-            fd,
-            number,
-            watch: Mutex::new(Watch { ready: 0, held: false, beside: WaitList::new() }),
-            companion: None,
-        })
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Ok(Self { fd, watching: Arc::default(), companion: None })
     }
 
     /// Something to be dropped with the socket, once its descriptor is closed.
@@ -113,24 +120,24 @@ impl Socket {
         if !may::coroutine::is_coroutine() {
             return self.poll(interest);
         }
-        debug_assert!(!is_unwinding(), "a coroutine that yields while it unwinds passes its panic count on");
         fair::before_yield();
         loop {
-            let beside = {
-                let mut watch = self.lock();
+            let (sleeper, to_watch) = {
+                let mut watch = self.watching.lock();
                 let hit = watch.ready & interest.0;
                 if hit != 0 {
                     watch.ready &= !hit;
                     return Readiness(hit);
                 }
-                watch.enter()
+                let sleeper = Sleeper::begin();
+                watch.enlist(sleeper.clone(), interest);
+                (sleeper, watch.is_to_be_placed())
             };
-            match beside {
-                Some(waiter) => {
-                    waiter.wait(Awaits::Socket, None, |gone| self.lock().beside.forget(gone));
-                }
-                None => self.watch_epoll(),
+            if to_watch && let Err(error) = self.watch() {
+                self.watching.lock().forget(&sleeper);
+                return unwatched(interest, &error);
             }
+            sleeper.wait(Awaits::Socket, |gone| self.watching.lock().forget(gone));
         }
     }
 
@@ -141,8 +148,15 @@ impl Socket {
 
     /// Wakes who waits with [`Readiness::INTERRUPT`], or the next who does. From any thread, without waiting.
     pub(crate) fn interrupt(&self) {
-        self.lock().ready |= Readiness::INTERRUPT.0;
-        self.io.waker().wakeup();
+        self.watching.lock().note(Readiness::INTERRUPT);
+    }
+
+    /// The worker on which it is watched.
+    pub(super) fn home(&self) -> Option<usize> {
+        match self.watching.lock().place {
+            Place::At { home, .. } => Some(usize::from(home)),
+            Place::Nowhere | Place::Soon => None,
+        }
     }
 
     /// Reads what is there, without waiting. `WouldBlock` where there is nothing, 0 where the peer has ended.
@@ -199,33 +213,16 @@ impl Socket {
         let _ = set_tcp_user_timeout(&self.fd, u32::try_from(patience.as_millis()).unwrap_or(u32::MAX));
     }
 
-    /// Waits in epoll. Woken by `wakeup` it returns with nothing, and looks for itself as everybody else.
-    fn watch_epoll(&self) {
-        let me = worker::leave(Awaits::Socket);
-        let interrupts = me.as_deref().map(Record::interrupts);
-        // Reachable before it looks, so that no interrupt comes between.
-        if let Some(interrupts) = interrupts {
-            interrupts.reach_at(self.number, || self.io.waker());
-        }
-        let mut interrupt = interrupts.and_then(Interrupts::pending);
-        let mut ready = Readiness(0);
-        if interrupt.is_none() {
-            ready = Readiness::from_epoll(self.io.wait_io());
-            interrupt = interrupts.and_then(Interrupts::pending);
-        }
-        worker::resume(me);
-        self.leave_epoll(ready);
-        if let Some(interrupt) = interrupt {
-            interrupt.raise();
-        }
-    }
-
-    fn leave_epoll(&self, ready: Readiness) {
-        let mut watch = self.lock();
-        watch.held = false;
-        watch.ready |= ready.0;
-        // Each looks for itself: one takes what came, or takes the watch over.
-        watch.beside.wake_all();
+    /// Registers the descriptor with the epoll instance of the worker that calls.
+    fn watch(&self) -> io::Result<()> {
+        // On a worker of `may` that is none of ours, any will do.
+        let home = home::here().unwrap_or_else(|| home::of(0));
+        let number = home.watch(&self.fd, &self.watching);
+        let place = number
+            .as_ref()
+            .map_or(Place::Nowhere, |number| Place::At { home: home.index() as u16, number: *number });
+        self.watching.lock().place = place;
+        number.map(drop)
     }
 
     /// Whether something waits to be read, be it the end.
@@ -242,20 +239,72 @@ impl Socket {
         let _ = step_aside(|| poll(&mut [PollFd::new(&self.fd, flags)], None));
         interest
     }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let place = self.watching.lock().place;
+        if let Place::At { home, number } = place {
+            home::of(usize::from(home)).unwatch(&self.fd, number);
+        }
+    }
+}
+
+impl Watching {
+    /// Takes note of an event, and wakes whoever waits for it.
+    pub(super) fn note(&self, flags: EventFlags) {
+        self.lock().note(Readiness::from_epoll(flags));
+    }
 
     fn lock(&self) -> MutexGuard<'_, Watch> {
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Watch {
-    /// Takes the watch (`None`), or a place beside who has it.
-    fn enter(&mut self) -> Option<Arc<Waiter>> {
-        if !std::mem::replace(&mut self.held, true) {
-            return None;
+    /// Each looks for itself: one takes what came, another waits on.
+    fn note(&mut self, ready: Readiness) {
+        self.ready |= ready.0;
+        let ready = Readiness(self.ready);
+        if let Some((sleeper, _)) = self.first.take_if(|(_, interest)| ready.meets(*interest)) {
+            sleeper.wake();
         }
-        Some(self.beside.enlist())
+        if let Some(others) = &mut self.others {
+            others.retain(|(sleeper, interest)| !(ready.meets(*interest) && sleeper.wake()));
+        }
     }
+
+    fn enlist(&mut self, sleeper: Sleeper, interest: Readiness) {
+        if self.first.is_none() {
+            self.first = Some((sleeper, interest));
+        } else {
+            self.others.get_or_insert_default().push((sleeper, interest));
+        }
+    }
+
+    fn forget(&mut self, gone: &Sleeper) {
+        self.first.take_if(|(sleeper, _)| sleeper.is(gone));
+        if let Some(others) = &mut self.others {
+            others.retain(|(sleeper, _)| !sleeper.is(gone));
+        }
+    }
+
+    /// Whether the caller is to see to it that the socket is watched.
+    fn is_to_be_placed(&mut self) -> bool {
+        let nowhere = matches!(self.place, Place::Nowhere);
+        if nowhere {
+            self.place = Place::Soon;
+        }
+        nowhere
+    }
+}
+
+/// The system refuses to watch a socket: whoever waits for it tries again, a little later each time.
+#[cold]
+fn unwatched(interest: Readiness, error: &io::Error) -> Readiness {
+    log::error!("epoll refuses a socket: {error}");
+    super::sleep(Duration::from_millis(10));
+    interest
 }
 
 impl AsFd for Socket {
@@ -270,22 +319,4 @@ impl std::fmt::Debug for Socket {
     }
 }
 
-/// The descriptor as `may` sees it: it registers and forgets it, but never closes it.
-#[derive(Debug)]
-struct Borrowed(RawFd);
-
-impl AsRawFd for Borrowed {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0
-    }
-}
-
 const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
-
-const EPOLLIN: usize = 0x1;
-const EPOLLOUT: usize = 0x4;
-const EPOLLERR: usize = 0x8;
-const EPOLLHUP: usize = 0x10;
-const EPOLLRDHUP: usize = 0x2000;
-
-static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);

@@ -9,6 +9,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::coroutine::Record;
+use super::poller::send_the_idle_to_may;
 use super::stack_note::StackNote;
 use super::{coroutines, overflow};
 
@@ -67,7 +68,9 @@ pub(super) fn start() {
 #[expect(clippy::disallowed_methods, reason = "a thread of its own, that runs no coroutine")]
 fn keep_watch() {
     let mut seen: Vec<Seen> = Vec::new();
+    let mut looks = Vec::new();
     loop {
+        send_the_idle_to_may(&mut looks);
         let beats = BEATS.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut quiet = true;
         for (worker, beat) in beats.iter().enumerate() {

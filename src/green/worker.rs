@@ -1,8 +1,10 @@
-//! What belongs to the thread a coroutine runs on: calls put off until it next yields, its pace, read buffers.
+//! What belongs to a worker, the thread that green threads run on: calls put off until one next yields, who has been
+//! woken, the pace, read buffers.
 //!
-//! This file holds the crate's only thread-local. A coroutine may resume on another thread, so no reference into it
-//! outlives one of the accessors below, and none of them yields.
+//! This file holds the crate's only thread-local. No reference into it outlives one of the accessors below, and none of
+//! them yields.
 
+use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 
@@ -10,7 +12,9 @@ use super::awaits::Awaits;
 use super::buffers::{SharedSpare, Spare};
 use super::coroutine::Record;
 use super::fair::Pace;
-use super::park::Waiter;
+use super::park::Sleeper;
+use super::poller::note_use_of_may;
+use super::slots::Slots;
 use super::watchdog::Beat;
 
 /// Something to do when the running coroutine next yields, whatever it yields on, or when it ends.
@@ -49,19 +53,6 @@ pub(super) fn give_deferred_list(mut list: Vec<Arc<dyn Deferred>>) {
     });
 }
 
-/// Drops a waiter when the running coroutine next yields. The last handle of a coroutine that has ended may wait for
-/// `may` to be done with it, and that wait yields: it must not happen under the lock of a wait list.
-pub(super) fn drop_later(waiter: Arc<Waiter>) {
-    if may::coroutine::is_coroutine() {
-        with(|local| local.spent.borrow_mut().push(waiter));
-    }
-}
-
-/// Takes the waiters to be dropped.
-pub(super) fn take_spent() -> Vec<Arc<Waiter>> {
-    with(|local| local.spent.take())
-}
-
 /// Takes the record of the coroutine that runs here, which is about to wait for `what`. Whatever yields, yields
 /// between this and [`resume`]: the record is with the thread only while its coroutine runs there.
 pub(super) fn leave(what: Awaits) -> Option<Arc<Record>> {
@@ -94,7 +85,14 @@ pub(super) fn resume(me: Option<Arc<Record>>) {
         }
         local.running.replace(me)
     });
-    drop(stale);
+    if stale.is_some() {
+        note_use_of_may();
+    }
+}
+
+/// Whether a coroutine has its record with this thread.
+pub(super) fn is_occupied() -> bool {
+    with(|local| local.running.borrow().is_some())
 }
 
 /// The record of the coroutine that runs here, or of the thread where it has one.
@@ -112,14 +110,74 @@ pub(super) fn pace<R>(update: impl FnOnce(&mut Pace) -> R) -> R {
     })
 }
 
-/// The worker the caller runs on, from 0; 0 also on a thread that is none. Also the number of its turnstile.
+/// The worker the caller runs on, from 0; 0 also on a thread that is none.
 pub(crate) fn worker_index() -> usize {
-    with(|local| local.index.get())
+    home_index().unwrap_or(0)
 }
 
-/// Says which worker this thread is.
-pub(super) fn set_worker_index(index: usize) {
-    with(|local| local.index.set(index));
+/// The worker the caller runs on, from 0; `None` on a thread that is none.
+pub(super) fn home_index() -> Option<usize> {
+    Some(with(|local| local.index.get())).filter(|index| *index != NO_WORKER)
+}
+
+/// Whether the caller runs on this worker.
+pub(super) fn is_home(index: usize) -> bool {
+    with(|local| local.index.get()) == index
+}
+
+/// Says which worker this thread is. `false` if it is another.
+pub(super) fn set_home(index: usize) -> bool {
+    with(|local| {
+        if local.index.get() == NO_WORKER {
+            local.index.set(index);
+        }
+        local.index.get() == index
+    })
+}
+
+/// Takes note that a green thread of this worker was woken.
+pub(super) fn count_woken() {
+    with(|local| local.woken.set(local.woken.get() + 1));
+}
+
+/// How many were woken since the poller last let all run.
+pub(super) fn woken() -> u32 {
+    with(|local| local.woken.get())
+}
+
+/// All run before the poller does again.
+pub(super) fn forget_woken() {
+    with(|local| local.woken.set(0));
+}
+
+/// Has the poller wake a green thread when it has looked at the network.
+pub(super) fn queue_for_turn(sleeper: Sleeper) {
+    with(|local| local.turns.borrow_mut().push(sleeper));
+}
+
+/// Takes those who wait for their turn.
+pub(super) fn take_turns() -> Vec<Sleeper> {
+    with(|local| local.turns.take())
+}
+
+/// Gives the emptied list back, so that its memory serves again.
+pub(super) fn give_turns(list: Vec<Sleeper>) {
+    with(|local| {
+        let mut current = local.turns.borrow_mut();
+        if current.is_empty() {
+            *current = list;
+        }
+    });
+}
+
+/// Keeps the body of a green thread that is about to be spawned here. Returns its place.
+pub(super) fn leave_body(body: Box<dyn Any>) -> u32 {
+    with(|local| local.bodies.borrow_mut().insert(body))
+}
+
+/// Takes what `leave_body` has kept, once.
+pub(super) fn take_body(at: u32) -> Option<Box<dyn Any>> {
+    with(|local| local.bodies.borrow_mut().remove(at))
 }
 
 /// Runs `f` on the spare buffers of this thread. `None` where the thread is past its thread-locals, as when a static drops
@@ -131,19 +189,24 @@ pub(super) fn with_spare<R>(f: impl FnOnce(&mut Spare) -> R) -> Option<R> {
 /// Longest list of deferred calls that is kept for its memory.
 const MAX_KEPT_CALLS: usize = 4096;
 
+/// The number of a thread that is no worker.
+const NO_WORKER: usize = usize::MAX;
+
 struct Local {
     running: RefCell<Option<Arc<Record>>>,
     beat: Cell<Option<&'static Beat>>,
     deferred: RefCell<Vec<Arc<dyn Deferred>>>,
-    spent: RefCell<Vec<Arc<Waiter>>>,
     pace: Cell<Pace>,
     index: Cell<usize>,
+    woken: Cell<u32>,
+    turns: RefCell<Vec<Sleeper>>,
+    bodies: RefCell<Slots<Box<dyn Any>>>,
     /// Shared with who empties it.
     spare: OnceCell<Arc<SharedSpare>>,
 }
 
 mod local {
-    use super::{Cell, Local, OnceCell, Pace, RefCell};
+    use super::{Cell, Local, NO_WORKER, OnceCell, Pace, RefCell, Slots};
 
     thread_local! {
         pub(super) static LOCAL: Local = const {
@@ -151,9 +214,11 @@ mod local {
                 running: RefCell::new(None),
                 beat: Cell::new(None),
                 deferred: RefCell::new(Vec::new()),
-                spent: RefCell::new(Vec::new()),
                 pace: Cell::new(Pace::new()),
-                index: Cell::new(0),
+                index: Cell::new(NO_WORKER),
+                woken: Cell::new(0),
+                turns: RefCell::new(Vec::new()),
+                bodies: RefCell::new(Slots::new()),
                 spare: OnceCell::new(),
             }
         };

@@ -96,10 +96,11 @@ impl Acceptor<'_> {
             Err(error) => return core.log_refused(&format_args!("connection {id}: {error}")),
         };
         let conn = Arc::clone(place.conn());
-        let started = core
-            .group()
-            .spawn(Builder::new().numbered(&"connection", id).shielded().lean(), move || place.run());
-        match started {
+        let mut reader = Builder::new().numbered(&"connection", id).shielded().lean();
+        if let Some(worker) = conn.tasks().worker() {
+            reader = reader.on(worker.home());
+        }
+        match core.group().spawn(reader, move || place.run()) {
             Ok(()) => core.counters.accepted.add(),
             Err(error) => core.log_refused(&format_args!("connection {conn}: {error}")),
         }

@@ -247,8 +247,8 @@ impl State {
         std::mem::replace(&mut self.deferred, here) != here
     }
 
-    /// Takes note that a list it is on is being flushed. Which one cannot be told: who flushes may have changed workers.
-    /// To be on a second list once more costs a look; to be taken for listed and not to be, all that is queued.
+    /// Takes note that a list it is on is being flushed: which one is not said. To be on a second list once more costs a
+    /// look; to be taken for listed and not to be, all that is queued.
     pub(crate) const fn undefer(&mut self) {
         self.deferred = 0;
     }

@@ -11,7 +11,7 @@ use super::aside::Desk;
 use super::connection::Connection;
 use super::request::Request;
 use super::tutorial;
-use crate::green::{Builder, Group, PutError, Queue, StackMark, drop_contained};
+use crate::green::{Builder, Group, PutError, Queue, StackMark, drop_contained, next_home};
 use crate::zconf::{Config, WorkerMode};
 
 /// The workers of a server.
@@ -97,8 +97,10 @@ impl WorkerPool {
     }
 
     fn make_worker(&self, state: &mut State) -> io::Result<Arc<Worker>> {
+        let home = next_home();
         let worker = Arc::new(Worker {
             id: state.next_id,
+            home,
             tasks: Queue::bounded(self.task_len),
             mark: StackMark::default(),
             serves_many: self.mode == WorkerMode::Hash,
@@ -117,6 +119,7 @@ impl WorkerPool {
 /// One worker: a queue and the coroutine that handles what is in it.
 pub(crate) struct Worker {
     id: usize,
+    home: usize,
     tasks: Queue<Request>,
     /// The coroutine that has the queue.
     mark: StackMark,
@@ -128,6 +131,11 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) const fn id(&self) -> usize {
         self.id
+    }
+
+    /// Where it runs: a reader beside it hands requests over without waking another thread.
+    pub(crate) const fn home(&self) -> usize {
+        self.home
     }
 
     /// Whether the caller is a handler that this worker runs.
@@ -146,7 +154,7 @@ impl Worker {
     /// Starts the coroutine, or the next one if that has to wait for a peer.
     pub(super) fn start(self: &Arc<Self>) -> io::Result<()> {
         let this = Arc::clone(self);
-        self.group.spawn(Builder::new().name("worker").shielded(), move || this.run())
+        self.group.spawn(Builder::new().name("worker").shielded().on(self.home), move || this.run())
     }
 
     fn run(self: &Arc<Self>) {

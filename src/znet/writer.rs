@@ -180,9 +180,10 @@ impl Connection {
             state.socket()
         };
         let this = self.arc();
-        let writer = Builder::new().name("writer").shielded();
-        let started =
-            socket.map(|socket| self.core().group().spawn(writer, move || this.write_until_empty(&socket)));
+        let started = socket.map(|socket| {
+            let writer = Builder::new().name("writer").shielded().near(&socket);
+            self.core().group().spawn(writer, move || this.write_until_empty(&socket))
+        });
         if let Some(Err(error)) = started {
             // The connection's own coroutine watches the socket when its handler returns.
             self.outbox().lock().set_writer(false);
