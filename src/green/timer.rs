@@ -27,10 +27,25 @@ pub(super) struct Deadline {
 /// How long the process has not run, all told: stopped by a signal or a debugger, or with its whole machine. A limit on
 /// what a peer does leaves this out, for nothing was heard of the peer meanwhile.
 ///
-/// The timer thread measures it: what it wakes much too late by is time in which it did not run. A process that waits for
-/// no deadline does not notice; a server looks at its clock once a second at least.
+/// The timer thread measures it: what it wakes much too late by is time in which it did not run. While it has not woken
+/// yet, whoever asks adds that time, for after a standstill any thread may be the first to run. A process that waits for no
+/// deadline does not notice; a server looks at its clock once a second at least.
 pub(crate) fn stood_still() -> Duration {
-    Duration::from_nanos(STOOD_STILL.load(Ordering::Relaxed))
+    // In this order: what is noted between the two looks is counted twice for a moment, rather than not at all.
+    let late = late_by(GOES_ON_AT.load(Ordering::Acquire), nanos(Instant::now()));
+    Duration::from_nanos(STOOD_STILL.load(Ordering::Acquire).saturating_add(late.unwrap_or(0)))
+}
+
+/// By how much the timer thread is late that goes on `at`, where that is more than a busy machine explains.
+fn late_by(at: u64, now: u64) -> Option<u64> {
+    Some(now.saturating_sub(at)).filter(|late| at != 0 && *late > SLACK)
+}
+
+/// Nanoseconds of the monotonic clock, never 0.
+fn nanos(at: Instant) -> u64 {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    let since = at.saturating_duration_since(*EPOCH.get_or_init(Instant::now));
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX).saturating_add(1)
 }
 
 /// Has `timed` told at `at`, unless it is gone by then.
@@ -111,15 +126,13 @@ fn thread() -> &'static std::thread::Thread {
 
 #[expect(clippy::disallowed_methods, reason = "a thread of its own, that runs no coroutine")]
 fn keep_time() {
-    let mut goes_on_at: Option<Instant> = None;
     loop {
         let now = Instant::now();
-        if let Some(late) =
-            goes_on_at.map(|at| now.saturating_duration_since(at)).filter(|late| *late > SLACK)
-        {
+        if let Some(late) = late_by(GOES_ON_AT.load(Ordering::Relaxed), nanos(now)) {
             // Before anybody is woken, who would ask.
-            STOOD_STILL.fetch_add(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            STOOD_STILL.fetch_add(late, Ordering::Release);
         }
+        GOES_ON_AT.store(nanos(now), Ordering::Release);
         let mut due = Vec::new();
         let next = {
             let mut pending = lock();
@@ -135,9 +148,11 @@ fn keep_time() {
                 timed.time_is_up();
             }
         }
-        goes_on_at = if due.is_empty() { next } else { Some(now) };
+        if !due.is_empty() {
+            continue;
+        }
+        GOES_ON_AT.store(next.map_or(0, nanos), Ordering::Release);
         match next {
-            _ if !due.is_empty() => {}
             // A deadline set meanwhile has left its token: the park returns at once.
             Some(next) => std::thread::park_timeout(next.saturating_duration_since(Instant::now())),
             None => std::thread::park(),
@@ -145,7 +160,11 @@ fn keep_time() {
     }
 }
 
+/// Noted by the timer thread, in nanoseconds.
 static STOOD_STILL: AtomicU64 = AtomicU64::new(0);
 
-/// How late a thread may wake that runs all the time, on a busy machine.
-const SLACK: Duration = Duration::from_millis(100);
+/// When the timer thread goes on, as [`nanos`]; 0 while it waits for no deadline.
+static GOES_ON_AT: AtomicU64 = AtomicU64::new(0);
+
+/// How late a thread may wake that runs all the time, on a busy machine, in nanoseconds.
+const SLACK: u64 = 100_000_000;
