@@ -17,6 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::child::in_child;
+use common::coroutines::runtime;
 use common::{ECHO, config, log_lines, start, start_alone, wait_until};
 use rustix::process::Signal;
 use zinx::green::{self, AsyncResult, Queue};
@@ -124,6 +125,7 @@ fn serve_returns_at_once_if_the_started_server_has_stopped_meanwhile() {
 
 #[test]
 fn a_serve_that_is_killed_or_out_of_time_stops_its_server() {
+    runtime();
     for kill in [true, false] {
         let server = new_server_with_config(config()).unwrap();
         let theirs = server.clone();
@@ -144,6 +146,7 @@ fn a_serve_that_is_killed_or_out_of_time_stops_its_server() {
 
 #[test]
 fn a_start_that_fails_leaves_nothing_behind_and_may_be_tried_again() {
+    runtime();
     for workers in [0, 2] {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut config = config();
