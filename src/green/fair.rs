@@ -54,6 +54,13 @@ pub fn fairness_point() {
     }
 }
 
+/// As [`fairness_point`], with a look at the clock each time.
+pub(super) fn take_turn() {
+    if look(clock()) {
+        yield_now();
+    }
+}
+
 /// As [`fairness_point`], behind an attempt to give something away. Where it has succeeded, an interrupt has to wait: a
 /// caller that unwinds has given nothing.
 pub(super) fn after_attempt(succeeded: bool) {
@@ -224,10 +231,11 @@ impl Turnstile {
     }
 
     fn serve(&'static self, worker: usize) {
-        worker::set_worker_index(worker);
         let bell = CoIo::new(Bell(self.bell.as_raw_fd()))
             .unwrap_or_else(|error| panic!("epoll refuses an eventfd: {error:?}"));
         loop {
+            // Whoever has stolen it once is told by its own.
+            worker::set_worker_index(worker);
             let me = worker::leave(Awaits::Socket);
             bell.wait_io();
             worker::resume(me);

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::awaits::Awaits;
 use super::coroutine::{Coroutine, Exit, Kind, Name, Record};
-use super::failed::{Failed, Panicked};
+use super::failed::Failed;
 use super::interrupt::is_unwinding;
 use super::lean::LeanStack;
-use super::limits::StackPermit;
+use super::start::start;
 use super::{runtime, worker};
 use crate::log_line::{Throttle, throttled};
 
@@ -220,17 +220,8 @@ impl Builder {
     where
         F: FnOnce() -> T + Send + 'static,
     {
-        let permit = StackPermit::take()?;
         record.make_known();
-        let mut builder = may::coroutine::Builder::new();
-        if let Some(bytes) = self.stack_bytes {
-            // `may` counts in words, and takes an odd number as a wish to print the stack's use.
-            builder = builder.stack_size((bytes / size_of::<usize>()).next_multiple_of(2));
-        }
         let stack_bytes = self.stack_bytes.unwrap_or_else(runtime::default_stack_bytes);
-        if let Some(worker) = self.worker {
-            builder = builder.id(worker);
-        }
         let lean = self.lean && self.stack_bytes.is_none();
         let body = move || {
             let _lean = if lean { LeanStack::enter() } else { None };
@@ -241,19 +232,8 @@ impl Builder {
             record.keep(|| keep(outcome));
             record.finish(exit);
             drop(worker::leave(Awaits::Never));
-            leave_wake_up();
-            drop(permit);
         };
-        #[expect(unsafe_code, reason = "see SAFETY")]
-        // SAFETY: `may` asks that `body` (1) uses no thread-local across a yield and (2) fits its stack. The compiler
-        // can check neither. Inside this crate (1) holds: thread-locals are banned in `.clippy.toml` and the one
-        // there is, in `worker.rs`, is reached through functions that never yield; (2) is backed by a guard page. For
-        // code we do not own it is the caller's promise, stated under "Contract" of `spawn`.
-        let spawn = || unsafe { builder.spawn(body) }.map(drop);
-        // Where the system has no memory for the stack, `may` panics. What the body owns is dropped.
-        catch_unwind(AssertUnwindSafe(spawn)).unwrap_or_else(|payload| {
-            Err(io::Error::new(io::ErrorKind::OutOfMemory, Panicked::new(payload).to_string()))
-        })
+        start(self.worker, self.stack_bytes, body)
     }
 }
 
@@ -270,12 +250,6 @@ const fn exit_of<T>(outcome: &Result<T, Failed>) -> Exit {
         Err(Failed::Panicked(_)) => Exit::Panicked,
         Err(Failed::Killed) => Exit::Killed,
     }
-}
-
-/// Yields once more, so that the coroutine does not end within the call that woke it. `may` runs a coroutine that is
-/// unparked while it parks inside the parking call itself, and to end there is to wait for that call for ever.
-fn leave_wake_up() {
-    may::coroutine::yield_now();
 }
 
 /// A handle to a coroutine, to wait for its end and take its result. Dropped, it lets the coroutine go on.

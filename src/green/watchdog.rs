@@ -2,15 +2,16 @@
 //!
 //! Each worker says which coroutine it runs and counts its turns: two plain stores a wait, no clock. A thread looks
 //! now and then; where it finds the same turn of the same coroutine for longer than [`STALL`], it says so in the log,
-//! and again, with how long it took, when it is over.
+//! and again, with how long it took, when it is over. Meanwhile new coroutines begin
+//! on other workers (`start.rs`).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::coroutine::Record;
 use super::stack_note::StackNote;
-use super::{coroutines, overflow};
+use super::{coroutines, overflow, start};
 
 /// How often a coroutine has kept its worker for longer than 50 ms without waiting. Each time is a warning in the log
 /// that names it. For tests and metrics.
@@ -20,20 +21,27 @@ pub fn stalls() -> u64 {
     STALLS.load(Ordering::Relaxed)
 }
 
+/// Whether one coroutine has kept this worker from one look of the watchdog to the next.
+pub(super) fn is_held(worker: usize) -> bool {
+    HELD.get(worker).is_some_and(|held| held.load(Ordering::Relaxed))
+}
+
 /// What one worker runs. Written by it alone.
 pub(super) struct Beat {
     /// The number of the coroutine that runs, 0 while none does.
     running: AtomicU64,
     turns: AtomicU64,
+    /// Which worker it is, once it knows.
+    worker: AtomicUsize,
     note: &'static StackNote,
 }
 
 impl Beat {
     /// The beat of the thread that calls, which runs coroutines. Threads that do live as long as the process.
     pub(super) fn of_new_worker() -> &'static Self {
-        let (running, turns) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (running, turns, worker) = (AtomicU64::new(0), AtomicU64::new(0), AtomicUsize::new(usize::MAX));
         let beat: &'static Self =
-            Box::leak(Box::new(Self { running, turns, note: overflow::watch_worker() }));
+            Box::leak(Box::new(Self { running, turns, worker, note: overflow::watch_worker() }));
         BEATS.lock().unwrap_or_else(PoisonError::into_inner).push(beat);
         beat
     }
@@ -46,6 +54,16 @@ impl Beat {
 
     pub(super) fn end_turn(&self) {
         self.running.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_worker(&self, worker: usize) {
+        self.worker.store(worker, Ordering::Relaxed);
+    }
+
+    fn set_held(&self, is_held: bool) {
+        if let Some(held) = HELD.get(self.worker.load(Ordering::Relaxed)) {
+            held.store(is_held, Ordering::Relaxed);
+        }
     }
 
     fn look(&self) -> (u64, u64) {
@@ -74,8 +92,11 @@ fn keep_watch() {
             if seen.len() == worker {
                 seen.push(Seen { turn: (0, 0), since: Instant::now(), told: None });
             }
-            quiet &= !seen[worker].look(worker, beat.look());
+            let (turn, before) = (beat.look(), seen[worker].turn);
+            beat.set_held(turn == before && turn.0 != 0);
+            quiet &= !seen[worker].look(worker, turn);
         }
+        start::look_after();
         std::thread::sleep(if quiet { QUIET_PERIOD } else { PERIOD });
     }
 }
@@ -117,6 +138,9 @@ fn name_of(id: u64) -> String {
         |coroutine| format!("coroutine {id} {:?}", coroutine.name()),
     )
 }
+
+/// By number. Of more workers than these, the last are never known to be held.
+static HELD: [AtomicBool; 256] = [const { AtomicBool::new(false) }; 256];
 
 static BEATS: Mutex<Vec<&'static Beat>> = Mutex::new(Vec::new());
 static STALLS: AtomicU64 = AtomicU64::new(0);

@@ -113,13 +113,23 @@ pub(super) fn pace<R>(update: impl FnOnce(&mut Pace) -> R) -> R {
 }
 
 /// The worker the caller runs on, from 0; 0 also on a thread that is none. Also the number of its turnstile.
-pub(crate) fn worker_index() -> usize {
+pub(super) fn worker_index() -> usize {
     with(|local| local.index.get())
+}
+
+/// The list to which [`defer`] adds here; `None` on a thread that runs no coroutines, where it adds to none.
+pub(crate) fn list_number() -> Option<usize> {
+    with(|local| local.beat.get().map(|_| local.index.get()))
 }
 
 /// Says which worker this thread is.
 pub(super) fn set_worker_index(index: usize) {
-    with(|local| local.index.set(index));
+    with(|local| {
+        local.index.set(index);
+        if let Some(beat) = local.beat.get() {
+            beat.set_worker(index);
+        }
+    });
 }
 
 /// Runs `f` on the spare buffers of this thread. `None` where the thread is past its thread-locals, as when a static drops
