@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex};
 
 use bad::{BadPack, Bomb, Unspeakable};
 use cases::{ANSWER, BAD, CASES, Case, ENTER, LONG, on_bad, send_bad};
+use common::coroutines::within;
 use common::{config, frame, log_lines, start, wait_until};
 use zinx::green::{self, Builder, Event, Group};
 use zinx::prelude::*;
@@ -285,40 +286,44 @@ fn a_client_contains_its_wire_format_as_a_server_does() {
 /// Whatever a coroutine leaves to nobody: its value, what it has thrown.
 #[test]
 fn a_coroutine_whose_value_panics_in_drop_ends_as_any_other() {
-    let go = Arc::new(Event::new());
-    let waits = Arc::clone(&go);
-    let returns = green::spawn(move || {
-        waits.wait();
-        Bomb
+    within(60, || {
+        let go = Arc::new(Event::new());
+        let waits = Arc::clone(&go);
+        let returns = green::spawn(move || {
+            waits.wait();
+            Bomb
+        });
+        let ended = returns.coroutine().clone();
+        // Nobody will take its value.
+        drop(returns);
+        let group = Group::new();
+        group.spawn(Builder::new(), || std::panic::panic_any(Bomb)).unwrap();
+        go.set();
+        assert!(ended.join_timeout(LONG));
+        assert!(group.join_timeout(LONG));
     });
-    let ended = returns.coroutine().clone();
-    // Nobody will take its value.
-    drop(returns);
-    let group = Group::new();
-    group.spawn(Builder::new(), || std::panic::panic_any(Bomb)).unwrap();
-    go.set();
-    assert!(ended.join_timeout(LONG));
-    assert!(group.join_timeout(LONG));
 }
 
 /// A thread of the pool drops what nobody waits for any more.
 #[test]
 fn a_result_of_blocking_work_that_panics_in_drop_costs_no_thread() {
-    for _ in 0..20 {
-        let (begun, go) = (Arc::new(Event::new()), Arc::new(Event::new()));
-        let (begins, waits) = (Arc::clone(&begun), Arc::clone(&go));
-        let caller = green::spawn(move || {
-            green::blocking(move || {
-                begins.set();
-                waits.wait();
-                Bomb
-            })
-        });
-        assert!(begun.wait_timeout(LONG), "no thread takes the work");
-        caller.kill();
-        go.set();
-    }
-    // More than the pool has threads have been through it.
-    let work = green::spawn(|| green::blocking(|| 7));
-    assert_eq!(work.get_timeout(LONG).unwrap().unwrap(), 7);
+    within(60, || {
+        for _ in 0..20 {
+            let (begun, go) = (Arc::new(Event::new()), Arc::new(Event::new()));
+            let (begins, waits) = (Arc::clone(&begun), Arc::clone(&go));
+            let caller = green::spawn(move || {
+                green::blocking(move || {
+                    begins.set();
+                    waits.wait();
+                    Bomb
+                })
+            });
+            assert!(begun.wait_timeout(LONG), "no thread takes the work");
+            caller.kill();
+            go.set();
+        }
+        // More than the pool has threads have been through it.
+        let work = green::spawn(|| green::blocking(|| 7));
+        assert_eq!(work.get_timeout(LONG).unwrap().unwrap(), 7);
+    });
 }
