@@ -2,6 +2,7 @@
 
 use super::super::ledger::{FREE_BYTES, Kind};
 use super::{Bounds, Sender, State};
+use crate::zconf::QueueFull;
 
 /// Whether a frame fits.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -15,16 +16,22 @@ pub(super) enum Room {
 
 impl State {
     /// Whether there is room for a frame of which so many bytes are still to be granted. In an empty queue there is for
-    /// a frame of any size, if the server's bound allows it.
+    /// a frame of any size, if the server's bound allows it; and where the oldest frames are dropped, beside those that
+    /// another is sending: they cannot be dropped.
     pub(super) fn room_for(&mut self, bounds: &Bounds, frame: usize, to_grant: usize) -> Room {
         let (bytes, messages) = (self.bytes(), self.messages());
-        if messages > 0 && (messages >= bounds.messages || bytes + frame > bounds.bytes) {
+        if (messages >= bounds.messages || bytes + frame > bounds.bytes) && !self.is_first(bounds) {
             return Room::Full;
         }
         let needed = self.queue.own_bytes() + self.taken.2 + to_grant;
         let granted =
             needed <= FREE_BYTES || self.pressure().queued.cover(&bounds.ledger, Kind::Queued, needed);
         if granted { Room::Enough } else { Room::OverAll }
+    }
+
+    /// Whether a frame would be the first that counts.
+    fn is_first(&self, bounds: &Bounds) -> bool {
+        self.queue.messages() == 0 && (self.taken.1 == 0 || bounds.policy == QueueFull::DropOldest)
     }
 
     /// Drops frames, oldest first, until one of `frame` bytes fits. `false` where nothing can be dropped: the peer counts
@@ -71,3 +78,52 @@ impl State {
 
 /// More than this queued on a full socket, and the peer is not read from until it has read.
 const HOLD_BACK_FROM: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::super::Appended;
+    use super::*;
+    use crate::zconf::Config;
+
+    /// Frames of this length; two fit.
+    const FRAME: usize = 100;
+
+    fn bounds(policy: QueueFull) -> Bounds {
+        let mut config = Config::default();
+        (config.max_msg_chan_bytes, config.queue_full) = (2 * FRAME, policy);
+        Bounds::new(&config)
+    }
+
+    fn append(state: &mut State, bounds: &Bounds) -> bool {
+        let appended = state.append_with(bounds, FRAME, |queue| {
+            queue.push_packed(&vec![0; FRAME].into());
+            Ok(())
+        });
+        matches!(appended.unwrap(), Appended::Queued { .. })
+    }
+
+    #[test]
+    fn the_oldest_frame_that_nobody_is_sending_is_dropped() {
+        let bounds = bounds(QueueFull::DropOldest);
+        let mut state = State::default();
+        assert!(append(&mut state, &bounds) && append(&mut state, &bounds));
+        let being_sent = state.take();
+        assert!(append(&mut state, &bounds), "one fits beside those that are being sent");
+        assert!(!append(&mut state, &bounds), "only one does");
+        assert!(state.drop_oldest_for(&bounds, FRAME) && append(&mut state, &bounds));
+        assert_eq!((state.messages(), state.unsent().messages), (3, 1));
+        state.put_back(being_sent);
+        assert!(!append(&mut state, &bounds));
+        assert!(state.drop_oldest_for(&bounds, FRAME) && append(&mut state, &bounds));
+        assert_eq!((state.messages(), state.unsent().messages), (2, 3));
+    }
+
+    #[test]
+    fn what_is_being_sent_counts_where_nothing_is_dropped() {
+        let bounds = bounds(QueueFull::Wait);
+        let mut state = State::default();
+        assert!(append(&mut state, &bounds) && append(&mut state, &bounds));
+        let _being_sent = state.take();
+        assert!(!append(&mut state, &bounds));
+    }
+}
