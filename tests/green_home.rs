@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+use common::child::in_child;
 use common::coroutines::{LONG, bind, echo_once, runtime, within};
 use zinx::green::{
     self, AsyncResult, Channel, Event, Greenlet, Pool, Queue, RLock, Select, Semaphore, TcpStream,
@@ -242,36 +243,38 @@ fn sockets_that_come_and_go_take_no_events_of_each_other() {
 /// One that computes keeps its own worker only: who waits elsewhere is woken as before.
 #[test]
 fn one_that_computes_holds_up_no_other_worker() {
-    within(60, || {
-        let workers = runtime().workers;
-        if workers == 1 {
-            return;
-        }
-        let (stop, begun) = (Arc::new(AtomicUsize::new(0)), Arc::new(Event::new()));
-        // Spawned before, for whoever was spawned beside it would have to wait.
-        let others: Vec<_> = (1..workers)
-            .map(|at| {
-                let begun = Arc::clone(&begun);
-                on_worker(at, move || {
-                    begun.wait();
-                    let start = Instant::now();
-                    (0..50).for_each(|_| green::sleep(Duration::from_millis(1)));
-                    start.elapsed()
-                })
+    // In a process of its own: beside it no coroutine would begin on its worker.
+    in_child("one_that_computes_holds_up_no_other_worker", || within(60, compute_beside_others));
+}
+
+fn compute_beside_others() {
+    let workers = runtime().workers;
+    if workers == 1 {
+        return;
+    }
+    let (stop, begun) = (Arc::new(AtomicUsize::new(0)), Arc::new(Event::new()));
+    let others: Vec<_> = (1..workers)
+        .map(|at| {
+            let begun = Arc::clone(&begun);
+            on_worker(at, move || {
+                begun.wait();
+                let start = Instant::now();
+                (0..50).for_each(|_| green::sleep(Duration::from_millis(1)));
+                start.elapsed()
             })
-            .collect();
-        let (theirs, say) = (Arc::clone(&stop), Arc::clone(&begun));
-        let computes = on_worker(0, move || {
-            say.set();
-            while theirs.load(Ordering::Relaxed) == 0 {
-                std::hint::spin_loop();
-            }
-        });
-        let late = others.iter().filter(|one| !one.join_timeout(LONG)).count();
-        assert_eq!(late, 0, "others waited for it");
-        stop.store(1, Ordering::Relaxed);
-        computes.get().unwrap().unwrap();
+        })
+        .collect();
+    let (theirs, say) = (Arc::clone(&stop), Arc::clone(&begun));
+    let computes = on_worker(0, move || {
+        say.set();
+        while theirs.load(Ordering::Relaxed) == 0 {
+            std::hint::spin_loop();
+        }
     });
+    let late = others.iter().filter(|one| !one.join_timeout(LONG)).count();
+    assert_eq!(late, 0, "others waited for it");
+    stop.store(1, Ordering::Relaxed);
+    computes.get().unwrap().unwrap();
 }
 
 #[test]

@@ -26,6 +26,8 @@ mod lean;
 mod limits;
 pub use limits::{live_coroutines, max_coroutines, raise_open_files};
 
+mod start;
+
 mod greenlet;
 pub use greenlet::{Builder, Greenlet, run, spawn, spawn_later};
 
@@ -101,7 +103,7 @@ pub(crate) use home::next as next_home;
 mod poller;
 
 mod worker;
-pub(crate) use worker::{Deferred, defer, deferred_calls, worker_index};
+pub(crate) use worker::{Deferred, defer, deferred_calls, home_index};
 
 mod buffers;
 pub(crate) use buffers::{READ_BUFFER_BYTES, ReadBuffer, SendBuffer, small_read_buffer_bytes};
