@@ -88,6 +88,9 @@ pub(crate) use awaits::Awaits;
 mod interrupt;
 pub(crate) use interrupt::is_unwinding;
 
+mod cut;
+pub(crate) use cut::cuttable;
+
 mod contain;
 pub(crate) use contain::{Contained, contain, drop_contained, drop_each};
 
