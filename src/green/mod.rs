@@ -168,3 +168,6 @@ pub use blocking::blocking;
 
 mod signal;
 pub use signal::{Terminate, on_terminate};
+mod thread;
+pub(crate) use thread::Thread;
+
