@@ -157,6 +157,9 @@ pub use resolve::resolve;
 mod net;
 pub use net::{Backoff, TcpListener, TcpStream};
 
+mod gate;
+pub(crate) use gate::{Gate, Newcomer};
+
 mod stream_server;
 pub use stream_server::StreamServer;
 
@@ -166,8 +169,8 @@ pub(crate) use connect::Connector;
 mod blocking;
 pub use blocking::blocking;
 
-mod signal;
-pub use signal::{Terminate, on_terminate};
 mod thread;
 pub(crate) use thread::Thread;
 
+mod signal;
+pub use signal::{Terminate, on_terminate};
