@@ -182,22 +182,25 @@ fn what_comes_at_once_is_all_heard_of() {
 
 #[test]
 fn green_threads_are_spread_evenly_whatever_the_rhythm() {
-    within(30, || {
-        let workers = runtime().workers;
-        for rhythm in 1..=4 {
-            // Those at every first, second, .. place: each worker has its share of them.
-            let on: Vec<_> = (0..workers * rhythm * 64)
-                .map(|_| green::spawn(|| thread::current().id()))
-                .map(|one| one.get().unwrap())
-                .step_by(rhythm)
-                .collect();
-            let mut counts: HashMap<ThreadId, usize> = HashMap::new();
-            on.iter().for_each(|thread| *counts.entry(*thread).or_default() += 1);
-            assert_eq!(counts.len(), workers, "every {rhythm}th");
-            let (least, most) = (counts.values().min().unwrap(), counts.values().max().unwrap());
-            assert!(most - least <= on.len() / 4, "every {rhythm}th: {counts:?}");
-        }
-    });
+    // In a process of its own: what others spawn breaks the rhythm, and no green thread begins on a worker they hold.
+    in_child("green_threads_are_spread_evenly_whatever_the_rhythm", || within(30, spawn_in_each_rhythm));
+}
+
+fn spawn_in_each_rhythm() {
+    let workers = runtime().workers;
+    for rhythm in 1..=4 {
+        // Those at every first, second, .. place: each worker has its share of them.
+        let on: Vec<_> = (0..workers * rhythm * 64)
+            .map(|_| green::spawn(|| thread::current().id()))
+            .map(|one| one.get().unwrap())
+            .step_by(rhythm)
+            .collect();
+        let mut counts: HashMap<ThreadId, usize> = HashMap::new();
+        on.iter().for_each(|thread| *counts.entry(*thread).or_default() += 1);
+        assert_eq!(counts.len(), workers, "every {rhythm}th");
+        let (least, most) = (counts.values().min().unwrap(), counts.values().max().unwrap());
+        assert!(most - least <= on.len() / 4, "every {rhythm}th: {counts:?}");
+    }
 }
 
 #[test]
