@@ -1,16 +1,20 @@
 //! Timers: work that is done later, or again and again, each on a coroutine of its own.
 
-use std::collections::{BTreeSet, HashMap};
+mod keeper;
+
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::green::{Builder, Event, Group, Until, contain, drop_contained};
+use self::keeper::KEEPER;
+use crate::green::{Builder, Group, Until, contain, drop_contained};
 use crate::log_line::{Throttle, throttled};
 
-/// Timers that are kept together. One coroutine waits for the next of them, as long as there is one; each runs its work
-/// on a coroutine of its own, so that work that waits makes no other timer late. Never early, by the monotonic clock;
-/// works that are due within a moment of each other may run in either order.
+/// Timers that are kept together. A thread waits for the next of all in the process; each runs its work on a coroutine of
+/// its own, so that work that waits makes no other timer late, nor does work that computes while another worker is free.
+/// Never early, by the monotonic clock; works that are due within a moment of each other may run in either order. Without
+/// room for a coroutine, a timer is late until there is some.
 ///
 /// Dropped, it cancels its timers; work that has begun goes on. A panic of the work is logged.
 ///
@@ -29,7 +33,7 @@ use crate::log_line::{Throttle, throttled};
 /// ```
 #[derive(Default)]
 pub struct TimerScheduler {
-    inner: Arc<Inner>,
+    timers: Arc<Timers>,
 }
 
 /// A timer, to cancel it.
@@ -48,13 +52,13 @@ impl TimerScheduler {
     ///
     /// # Panics
     ///
-    /// If the machine has no room for the coroutine that waits: [`green::spawn`](crate::green::spawn). The timer is not
-    /// set then; the next one tries again.
+    /// If the thread that waits cannot be started, with the first timer of the process. The timer is not set then; the next
+    /// one tries again.
     #[doc(alias = "CreateTimerAfter")]
     pub fn create_timer_after(&self, delay: Duration, work: impl FnOnce() + Send + 'static) -> TimerId {
         let mut work = Some(work);
         let once = move || work.take().map_or((), |work| work());
-        self.inner.add(delay, None, Box::new(once))
+        self.timers.add(delay, None, Box::new(once))
     }
 
     /// Does `work` at a time of the wall clock, which is read now and not again; at once where it has passed.
@@ -75,25 +79,23 @@ impl TimerScheduler {
     /// As [`create_timer_after`](Self::create_timer_after).
     pub fn create_timer_every(&self, period: Duration, work: impl FnMut() + Send + 'static) -> TimerId {
         let period = period.max(Duration::from_millis(1));
-        self.inner.add(period, Some(period), Box::new(work))
+        self.timers.add(period, Some(period), Box::new(work))
     }
 
     /// Cancels a timer. `false` where it has gone already. Work that has begun goes on, and is not done again.
     #[doc(alias = "CancelTimer")]
     pub fn cancel_timer(&self, timer: TimerId) -> bool {
-        let mut state = self.inner.lock();
-        let cancelled = state.timers.remove(&timer.0);
-        if let Some(timer) = &cancelled {
-            state.due.remove(&(timer.at, timer.number));
+        let cancelled = self.timers.lock().remove(&timer.0);
+        if let Some(cancelled) = &cancelled {
+            KEEPER.cancel(cancelled.at, timer.0);
         }
-        drop(state);
         // The work is dropped after the lock.
         cancelled.is_some()
     }
 
     /// How many timers there are, those whose work is being done for the last time left out.
     pub fn len(&self) -> usize {
-        self.inner.lock().timers.len()
+        self.timers.lock().len()
     }
 
     /// Whether there is no timer.
@@ -104,15 +106,14 @@ impl TimerScheduler {
     /// Cancels all timers and waits for the work that has begun, at most for `timeout`. `false` where it is not done.
     pub fn stop(&self, timeout: Duration) -> bool {
         self.cancel_all();
-        self.inner.group.join_timeout(timeout)
+        self.timers.group.join_timeout(timeout)
     }
 
     fn cancel_all(&self) {
-        let mut state = self.inner.lock();
-        state.due.clear();
-        let cancelled = std::mem::take(&mut state.timers);
-        drop(state);
-        self.inner.changed.set();
+        let cancelled = std::mem::take(&mut *self.timers.lock());
+        for (number, timer) in &cancelled {
+            KEEPER.cancel(timer.at, *number);
+        }
         drop(cancelled);
     }
 }
@@ -131,101 +132,56 @@ impl std::fmt::Debug for TimerScheduler {
 
 type Work = Box<dyn FnMut() + Send>;
 
+/// The timers of a scheduler.
 #[derive(Default)]
-struct Inner {
-    state: Mutex<State>,
-    /// The next timer may be another.
-    changed: Event,
+struct Timers {
+    /// By number.
+    timers: Mutex<HashMap<u64, Timer>>,
     group: Group,
 }
 
-#[derive(Default)]
-struct State {
-    timers: HashMap<u64, Timer>,
-    /// Those that wait, by time and number.
-    due: BTreeSet<(Instant, u64)>,
-    last: u64,
-    /// Whether the coroutine that waits runs.
-    kept: bool,
-}
-
 struct Timer {
-    number: u64,
     at: Instant,
     period: Option<Duration>,
     /// Absent while it is being done.
     work: Option<Work>,
 }
 
-impl Inner {
+impl Timers {
     fn add(self: &Arc<Self>, delay: Duration, period: Option<Duration>, work: Work) -> TimerId {
-        let at = Until::after(delay).end_or_far();
-        let mut state = self.lock();
-        if !state.kept
-            && let Err(error) = self.start_keeper()
-        {
-            drop(state);
+        let (at, number) = (Until::after(delay).end_or_far(), KEEPER.next_number());
+        self.lock().insert(number, Timer { at, period, work: Some(work) });
+        if let Err(error) = KEEPER.set(at, number, self) {
+            let refused = self.lock().remove(&number);
+            drop(refused);
             panic!("cannot start a timer: {error}");
         }
-        state.kept = true;
-        state.last += 1;
-        let number = state.last;
-        state.timers.insert(number, Timer { number, at, period, work: Some(work) });
-        state.due.insert((at, number));
-        drop(state);
-        self.changed.set();
         TimerId(number)
     }
 
-    /// Starts the coroutine that waits, which looks once the state is no longer locked. Where that fails, the next timer
-    /// tries again.
-    fn start_keeper(self: &Arc<Self>) -> io::Result<()> {
-        let this = Arc::clone(self);
-        self.group.spawn(Builder::new().name("timers").shielded(), move || this.keep_time())
-    }
-
-    /// The coroutine that waits; ends with the last timer.
-    fn keep_time(self: &Arc<Self>) {
-        while let Some(next) = self.start_due() {
-            self.changed.wait_timeout(next.saturating_duration_since(Instant::now()));
-            self.changed.clear();
-        }
-    }
-
-    /// Starts what is due; returns when the next is, or notes the end where there is none.
-    fn start_due(self: &Arc<Self>) -> Option<Instant> {
-        loop {
-            let mut state = self.lock();
-            let Some(&(at, number)) = state.due.first() else {
-                state.kept = false;
-                return None;
-            };
-            if at > Instant::now() {
-                return Some(at);
-            }
-            state.due.pop_first();
-            let work = state.timers.get_mut(&number).and_then(|timer| timer.work.take());
-            drop(state);
-            if let Some(work) = work {
-                self.start(number, work);
-            }
-        }
-    }
-
-    fn start(self: &Arc<Self>, number: u64, work: Work) {
+    /// Does the work of a timer, on a coroutine of its own. Without room for one, it is as if this was not called.
+    fn start(self: &Arc<Self>, number: u64) -> io::Result<()> {
+        let taken = self.lock().get_mut(&number).and_then(|timer| timer.work.take());
+        let Some(work) = taken else { return Ok(()) };
         let work = Arc::new(Mutex::new(Some(work)));
         let (this, theirs) = (Arc::clone(self), Arc::clone(&work));
         let started = self.group.spawn(Builder::new().name("timer"), move || this.run(number, &theirs));
-        if let Err(error) = started {
-            // Better late than never: the others wait for it.
-            log::warn!("no coroutine for a timer, so it runs on the scheduler's: {error}");
-            self.run(number, &work);
+        if started.is_err() {
+            self.take_back(number, lock(&work).take());
         }
+        started
+    }
+
+    fn take_back(&self, number: u64, work: Option<Work>) {
+        let cancelled = match self.lock().get_mut(&number) {
+            Some(timer) => std::mem::replace(&mut timer.work, work),
+            None => work,
+        };
+        drop_contained(cancelled);
     }
 
     fn run(self: &Arc<Self>, number: u64, work: &Mutex<Option<Work>>) {
-        let taken = work.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut work) = taken else { return };
+        let Some(mut work) = lock(work).take() else { return };
         if let Err(words) = contain(&mut work) {
             static LOG: Throttle = Throttle::new();
             throttled!(error, LOG, "a timer panicked: {words}");
@@ -238,10 +194,10 @@ impl Inner {
 
     /// Sets a repeating timer anew, on the first of its times that is still to come. Gives the work of another back.
     fn set_anew(self: &Arc<Self>, number: u64, work: Work) -> Option<Work> {
-        let mut state = self.lock();
-        let Some(timer) = state.timers.get_mut(&number) else { return Some(work) };
+        let mut timers = self.lock();
+        let Some(timer) = timers.get_mut(&number) else { return Some(work) };
         let Some(period) = timer.period else {
-            state.timers.remove(&number);
+            timers.remove(&number);
             return Some(work);
         };
         let late = Instant::now().saturating_duration_since(timer.at);
@@ -250,20 +206,17 @@ impl Inner {
         timer.at = timer.at.checked_add(next).unwrap_or_else(|| Until::after(next).end_or_far());
         timer.work = Some(work);
         let at = timer.at;
-        state.due.insert((at, number));
-        // The coroutine that waits has ended if no timer was left.
-        let keep = !state.kept && self.start_keeper().is_err();
-        state.kept = true;
-        drop(state);
-        self.changed.set();
-        if keep {
-            // There is no room for one, but there is this one.
-            self.keep_time();
-        }
+        drop(timers);
+        // The keeper runs: it has started this.
+        let _ = KEEPER.set(at, number, self);
         None
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Timer>> {
+        lock(&self.timers)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+use common::child::in_child;
 use common::coroutines::{LONG, bind, echo_once, runtime, within};
 use zinx::green::{
     self, AsyncResult, Channel, Event, Greenlet, Pool, Queue, RLock, Select, Semaphore, TcpStream,
@@ -181,22 +182,25 @@ fn what_comes_at_once_is_all_heard_of() {
 
 #[test]
 fn green_threads_are_spread_evenly_whatever_the_rhythm() {
-    within(30, || {
-        let workers = runtime().workers;
-        for rhythm in 1..=4 {
-            // Those at every first, second, .. place: each worker has its share of them.
-            let on: Vec<_> = (0..workers * rhythm * 64)
-                .map(|_| green::spawn(|| thread::current().id()))
-                .map(|one| one.get().unwrap())
-                .step_by(rhythm)
-                .collect();
-            let mut counts: HashMap<ThreadId, usize> = HashMap::new();
-            on.iter().for_each(|thread| *counts.entry(*thread).or_default() += 1);
-            assert_eq!(counts.len(), workers, "every {rhythm}th");
-            let (least, most) = (counts.values().min().unwrap(), counts.values().max().unwrap());
-            assert!(most - least <= on.len() / 4, "every {rhythm}th: {counts:?}");
-        }
-    });
+    // In a process of its own: what others spawn breaks the rhythm, and no green thread begins on a worker they hold.
+    in_child("green_threads_are_spread_evenly_whatever_the_rhythm", || within(30, spawn_in_each_rhythm));
+}
+
+fn spawn_in_each_rhythm() {
+    let workers = runtime().workers;
+    for rhythm in 1..=4 {
+        // Those at every first, second, .. place: each worker has its share of them.
+        let on: Vec<_> = (0..workers * rhythm * 64)
+            .map(|_| green::spawn(|| thread::current().id()))
+            .map(|one| one.get().unwrap())
+            .step_by(rhythm)
+            .collect();
+        let mut counts: HashMap<ThreadId, usize> = HashMap::new();
+        on.iter().for_each(|thread| *counts.entry(*thread).or_default() += 1);
+        assert_eq!(counts.len(), workers, "every {rhythm}th");
+        let (least, most) = (counts.values().min().unwrap(), counts.values().max().unwrap());
+        assert!(most - least <= on.len() / 4, "every {rhythm}th: {counts:?}");
+    }
 }
 
 #[test]
@@ -242,36 +246,38 @@ fn sockets_that_come_and_go_take_no_events_of_each_other() {
 /// One that computes keeps its own worker only: who waits elsewhere is woken as before.
 #[test]
 fn one_that_computes_holds_up_no_other_worker() {
-    within(60, || {
-        let workers = runtime().workers;
-        if workers == 1 {
-            return;
-        }
-        let (stop, begun) = (Arc::new(AtomicUsize::new(0)), Arc::new(Event::new()));
-        // Spawned before, for whoever was spawned beside it would have to wait.
-        let others: Vec<_> = (1..workers)
-            .map(|at| {
-                let begun = Arc::clone(&begun);
-                on_worker(at, move || {
-                    begun.wait();
-                    let start = Instant::now();
-                    (0..50).for_each(|_| green::sleep(Duration::from_millis(1)));
-                    start.elapsed()
-                })
+    // In a process of its own: beside it no coroutine would begin on its worker.
+    in_child("one_that_computes_holds_up_no_other_worker", || within(60, compute_beside_others));
+}
+
+fn compute_beside_others() {
+    let workers = runtime().workers;
+    if workers == 1 {
+        return;
+    }
+    let (stop, begun) = (Arc::new(AtomicUsize::new(0)), Arc::new(Event::new()));
+    let others: Vec<_> = (1..workers)
+        .map(|at| {
+            let begun = Arc::clone(&begun);
+            on_worker(at, move || {
+                begun.wait();
+                let start = Instant::now();
+                (0..50).for_each(|_| green::sleep(Duration::from_millis(1)));
+                start.elapsed()
             })
-            .collect();
-        let (theirs, say) = (Arc::clone(&stop), Arc::clone(&begun));
-        let computes = on_worker(0, move || {
-            say.set();
-            while theirs.load(Ordering::Relaxed) == 0 {
-                std::hint::spin_loop();
-            }
-        });
-        let late = others.iter().filter(|one| !one.join_timeout(LONG)).count();
-        assert_eq!(late, 0, "others waited for it");
-        stop.store(1, Ordering::Relaxed);
-        computes.get().unwrap().unwrap();
+        })
+        .collect();
+    let (theirs, say) = (Arc::clone(&stop), Arc::clone(&begun));
+    let computes = on_worker(0, move || {
+        say.set();
+        while theirs.load(Ordering::Relaxed) == 0 {
+            std::hint::spin_loop();
+        }
     });
+    let late = others.iter().filter(|one| !one.join_timeout(LONG)).count();
+    assert_eq!(late, 0, "others waited for it");
+    stop.store(1, Ordering::Relaxed);
+    computes.get().unwrap().unwrap();
 }
 
 #[test]

@@ -139,6 +139,19 @@ impl Coroutine {
         }
     }
 
+    /// Cuts short what it runs, if that [may be](super::cuttable).
+    pub(super) fn cut(&self) {
+        self.record.interrupts.cut();
+    }
+
+    /// The number in its name, where that is `what` and a number.
+    pub(crate) fn number_of(&self, what: &str) -> Option<u64> {
+        match self.record.name {
+            Name::Numbered(of, number) if *of == what => Some(number),
+            _ => None,
+        }
+    }
+
     /// `false` where it is not killed.
     pub(super) fn ask_to_end(&self) -> bool {
         let may_end = self.record.kind == Kind::Coroutine;

@@ -49,6 +49,13 @@ pub fn fairness_point() {
     }
 }
 
+/// As [`fairness_point`], with a look at the clock each time.
+pub(super) fn take_turn() {
+    if look(clock()) {
+        yield_now();
+    }
+}
+
 /// As [`fairness_point`], behind an attempt to give something away. Where it has succeeded, an interrupt has to wait: a
 /// caller that unwinds has given nothing.
 pub(super) fn after_attempt(succeeded: bool) {

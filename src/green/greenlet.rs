@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use super::awaits::Awaits;
 use super::coroutine::{Coroutine, Exit, Kind, Name, Record};
-use super::failed::{Failed, Panicked};
+use super::failed::Failed;
 use super::interrupt::is_unwinding;
 use super::lean::LeanStack;
-use super::limits::StackPermit;
 use super::socket::Socket;
-use super::{home, runtime, worker};
+use super::start::{Begun, Where, start};
+use super::{runtime, worker};
 use crate::log_line::{Throttle, throttled};
 
 /// Spawns a coroutine (a green thread): sequential code that runs concurrently with its spawner.
@@ -104,7 +104,7 @@ where
 pub struct Builder {
     name: Name,
     stack_bytes: Option<usize>,
-    worker: Option<usize>,
+    place: Where,
     lean: bool,
     kind: Kind,
 }
@@ -151,31 +151,31 @@ impl Builder {
         self
     }
 
-    /// Spawns it on the worker where the socket is waited for already.
+    /// Spawns it on the worker where the socket is waited for already, unless that is held.
     #[must_use]
     pub(crate) fn near(mut self, socket: &Socket) -> Self {
-        self.worker = socket.home();
+        self.place = socket.home().map_or(Where::Anywhere, Where::Near);
         self
     }
 
-    /// Spawns it on a given worker.
+    /// Spawns it on a given worker, unless that is held.
     #[must_use]
     pub(crate) const fn on(mut self, home: usize) -> Self {
-        self.worker = Some(home);
+        self.place = Where::Near(home);
         self
     }
 
     /// Spawns it on the worker of the caller, if that is a green thread: for two that take turns.
     #[must_use]
     pub(super) fn here(mut self) -> Self {
-        self.worker = worker::home_index();
+        self.place = worker::home_index().map_or(Where::Anywhere, Where::At);
         self
     }
 
     /// The poller of a worker.
     pub(super) const fn poller(home: usize) -> Self {
         let name = Name::Text(Cow::Borrowed("poller"));
-        Self { name, stack_bytes: None, worker: Some(home), lean: false, kind: Kind::Poller }
+        Self { name, stack_bytes: None, place: Where::At(home), lean: false, kind: Kind::Poller }
     }
 
     /// Spawns the coroutine. See [`spawn`] for the contract.
@@ -241,53 +241,22 @@ impl Builder {
     where
         F: FnOnce() -> T + Send + 'static,
     {
-        let permit = StackPermit::take()?;
         record.make_known();
-        let home = self.worker.unwrap_or_else(home::next);
-        record.settle(home);
-        let here = worker::is_home(home);
-        let arrival = (!here).then(|| home::of(home).expect());
-        let mut builder = may::coroutine::Builder::new().id(home);
-        if let Some(bytes) = self.stack_bytes {
-            // `may` counts in words, and takes an odd number as a wish to print the stack's use.
-            builder = builder.stack_size((bytes / size_of::<usize>()).next_multiple_of(2));
-        }
         let stack_bytes = self.stack_bytes.unwrap_or_else(runtime::default_stack_bytes);
         let lean = self.lean && self.stack_bytes.is_none();
-        let body = move || {
-            if here {
-                // Begun inside of the caller: goes behind it in the queue, which costs no system call.
-                may::coroutine::yield_now();
-            }
+        let body = move |begun: Begun| {
             let _lean = if lean { LeanStack::enter() } else { None };
             record.note_stack(stack_bytes);
+            record.settle(begun.home);
             record.begin();
-            drop(arrival);
+            drop(begun.arrival);
             let outcome = run_body(&record, body);
             let exit = exit_of(&outcome);
             record.keep(|| keep(outcome));
             record.finish(exit);
             drop(worker::leave(Awaits::Never));
-            drop(permit);
         };
-        #[expect(unsafe_code, reason = "see SAFETY")]
-        // SAFETY: `may` asks that `body` (1) uses no thread-local across a yield and (2) fits its stack. (1) is for
-        // coroutines that change threads. This one does not: it is spawned on its home, woken there alone, and looks
-        // after each wait, and before anything of the caller's runs, whether it is there: `home.rs`, `Record::park`.
-        // Code that waits by calling `may` itself is outside of this, as `docs/safety.md` says. (2) is backed by a
-        // guard page: what does not fit ends the process.
-        let spawn =
-            || unsafe { if here { builder.spawn_local(body) } else { builder.spawn(body) } }.map(drop);
-        // Where the system has no memory for the stack, `may` panics. What the body owns is dropped.
-        let spawned = catch_unwind(AssertUnwindSafe(spawn)).unwrap_or_else(|payload| {
-            Err(io::Error::new(io::ErrorKind::OutOfMemory, Panicked::new(payload).to_string()))
-        });
-        if here {
-            worker::count_woken();
-        } else {
-            home::of(home).call_poller_to_arrivals();
-        }
-        spawned
+        start(self.place, self.stack_bytes, body)
     }
 }
 

@@ -8,6 +8,7 @@ use super::awaits::Awaits;
 use super::coroutine::{Coroutine, Record};
 use super::greenlet::Builder;
 use super::park::{WaitList, wait_unless};
+use super::select::{Waitable, Watch, Watcher};
 use super::slots::Slots;
 use super::{runtime, with_timeout};
 
@@ -75,6 +76,11 @@ impl Group {
         self.lock().alive.iter().cloned().collect()
     }
 
+    /// Cuts short whatever its members run that [may be](super::cuttable).
+    pub(crate) fn cut(&self) {
+        self.coroutines().iter().for_each(Coroutine::cut);
+    }
+
     /// Ends all who are members now, and waits until they have ended: see [`Coroutine::kill`].
     pub fn kill(&self) {
         self.ask_to_end().iter().for_each(Coroutine::join);
@@ -105,7 +111,7 @@ impl Group {
     }
 
     fn ask_to_end(&self) -> Vec<Coroutine> {
-        let mut members: Vec<_> = self.lock().alive.iter().cloned().collect();
+        let mut members = self.coroutines();
         members.retain(Coroutine::ask_to_end);
         members
     }
@@ -119,6 +125,30 @@ impl Group {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives `()` where no member is alive.
+impl Waitable for Group {
+    type Item = ();
+
+    fn take_now(&self) -> Option<()> {
+        self.is_empty().then_some(())
+    }
+}
+
+impl Watch for Group {
+    fn watch(&self, watcher: &Watcher) -> bool {
+        let mut members = self.lock();
+        let is_empty = members.alive.len() == 0;
+        if !is_empty {
+            members.waiting.enlist_also(watcher.waiter());
+        }
+        is_empty
+    }
+
+    fn unwatch(&self, watcher: &Watcher) {
+        self.lock().waiting.forget(watcher.as_waiter());
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Home {
     slice: AtomicU64,
     looks: AtomicU64,
     to_may: AtomicBool,
+    /// Written by the watchdog.
+    held: AtomicBool,
 }
 
 /// Where the poller is.
@@ -72,6 +74,7 @@ impl Home {
             slice: AtomicU64::new(0),
             looks: AtomicU64::new(0),
             to_may: AtomicBool::new(false),
+            held: AtomicBool::new(false),
         })
     }
 
@@ -186,6 +189,15 @@ impl Home {
         }
     }
 
+    /// Whether one green thread has kept the worker for long, and may do so on: see [`watchdog`](super::watchdog).
+    pub(super) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_held(&self, is_held: bool) {
+        self.held.store(is_held, Ordering::Relaxed);
+    }
+
     /// Whether it is to wait in `may`.
     pub(super) fn is_sent_to_may(&self) -> bool {
         self.to_may.swap(false, Ordering::Relaxed)
@@ -242,14 +254,17 @@ pub(super) fn here() -> Option<&'static Home> {
 }
 
 /// The home of the next green thread. Each worker in turn, beginning each round with another one, so that no rhythm of
-/// spawns falls in step: were every second one busy, all workers would still have as many of them.
+/// spawns falls in step: were every second one busy, all workers would still have as many of them. One that is held is
+/// left out, unless all are.
 pub(crate) fn next() -> usize {
     static SPAWNED: AtomicUsize = AtomicUsize::new(0);
     let workers = all().len().max(1);
     let number = SPAWNED.fetch_add(1, Ordering::Relaxed);
     let round = (number / workers) as u64;
     let first = round.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
-    (number + first as usize) % workers
+    let turn = (number + first as usize) % workers;
+    let mut from_there = all()[turn..].iter().chain(&all()[..turn]);
+    from_there.find(|home| !home.is_held()).map_or(turn, Home::index)
 }
 
 /// `may` gives descriptor `n` to worker `n % workers`: opens epoll instances until one falls to `worker`.

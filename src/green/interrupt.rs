@@ -1,12 +1,12 @@
-//! What ends a wait early: a kill, or the time limit of a scope around it.
+//! What ends a wait early: a kill, the time limit of a scope around it, or a stop that is forced.
 //!
-//! Both are one mechanism. Whoever interrupts writes down the reason, raises the alert and wakes the coroutine; the
+//! All are one mechanism. Whoever interrupts writes down the reason, raises the alert and wakes the coroutine; the
 //! wait that finds the alert ends itself and unwinds, with a payload that says how far. A wait that has ended already
 //! keeps what it was given: the next one unwinds. A reason holds until its scope is left, a kill for ever, so code
 //! that catches the unwinding gains nothing but its clean-up.
 
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::park::Who;
@@ -18,6 +18,8 @@ use super::worker;
 pub(super) enum Interrupt {
     /// To the end of the coroutine.
     Kill,
+    /// To the end of the code that may be [cut short](super::cut).
+    Cut,
     /// To the scope of this number.
     Elapsed(u64),
 }
@@ -51,6 +53,8 @@ pub(super) struct Interrupts {
     /// wait looks at this alone.
     alert: AtomicBool,
     killed: AtomicBool,
+    /// [`WHOLE`], [`CUTTABLE`] or [`CUT`].
+    cut: AtomicU8,
     /// The body has returned: nothing interrupts what is still to be done.
     over: AtomicBool,
     reach: Mutex<Reach>,
@@ -75,6 +79,7 @@ impl Interrupts {
         Self {
             alert: AtomicBool::new(false),
             killed: AtomicBool::new(false),
+            cut: AtomicU8::new(WHOLE),
             over: AtomicBool::new(false),
             reach: Mutex::new(Reach { who: None, scopes: None }),
         }
@@ -99,6 +104,31 @@ impl Interrupts {
 
     pub(super) fn is_killed(&self) -> bool {
         self.killed.load(Ordering::Acquire)
+    }
+
+    /// Cuts short what the owner runs, if that may be cut short.
+    pub(super) fn cut(&self) {
+        if self.change_cut(CUTTABLE, CUT) {
+            self.alarm();
+        }
+    }
+
+    /// What the owner, which calls, runs from now on may be cut short. `false` if that is so already.
+    pub(super) fn begin_cuttable(&self) -> bool {
+        self.change_cut(WHOLE, CUTTABLE)
+    }
+
+    /// Ends what `begin_cuttable` began.
+    pub(super) fn end_cuttable(&self) {
+        self.cut.store(WHOLE, Ordering::Relaxed);
+    }
+
+    fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire) == CUT
+    }
+
+    fn change_cut(&self, from: u8, to: u8) -> bool {
+        self.cut.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Why the owner, which calls, should unwind. Nothing while it unwinds already: a second time would abort.
@@ -128,7 +158,13 @@ impl Interrupts {
         self.alert.swap(false, Ordering::AcqRel);
         let elapsed =
             || lock(&self.reach).scopes().iter().find(|scope| scope.is_over()).map(|scope| scope.number);
-        let found = if self.is_killed() { Some(Interrupt::Kill) } else { elapsed().map(Interrupt::Elapsed) };
+        let found = if self.is_killed() {
+            Some(Interrupt::Kill)
+        } else if self.is_cut() {
+            Some(Interrupt::Cut)
+        } else {
+            elapsed().map(Interrupt::Elapsed)
+        };
         if found.is_some() {
             self.alert.store(true, Ordering::Release);
         }
@@ -181,5 +217,12 @@ impl Timed for Scope {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// What the owner runs is not cut short, but ends by itself.
+const WHOLE: u8 = 0;
+/// It may be.
+const CUTTABLE: u8 = 1;
+/// It is, until it has unwound.
+const CUT: u8 = 2;
 
 static NEXT_SCOPE: AtomicU64 = AtomicU64::new(0);

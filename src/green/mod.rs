@@ -26,6 +26,8 @@ mod lean;
 mod limits;
 pub use limits::{live_coroutines, max_coroutines, raise_open_files};
 
+mod start;
+
 mod greenlet;
 pub use greenlet::{Builder, Greenlet, run, spawn, spawn_later};
 
@@ -86,6 +88,9 @@ pub(crate) use awaits::Awaits;
 mod interrupt;
 pub(crate) use interrupt::is_unwinding;
 
+mod cut;
+pub(crate) use cut::cuttable;
+
 mod contain;
 pub(crate) use contain::{Contained, contain, drop_contained, drop_each};
 
@@ -101,7 +106,7 @@ pub(crate) use home::next as next_home;
 mod poller;
 
 mod worker;
-pub(crate) use worker::{Deferred, defer, deferred_calls, worker_index};
+pub(crate) use worker::{Deferred, defer, deferred_calls, home_index};
 
 mod buffers;
 pub(crate) use buffers::{READ_BUFFER_BYTES, ReadBuffer, SendBuffer, small_read_buffer_bytes};
@@ -152,6 +157,9 @@ pub use resolve::resolve;
 mod net;
 pub use net::{Backoff, TcpListener, TcpStream};
 
+mod gate;
+pub(crate) use gate::{Gate, Newcomer};
+
 mod stream_server;
 pub use stream_server::StreamServer;
 
@@ -160,6 +168,9 @@ pub(crate) use connect::Connector;
 
 mod blocking;
 pub use blocking::blocking;
+
+mod thread;
+pub(crate) use thread::Thread;
 
 mod signal;
 pub use signal::{Terminate, on_terminate};

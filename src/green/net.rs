@@ -111,7 +111,7 @@ impl TcpListener {
     }
 
     /// Has clients refused from now on, whoever still holds the listener, and ends the accept that waits. Never waits.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.socket.shutdown_both();
     }
 }

@@ -7,7 +7,7 @@ use super::awaits::Awaits;
 use super::park::Waiter;
 use super::{Coroutine, Greenlet, Until, fair};
 
-/// Something that can be waited for beside others, with [`Select`]: a queue, an event, a semaphore, a greenlet.
+/// Something that can be waited for beside others, with [`Select`]: a queue, an event, a semaphore, a greenlet, a group.
 pub trait Waitable: Watch {
     /// What it gives to whoever waited for it.
     type Item;
@@ -79,7 +79,8 @@ impl<'a, R> Select<'a, R> {
     /// Waits for `thing` too; where it is first, what it gives goes to `then`, whose result [`wait`](Self::wait) returns.
     ///
     /// A queue gives what its `get` does (`None` where it is closed and empty), a semaphore a permit, an
-    /// [`AsyncResult`](super::AsyncResult) its outcome, an event and a greenlet that has ended `()`.
+    /// [`AsyncResult`](super::AsyncResult) its outcome; an event, a greenlet that has ended and a group in which nobody is
+    /// alive give `()`.
     pub fn on<W: Waitable>(mut self, thing: &'a W, then: impl FnOnce(W::Item) -> R + 'a) -> Self {
         let mut then = Some(then);
         let take = move || thing.take_now().and_then(|item| then.take().map(|then| then(item)));

@@ -237,7 +237,7 @@ impl Socket {
         flags.set(PollFlags::OUT, interest.meets(Readiness::WRITE));
         // An interrupted poll returns early: the caller tries, and comes back.
         let _ = step_aside(|| poll(&mut [PollFd::new(&self.fd, flags)], None));
-        interest
+        Readiness(interest.0 & !Readiness::INTERRUPT.0)
     }
 }
 

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::buffers::ReadBuffer;
+use super::gate::{Gate, Newcomer};
 use super::socket::Readiness;
 use super::timer::set_alarm;
 use super::{
-    Backoff, Builder, Event, Greenlet, Group, Permit, Select, Semaphore, TcpListener, TcpStream, Until,
+    Backoff, Builder, Event, Group, Permit, Select, Semaphore, TcpListener, TcpStream, Thread, Until,
     is_unwinding,
 };
 use crate::log_line::{Throttle, throttled};
@@ -61,9 +62,9 @@ struct State {
     last: u64,
 }
 
-/// The coroutine that accepts, and how to end it.
+/// Who accepts, and how to end it: a thread, so that clients come in whatever handlers do.
 struct Accepting {
-    greenlet: Greenlet<()>,
+    thread: Thread,
     stop: Arc<Stop>,
 }
 
@@ -154,8 +155,8 @@ impl StreamServer {
         let (stop, server) = (Arc::new(Stop::default()), self.clone());
         let theirs = Arc::clone(&stop);
         let accept = move || server.accept_all(&listener, &theirs);
-        let greenlet = Builder::new().name("stream server").spawn(accept)?;
-        state.accepting = Some(Accepting { greenlet, stop });
+        let thread = Thread::start("zinx-acceptor", accept)?;
+        state.accepting = Some(Accepting { thread, stop });
         Ok(())
     }
 
@@ -211,14 +212,15 @@ impl StreamServer {
 
     fn accept_all(&self, listener: &TcpListener, stop: &Stop) {
         let room = self.shared.room.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut failures = 0;
+        let (gate, mut failures) = (Gate::new(), 0);
         loop {
+            let Some(newcomer) = gate.wait(&stop.asked) else { return };
             let permit = Select::new().on(&stop.asked, |()| None).on(&room, Some).wait();
             let Some(permit) = permit else { return };
             match listener.accept() {
                 Ok((stream, peer)) => {
                     failures = 0;
-                    self.handle(stream, peer, permit);
+                    self.handle(newcomer, stream, peer, permit);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) if stop.asked.is_set() => return,
@@ -232,9 +234,10 @@ impl StreamServer {
         }
     }
 
-    fn handle(&self, stream: TcpStream, peer: SocketAddr, permit: Permit) {
+    fn handle(&self, newcomer: Newcomer, stream: TcpStream, peer: SocketAddr, permit: Permit) {
         let open = self.open(stream.clone(), permit);
         let body = move || {
+            newcomer.begin();
             let outcome = catch_unwind(AssertUnwindSafe(|| open.server.run_handler(stream.clone(), peer)));
             part(stream);
             drop(open);
@@ -277,7 +280,7 @@ impl Drop for Serving<'_> {
 
 impl Shared {
     /// Has clients refused from now on, and the acceptor end; returns it. Never waits.
-    fn close_port(&self) -> Option<Greenlet<()>> {
+    fn close_port(&self) -> Option<Thread> {
         let (listener, accepting) = {
             let mut state = self.lock();
             (state.listener.take(), state.accepting.take())
@@ -290,7 +293,7 @@ impl Shared {
         if let Some(listener) = listener {
             listener.close();
         }
-        accepting.map(|accepting| accepting.greenlet)
+        accepting.map(|accepting| accepting.thread)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -2,16 +2,16 @@
 //!
 //! Each worker says which coroutine it runs and counts its turns: two plain stores a wait, no clock. A thread looks
 //! now and then; where it finds the same turn of the same coroutine for longer than [`STALL`], it says so in the log,
-//! and again, with how long it took, when it is over.
+//! and again, with how long it took, when it is over. Meanwhile new coroutines begin on other workers (`start.rs`).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::coroutine::Record;
 use super::poller::send_the_idle_to_may;
 use super::stack_note::StackNote;
-use super::{coroutines, overflow};
+use super::{coroutines, home, overflow, start};
 
 /// How often a coroutine has kept its worker for longer than 50 ms without waiting. Each time is a warning in the log
 /// that names it. For tests and metrics.
@@ -26,15 +26,17 @@ pub(super) struct Beat {
     /// The number of the coroutine that runs, 0 while none does.
     running: AtomicU64,
     turns: AtomicU64,
+    /// Which worker it is, once it knows.
+    home: AtomicUsize,
     note: &'static StackNote,
 }
 
 impl Beat {
     /// The beat of the thread that calls, which runs coroutines. Threads that do live as long as the process.
     pub(super) fn of_new_worker() -> &'static Self {
-        let (running, turns) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (running, turns, home) = (AtomicU64::new(0), AtomicU64::new(0), AtomicUsize::new(usize::MAX));
         let beat: &'static Self =
-            Box::leak(Box::new(Self { running, turns, note: overflow::watch_worker() }));
+            Box::leak(Box::new(Self { running, turns, home, note: overflow::watch_worker() }));
         BEATS.lock().unwrap_or_else(PoisonError::into_inner).push(beat);
         beat
     }
@@ -47,6 +49,16 @@ impl Beat {
 
     pub(super) fn end_turn(&self) {
         self.running.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_home(&self, home: usize) {
+        self.home.store(home, Ordering::Relaxed);
+    }
+
+    fn set_held(&self, is_held: bool) {
+        if let Some(home) = home::all().get(self.home.load(Ordering::Relaxed)) {
+            home.set_held(is_held);
+        }
     }
 
     fn look(&self) -> (u64, u64) {
@@ -78,7 +90,9 @@ fn keep_watch() {
                 seen.push(Seen { turn: (0, 0), since: Instant::now(), told: None });
             }
             quiet &= !seen[worker].look(worker, beat.look());
+            beat.set_held(seen[worker].told.is_some());
         }
+        start::look_after();
         std::thread::sleep(if quiet { QUIET_PERIOD } else { PERIOD });
     }
 }

@@ -110,13 +110,8 @@ pub(super) fn pace<R>(update: impl FnOnce(&mut Pace) -> R) -> R {
     })
 }
 
-/// The worker the caller runs on, from 0; 0 also on a thread that is none.
-pub(crate) fn worker_index() -> usize {
-    home_index().unwrap_or(0)
-}
-
 /// The worker the caller runs on, from 0; `None` on a thread that is none.
-pub(super) fn home_index() -> Option<usize> {
+pub(crate) fn home_index() -> Option<usize> {
     Some(with(|local| local.index.get())).filter(|index| *index != NO_WORKER)
 }
 
@@ -130,6 +125,9 @@ pub(super) fn set_home(index: usize) -> bool {
     with(|local| {
         if local.index.get() == NO_WORKER {
             local.index.set(index);
+            if let Some(beat) = local.beat.get() {
+                beat.set_home(index);
+            }
         }
         local.index.get() == index
     })

@@ -26,12 +26,17 @@ pub trait IServer: Sealed + Send + Sync {
 
     /// Asks the server to stop in order, and returns at once: stop accepting, drain and close every connection within
     /// `DrainMs`, let [`serve`](Self::serve) return. Asking again changes nothing.
+    ///
+    /// What is still open after `DrainMs` is cut off, and named in the log with what it is doing. Handlers and hooks that
+    /// wait, for whatever, are cut short: their wait unwinds, as that of a killed coroutine does, and the stop hook runs, for
+    /// which there is half a second. Those that compute are left behind, and their stop hooks do not run. So the server has
+    /// stopped within `DrainMs` and a second, whatever handlers do.
     #[doc(alias = "Stop")]
     fn stop(&self);
 
     /// Starts the server, unless it is started already, and returns when it has stopped: by [`stop`](Self::stop) or,
     /// unless `HandleSignals` is false, by SIGTERM, SIGINT or SIGQUIT. Signals are handled from here on: one that arrives between
-    /// [`start`](Self::start) and `serve` ends the process. If a server that was started has stopped in the meantime,
+    /// [`start`](Self::start) and `serve` ends the process. A second signal does not wait for `DrainMs`. If a server that was started has stopped in the meantime,
     /// `serve` returns at once. Several threads may serve it at a time; all return when it has stopped.
     ///
     /// SIGHUP, SIGUSR1 and SIGUSR2 are ignored meanwhile. When `serve` has returned, signals do again what they did before.

@@ -1,4 +1,4 @@
-//! The acceptor coroutine: from the listener to connections.
+//! The acceptor: from the listener to connections. It is a thread, so that they come in whatever handlers do.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use super::last_word::say_last_word_on;
 use super::place::Place;
 use super::rate::network;
 use super::tutorial;
-use crate::green::{Builder, TcpListener, TcpStream};
+use crate::green::{Builder, Gate, Newcomer, TcpListener, TcpStream};
 use crate::log_line::{Throttle, throttled};
 use crate::zconf::MaxConnPolicy;
 
@@ -19,13 +19,14 @@ pub(crate) fn accept_all(core: &Arc<Core>, listener: &TcpListener) {
     announce(core);
     let (over_log, over_address_log) = (Throttle::new(), Throttle::new());
     let mut acceptor = Acceptor { core, next_id: 0, crowd: Arc::default(), over_log, over_address_log };
-    let mut failures = 0;
+    let (gate, mut failures) = (Gate::new(), 0);
     while acceptor.wait_for_place() {
+        let Some(newcomer) = gate.wait(core.stopping()) else { break };
         tutorial::say(format_args!("开启接收"));
         match listener.accept() {
             Ok((stream, peer)) => {
                 failures = 0;
-                acceptor.admit(stream, peer);
+                acceptor.admit(newcomer, stream, peer);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
@@ -77,7 +78,7 @@ impl Acceptor<'_> {
     }
 
     /// Makes a connection of a stream and starts its reader, where there is a place for it.
-    fn admit(&mut self, mut stream: TcpStream, peer: SocketAddr) {
+    fn admit(&mut self, newcomer: Newcomer, mut stream: TcpStream, peer: SocketAddr) {
         if self.is_full() {
             return self.turn_away(&stream, peer);
         }
@@ -100,7 +101,11 @@ impl Acceptor<'_> {
         if let Some(worker) = conn.tasks().worker() {
             reader = reader.on(worker.home());
         }
-        match core.group().spawn(reader, move || place.run()) {
+        let run = move || {
+            newcomer.begin();
+            place.run();
+        };
+        match core.group().spawn(reader, run) {
             Ok(()) => core.counters.accepted.add(),
             Err(error) => core.log_refused(&format_args!("connection {conn}: {error}")),
         }

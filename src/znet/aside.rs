@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::connection::Connection;
 use super::request::Request;
 use super::worker_pool::Worker;
-use crate::green::{Event, Local, StackMark, drop_contained};
+use crate::green::{Contained, Event, Local, StackMark};
 
 /// Before the caller waits for a peer: where it is a worker that serves others too, has another coroutine take over.
 /// Calling it again changes nothing.
@@ -53,6 +53,12 @@ impl Desk {
         if !std::ptr::eq(served.as_ptr(), conn) {
             *served = conn.weak();
         }
+    }
+
+    /// The connection that is put aside with the coroutine of this desk.
+    pub(super) fn put_aside(&self) -> Option<Arc<Connection>> {
+        let is_aside = |conn: &Arc<Connection>| conn.tasks().aside().is_some_and(Aside::is_on);
+        self.lock().upgrade().filter(is_aside)
     }
 
     fn lock(&self) -> MutexGuard<'_, Weak<Connection>> {
@@ -138,10 +144,9 @@ impl Aside {
 
 impl Connection {
     /// In the coroutine that was put aside with it: handles what has come meanwhile.
-    pub(super) fn handle_aside(&self, aside: &Aside) {
-        while let Some(request) = aside.take() {
-            self.run_task(&request);
-            drop_contained(request);
+    pub(super) fn handle_aside(&self) {
+        while let Some(request) = self.tasks().aside().and_then(Aside::take) {
+            self.run_task(&Contained::new(request));
         }
     }
 }

@@ -40,6 +40,11 @@ impl Connection {
         self.asked.load(Ordering::Acquire) & (IDLE | NOT_ALIVE) != 0
     }
 
+    /// Notes that the stop cuts it off. `false` if that is noted already.
+    pub(crate) fn note_cut_off(&self) -> bool {
+        self.asked.fetch_or(CUT_OFF, Ordering::AcqRel) & CUT_OFF == 0
+    }
+
     /// Takes a request to handle what others have queued.
     pub(crate) fn take_tasks(&self) -> bool {
         self.take(TASKS)
@@ -66,3 +71,4 @@ pub(super) const ABORT: u8 = 2;
 const IDLE: u8 = 4;
 const NOT_ALIVE: u8 = 8;
 const TASKS: u8 = 16;
+const CUT_OFF: u8 = 32;

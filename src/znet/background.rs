@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::Core;
-use super::life::{GRACE, join_until};
 use super::server::Server;
 use crate::error::{Error, Result};
 use crate::green::{Builder, Until};
@@ -103,25 +102,18 @@ impl Core {
         begun.map_err(|source| Error::io(format!("start the task {name:?}"), source))
     }
 
-    /// Waits for the tasks until the deadline, then kills those that still run.
-    pub(super) fn end_tasks(&self, until: Until) {
-        let tasks = self.tasks();
-        if !tasks.is_empty() {
+    /// Waits for the tasks. `false` if some still run at the deadline, or the stop must not wait any longer.
+    pub(super) fn wait_for_tasks(&self, deadline: Until) -> bool {
+        if !self.tasks().is_empty() {
             log::info!("all connections are closed, waiting for {}", self.named_tasks());
         }
-        if join_until(tasks, until, Duration::ZERO) {
-            return;
-        }
-        log::warn!("killed at the drain deadline: {}", self.named_tasks());
-        if !tasks.kill_timeout(GRACE) {
-            log::error!("left behind, for they never wait: {}", self.named_tasks());
-        }
+        self.join_in_time(self.tasks(), deadline)
     }
 
-    /// Has those that still run end at their next wait.
-    pub(super) fn kill_tasks(&self) {
+    /// Has those that still run end at their next wait. `when` is for the log.
+    pub(super) fn kill_tasks(&self, when: &str) {
         if !self.tasks().is_empty() {
-            log::warn!("killed: {}", self.named_tasks());
+            log::warn!("killed{when}: {}", self.named_tasks());
             self.tasks().kill_timeout(Duration::ZERO);
         }
     }

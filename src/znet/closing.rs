@@ -73,7 +73,7 @@ impl Connection {
     /// Whether something could not be sent in time. A stopping server has then not stopped in order.
     fn is_cut_off(&self) -> bool {
         let left = self.outbox().lock().messages();
-        if left > 0 && !self.is_aborted() && self.core().stopping().is_set() {
+        if left > 0 && !self.is_aborted() && self.core().stopping().is_set() && self.note_cut_off() {
             self.core().counters.forced.fetch_add(1, Ordering::AcqRel);
             let log = &self.core().cut_off_log;
             throttled!(

@@ -40,8 +40,8 @@ pub(crate) struct Connection {
     outbox: Outbox,
     tasks: Tasks,
     rare: OnceLock<Box<Rare>>,
-    /// What was asked of the reader: bits of [`STOP`], [`ABORT`], [`IDLE`], [`NOT_ALIVE`], [`TASKS`]. Set before the
-    /// socket is interrupted.
+    /// What was asked of the reader, and that a stop has cut it off: bits of `asked.rs`. Set before the socket is
+    /// interrupted.
     pub(super) asked: AtomicU8,
     reader: StackMark,
     times: Times,

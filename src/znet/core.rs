@@ -43,6 +43,8 @@ pub(crate) struct Core {
     backoff: Backoff,
     /// Set once the server begins to stop.
     stopping: Event,
+    /// Set where the stop must not wait any longer.
+    pub(super) hurried: Event,
     /// Set once it has stopped.
     pub(super) stopped: Event,
     pub(super) life: Mutex<Life>,
@@ -99,6 +101,7 @@ impl Core {
             tasks: Group::new(),
             backoff: Backoff::new(),
             stopping: Event::new(),
+            hurried: Event::new(),
             stopped: Event::new(),
             life: Mutex::default(),
             counters: Counters::default(),

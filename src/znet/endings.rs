@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use crate::error::{Error, Result};
-use crate::green::{Event, drop_each};
+use crate::green::{Event, cuttable, drop_each};
 use crate::ziface::{CloseReason, IConnection, IContext};
 
 /// Who is told. Made as small as it can be where nobody is.
@@ -88,10 +88,11 @@ impl Connection {
     /// Runs the callbacks there are, once, without the lock; each panic is contained.
     pub(super) fn run_close_callbacks(&self) {
         for entry in self.endings().take() {
-            self.contain("close callback", || {
+            let run = || {
                 (entry.callback)();
                 Ok(())
-            });
+            };
+            cuttable(|| self.contain("close callback", run));
         }
     }
 

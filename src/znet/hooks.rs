@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::connection::Connection;
 use super::core::IdleAction;
 use crate::error::Result;
-use crate::green::contain;
+use crate::green::{contain, cuttable};
 use crate::log_line::throttled;
 use crate::ziface::{CloseReason, IConnection};
 
@@ -32,7 +32,8 @@ impl Connection {
     pub(crate) fn stop_hook(&self, shared: &Arc<dyn IConnection>) {
         self.core().counters.stop_hooks.add();
         let core = self.core();
-        self.contain("stop hook", || core.call_stop_hook(shared));
+        // It begins whole, also where what was before it was cut short.
+        cuttable(|| self.contain("stop hook", || core.call_stop_hook(shared)));
     }
 
     fn idle_hook(&self) {

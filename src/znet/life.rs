@@ -1,16 +1,15 @@
 //! The life of a server or a client: begun once, stopped in one order.
 
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::background::Task;
 use super::core::Core;
-use super::sweeper;
+use super::sweeper::{self, Sweeping};
 use super::tutorial;
 use crate::error::{Error, Result};
-use crate::green::{Builder, Event, Greenlet, Group, Runtime, Until, drop_each};
+use crate::green::{Runtime, Thread, Until, drop_each};
 use crate::zconf::Config;
 use crate::ziface::IMsgHandler;
 
@@ -26,14 +25,11 @@ pub(crate) struct Life {
     /// Ends the waits of who makes connections, so that it looks whether all stops.
     pub(super) interrupt: Option<Box<dyn FnOnce() + Send>>,
     /// Makes connections; ended before they are, so that none comes after.
-    pub(super) acceptor: Option<Greenlet<()>>,
-    sweeper: Option<Sweeper>,
+    pub(super) acceptor: Option<Thread>,
+    sweeper: Option<Sweeping>,
     /// Given before the start.
     pub(super) tasks: Vec<Task>,
 }
-
-/// The sweeper, and what ends it.
-type Sweeper = (Greenlet<()>, Arc<Event>);
 
 impl Core {
     pub(super) fn life(&self) -> MutexGuard<'_, Life> {
@@ -52,21 +48,18 @@ impl Core {
         self.check_framing()?;
         let config = self.config();
         Runtime { workers: config.workers, stack_bytes: config.stack_bytes }.start()?;
-        let end = Arc::new(Event::new());
-        let begun = self.start_sweeper(&end).and_then(|sweeper| {
-            self.handler().start_worker_pool()?;
-            make(&mut life, config)?;
-            Ok(sweeper)
-        });
-        // A start that fails leaves nothing behind: it may be tried again.
-        let sweeper = begun.inspect_err(|_| {
-            end.set();
+        let sweeper = sweeper::begin(self)?;
+        let made = self.handler().start_worker_pool().and_then(|()| make(&mut life, config));
+        if let Err(error) = made {
+            // A start that fails leaves nothing behind: it may be tried again.
+            sweeper.end();
             self.handler().workers().close();
-        })?;
+            return Err(error);
+        }
         life.started = true;
         self.handler().freeze();
         self.framing();
-        life.sweeper = Some((sweeper, end));
+        life.sweeper = Some(sweeper);
         let tasks = std::mem::take(&mut life.tasks);
         let begun = tasks.into_iter().try_for_each(|task| self.begin_task(task));
         drop(life);
@@ -86,11 +79,6 @@ impl Core {
         outcome
     }
 
-    fn start_sweeper(self: &Arc<Self>, end: &Arc<Event>) -> Result<Greenlet<()>> {
-        let (this, end) = (Arc::clone(self), Arc::clone(end));
-        spawn("sweeper", move || sweeper::sweep_until(&this, &end))
-    }
-
     /// Whether it has begun and nobody has asked it to stop.
     pub(super) fn is_running(&self) -> bool {
         let life = self.life();
@@ -108,6 +96,7 @@ impl Core {
         if self.stopped.is_set() {
             *life = Life::default();
             self.stopping().clear();
+            self.hurried.clear();
             self.stopped.clear();
         }
     }
@@ -133,85 +122,44 @@ impl Core {
             return self.stopped.set();
         }
         let this = Arc::clone(self);
-        if let Err(error) = spawn("stop", move || this.wind_down(acceptor, sweeper)) {
-            log::error!("no coroutine to stop in order, so what is open is cut off: {error}");
-            self.force();
+        if let Err(error) = Thread::start("zinx-stop", move || this.wind_down(acceptor, sweeper)) {
+            log::error!("no thread to stop in order, so what is open is cut off: {error}");
+            self.cut_off_now();
             self.stopped.set();
         }
     }
 
-    /// The end, in one order: listener, connections, workers, tasks, sweeper, whoever waits.
-    fn wind_down(&self, acceptor: Option<Greenlet<()>>, sweeper: Option<Sweeper>) {
-        let until = self.drain_deadline();
+    /// The end, in one order: listener, connections, workers, tasks, sweeper, whoever waits. On a thread of its own: the
+    /// deadline holds whatever coroutines do.
+    fn wind_down(&self, acceptor: Option<Thread>, sweeper: Option<Sweeping>) {
+        let deadline = self.drain_deadline();
         if let Some(acceptor) = acceptor {
-            acceptor.join();
+            acceptor.join_timeout(MOMENT);
         }
         self.manager().stop_all(self.stop_reason());
-        // The connections have the same deadline: a moment more lets them meet it.
-        if !join_until(self.group(), self.drain_deadline(), GRACE) {
-            self.force();
-            self.group().join_timeout(GRACE);
+        if !self.ends_in_time(deadline) {
+            self.cut_off();
         }
         tutorial::say(format_args!("清除所有链接: 当前数量 = {}", self.manager().places()));
-        self.handler().workers().close();
-        self.handler().workers().join_timeout(GRACE);
-        self.end_tasks(until);
-        if let Some((sweeper, end)) = sweeper {
-            end.set();
-            sweeper.join();
+        if let Some(sweeper) = sweeper {
+            sweeper.end();
         }
         // First the line: who waits may end the process.
         log::info!("{} stopped", self.config().name);
         self.stopped.set();
     }
 
-    /// Cuts off what is still open, and names it; kills what runs beside.
-    pub(super) fn force(&self) {
-        self.kill_tasks();
-        let mut open = Vec::new();
-        self.manager().each(|conn| {
-            open.push(Arc::clone(conn));
-            true
-        });
-        if open.is_empty() {
-            return;
-        }
-        // Counted and named first: all has stopped with the last of them, and the process may end.
-        self.counters.forced.fetch_add(open.len(), Ordering::AcqRel);
-        let named: Vec<_> = open.iter().take(NAMED).map(ToString::to_string).collect();
-        let more = if open.len() > NAMED { ", .." } else { "" };
-        log::warn!("cut off {} open connections: {}{more}", open.len(), named.join(", "));
-        for conn in open {
-            conn.abort_because(self.stop_reason().clone());
-        }
-    }
-}
-
-/// Starts a coroutine that lives as long as its server.
-pub(super) fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<Greenlet<()>> {
-    Builder::new()
-        .name(name)
-        .shielded()
-        .spawn(body)
-        .map_err(|source| Error::io(format!("start the {name}"), source))
-}
-
-/// Waits until all members have ended. `false` if some have not a moment after the deadline.
-pub(super) fn join_until(group: &Group, deadline: Until, grace: Duration) -> bool {
-    while let Some(left) = deadline.left() {
-        if group.join_timeout(left.saturating_add(grace)) {
-            return true;
-        }
-        if deadline.is_over() {
+    /// Whether all ends that the stop waits for.
+    fn ends_in_time(&self, deadline: Until) -> bool {
+        if !self.join_in_time(self.group(), deadline) {
             return false;
         }
+        let workers = self.handler().workers();
+        workers.close();
+        workers.group().join_timeout(MOMENT);
+        self.wait_for_tasks(deadline)
     }
-    group.join();
-    true
 }
 
-/// Connections named in the log when they are cut off.
-const NAMED: usize = 10;
-
-/// What connections get to end after their deadline.
-pub(super) const GRACE: Duration = Duration::from_millis(500);
+/// What ends as soon as it runs gets this long, since it may have to wait for its turn.
+const MOMENT: Duration = Duration::from_millis(500);

@@ -14,6 +14,8 @@ pub use core::IdleAction;
 
 mod life;
 
+mod forced;
+
 mod needs;
 
 mod background;

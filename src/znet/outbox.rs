@@ -22,7 +22,7 @@ use super::core::Clock;
 use super::frame_queue::FrameQueue;
 use super::ledger::Kind;
 use crate::error::{Error, Result};
-use crate::green::{READ_BUFFER_BYTES, Socket, WaitList, worker_index};
+use crate::green::{READ_BUFFER_BYTES, Socket, WaitList, home_index};
 use crate::ziface::{IDataPack, Payload, Unsent};
 
 /// The queue of one connection.
@@ -241,9 +241,11 @@ impl State {
     }
 
     /// Notes that the connection is to be flushed when the coroutine that calls next yields. `false` where that is
-    /// noted already. On the list of another worker it is of no use: the coroutine there may not yield for long.
+    /// noted already. On the list of another worker it is of no use: the coroutine there may not yield for long. A plain
+    /// thread has no list, and flushes at once.
     pub(crate) fn defer_here(&mut self) -> bool {
-        let here = worker_index() as u16 + 1;
+        let Some(home) = home_index() else { return true };
+        let here = home as u16 + 1;
         std::mem::replace(&mut self.deferred, here) != here
     }
 

@@ -15,7 +15,7 @@ use super::line::Line;
 use super::request::Request;
 use super::tutorial;
 use crate::error::{Error, Result};
-use crate::green::{ReadBuffer, Readiness, Socket, Turn, Until, contain, deferred_calls};
+use crate::green::{ReadBuffer, Readiness, Socket, Turn, Until, contain, cuttable, deferred_calls};
 use crate::ziface::{CloseReason, IConnection, IRequest};
 use crate::zpack::{FrameReader, Message, Pass};
 
@@ -24,8 +24,8 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: Arc<Socket>) {
     conn.reader_mark().set();
     let shared = Arc::clone(conn) as Arc<dyn IConnection>;
     tutorial::say(format_args!("链接开启,ID= {}", conn.id()));
-    // Whatever comes through here, the connection closes in order.
-    if let Err(words) = contain(|| live(conn, &shared, socket)) {
+    // Whatever comes through here, be it that a stop cuts it short, the connection closes in order.
+    if let Some(Err(words)) = cuttable(|| contain(|| live(conn, &shared, socket))) {
         conn.end_after_code("code of the program", words);
     }
     tutorial::say(format_args!("链接关闭,ID= {}", conn.id()));

@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use super::acceptor;
 use super::core::{Core, IdleAction};
-use super::life::spawn;
 use super::needs::check_limits;
 use crate::error::{Error, Result};
-use crate::green::{self, TcpListener};
+use crate::green::{self, TcpListener, Thread};
 use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{
@@ -211,19 +210,22 @@ impl Server {
         Error::io(format!("listen on {}:{}", config.host, config.tcp_port), source)
     }
 
-    /// The first signal stops in order, a second one cuts off.
-    fn stop_on(&self, signals: &green::Terminate) {
+    /// The first signal stops in order, a second one cuts off. Heard by a thread, whatever coroutines do.
+    fn stop_on(&self, signals: &green::Terminate) -> Result<()> {
         let (queue, this) = (signals.queue(), self.clone());
-        green::spawn(move || {
+        let listen = move || {
             for (already, signal) in queue.iter().enumerate() {
                 if already == 0 {
                     log::info!("signal {signal}: stopping; a second one cuts off what is still open");
                     this.stop();
                 } else {
-                    this.core().force();
+                    log::info!("signal {signal}: cutting off what is still open");
+                    this.core().hurry();
                 }
             }
-        });
+        };
+        let started = Thread::start("zinx-stop-on", listen);
+        started.map(drop).map_err(|source| Error::io("start the thread that hears signals", source))
     }
 }
 
@@ -251,9 +253,10 @@ impl IServer for Server {
             life.local = Some(listener.local_addr());
             log::info!("listening on {}", listener.local_addr());
             let (theirs, accepting) = (Arc::clone(core), Arc::clone(&listener));
-            life.acceptor = Some(spawn("acceptor", move || acceptor::accept_all(&theirs, &accepting))?);
-            // Two handles: the port closes when the acceptor has ended and its wait has been interrupted.
-            life.interrupt = Some(Box::new(move || listener.interrupt()));
+            let acceptor = Thread::start("zinx-acceptor", move || acceptor::accept_all(&theirs, &accepting));
+            life.acceptor = Some(acceptor.map_err(|source| Error::io("start the acceptor", source))?);
+            // Ends the acceptor's wait, and clients are refused at once.
+            life.interrupt = Some(Box::new(move || listener.close()));
             Ok(())
         })
     }
@@ -270,7 +273,7 @@ impl IServer for Server {
         let signals = signals.map_err(|source| Error::io("catch SIGINT and SIGTERM", source))?;
         core.serve_from(self.start())?;
         let serving = Serving(self);
-        signals.iter().for_each(|signals| self.stop_on(signals));
+        signals.iter().try_for_each(|signals| self.stop_on(signals))?;
         self.core.stopped.wait();
         drop(serving);
         drop(signals);

@@ -1,20 +1,126 @@
-//! The sweeper: one coroutine a server that reads the clock and finds idle, stalled and slow peers. No timer a
-//! connection.
+//! The sweeper: reads the clock, sends the heartbeats, and finds idle, stalled and slow peers. No timer a connection.
+//!
+//! It is a thread, so that all that is on time also while handlers hold the workers. A server has one of its own; clients,
+//! of which a program may have thousands, share one.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::core::Core;
 use super::read_deadline::Over;
 use super::tidying::Tidying;
-use crate::green::Event;
+use crate::error::{Error, Result};
+use crate::green::{Event, Thread};
 use crate::ziface::CloseReason;
 
-/// Sweeps until `end` is set.
-pub(crate) fn sweep_until(core: &Core, end: &Event) {
-    let (period, mut tidying) = (period(core), Tidying::new());
-    while !end.wait_timeout(period) {
+/// Has the connections of a server or a client swept from now on.
+pub(super) fn begin(core: &Arc<Core>) -> Result<Sweeping> {
+    static OF_CLIENTS: LazyLock<Arc<Sweeper>> = LazyLock::new(Arc::default);
+    let is_client = *core.stop_reason() == CloseReason::ClientStopped;
+    let sweeper = if is_client { Arc::clone(&OF_CLIENTS) } else { Arc::default() };
+    let thread = sweeper.add(core).map_err(|source| Error::io("start the sweeper", source))?;
+    Ok(Sweeping { core: Arc::clone(core), sweeper, thread: thread.filter(|_| !is_client) })
+}
+
+/// A server or client that is swept, until this is dropped.
+pub(super) struct Sweeping {
+    core: Arc<Core>,
+    sweeper: Arc<Sweeper>,
+    /// The thread that is its own.
+    thread: Option<Thread>,
+}
+
+impl Sweeping {
+    /// Ends it, and the thread if that is its own.
+    pub(super) fn end(mut self) {
+        let thread = self.thread.take();
+        drop(self);
+        if let Some(thread) = thread {
+            thread.join_timeout(MOMENT);
+        }
+    }
+}
+
+impl Drop for Sweeping {
+    fn drop(&mut self) {
+        self.sweeper.remove(&self.core);
+    }
+}
+
+/// Who is swept by one thread.
+#[derive(Default)]
+struct Sweeper {
+    state: Mutex<State>,
+    changed: Event,
+}
+
+#[derive(Default)]
+struct State {
+    swept: Vec<Arc<Swept>>,
+    /// Whether the thread runs, which ends when nobody is left.
+    runs: bool,
+}
+
+struct Swept {
+    core: Arc<Core>,
+    period: Duration,
+    /// Locked by the thread alone.
+    tidying: Mutex<Tidying>,
+}
+
+impl Sweeper {
+    /// Returns the thread if it had to be started.
+    fn add(self: &Arc<Self>, core: &Arc<Core>) -> std::io::Result<Option<Thread>> {
+        let (core, period, tidying) = (Arc::clone(core), period(core), Mutex::new(Tidying::new()));
+        let this = Arc::clone(self);
+        let mut state = self.lock();
+        let started =
+            if state.runs { None } else { Some(Thread::start("zinx-sweeper", move || this.sweep())?) };
+        state.runs = true;
+        state.swept.push(Arc::new(Swept { core, period, tidying }));
+        drop(state);
+        self.changed.set();
+        Ok(started)
+    }
+
+    fn remove(&self, core: &Arc<Core>) {
+        self.lock().swept.retain(|swept| !Arc::ptr_eq(&swept.core, core));
+        self.changed.set();
+    }
+
+    fn sweep(&self) {
+        let mut last = Instant::now();
+        while let Some(all) = self.all() {
+            // All as often as the shortest period asks for: it is their clocks that decide.
+            let period = all.iter().map(|swept| swept.period).min().unwrap_or(LONGEST_PERIOD);
+            let left = period.saturating_sub(last.elapsed());
+            if left.is_zero() {
+                last = Instant::now();
+                all.iter().for_each(|swept| swept.sweep());
+            } else {
+                self.changed.wait_timeout(left);
+                self.changed.clear();
+            }
+        }
+    }
+
+    /// `None` once nobody is left: then the thread ends.
+    fn all(&self) -> Option<Vec<Arc<Swept>>> {
+        let mut state = self.lock();
+        state.runs = !state.swept.is_empty();
+        state.runs.then(|| state.swept.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Swept {
+    fn sweep(&self) {
+        let core = &self.core;
         let now = core.clock().tick();
         core.manager().each(|conn| {
             check(core, conn, now);
@@ -23,7 +129,7 @@ pub(crate) fn sweep_until(core: &Core, end: &Event) {
             }
             true
         });
-        tidying.look(core);
+        self.tidying.lock().unwrap_or_else(PoisonError::into_inner).look(core);
     }
 }
 
@@ -37,8 +143,8 @@ fn period(core: &Core) -> Duration {
         config.write_timeout_ms,
     ];
     let shortest = timeouts.into_iter().filter(|&ms| ms > 0).min().unwrap_or(u64::MAX);
-    let by_timeouts = Duration::from_millis((shortest / 8).clamp(5, 1000));
-    core.heart().map_or(by_timeouts, |heart| by_timeouts.min(heart.period().max(Duration::from_millis(5))))
+    let by_timeouts = Duration::from_millis(shortest / 8).clamp(SHORTEST_PERIOD, LONGEST_PERIOD);
+    core.heart().map_or(by_timeouts, |heart| by_timeouts.min(heart.period().max(SHORTEST_PERIOD)))
 }
 
 fn check(core: &Core, conn: &Connection, now: u64) {
@@ -102,3 +208,9 @@ fn is_not_read(conn: &Connection, will_read: bool) -> bool {
 const fn is_over(since: u64, timeout_ms: u64, now: u64) -> bool {
     since != 0 && timeout_ms != 0 && now.saturating_sub(since) >= timeout_ms
 }
+
+const SHORTEST_PERIOD: Duration = Duration::from_millis(5);
+const LONGEST_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long the stop waits for the thread: code of the program may hold it.
+const MOMENT: Duration = Duration::from_millis(500);

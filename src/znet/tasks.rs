@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::request::Request;
 use super::worker_pool::Worker;
 use crate::error::{Error, Result};
-use crate::green::{Event, PutError, Queue, Until, drop_contained};
+use crate::green::{Event, PutError, Queue, Until, cuttable, drop_contained};
 use crate::ziface::{CloseReason, IRequest};
 
 /// Who handles the requests of a connection: a worker of the pool; `None`: its reader, each as it is read, and what
@@ -160,14 +160,9 @@ impl Connection {
 
     /// Handles a request on the worker.
     pub(crate) fn run_task(&self, request: &Request) {
+        let _pending = Pending { conn: self, bytes: request.get_data().len() };
         if !self.is_aborted() {
             self.dispatch(request);
-        }
-        self.let_task_go(request.get_data().len());
-        if let Tasks(Some(seat)) = self.tasks() {
-            // The peer has waited for this: its idle time begins now.
-            self.times().active.store(self.core().clock().now(), Ordering::Relaxed);
-            seat.leave();
         }
     }
 
@@ -194,10 +189,13 @@ impl Connection {
             Tasks(None) => {
                 let queue = self.own_queue(1);
                 queue.close();
-                for request in queue.iter() {
-                    self.run_task(&request);
-                    drop_contained(request);
-                }
+                // Cut short, the connection is aborted: the rest would not be handled either.
+                cuttable(|| {
+                    for request in queue.iter() {
+                        self.run_task(&request);
+                        drop_contained(request);
+                    }
+                });
             }
         }
     }
@@ -205,6 +203,24 @@ impl Connection {
     /// What others have queued to the reader, made by the first of it with room for so many.
     fn own_queue(&self, room: usize) -> &Queue<Request> {
         self.make_rare().queue.get_or_init(|| Queue::bounded(room).into())
+    }
+}
+
+/// A request that is being handled; dropped when it has been, be it that the handler was cut short.
+struct Pending<'a> {
+    conn: &'a Connection,
+    bytes: usize,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        let Self { conn, bytes } = *self;
+        conn.let_task_go(bytes);
+        if let Tasks(Some(seat)) = conn.tasks() {
+            // The peer has waited for this: its idle time begins now.
+            conn.times().active.store(conn.core().clock().now(), Ordering::Relaxed);
+            seat.leave();
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::aside::Desk;
 use super::connection::Connection;
 use super::request::Request;
 use super::tutorial;
-use crate::green::{Builder, Group, PutError, Queue, StackMark, drop_contained, next_home};
+use crate::green::{Builder, Contained, Group, PutError, Queue, StackMark, cuttable, next_home};
 use crate::zconf::{Config, WorkerMode};
 
 /// The workers of a server.
@@ -91,9 +91,9 @@ impl WorkerPool {
         }
     }
 
-    /// Waits until the workers have ended, at most for `timeout`. `false` where a handler still runs.
-    pub(crate) fn join_timeout(&self, timeout: Duration) -> bool {
-        self.group.join_timeout(timeout)
+    /// The workers' coroutines.
+    pub(crate) const fn group(&self) -> &Group {
+        &self.group
     }
 
     fn make_worker(&self, state: &mut State) -> io::Result<Arc<Worker>> {
@@ -154,30 +154,37 @@ impl Worker {
     /// Starts the coroutine, or the next one if that has to wait for a peer.
     pub(super) fn start(self: &Arc<Self>) -> io::Result<()> {
         let this = Arc::clone(self);
-        self.group.spawn(Builder::new().name("worker").shielded().on(self.home), move || this.run())
+        let builder = Builder::new().numbered(&"worker", self.id as u64).shielded().on(self.home);
+        self.group.spawn(builder, move || this.run())
     }
 
     fn run(self: &Arc<Self>) {
         self.mark.set();
         tutorial::say(format_args!("[WORKER] id {} runs", self.id));
         let desk = self.serves_many.then(|| Desk::set_up(Arc::clone(self)));
+        // Where a stop cuts a handler short, what is behind it has its turn.
+        while cuttable(|| self.work_off(desk.as_deref())).is_none() {}
+    }
+
+    fn work_off(&self, desk: Option<&Desk>) {
+        if let Some(conn) = desk.and_then(Desk::put_aside) {
+            return conn.handle_aside();
+        }
         for request in self.tasks.iter() {
             let conn = Connection::of(&request).arc();
-            let aside = conn.tasks().aside();
-            let request = match aside {
+            let request = match conn.tasks().aside() {
                 Some(aside) => aside.put(request),
                 None => Some(request),
             };
             let Some(request) = request else { continue };
-            if let Some(desk) = &desk {
+            if let Some(desk) = desk {
                 desk.serve(&conn);
             }
-            conn.run_task(&request);
-            // The worker has others to serve.
-            drop_contained(request);
-            if let Some(aside) = aside.filter(|aside| aside.is_on()) {
+            // The worker has others to serve, whatever is dropped with a request.
+            conn.run_task(&Contained::new(request));
+            if desk.and_then(Desk::put_aside).is_some() {
                 // It had to wait, and another coroutine has the queue now.
-                return conn.handle_aside(aside);
+                return conn.handle_aside();
             }
         }
     }

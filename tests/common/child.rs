@@ -12,9 +12,17 @@ pub(crate) fn in_child_with(name: &str, env: &[(&str, &str)], body: impl FnOnce(
     if is_child(name) {
         return body();
     }
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child.envs(env.iter().copied());
-    drop(run_child(name, child));
+    drop(run_child(name, child_with(env)));
+}
+
+/// As [`in_child`], once for each of these variables.
+pub(crate) fn in_children(name: &str, envs: &[(&str, &str)], body: impl FnOnce()) {
+    if is_child(name) {
+        return body();
+    }
+    for env in envs {
+        run_child(name, child_with(&[*env]));
+    }
 }
 
 /// As [`in_child_with`]. Returns in the parent, with what the child has written to stderr.
@@ -23,9 +31,7 @@ pub(crate) fn stderr_of_child(name: &str, env: &[(&str, &str)], body: impl FnOnc
         body();
         std::process::exit(0);
     }
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child.envs(env.iter().copied());
-    run_child(name, child)
+    run_child(name, child_with(env))
 }
 
 /// As [`in_child`], within a program that gives it a world of its own (`unshare`), in which a line of shell runs before.
@@ -45,12 +51,24 @@ pub(crate) fn in_child_after(name: &str, within: &[&str], prepare: &str, body: i
     drop(run_child(name, child));
 }
 
-fn is_child(name: &str) -> bool {
+fn child_with(env: &[(&str, &str)]) -> Command {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.envs(env.iter().copied());
+    child
+}
+
+/// Whether this is the process of the test with this name.
+pub(crate) fn is_child(name: &str) -> bool {
     std::env::var(CHILD).is_ok_and(|child| child == name)
 }
 
+/// Has a command that starts this program run the test with this name, as a child.
+pub(crate) fn as_child<'a>(command: &'a mut Command, name: &str) -> &'a mut Command {
+    command.args([name, "--exact", "--nocapture"]).env(CHILD, name)
+}
+
 fn run_child(name: &str, mut child: Command) -> String {
-    let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, name).output().unwrap();
+    let output = as_child(&mut child, name).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     eprint!("{said}");
     assert!(output.status.success(), "{}", output.status);

@@ -12,9 +12,12 @@
 mod common;
 
 mod bounds;
+mod busy_handlers;
 mod cuts;
 mod limits;
 mod places;
 mod pool;
 mod rates;
 mod resuming;
+mod stuck_server;
+mod the_end;
