@@ -80,11 +80,15 @@ fn unsafe_blocks_and_the_thread_local_are_where_they_belong() {
     };
     let mut blocks = in_files("unsafe {");
     blocks.sort();
-    let expected =
-        [("green/lean.rs", 2), ("green/memory.rs", 2), ("green/overflow.rs", 6), ("green/start.rs", 1)];
+    let expected = [
+        ("green/runtime/lean_stack.rs", 2),
+        ("green/runtime/memory.rs", 2),
+        ("green/runtime/overflow.rs", 6),
+        ("green/runtime/start.rs", 1),
+    ];
     let expected = expected.map(|(file, count)| std::iter::repeat_n(file, count));
     assert_eq!(blocks, expected.into_iter().flatten().collect::<Vec<_>>());
-    assert_eq!(in_files("thread_local!"), ["green/worker.rs"]);
+    assert_eq!(in_files("thread_local!"), ["green/runtime/worker.rs"]);
 }
 
 /// So that no sum of a time and a duration overflows: see `green::Until`.
@@ -92,6 +96,6 @@ fn unsafe_blocks_and_the_thread_local_are_where_they_belong() {
 fn durations_become_times_in_one_place() {
     let mut lines = lines_with("", "Instant::now() +");
     lines.extend(lines_with("", "Instant::now().checked_add"));
-    lines.retain(|line| !line.contains("green/until.rs"));
+    lines.retain(|line| !line.contains("green/runtime/until.rs"));
     assert_eq!(lines, Vec::<String>::new());
 }

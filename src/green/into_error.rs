@@ -1,7 +1,7 @@
 //! The errors of this module as errors of the crate, so that a handler passes them on with `?`.
 
-use super::{Elapsed, Failed, GetError, Panicked, PutError, TooManyPermits};
 use crate::error::Error;
+use crate::green::{Elapsed, Failed, GetError, Panicked, PutError, TooManyPermits};
 
 macro_rules! other {
     ($($source:ty),+) => {$(

@@ -19,158 +19,62 @@
 //! ([`Runtime`]), a count of stacks that refuses before the machine does ([`max_coroutines`]), fairness on a time
 //! budget in every primitive ([`fairness_point`]), deadlines that never run code of ours on a timer thread.
 
+// The path of a coroutine: where it runs, how it is started and ended, what it waits for, how it reaches the network.
+
 mod runtime;
-pub use runtime::Runtime;
+pub(crate) use runtime::awaits::Awaits;
+pub use runtime::blocking::blocking;
+pub(crate) use runtime::buffers::{READ_BUFFER_BYTES, ReadBuffer, SendBuffer, small_read_buffer_bytes};
+pub(crate) use runtime::fair::Turn;
+pub use runtime::fair::{fair_yields, fairness_point, yield_now};
+pub(crate) use runtime::home::next as next_home;
+pub use runtime::limits::{live_coroutines, max_coroutines, raise_open_files};
+pub(crate) use runtime::memory::give_memory_back;
+pub(crate) use runtime::park::WaitList;
+pub use runtime::settings::Runtime;
+pub use runtime::signal::{Terminate, on_terminate};
+pub(crate) use runtime::stack::StackMark;
+pub(crate) use runtime::thread::Thread;
+pub(crate) use runtime::timer::{Alarm, alarm, stood_still};
+pub(crate) use runtime::until::Until;
+pub use runtime::watchdog::stalls;
+pub(crate) use runtime::worker::{Deferred, defer, deferred_calls, home_index};
 
-mod lean;
-mod limits;
-pub use limits::{live_coroutines, max_coroutines, raise_open_files};
+mod spawn;
+pub(crate) use spawn::contain::{Contained, contain, drop_contained, drop_each};
+pub use spawn::coroutine::{Coroutine, Exit, current};
+pub(crate) use spawn::cut::cuttable;
+pub use spawn::dump::{coroutines, dump};
+pub use spawn::failed::{Failed, Panicked};
+pub use spawn::generator;
+pub use spawn::greenlet::{Builder, Greenlet, run, spawn, spawn_later};
+pub use spawn::group::Group;
+pub use spawn::imap::{IMap, IMapUnordered};
+pub(crate) use spawn::interrupt::is_unwinding;
+pub use spawn::joinall::{IWait, iwait, joinall, joinall_timeout, killall, wait_any, wait_any_timeout};
+pub use spawn::local::Local;
+pub use spawn::pool::Pool;
+pub use spawn::spawn_here::spawn_here;
+pub use spawn::with_timeout::{Elapsed, with_timeout};
 
-mod start;
+mod sync;
+pub use sync::async_result::AsyncResult;
+pub use sync::channel::Channel;
+pub use sync::event::Event;
+pub use sync::queue::{BaseQueue, GetError, JoinableQueue, LifoQueue, PriorityQueue, PutError, Queue};
+pub use sync::rlock::{RLock, RLockGuard};
+pub use sync::select::{Select, Waitable, Watch};
+pub use sync::semaphore::{BoundedSemaphore, Permit, Semaphore, TooManyPermits};
+pub use sync::sleep::sleep;
 
-mod greenlet;
-pub use greenlet::{Builder, Greenlet, run, spawn, spawn_later};
-
-mod spawn_here;
-pub use spawn_here::spawn_here;
-
-mod coroutine;
-pub use coroutine::{Coroutine, Exit, current};
-
-mod dump;
-pub use dump::{coroutines, dump};
-
-mod watchdog;
-pub use watchdog::stalls;
-
-mod failed;
-pub use failed::{Failed, Panicked};
-
-mod into_error;
-
-mod joinall;
-pub use joinall::{IWait, iwait, joinall, joinall_timeout, killall, wait_any, wait_any_timeout};
-
-mod group;
-pub use group::Group;
-
-mod pool;
-pub use pool::Pool;
-
-mod imap;
-pub use imap::{IMap, IMapUnordered};
-
-mod local;
-pub use local::Local;
-
-mod slots;
-
-mod stack;
-pub(crate) use stack::StackMark;
-
-mod stack_note;
-
-mod overflow;
-
-// Waiting, and who runs meanwhile.
-
-mod until;
-pub(crate) use until::Until;
-
-mod park;
-pub(crate) use park::WaitList;
-
-mod select;
-pub use select::{Select, Waitable, Watch};
-mod awaits;
-pub(crate) use awaits::Awaits;
-
-mod interrupt;
-pub(crate) use interrupt::is_unwinding;
-
-mod cut;
-pub(crate) use cut::cuttable;
-
-mod contain;
-pub(crate) use contain::{Contained, contain, drop_contained, drop_each};
-
-mod with_timeout;
-pub use with_timeout::{Elapsed, with_timeout};
-
-mod fair;
-pub(crate) use fair::Turn;
-pub use fair::{fair_yields, fairness_point, yield_now};
-
-mod home;
-pub(crate) use home::next as next_home;
-mod poller;
-
-mod worker;
-pub(crate) use worker::{Deferred, defer, deferred_calls, home_index};
-
-mod buffers;
-pub(crate) use buffers::{READ_BUFFER_BYTES, ReadBuffer, SendBuffer, small_read_buffer_bytes};
-
-mod memory;
-pub(crate) use memory::give_memory_back;
-
-mod timer;
-pub(crate) use timer::{Alarm, alarm, stood_still};
-
-mod sleep;
-pub use sleep::sleep;
-
-// What coroutines share.
-
-mod event;
-pub use event::Event;
-
-mod async_result;
-pub use async_result::AsyncResult;
-
-mod semaphore;
-pub use semaphore::{BoundedSemaphore, Permit, Semaphore, TooManyPermits};
-
-mod rlock;
-pub use rlock::{RLock, RLockGuard};
-
-mod channel;
-pub use channel::Channel;
-
-mod queue;
-pub use queue::{BaseQueue, GetError, JoinableQueue, LifoQueue, PriorityQueue, PutError, Queue};
-
-pub mod generator;
+mod net;
+pub(crate) use net::connect::Connector;
+pub(crate) use net::gate::{Gate, Newcomer};
+pub use net::resolve::resolve;
+pub(crate) use net::socket::{Readiness, Socket};
+pub use net::stream_server::StreamServer;
+pub use net::tcp::{Backoff, TcpListener, TcpStream};
 
 pub mod bluelet;
 
-// The world outside.
-
-mod socket;
-pub(crate) use socket::{Readiness, Socket};
-
-mod descriptor;
-
-mod resolve;
-pub use resolve::resolve;
-
-mod net;
-pub use net::{Backoff, TcpListener, TcpStream};
-
-mod gate;
-pub(crate) use gate::{Gate, Newcomer};
-
-mod stream_server;
-pub use stream_server::StreamServer;
-
-mod connect;
-pub(crate) use connect::Connector;
-
-mod blocking;
-pub use blocking::blocking;
-
-mod thread;
-pub(crate) use thread::Thread;
-
-mod signal;
-pub use signal::{Terminate, on_terminate};
+mod into_error;

@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{ChildStderr, ChildStdin, ChildStdout};
 
-use crate::green::{TcpStream, descriptor};
+use crate::green::TcpStream;
+use crate::green::net::descriptor;
 
 /// What [`read`](super::read) reads from: pipes, standard input, a child's output, files, sockets, slices of bytes.
 ///

@@ -1,0 +1,14 @@
+//! The network, and other descriptors: reading, writing, accepting and connecting without holding a worker.
+//!
+//! [`socket`] is the one that waits; the others stand on it.
+
+// Waiting for a descriptor.
+pub(super) mod descriptor;
+pub(super) mod socket;
+
+// TCP: a listener, a stream, a server, a client.
+pub(super) mod connect;
+pub(super) mod gate;
+pub(super) mod resolve;
+pub(super) mod stream_server;
+pub(super) mod tcp;

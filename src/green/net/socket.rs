@@ -1,0 +1,322 @@
+//! A non-blocking socket on one descriptor and one epoll registration, on which a reader and a writer may wait at once.
+//!
+//! `may`'s own streams need a second descriptor and registration for that, and lose wake-ups without. Here the poller of
+//! the worker on which the socket was first waited for notes what becomes ready, and wakes those who wait for that.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::EventFlags;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::set_tcp_user_timeout;
+use rustix::net::{
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, connect_unspec, recv, send, sendmsg, shutdown,
+};
+
+use crate::green::runtime::awaits::Awaits;
+use crate::green::runtime::blocking::step_aside;
+use crate::green::runtime::park::Sleeper;
+use crate::green::runtime::{fair, home};
+use crate::green::spawn::interrupt::is_unwinding;
+
+/// What a wait on a socket is for, and what it ended with: a set of the constants below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Readiness(u8);
+
+impl Readiness {
+    /// Something can be read.
+    pub(crate) const READ: Self = Self(1);
+    /// Something can be written.
+    pub(crate) const WRITE: Self = Self(2);
+    /// Someone has called [`Socket::interrupt`].
+    pub(crate) const INTERRUPT: Self = Self(4);
+    /// The peer has ended or reset the stream. Read on until the end is reached: no other event tells of it.
+    pub(crate) const HANGUP: Self = Self(8);
+    /// Any of them.
+    pub(crate) const ANY: Self = Self(15);
+
+    /// Both sets.
+    pub(crate) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether the two sets have something in common.
+    pub(crate) const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    fn from_epoll(flags: EventFlags) -> Self {
+        let mut ready = 0;
+        if flags.contains(EventFlags::IN) {
+            ready |= Self::READ.0;
+        }
+        if flags.intersects(EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR)) {
+            ready |= Self::READ.0 | Self::HANGUP.0;
+        }
+        if flags.intersects(EventFlags::OUT.union(EventFlags::HUP).union(EventFlags::ERR)) {
+            ready |= Self::WRITE.0;
+        }
+        Self(ready)
+    }
+}
+
+/// A connected or listening socket. Dropped, it leaves epoll first and closes its descriptor then, so that a
+/// descriptor of the same number opened meanwhile keeps its registration.
+pub(crate) struct Socket {
+    fd: OwnedFd,
+    watching: Arc<Watching>,
+    /// Dropped once the descriptor is closed.
+    companion: Option<Box<dyn Send + Sync>>,
+}
+
+/// What a socket and the poller share.
+#[derive(Default)]
+pub(in crate::green) struct Watching(Mutex<Watch>);
+
+/// What is ready, and who waits for it.
+#[derive(Default)]
+struct Watch {
+    /// What has become ready and nobody has taken yet. Edge-triggered: what is lost here comes no second time.
+    ready: u8,
+    place: Place,
+    /// Who waits, and for what: mostly one.
+    first: Option<(Sleeper, Readiness)>,
+    #[expect(clippy::box_collection, reason = "one word while empty")]
+    others: Option<Box<Vec<(Sleeper, Readiness)>>>,
+}
+
+/// Where the socket is watched: on the worker of whoever has waited for it first.
+#[derive(Clone, Copy, Default)]
+enum Place {
+    #[default]
+    Nowhere,
+    /// Somebody sees to it.
+    Soon,
+    At {
+        home: u16,
+        number: u64,
+    },
+}
+
+impl Socket {
+    /// Makes a descriptor non-blocking. It is registered with epoll when it is first waited for.
+    pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Ok(Self { fd, watching: Arc::default(), companion: None })
+    }
+
+    /// Something to be dropped with the socket, once its descriptor is closed.
+    pub(crate) fn accompany(&mut self, companion: impl Send + Sync + 'static) {
+        self.companion = Some(Box::new(companion));
+    }
+
+    /// Waits until something of `interest` is ready, and takes it.
+    ///
+    /// On a plain thread it polls, and knows nothing of interrupts. Not to be called while the coroutine unwinds.
+    pub(crate) fn wait(&self, interest: Readiness) -> Readiness {
+        if !may::coroutine::is_coroutine() {
+            return self.poll(interest);
+        }
+        fair::before_yield();
+        loop {
+            let (sleeper, to_watch) = {
+                let mut watch = self.watching.lock();
+                let hit = watch.ready & interest.0;
+                if hit != 0 {
+                    watch.ready &= !hit;
+                    return Readiness(hit);
+                }
+                let sleeper = Sleeper::begin();
+                watch.enlist(sleeper.clone(), interest);
+                (sleeper, watch.is_to_be_placed())
+            };
+            if to_watch && let Err(error) = self.watch() {
+                self.watching.lock().forget(&sleeper);
+                return unwatched(interest, &error);
+            }
+            sleeper.wait(Awaits::Socket, |gone| self.watching.lock().forget(gone));
+        }
+    }
+
+    /// As [`wait`](Self::wait), for code that a destructor may call: `WouldBlock` while its coroutine unwinds.
+    pub(crate) fn wait_unless_unwinding(&self, interest: Readiness) -> io::Result<Readiness> {
+        if is_unwinding() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(self.wait(interest)) }
+    }
+
+    /// Wakes who waits with [`Readiness::INTERRUPT`], or the next who does. From any thread, without waiting.
+    pub(crate) fn interrupt(&self) {
+        self.watching.lock().note(Readiness::INTERRUPT);
+    }
+
+    /// The worker on which it is watched.
+    pub(in crate::green) fn home(&self) -> Option<usize> {
+        match self.watching.lock().place {
+            Place::At { home, .. } => Some(usize::from(home)),
+            Place::Nowhere | Place::Soon => None,
+        }
+    }
+
+    /// Reads what is there, without waiting. `WouldBlock` where there is nothing, 0 where the peer has ended.
+    pub(crate) fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(recv(&self.fd, buf, RecvFlags::DONTWAIT)?.1)
+    }
+
+    /// As [`try_recv`](Self::try_recv), appending at most `max` bytes to `buf`, which has room for them.
+    pub(crate) fn try_recv_into(&self, buf: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+        let len = buf.len();
+        if buf.capacity() - len == max {
+            return Ok(recv(&self.fd, spare_capacity(buf), RecvFlags::DONTWAIT)?.0);
+        }
+        buf.resize(len + max, 0);
+        let received = self.try_recv(&mut buf[len..]);
+        buf.truncate(len + received.as_ref().map_or(0, |n| *n));
+        received
+    }
+
+    /// Writes what the socket takes, without waiting. `WouldBlock` where it takes nothing.
+    pub(crate) fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
+        Ok(send(&self.fd, buf, SEND)?)
+    }
+
+    /// As [`try_send`](Self::try_send), from several buffers.
+    pub(crate) fn try_send_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(sendmsg(&self.fd, bufs, &mut SendAncillaryBuffer::default(), SEND)?)
+    }
+
+    /// Sends the peer our end of stream; what it sends can still be read.
+    pub(crate) fn shutdown_write(&self) {
+        // Fails only where the peer has gone first.
+        let _ = shutdown(&self.fd, Shutdown::Write);
+    }
+
+    /// Ends both directions at once and wakes whoever waits.
+    pub(crate) fn shutdown_both(&self) {
+        let _ = shutdown(&self.fd, Shutdown::Both);
+        self.interrupt();
+    }
+
+    /// Resets the connection at once: what the system holds for it is thrown away, the peer is told so, and whoever waits is
+    /// woken. Calling it again, or after the peer has gone, changes nothing.
+    pub(crate) fn reset(&self) {
+        // Fails only if the peer has gone first. A close would do the same with `SO_LINGER` 0, but only once nobody holds
+        // the socket any more.
+        let _ = connect_unspec(&self.fd);
+        self.shutdown_both();
+    }
+
+    /// How long the system goes on with a connection whose peer takes nothing, once it is closed.
+    pub(crate) fn set_patience(&self, patience: Duration) {
+        // Without it, it goes on for as long as the system's own settings say.
+        let _ = set_tcp_user_timeout(&self.fd, u32::try_from(patience.as_millis()).unwrap_or(u32::MAX));
+    }
+
+    /// Registers the descriptor with the epoll instance of the worker that calls.
+    fn watch(&self) -> io::Result<()> {
+        // On a worker of `may` that is none of ours, any will do.
+        let home = home::here().unwrap_or_else(|| home::of(0));
+        let number = home.watch(&self.fd, &self.watching);
+        let place = number
+            .as_ref()
+            .map_or(Place::Nowhere, |number| Place::At { home: home.index() as u16, number: *number });
+        self.watching.lock().place = place;
+        number.map(drop)
+    }
+
+    /// Whether something waits to be read, be it the end.
+    pub(crate) fn is_readable(&self) -> bool {
+        poll(&mut [PollFd::new(&self.fd, PollFlags::IN)], Some(&Timespec::default()))
+            .is_ok_and(|ready| ready > 0)
+    }
+
+    fn poll(&self, interest: Readiness) -> Readiness {
+        let mut flags = PollFlags::empty();
+        flags.set(PollFlags::IN, interest.meets(Readiness::READ));
+        flags.set(PollFlags::OUT, interest.meets(Readiness::WRITE));
+        // An interrupted poll returns early: the caller tries, and comes back.
+        let _ = step_aside(|| poll(&mut [PollFd::new(&self.fd, flags)], None));
+        Readiness(interest.0 & !Readiness::INTERRUPT.0)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let place = self.watching.lock().place;
+        if let Place::At { home, number } = place {
+            home::of(usize::from(home)).unwatch(&self.fd, number);
+        }
+    }
+}
+
+impl Watching {
+    /// Takes note of an event, and wakes whoever waits for it.
+    pub(in crate::green) fn note(&self, flags: EventFlags) {
+        self.lock().note(Readiness::from_epoll(flags));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watch> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watch {
+    /// Each looks for itself: one takes what came, another waits on.
+    fn note(&mut self, ready: Readiness) {
+        self.ready |= ready.0;
+        let ready = Readiness(self.ready);
+        if let Some((sleeper, _)) = self.first.take_if(|(_, interest)| ready.meets(*interest)) {
+            sleeper.wake();
+        }
+        if let Some(others) = &mut self.others {
+            others.retain(|(sleeper, interest)| !(ready.meets(*interest) && sleeper.wake()));
+        }
+    }
+
+    fn enlist(&mut self, sleeper: Sleeper, interest: Readiness) {
+        if self.first.is_none() {
+            self.first = Some((sleeper, interest));
+        } else {
+            self.others.get_or_insert_default().push((sleeper, interest));
+        }
+    }
+
+    fn forget(&mut self, gone: &Sleeper) {
+        self.first.take_if(|(sleeper, _)| sleeper.is(gone));
+        if let Some(others) = &mut self.others {
+            others.retain(|(sleeper, _)| !sleeper.is(gone));
+        }
+    }
+
+    /// Whether the caller is to see to it that the socket is watched.
+    fn is_to_be_placed(&mut self) -> bool {
+        let nowhere = matches!(self.place, Place::Nowhere);
+        if nowhere {
+            self.place = Place::Soon;
+        }
+        nowhere
+    }
+}
+
+/// The system refuses to watch a socket: whoever waits for it tries again, a little later each time.
+#[cold]
+fn unwatched(interest: Readiness, error: &io::Error) -> Readiness {
+    log::error!("epoll refuses a socket: {error}");
+    crate::green::sleep(Duration::from_millis(10));
+    interest
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl std::fmt::Debug for Socket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Socket").field(&self.fd).finish()
+    }
+}
+
+const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);

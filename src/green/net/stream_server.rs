@@ -1,0 +1,355 @@
+//! A TCP server without messages: a handler for each connection.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use super::gate::{Gate, Newcomer};
+use super::socket::Readiness;
+use crate::green::runtime::buffers::ReadBuffer;
+use crate::green::runtime::timer::set_alarm;
+use crate::green::{
+    Backoff, Builder, Event, Group, Permit, Select, Semaphore, TcpListener, TcpStream, Thread, Until,
+    is_unwinding,
+};
+use crate::log_line::{Throttle, throttled};
+
+/// Listens, and runs a handler on a coroutine of its own for each connection, until it is stopped.
+///
+/// A connection is closed when its handler returns, however it ends: an error or a panic is logged and ends nobody
+/// else. Clones are the same server.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::time::Duration;
+/// use zinx::green::{self, StreamServer, TcpStream};
+///
+/// let server = StreamServer::bind("127.0.0.1:0")?.max_conns(1000);
+/// server.start(|mut stream, _peer| stream.write_all(b"hello"))?;
+/// let mut said = String::new();
+/// TcpStream::connect(server.local_addr())?.read_to_string(&mut said)?;
+/// assert_eq!(said, "hello");
+/// assert!(server.stop(Duration::from_secs(1)));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct StreamServer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    address: SocketAddr,
+    handler: OnceLock<Box<Handler>>,
+    room: Mutex<Semaphore>,
+    state: Mutex<State>,
+    handlers: Group,
+    stopped: Event,
+}
+
+type Handler = dyn Fn(TcpStream, SocketAddr) -> io::Result<()> + Send + Sync;
+
+struct State {
+    /// Bound and not yet used, or used by `accepting`.
+    listener: Option<Arc<TcpListener>>,
+    accepting: Option<Accepting>,
+    open: HashMap<u64, TcpStream>,
+    last: u64,
+}
+
+/// Who accepts, and how to end it: a thread, so that clients come in whatever handlers do.
+struct Accepting {
+    thread: Thread,
+    stop: Arc<Stop>,
+}
+
+#[derive(Default)]
+struct Stop {
+    asked: Event,
+    backoff: Backoff,
+}
+
+impl StreamServer {
+    /// Listens on `address`, as [`TcpListener::bind`] does; port 0 takes any free one. Clients can connect from
+    /// now on, and are served from [`start`](Self::start) on.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system: the port is taken, the address is not ours. `NotFound` where there is no address.
+    pub fn bind(address: impl ToSocketAddrs + Send + 'static) -> io::Result<Self> {
+        let listener = TcpListener::bind(address, BACKLOG)?;
+        let address = listener.local_addr();
+        let state =
+            State { listener: Some(Arc::new(listener)), accepting: None, open: HashMap::new(), last: 0 };
+        let shared = Shared {
+            address,
+            handler: OnceLock::new(),
+            room: Mutex::new(Semaphore::new(DEFAULT_MAX_CONNS)),
+            state: Mutex::new(state),
+            handlers: Group::new(),
+            stopped: Event::new(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Serves at most `count` connections at a time; further ones wait in the backlog of the system until one ends.
+    /// Default 10,000. To be called before [`start`](Self::start).
+    #[must_use]
+    pub fn max_conns(self, count: usize) -> Self {
+        *self.shared.room.lock().unwrap_or_else(PoisonError::into_inner) = Semaphore::new(count.max(1));
+        self
+    }
+
+    /// The address it is bound to, with the port the system chose.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// How many connections are open.
+    pub fn len(&self) -> usize {
+        self.shared.lock().open.len()
+    }
+
+    /// Whether no connection is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Begins to accept, and returns. Every connection and its peer's address go to `handler`.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` where it has a handler already: go on with [`restart`](Self::restart). Those of the system.
+    pub fn start(
+        &self,
+        handler: impl Fn(TcpStream, SocketAddr) -> io::Result<()> + Send + Sync + 'static,
+    ) -> io::Result<()> {
+        let handler: Box<Handler> = Box::new(handler);
+        self.shared.handler.set(handler).map_err(|_| io::Error::from(io::ErrorKind::AlreadyExists))?;
+        self.restart()
+    }
+
+    /// Accepts again after [`stop`](Self::stop), at the same address and with the same handler. While it accepts, does
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system: another has taken the port meanwhile.
+    pub fn restart(&self) -> io::Result<()> {
+        let shared = &self.shared;
+        let mut state = shared.lock();
+        if state.accepting.is_some() {
+            return Ok(());
+        }
+        let listener = match state.listener.take() {
+            Some(listener) => listener,
+            None => Arc::new(TcpListener::bind_to(shared.address, BACKLOG)?),
+        };
+        state.listener = Some(Arc::clone(&listener));
+        shared.stopped.clear();
+        let (stop, server) = (Arc::new(Stop::default()), self.clone());
+        let theirs = Arc::clone(&stop);
+        let accept = move || server.accept_all(&listener, &theirs);
+        let thread = Thread::start("zinx-acceptor", accept)?;
+        state.accepting = Some(Accepting { thread, stop });
+        Ok(())
+    }
+
+    /// As [`start`](Self::start), and waits until it is stopped by another.
+    ///
+    /// If the wait is cut short, by a kill, a time limit or a panic, clients are refused from then on. Open connections
+    /// go on; [`stop`](Self::stop) ends them, and [`restart`](Self::restart) begins anew.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    #[doc(alias = "serve_forever")]
+    pub fn serve(
+        &self,
+        handler: impl Fn(TcpStream, SocketAddr) -> io::Result<()> + Send + Sync + 'static,
+    ) -> io::Result<()> {
+        self.start(handler)?;
+        let serving = Serving(self);
+        self.shared.stopped.wait();
+        if !is_unwinding() {
+            // Stopped as it should be, and perhaps started again since.
+            std::mem::forget(serving);
+        }
+        Ok(())
+    }
+
+    /// Stops listening: clients are refused when this returns. Open connections go on. Twice is the same as once.
+    pub fn stop_accepting(&self) {
+        if let Some(acceptor) = self.shared.close_port() {
+            acceptor.join();
+        }
+    }
+
+    /// [Stops accepting](Self::stop_accepting), waits for the handlers at most for `timeout`, and then ends both
+    /// directions of what is left, so that their reads and writes end. `true` where nothing was left.
+    ///
+    /// [`serve`](Self::serve) returns. To be called by another than a handler, which would wait for itself.
+    pub fn stop(&self, timeout: Duration) -> bool {
+        self.stop_accepting();
+        let all_ended = self.shared.handlers.join_timeout(timeout);
+        if !all_ended {
+            let left: Vec<_> = self.shared.lock().open.values().cloned().collect();
+            left.iter().for_each(TcpStream::shutdown);
+        }
+        self.shared.stopped.set();
+        all_ended
+    }
+
+    /// Waits until no handler runs.
+    pub fn join(&self) {
+        self.shared.handlers.join();
+    }
+
+    fn accept_all(&self, listener: &TcpListener, stop: &Stop) {
+        let room = self.shared.room.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (gate, mut failures) = (Gate::new(), 0);
+        loop {
+            let Some(newcomer) = gate.wait(&stop.asked) else { return };
+            let permit = Select::new().on(&stop.asked, |()| None).on(&room, Some).wait();
+            let Some(permit) = permit else { return };
+            match listener.accept() {
+                Ok((stream, peer)) => {
+                    failures = 0;
+                    self.handle(newcomer, stream, peer, permit);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) if stop.asked.is_set() => return,
+                Err(error) => {
+                    failures += 1;
+                    static LOG: Throttle = Throttle::new();
+                    throttled!(warn, LOG, "accept on {}: {error}", self.shared.address);
+                    stop.backoff.pause(failures);
+                }
+            }
+        }
+    }
+
+    fn handle(&self, newcomer: Newcomer, stream: TcpStream, peer: SocketAddr, permit: Permit) {
+        let open = self.open(stream.clone(), permit);
+        let body = move || {
+            newcomer.begin();
+            let outcome = catch_unwind(AssertUnwindSafe(|| open.server.run_handler(stream.clone(), peer)));
+            part(stream);
+            drop(open);
+            if let Err(payload) = outcome {
+                resume_unwind(payload);
+            }
+        };
+        if let Err(error) = self.shared.handlers.spawn(Builder::new().name("stream handler"), body) {
+            static LOG: Throttle = Throttle::new();
+            throttled!(warn, LOG, "no coroutine for {peer}: {error}");
+        }
+    }
+
+    fn open(&self, stream: TcpStream, permit: Permit) -> Open {
+        let mut state = self.shared.lock();
+        state.last += 1;
+        let number = state.last;
+        state.open.insert(number, stream);
+        Open { server: self.clone(), number, _permit: permit }
+    }
+
+    fn run_handler(&self, stream: TcpStream, peer: SocketAddr) {
+        let handler = self.shared.handler.get().expect("set before the first accept");
+        if let Err(error) = handler(stream, peer) {
+            static LOG: Throttle = Throttle::new();
+            throttled!(info, LOG, "the handler of {peer} failed: {error}");
+        }
+    }
+}
+
+/// A call of `serve`. Dropped, it closes the port.
+struct Serving<'a>(&'a StreamServer);
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        // The acceptor ends by itself: what is dropped by an unwinding waits for nobody.
+        let _ = self.0.shared.close_port();
+    }
+}
+
+impl Shared {
+    /// Has clients refused from now on, and the acceptor end; returns it. Never waits.
+    fn close_port(&self) -> Option<Thread> {
+        let (listener, accepting) = {
+            let mut state = self.lock();
+            (state.listener.take(), state.accepting.take())
+        };
+        // First, so that the acceptor knows why its accept ends.
+        if let Some(accepting) = &accepting {
+            accepting.stop.asked.set();
+            accepting.stop.backoff.end_pause();
+        }
+        if let Some(listener) = listener {
+            listener.close();
+        }
+        accepting.map(|accepting| accepting.thread)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's place in its server. Dropped, it closes the connection, whoever else has a share of it.
+struct Open {
+    server: StreamServer,
+    number: u64,
+    _permit: Permit,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let stream = self.server.shared.lock().open.remove(&self.number);
+        if let Some(stream) = stream {
+            stream.shutdown();
+        }
+    }
+}
+
+/// Ends the stream, and reads until the peer's end for a while: closed with input unread, the system would destroy what
+/// is on its way to the peer.
+fn part(stream: TcpStream) {
+    stream.shutdown_write();
+    let socket = stream.into_socket();
+    let until = Until::after(LINGER);
+    set_alarm(&socket, until.end_or_far());
+    while !until.is_over() {
+        let received = socket.try_recv(&mut ReadBuffer::take(0));
+        match received {
+            Ok(0) => return,
+            Ok(_) => crate::green::fairness_point(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                socket.wait(Readiness::READ.or(Readiness::INTERRUPT));
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+impl fmt::Debug for StreamServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamServer")
+            .field("address", &self.shared.address)
+            .field("open", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Connections that wait to be accepted, at most; the system has its own cap.
+const BACKLOG: u32 = 1024;
+
+const DEFAULT_MAX_CONNS: usize = 10_000;
+
+/// How long a peer may take to end its side after the handler has returned.
+const LINGER: Duration = Duration::from_secs(1);

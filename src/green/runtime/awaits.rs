@@ -1,0 +1,97 @@
+//! What a coroutine waits for, in a byte.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// What a coroutine does, for who wants to know why nothing moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Awaits {
+    /// It has not begun.
+    Start,
+    /// It runs.
+    Nothing,
+    /// The others have their turn.
+    Turn,
+    Time,
+    Event,
+    Item,
+    Room,
+    Coroutine,
+    Group,
+    Socket,
+    Thread,
+    /// The other side of a channel.
+    Partner,
+    /// What was taken from a queue to be done.
+    Done,
+    Permit,
+    Lock,
+    Value,
+    /// The first of several things.
+    Any,
+    /// It has ended.
+    Never,
+}
+
+impl Awaits {
+    const ALL: [Self; 18] = [
+        Self::Start,
+        Self::Nothing,
+        Self::Turn,
+        Self::Time,
+        Self::Event,
+        Self::Item,
+        Self::Room,
+        Self::Coroutine,
+        Self::Group,
+        Self::Socket,
+        Self::Thread,
+        Self::Partner,
+        Self::Done,
+        Self::Permit,
+        Self::Lock,
+        Self::Value,
+        Self::Any,
+        Self::Never,
+    ];
+
+    pub(in crate::green) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "has not started",
+            Self::Nothing => "runs",
+            Self::Turn => "lets others run",
+            Self::Time => "sleeps",
+            Self::Event => "waits for an event",
+            Self::Item => "waits for an item of a queue",
+            Self::Room => "waits for room in a queue",
+            Self::Coroutine => "waits for the end of a coroutine",
+            Self::Group => "waits for the end of a group",
+            Self::Socket => "waits for a socket",
+            Self::Thread => "waits for blocking work",
+            Self::Partner => "waits for the other side of a channel",
+            Self::Done => "waits for a queue to be done",
+            Self::Permit => "waits for a permit",
+            Self::Lock => "waits for a lock",
+            Self::Value => "waits for a value",
+            Self::Any => "waits for the first of several",
+            Self::Never => "has ended",
+        }
+    }
+}
+
+/// An [`Awaits`] that its coroutine writes and others read.
+pub(in crate::green) struct Activity(AtomicU8);
+
+impl Activity {
+    pub(in crate::green) const fn new() -> Self {
+        Self(AtomicU8::new(Awaits::Start as u8))
+    }
+
+    pub(in crate::green) fn set(&self, what: Awaits) {
+        self.0.store(what as u8, Ordering::Relaxed);
+    }
+
+    pub(in crate::green) fn get(&self) -> Awaits {
+        Awaits::ALL[usize::from(self.0.load(Ordering::Relaxed))]
+    }
+}

@@ -1,0 +1,214 @@
+//! Fairness: whoever has kept a worker busy for a slice of time lets it look at the network before going on.
+//!
+//! A worker of `may` runs its queue until it is empty and only then polls epoll, so coroutines that find work without
+//! waiting would starve every other connection. Each primitive and each socket operation is therefore a fairness
+//! point. The first look at the clock after a poll begins a slice, the next poll ends it. A coroutine that finds the slice
+//! older than [`SLICE`] lets others run: it parks until the [poller](super::poller) of its worker has looked at the network,
+//! and everything that had become ready comes before it.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::awaits::Awaits;
+use super::home::{self, Home};
+use super::park::Sleeper;
+use super::worker;
+use crate::green::spawn::interrupt;
+
+/// Lets others run: those ready now, and those the network has made ready meanwhile.
+///
+/// A loop of `yield_now` starves nobody. On a plain thread it is [`std::thread::yield_now`]. A coroutine that has been
+/// killed ends here, and so does a body whose time limit is over. In a destructor that runs while its coroutine unwinds
+/// it does nothing.
+///
+/// # Examples
+///
+/// ```
+/// use zinx::green;
+///
+/// green::run(|| {
+///     let other = green::spawn(|| 7);
+///     while !other.ready() {
+///         green::yield_now();
+///     }
+/// });
+/// ```
+pub fn yield_now() {
+    if interrupt::is_unwinding() {
+        return;
+    }
+    before_yield();
+    let_others_run();
+    interrupt::check();
+}
+
+/// A fairness point: yields where the worker has been busy for longer than its slice. Every primitive calls it.
+pub fn fairness_point() {
+    if is_due() {
+        yield_now();
+    }
+}
+
+/// As [`fairness_point`], with a look at the clock each time.
+pub(in crate::green) fn take_turn() {
+    if look(clock()) {
+        yield_now();
+    }
+}
+
+/// As [`fairness_point`], behind an attempt to give something away. Where it has succeeded, an interrupt has to wait: a
+/// caller that unwinds has given nothing.
+pub(in crate::green) fn after_attempt(succeeded: bool) {
+    if !succeeded {
+        fairness_point();
+    } else if is_due() && !interrupt::is_unwinding() {
+        before_yield();
+        let_others_run();
+    }
+}
+
+fn is_due() -> bool {
+    may::coroutine::is_coroutine() && worker::pace(|pace| pace.count()) && look(clock())
+}
+
+/// Does what was put off until now. Called before each wait.
+pub(crate) fn before_yield() {
+    loop {
+        let mut calls = worker::take_deferred();
+        if calls.is_empty() {
+            return worker::give_deferred_list(calls);
+        }
+        for call in calls.drain(..) {
+            call.run();
+            if worker::pace(|pace| pace.count()) && look(clock()) {
+                let_others_run();
+            }
+        }
+        worker::give_deferred_list(calls);
+    }
+}
+
+/// A turn of work in a coroutine that serves many units (frames) a wake-up: says when to let others run.
+///
+/// A coroutine that has just been woken gets a short turn of its own even where its worker's slice is over; otherwise
+/// a worker with many busy connections would look at the network for each of them on every round.
+pub(crate) struct Turn {
+    pace: Pace,
+    started: u64,
+}
+
+impl Turn {
+    /// Begins a turn; the coroutine has just been woken.
+    pub(crate) const fn new() -> Self {
+        Self { pace: Pace::new(), started: 0 }
+    }
+
+    /// Counts one unit of work; at times looks at the clock and lets others run.
+    pub(crate) fn unit(&mut self) {
+        if self.pace.count() {
+            self.look();
+        }
+    }
+
+    /// Looks at the clock and lets others run where this turn and the worker's slice are over.
+    pub(crate) fn look(&mut self) {
+        let now = clock();
+        self.pace.looked(now);
+        let over = look(now);
+        if self.started == 0 {
+            self.started = now;
+        } else if over && now - self.started > TURN {
+            yield_now();
+            *self = Self::new();
+        }
+    }
+}
+
+/// How many fairness points to pass before the next look at the clock, which costs more than most primitives.
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    left: u32,
+    looked: u64,
+}
+
+impl Pace {
+    pub(super) const fn new() -> Self {
+        Self { left: POINTS_PER_LOOK, looked: 0 }
+    }
+
+    /// Counts a point. `true`: look at the clock now.
+    pub(super) fn count(&mut self) -> bool {
+        self.left -= 1;
+        if self.left == 0 {
+            self.left = POINTS_PER_LOOK;
+        }
+        self.left == POINTS_PER_LOOK
+    }
+
+    /// After a look: where the points since the last one took longer than a slice, look again at the very next.
+    fn looked(&mut self, now: u64) {
+        self.left = if now - self.looked > SLICE { 1 } else { POINTS_PER_LOOK };
+        self.looked = now;
+    }
+}
+
+/// How often a coroutine has let others run because its worker's slice was over. For tests and metrics.
+pub fn fair_yields() -> u64 {
+    FAIR_YIELDS.load(Ordering::Relaxed)
+}
+
+/// Looks at the slice of this worker, beginning one where none runs. `true` where it is over.
+fn look(now: u64) -> bool {
+    worker::pace(|pace| pace.looked(now));
+    home::here().is_some_and(|home| look_at(home, now))
+}
+
+/// Whether the network of a worker has not been looked at for a whole slice. Asked by its poller.
+pub(super) fn slice_is_over(home: &Home) -> bool {
+    look_at(home, clock())
+}
+
+fn look_at(home: &Home, now: u64) -> bool {
+    match home.slice().load(Ordering::Relaxed) {
+        0 => {
+            home.slice().store(now, Ordering::Relaxed);
+            // At rest, it would not look before all others wait.
+            home.call_poller();
+            false
+        }
+        start => now.saturating_sub(start) > SLICE,
+    }
+}
+
+/// Parks until the poller has looked at the network.
+fn let_others_run() {
+    match worker::current() {
+        Some(me) if me.is_coroutine() => {
+            FAIR_YIELDS.fetch_add(1, Ordering::Relaxed);
+            let sleeper = Sleeper::begin();
+            worker::queue_for_turn(sleeper.clone());
+            home::of(me.home()).call_poller();
+            sleeper.wait_out(Awaits::Turn);
+        }
+        _ if may::coroutine::is_coroutine() => may::coroutine::yield_now(),
+        _ => std::thread::yield_now(),
+    }
+}
+
+/// Nanoseconds of the monotonic clock, never 0.
+fn clock() -> u64 {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    EPOCH.get_or_init(Instant::now).elapsed().as_nanos() as u64 + 1
+}
+
+static FAIR_YIELDS: AtomicU64 = AtomicU64::new(0);
+
+/// How long, in nanoseconds, a worker may go without looking at the network.
+const SLICE: u64 = 50_000;
+
+/// The turn, in nanoseconds, that a woken coroutine gets whatever its worker's slice says.
+const TURN: u64 = 5_000;
+
+/// Fairness points between two looks at the clock.
+const POINTS_PER_LOOK: u32 = 16;

@@ -1,0 +1,140 @@
+//! Signals that ask the program to end, and those that would end it without being asked.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::flag::register_conditional_default;
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::{emulate_default_handler, signal_name};
+
+use crate::green::Queue;
+
+/// Catches SIGTERM, SIGINT and SIGQUIT from now on: each arrives in the queue as its number, instead of ending the
+/// process. Several may catch them; each gets all.
+///
+/// SIGHUP, SIGUSR1 and SIGUSR2 would end the process by default, at once and whatever is on its way. Meanwhile they are
+/// noted in the log, and nothing else happens. A handler that the program itself has set for any of the six runs as well.
+///
+/// When the last handle is dropped, all six do again what they did before: end the process, or nothing where they were
+/// ignored or have a handler of the program's own. A handler set through `signal-hook` counts only if it was set before
+/// the first call of this function.
+///
+/// # Errors
+///
+/// Those of the system. Nothing is caught then.
+#[doc(alias = "signal")]
+pub fn on_terminate() -> io::Result<Terminate> {
+    let queue = Arc::new(Queue::bounded(16));
+    let terminate = Terminate { queue: Arc::clone(&queue) };
+    let begun = lock().begin(queue);
+    begun.map(|()| terminate)
+}
+
+/// The signals caught since [`on_terminate`].
+#[derive(Debug)]
+pub struct Terminate {
+    queue: Arc<Queue<i32>>,
+}
+
+impl Terminate {
+    /// The queue they arrive in. It closes with the handle.
+    pub fn queue(&self) -> Arc<Queue<i32>> {
+        Arc::clone(&self.queue)
+    }
+}
+
+impl Drop for Terminate {
+    fn drop(&mut self) {
+        let mut catching = lock();
+        catching.queues.retain(|queue| !Arc::ptr_eq(queue, &self.queue));
+        NOBODY.store(catching.queues.is_empty(), Ordering::Release);
+        drop(catching);
+        self.queue.close();
+    }
+}
+
+/// Who catches signals, and what they did before.
+#[derive(Default)]
+struct Catching {
+    queues: Vec<Arc<Queue<i32>>>,
+    /// Signals with the system's default action before the first was caught; `None` before that.
+    by_default: Option<Vec<i32>>,
+    /// Whether those do so again where nobody catches them.
+    falls_back: bool,
+    /// Whether the thread runs that waits for them. It does for good.
+    waits: bool,
+}
+
+impl Catching {
+    /// Puts signals into one more queue from now on. Until then, they do what they did before.
+    fn begin(&mut self, queue: Arc<Queue<i32>>) -> io::Result<()> {
+        let signals = if self.waits { None } else { Some(self.set_handlers()?) };
+        self.queues.push(queue);
+        NOBODY.store(false, Ordering::Release);
+        if let Some(signals) = signals {
+            std::thread::Builder::new().name("zinx-signals".to_string()).spawn(|| wait_for(signals))?;
+            self.waits = true;
+        }
+        Ok(())
+    }
+
+    fn set_handlers(&mut self) -> io::Result<Signals> {
+        let by_default = self.by_default.get_or_insert_with(signals_by_default);
+        if !self.falls_back {
+            // Before the queues: a handler that has reached them is done, also if nobody is left a moment later.
+            for &signal in by_default.iter() {
+                register_conditional_default(signal, Arc::clone(&NOBODY))?;
+            }
+            self.falls_back = true;
+        }
+        Signals::new(ENDS.iter().chain(&IGNORED))
+    }
+}
+
+fn wait_for(mut signals: Signals) {
+    for signal in signals.forever() {
+        let catching = lock();
+        let (queues, by_default) = (catching.queues.clone(), catching.by_default.clone());
+        drop(catching);
+        if queues.is_empty() {
+            // It came while somebody caught it, who has left since.
+            if by_default.is_some_and(|by_default| by_default.contains(&signal)) {
+                let _ = emulate_default_handler(signal);
+            }
+        } else if IGNORED.contains(&signal) {
+            log::info!("{} is ignored", signal_name(signal).unwrap_or("a signal"));
+        } else {
+            // A full queue holds sixteen signals nobody has looked at: one more says nothing new.
+            for queue in queues {
+                let _ = queue.try_put(signal);
+            }
+        }
+    }
+}
+
+/// Those of our signals that are neither ignored nor have a handler.
+fn signals_by_default() -> Vec<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = |name| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+    };
+    let others = mask("SigIgn:") | mask("SigCgt:");
+    ENDS.into_iter().chain(IGNORED).filter(|signal| others >> (signal - 1) & 1 == 0).collect()
+}
+
+fn lock() -> MutexGuard<'static, Catching> {
+    static CATCHING: LazyLock<Mutex<Catching>> = LazyLock::new(Mutex::default);
+    CATCHING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Set while nobody catches signals. Read by the signal handler. Written under the lock.
+static NOBODY: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
+
+/// Those that ask for the end.
+const ENDS: [i32; 3] = [SIGTERM, SIGINT, SIGQUIT];
+
+/// Those that would end the process by default.
+const IGNORED: [i32; 3] = [SIGHUP, SIGUSR1, SIGUSR2];

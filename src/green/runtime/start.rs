@@ -1,0 +1,153 @@
+//! How a coroutine begins: on the worker it is given to or, while another coroutine holds that one, on the next that is
+//! free.
+//!
+//! A worker may be held from the very moment in which it is given a coroutine. So what is to run lies in a place of its own,
+//! the watchdog gives it to a second worker in such a case, and the first that comes takes it. That worker is its home from
+//! then on.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::home::{self, Arrival};
+use super::limits::StackPermit;
+use super::worker;
+use crate::green::Panicked;
+
+/// Where a coroutine begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::green) enum Where {
+    /// On each worker in turn.
+    #[default]
+    Anywhere,
+    /// On this worker, or another while that is held.
+    Near(usize),
+    /// On this worker.
+    At(usize),
+}
+
+/// A coroutine that has come to its home, and is told which that is.
+pub(in crate::green) struct Begun {
+    pub(in crate::green) home: usize,
+    /// Dropped when it is there.
+    pub(in crate::green) arrival: Option<Arrival>,
+}
+
+/// Has `body` run in a coroutine of `may`, on a stack of the default size or of so many bytes.
+pub(in crate::green) fn start(
+    place: Where,
+    stack_bytes: Option<usize>,
+    body: impl FnOnce(Begun) + Send + 'static,
+) -> io::Result<()> {
+    let home = match place {
+        Where::Anywhere => home::next(),
+        Where::Near(home) if home::of(home).is_held() => home::next(),
+        Where::Near(home) | Where::At(home) => home,
+    };
+    let start = Arc::new(Start { home: AtomicUsize::new(home), stack_bytes, body: Mutex::new(Some(body)) });
+    start.give_to(home)?;
+    if !matches!(place, Where::At(_)) {
+        let mut waiting = lock(&WAITING);
+        if waiting.len() == waiting.capacity() {
+            // Not left to the watchdog alone: many may begin between two of its looks.
+            waiting.retain(|start| !start.has_begun());
+        }
+        waiting.push(start);
+    }
+    Ok(())
+}
+
+/// Gives those that have not begun to another worker if theirs is held. To be called by the watchdog now and then.
+pub(super) fn look_after() {
+    let mut waiting = lock(&WAITING);
+    waiting.retain(|start| !start.has_begun());
+    let stuck: Vec<_> = waiting.iter().filter(|start| home::of(start.home()).is_held()).cloned().collect();
+    drop(waiting);
+    stuck.into_iter().for_each(|start| start.move_on());
+}
+
+/// A coroutine that is to begin.
+struct Start<F> {
+    home: AtomicUsize,
+    stack_bytes: Option<usize>,
+    body: Mutex<Option<F>>,
+}
+
+impl<F: FnOnce(Begun) + Send + 'static> Start<F> {
+    fn give_to(self: &Arc<Self>, home: usize) -> io::Result<()> {
+        let permit = StackPermit::take()?;
+        let here = worker::is_home(home);
+        let arrival = (!here).then(|| home::of(home).expect());
+        let mut builder = may::coroutine::Builder::new().id(home);
+        if let Some(bytes) = self.stack_bytes {
+            // `may` counts in words, and takes an odd number as a wish to print the stack's use.
+            builder = builder.stack_size((bytes / size_of::<usize>()).next_multiple_of(2));
+        }
+        let this = Arc::clone(self);
+        let begin = move || {
+            if here {
+                // Begun inside of the caller: goes behind it in the queue, which costs no system call.
+                may::coroutine::yield_now();
+            }
+            let body = lock(&this.body).take();
+            drop(this);
+            if let Some(body) = body {
+                body(Begun { home, arrival });
+            }
+            drop(permit);
+        };
+        #[expect(unsafe_code, reason = "see SAFETY")]
+        // SAFETY: `may` asks that `begin` (1) uses no thread-local across a yield and (2) fits its stack. (1) is for
+        // coroutines that change threads. This one does not: it begins on its home, is woken there alone, and looks
+        // after each wait, and before anything of the caller's runs, whether it is there: `home.rs`, `Record::park`.
+        // Code that waits by calling `may` itself is outside of this, as `docs/safety.md` says. (2) is backed by a
+        // guard page: what does not fit ends the process.
+        let spawn =
+            || unsafe { if here { builder.spawn_local(begin) } else { builder.spawn(begin) } }.map(drop);
+        // Where the system has no memory for the stack, `may` panics. What the body owns is dropped.
+        let spawned = catch_unwind(AssertUnwindSafe(spawn)).unwrap_or_else(|payload| {
+            Err(io::Error::new(io::ErrorKind::OutOfMemory, Panicked::new(payload).to_string()))
+        });
+        if here {
+            worker::count_woken();
+        } else {
+            home::of(home).call_poller_to_arrivals();
+        }
+        spawned
+    }
+}
+
+trait Waiting: Send + Sync {
+    fn home(&self) -> usize;
+
+    fn has_begun(&self) -> bool;
+
+    /// Has it begin on another worker too, if one is free.
+    fn move_on(self: Arc<Self>);
+}
+
+impl<F: FnOnce(Begun) + Send + 'static> Waiting for Start<F> {
+    fn home(&self) -> usize {
+        self.home.load(Ordering::Relaxed)
+    }
+
+    fn has_begun(&self) -> bool {
+        lock(&self.body).is_none()
+    }
+
+    fn move_on(self: Arc<Self>) {
+        let home = home::next();
+        // Without room for a second stack, the next look tries again.
+        if !home::of(home).is_held() && self.give_to(home).is_ok() {
+            self.home.store(home, Ordering::Relaxed);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Those that had not begun at the last look, and those that came since.
+static WAITING: Mutex<Vec<Arc<dyn Waiting>>> = Mutex::new(Vec::new());

@@ -1,0 +1,147 @@
+//! The watchdog: names the coroutine that keeps a worker from running any other.
+//!
+//! Each worker says which coroutine it runs and counts its turns: two plain stores a wait, no clock. A thread looks
+//! now and then; where it finds the same turn of the same coroutine for longer than [`STALL`], it says so in the log,
+//! and again, with how long it took, when it is over. Meanwhile new coroutines begin on other workers (`start.rs`).
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::poller::send_the_idle_to_may;
+use super::stack_note::StackNote;
+use super::{home, overflow, start};
+use crate::green::coroutines;
+use crate::green::spawn::coroutine::Record;
+
+/// How often a coroutine has kept its worker for longer than 50 ms without waiting. Each time is a warning in the log
+/// that names it. For tests and metrics.
+///
+/// Whoever finds this growing has a handler that blocks or computes: see [`blocking`](crate::green::blocking).
+pub fn stalls() -> u64 {
+    STALLS.load(Ordering::Relaxed)
+}
+
+/// What one worker runs. Written by it alone.
+pub(super) struct Beat {
+    /// The number of the coroutine that runs, 0 while none does.
+    running: AtomicU64,
+    turns: AtomicU64,
+    /// Which worker it is, once it knows.
+    home: AtomicUsize,
+    note: &'static StackNote,
+}
+
+impl Beat {
+    /// The beat of the thread that calls, which runs coroutines. Threads that do live as long as the process.
+    pub(super) fn of_new_worker() -> &'static Self {
+        let (running, turns, home) = (AtomicU64::new(0), AtomicU64::new(0), AtomicUsize::new(usize::MAX));
+        let beat: &'static Self =
+            Box::leak(Box::new(Self { running, turns, home, note: overflow::watch_worker() }));
+        BEATS.lock().unwrap_or_else(PoisonError::into_inner).push(beat);
+        beat
+    }
+
+    pub(super) fn begin_turn(&self, coroutine: &Record) {
+        self.note.set_running(coroutine);
+        self.turns.store(self.turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.running.store(coroutine.id(), Ordering::Relaxed);
+    }
+
+    pub(super) fn end_turn(&self) {
+        self.running.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_home(&self, home: usize) {
+        self.home.store(home, Ordering::Relaxed);
+    }
+
+    fn set_held(&self, is_held: bool) {
+        if let Some(home) = home::all().get(self.home.load(Ordering::Relaxed)) {
+            home.set_held(is_held);
+        }
+    }
+
+    fn look(&self) -> (u64, u64) {
+        (self.running.load(Ordering::Relaxed), self.turns.load(Ordering::Relaxed))
+    }
+}
+
+/// Starts the watchdog, once. Without a thread to be had there is none, which the log says.
+pub(super) fn start() {
+    static START: Once = Once::new();
+    START.call_once(|| {
+        let started = std::thread::Builder::new().name("zinx-watchdog".to_string()).spawn(keep_watch);
+        if let Err(error) = started {
+            log::error!("cannot start the watchdog: {error}");
+        }
+    });
+}
+
+#[expect(clippy::disallowed_methods, reason = "a thread of its own, that runs no coroutine")]
+fn keep_watch() {
+    let mut seen: Vec<Seen> = Vec::new();
+    let mut looks = Vec::new();
+    loop {
+        send_the_idle_to_may(&mut looks);
+        let beats = BEATS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut quiet = true;
+        for (worker, beat) in beats.iter().enumerate() {
+            if seen.len() == worker {
+                seen.push(Seen { turn: (0, 0), since: Instant::now(), told: None });
+            }
+            quiet &= !seen[worker].look(worker, beat.look());
+            beat.set_held(seen[worker].told.is_some());
+        }
+        start::look_after();
+        std::thread::sleep(if quiet { QUIET_PERIOD } else { PERIOD });
+    }
+}
+
+/// What was seen of one worker at the last look.
+struct Seen {
+    turn: (u64, u64),
+    since: Instant,
+    /// The name of the coroutine that has been reported for this turn.
+    told: Option<String>,
+}
+
+impl Seen {
+    /// `true` where something has run since the last look.
+    fn look(&mut self, worker: usize, turn: (u64, u64)) -> bool {
+        let held = self.since.elapsed();
+        if turn != self.turn {
+            if let Some(name) = self.told.take() {
+                log::warn!("{name} held worker {worker} for {} ms", held.as_millis());
+            }
+            *self = Self { turn, since: Instant::now(), told: None };
+            return true;
+        }
+        let (running, _) = turn;
+        if running != 0 && held >= STALL && self.told.is_none() {
+            let name = name_of(running);
+            log::warn!("{name} has held worker {worker} for {} ms: nobody else runs there", held.as_millis());
+            self.told = Some(name);
+            STALLS.fetch_add(1, Ordering::Relaxed);
+        }
+        running != 0
+    }
+}
+
+fn name_of(id: u64) -> String {
+    let found = coroutines().into_iter().find(|coroutine| coroutine.id() == id);
+    found.map_or_else(
+        || format!("coroutine {id}"),
+        |coroutine| format!("coroutine {id} {:?}", coroutine.name()),
+    )
+}
+
+static BEATS: Mutex<Vec<&'static Beat>> = Mutex::new(Vec::new());
+static STALLS: AtomicU64 = AtomicU64::new(0);
+
+/// How long one coroutine may keep a worker.
+const STALL: Duration = Duration::from_millis(50);
+
+/// Between two looks, and between two while nothing has run.
+const PERIOD: Duration = Duration::from_millis(25);
+const QUIET_PERIOD: Duration = Duration::from_millis(100);

@@ -1,0 +1,237 @@
+//! What belongs to a worker, the thread that green threads run on: calls put off until one next yields, who has been
+//! woken, the pace, read buffers.
+//!
+//! This file holds the crate's only thread-local. No reference into it outlives one of the accessors below, and none of
+//! them yields.
+
+use std::any::Any;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::sync::Arc;
+
+use super::awaits::Awaits;
+use super::buffers::{SharedSpare, Spare};
+use super::fair::Pace;
+use super::park::Sleeper;
+use super::poller::note_use_of_may;
+use super::slots::Slots;
+use super::watchdog::Beat;
+use crate::green::spawn::coroutine::Record;
+
+/// Something to do when the running coroutine next yields, whatever it yields on, or when it ends.
+pub(crate) trait Deferred: Send + Sync {
+    /// Does it. Must neither block nor yield.
+    fn run(self: Arc<Self>);
+}
+
+/// Puts `call` off until the running coroutine yields or ends. On a plain thread, which never yields, runs it at once.
+pub(crate) fn defer(call: Arc<dyn Deferred>) {
+    if may::coroutine::is_coroutine() {
+        with(|local| local.deferred.borrow_mut().push(call));
+    } else {
+        call.run();
+    }
+}
+
+/// How many calls are put off on this thread.
+pub(crate) fn deferred_calls() -> usize {
+    with(|local| local.deferred.borrow().len())
+}
+
+/// Takes the calls put off on this thread, for `super::fair::run_deferred`.
+pub(super) fn take_deferred() -> Vec<Arc<dyn Deferred>> {
+    with(|local| local.deferred.take())
+}
+
+/// Gives the emptied list back, so that its memory serves again.
+pub(super) fn give_deferred_list(mut list: Vec<Arc<dyn Deferred>>) {
+    list.clear();
+    with(|local| {
+        let mut current = local.deferred.borrow_mut();
+        if current.is_empty() && current.capacity() < list.capacity() && list.capacity() <= MAX_KEPT_CALLS {
+            *current = list;
+        }
+    });
+}
+
+/// Takes the record of the coroutine that runs here, which is about to wait for `what`. Whatever yields, yields
+/// between this and [`resume`]: the record is with the thread only while its coroutine runs there.
+pub(in crate::green) fn leave(what: Awaits) -> Option<Arc<Record>> {
+    let me = with(|local| {
+        if let Some(beat) = local.beat.get() {
+            beat.end_turn();
+        }
+        local.running.take()
+    });
+    if let Some(me) = &me {
+        me.activity().set(what);
+        me.stack().reserve_way_back();
+    }
+    me
+}
+
+/// Gives the record of the coroutine that runs here from now on.
+pub(in crate::green) fn resume(me: Option<Arc<Record>>) {
+    if let Some(me) = &me {
+        me.activity().set(Awaits::Nothing);
+    }
+    let stale = with(|local| {
+        if let Some(me) = me.as_ref().filter(|me| me.is_coroutine()) {
+            let beat = local.beat.get().unwrap_or_else(|| {
+                let beat = Beat::of_new_worker();
+                local.beat.set(Some(beat));
+                beat
+            });
+            beat.begin_turn(me);
+        }
+        local.running.replace(me)
+    });
+    if stale.is_some() {
+        note_use_of_may();
+    }
+}
+
+/// Whether a coroutine has its record with this thread.
+pub(super) fn is_occupied() -> bool {
+    with(|local| local.running.borrow().is_some())
+}
+
+/// The record of the coroutine that runs here, or of the thread where it has one.
+pub(in crate::green) fn current() -> Option<Arc<Record>> {
+    with(|local| local.running.borrow().clone())
+}
+
+/// Counts fairness points passed on this thread.
+pub(super) fn pace<R>(update: impl FnOnce(&mut Pace) -> R) -> R {
+    with(|local| {
+        let mut pace = local.pace.get();
+        let result = update(&mut pace);
+        local.pace.set(pace);
+        result
+    })
+}
+
+/// The worker the caller runs on, from 0; `None` on a thread that is none.
+pub(crate) fn home_index() -> Option<usize> {
+    Some(with(|local| local.index.get())).filter(|index| *index != NO_WORKER)
+}
+
+/// Whether the caller runs on this worker.
+pub(super) fn is_home(index: usize) -> bool {
+    with(|local| local.index.get()) == index
+}
+
+/// Says which worker this thread is. `false` if it is another.
+pub(super) fn set_home(index: usize) -> bool {
+    with(|local| {
+        if local.index.get() == NO_WORKER {
+            local.index.set(index);
+            if let Some(beat) = local.beat.get() {
+                beat.set_home(index);
+            }
+        }
+        local.index.get() == index
+    })
+}
+
+/// Takes note that a green thread of this worker was woken.
+pub(in crate::green) fn count_woken() {
+    with(|local| local.woken.set(local.woken.get() + 1));
+}
+
+/// How many were woken since the poller last let all run.
+pub(super) fn woken() -> u32 {
+    with(|local| local.woken.get())
+}
+
+/// All run before the poller does again.
+pub(super) fn forget_woken() {
+    with(|local| local.woken.set(0));
+}
+
+/// Has the poller wake a green thread when it has looked at the network.
+pub(super) fn queue_for_turn(sleeper: Sleeper) {
+    with(|local| local.turns.borrow_mut().push(sleeper));
+}
+
+/// Takes those who wait for their turn.
+pub(super) fn take_turns() -> Vec<Sleeper> {
+    with(|local| local.turns.take())
+}
+
+/// Gives the emptied list back, so that its memory serves again.
+pub(super) fn give_turns(list: Vec<Sleeper>) {
+    with(|local| {
+        let mut current = local.turns.borrow_mut();
+        if current.is_empty() {
+            *current = list;
+        }
+    });
+}
+
+/// Keeps the body of a green thread that is about to be spawned here. Returns its place.
+pub(in crate::green) fn leave_body(body: Box<dyn Any>) -> u32 {
+    with(|local| local.bodies.borrow_mut().insert(body))
+}
+
+/// Takes what `leave_body` has kept, once.
+pub(in crate::green) fn take_body(at: u32) -> Option<Box<dyn Any>> {
+    with(|local| local.bodies.borrow_mut().remove(at))
+}
+
+/// Runs `f` on the spare buffers of this thread. `None` where the thread is past its thread-locals, as when a static drops
+/// its last value.
+pub(super) fn with_spare<R>(f: impl FnOnce(&mut Spare) -> R) -> Option<R> {
+    try_with(|local| f(&mut local.spare.get_or_init(SharedSpare::register).lock())).ok()
+}
+
+/// Longest list of deferred calls that is kept for its memory.
+const MAX_KEPT_CALLS: usize = 4096;
+
+/// The number of a thread that is no worker.
+const NO_WORKER: usize = usize::MAX;
+
+struct Local {
+    running: RefCell<Option<Arc<Record>>>,
+    beat: Cell<Option<&'static Beat>>,
+    deferred: RefCell<Vec<Arc<dyn Deferred>>>,
+    pace: Cell<Pace>,
+    index: Cell<usize>,
+    woken: Cell<u32>,
+    turns: RefCell<Vec<Sleeper>>,
+    bodies: RefCell<Slots<Box<dyn Any>>>,
+    /// Shared with who empties it.
+    spare: OnceCell<Arc<SharedSpare>>,
+}
+
+mod local {
+    use super::{Cell, Local, NO_WORKER, OnceCell, Pace, RefCell, Slots};
+
+    thread_local! {
+        pub(super) static LOCAL: Local = const {
+            Local {
+                running: RefCell::new(None),
+                beat: Cell::new(None),
+                deferred: RefCell::new(Vec::new()),
+                pace: Cell::new(Pace::new()),
+                index: Cell::new(NO_WORKER),
+                woken: Cell::new(0),
+                turns: RefCell::new(Vec::new()),
+                bodies: RefCell::new(Slots::new()),
+                spare: OnceCell::new(),
+            }
+        };
+    }
+}
+
+/// Runs `f` on the thread's own state. Never inlined: inlined twice into one coroutine, the thread's address could be
+/// kept across a yield between the two.
+#[inline(never)]
+fn with<R>(f: impl FnOnce(&Local) -> R) -> R {
+    local::LOCAL.with(f)
+}
+
+/// As [`with`], for a thread that may be ending.
+#[inline(never)]
+fn try_with<R>(f: impl FnOnce(&Local) -> R) -> Result<R, std::thread::AccessError> {
+    local::LOCAL.try_with(f)
+}

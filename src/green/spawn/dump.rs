@@ -1,0 +1,64 @@
+//! Who is there and what each waits for.
+
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::coroutine::Record;
+use crate::green::Coroutine;
+use crate::green::runtime::slots::Slots;
+
+/// All coroutines that are alive, also those that have not started, by number.
+///
+/// Costs a walk over all of them; nobody is stopped meanwhile, so it is true of no single moment.
+pub fn coroutines() -> Vec<Coroutine> {
+    let known = (0..SHARDS.len() as u64).flat_map(|at| shard(at).iter().cloned().collect::<Vec<_>>());
+    let alive = known.filter_map(|record| record.upgrade());
+    let mut found: Vec<_> = alive.map(Coroutine::new).filter(|coroutine| !coroutine.ready()).collect();
+    found.sort_unstable_by_key(Coroutine::id);
+    found
+}
+
+/// A line for each coroutine that is alive: its number, its name, and what it waits for.
+///
+/// For a hook or a signal that asks why nothing moves.
+///
+/// # Examples
+///
+/// ```
+/// use zinx::green::{self, Builder, Event};
+///
+/// let waits = Builder::new().name("idler").spawn(|| Event::new().wait()).unwrap();
+/// while !green::dump().contains("\"idler\" waits for an event") {
+///     green::yield_now();
+/// }
+/// waits.kill();
+/// assert!(!green::dump().contains("idler"));
+/// ```
+#[doc(alias = "print_run_info")]
+pub fn dump() -> String {
+    let mut text = String::new();
+    for coroutine in coroutines() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{} {:?} {}", coroutine.id(), coroutine.name(), coroutine.activity());
+    }
+    text
+}
+
+/// Makes a coroutine known, until its record is dropped. Returns its place.
+pub(super) fn add(record: &Arc<Record>) -> u32 {
+    shard(record.id()).insert(Arc::downgrade(record))
+}
+
+pub(super) fn remove(id: u64, place: u32) {
+    shard(id).remove(place);
+}
+
+type Known = Slots<Weak<Record>>;
+
+fn shard(id: u64) -> MutexGuard<'static, Known> {
+    let at = (id % SHARDS.len() as u64) as usize;
+    SHARDS[at].lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Several, so that coroutines started at once do not wait for each other.
+static SHARDS: [Mutex<Known>; 16] = [const { Mutex::new(Slots::new()) }; 16];

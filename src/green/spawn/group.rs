@@ -1,0 +1,178 @@
+//! A group of coroutines that are joined together: the owner of those whose handles nobody keeps.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::coroutine::{Coroutine, Record};
+use super::greenlet::Builder;
+use crate::green::runtime::awaits::Awaits;
+use crate::green::runtime::park::{WaitList, wait_unless};
+use crate::green::runtime::settings;
+use crate::green::runtime::slots::Slots;
+use crate::green::sync::select::{Waitable, Watch, Watcher};
+use crate::green::with_timeout;
+
+/// Coroutines that are waited for together. Clones share the group.
+///
+/// # Examples
+///
+/// ```
+/// use zinx::green::{Builder, Group};
+///
+/// let group = Group::new();
+/// for n in 0..10 {
+///     group.spawn(Builder::new().name("worker"), move || drop(n)).unwrap();
+/// }
+/// group.join();
+/// assert!(group.is_empty());
+/// ```
+#[doc(alias = "GlobalGevents")]
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    members: Arc<Mutex<Members>>,
+}
+
+#[derive(Default)]
+struct Members {
+    alive: Slots<Coroutine>,
+    waiting: WaitList,
+}
+
+impl Group {
+    /// An empty group.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Spawns a member. See [`spawn`](crate::green::spawn) for the contract.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::spawn`].
+    pub fn spawn(&self, builder: Builder, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        settings::ensure_started().map_err(io::Error::other)?;
+        let record = builder.record();
+        let membership = self.enter(&record);
+        builder.detach_as(record, move || {
+            // Dropped also where the body panics, and after all that the body owned.
+            let _membership = membership;
+            body();
+        })
+    }
+
+    /// How many members are alive.
+    pub fn len(&self) -> usize {
+        self.lock().alive.len()
+    }
+
+    /// Whether no member is alive.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The members that are alive, in no order.
+    #[doc(alias = "greenlets")]
+    pub fn coroutines(&self) -> Vec<Coroutine> {
+        self.lock().alive.iter().cloned().collect()
+    }
+
+    /// Cuts short whatever its members run that [may be](crate::green::cuttable).
+    pub(crate) fn cut(&self) {
+        self.coroutines().iter().for_each(Coroutine::cut);
+    }
+
+    /// Ends all who are members now, and waits until they have ended: see [`Coroutine::kill`].
+    pub fn kill(&self) {
+        self.ask_to_end().iter().for_each(Coroutine::join);
+    }
+
+    /// As [`kill`](Self::kill), waiting at most for `timeout`. `false` where some still run; they are killed all the
+    /// same.
+    pub fn kill_timeout(&self, timeout: Duration) -> bool {
+        let asked = self.ask_to_end();
+        let all_ended = || asked.iter().for_each(Coroutine::join);
+        let _ = with_timeout(timeout, all_ended);
+        asked.iter().all(Coroutine::ready)
+    }
+
+    /// Waits until no member is alive.
+    pub fn join(&self) {
+        self.wait(None);
+    }
+
+    /// As [`join`](Self::join), at most for `timeout`. `false` where members are still alive.
+    pub fn join_timeout(&self, timeout: Duration) -> bool {
+        self.wait(Some(timeout))
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> bool {
+        let is_empty = |members: &mut Members| members.alive.len() == 0;
+        wait_unless(&self.members, is_empty, |members| &mut members.waiting, Awaits::Group, timeout)
+    }
+
+    fn ask_to_end(&self) -> Vec<Coroutine> {
+        let mut members = self.coroutines();
+        members.retain(Coroutine::ask_to_end);
+        members
+    }
+
+    /// Makes a coroutine that is about to be spawned a member, until what this returns is dropped.
+    pub(super) fn enter(&self, record: &Arc<Record>) -> Membership {
+        let coroutine = Coroutine::new(Arc::clone(record));
+        let place = self.lock().alive.insert(coroutine);
+        Membership { group: self.clone(), place }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives `()` where no member is alive.
+impl Waitable for Group {
+    type Item = ();
+
+    fn take_now(&self) -> Option<()> {
+        self.is_empty().then_some(())
+    }
+}
+
+impl Watch for Group {
+    fn watch(&self, watcher: &Watcher) -> bool {
+        let mut members = self.lock();
+        let is_empty = members.alive.len() == 0;
+        if !is_empty {
+            members.waiting.enlist_also(watcher.waiter());
+        }
+        is_empty
+    }
+
+    fn unwatch(&self, watcher: &Watcher) {
+        self.lock().waiting.forget(watcher.as_waiter());
+    }
+}
+
+/// One member's place in its group.
+pub(super) struct Membership {
+    group: Group,
+    place: u32,
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let mut members = self.group.lock();
+        let gone = members.alive.remove(self.place);
+        if members.alive.len() == 0 {
+            members.waiting.wake_all();
+        }
+        drop(members);
+        drop(gone);
+    }
+}
+
+impl std::fmt::Debug for Members {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Members").field("alive", &self.alive.len()).finish_non_exhaustive()
+    }
+}

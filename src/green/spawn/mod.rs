@@ -1,0 +1,27 @@
+//! The life of a coroutine: how it is spawned, who knows it, how it ends, and many of them at once.
+//!
+//! [`greenlet`] spawns it and holds its result, [`coroutine`] is what everybody else sees of it. A kill and a time
+//! limit are one mechanism, [`interrupt`].
+
+// One coroutine.
+pub(super) mod coroutine;
+pub(super) mod dump;
+pub(super) mod greenlet;
+pub(super) mod local;
+pub(super) mod spawn_here;
+
+// How it ends.
+pub(super) mod contain;
+pub(super) mod cut;
+pub(super) mod failed;
+pub(super) mod interrupt;
+pub(super) mod with_timeout;
+
+// Many of them.
+pub(super) mod group;
+pub(super) mod imap;
+pub(super) mod joinall;
+pub(super) mod pool;
+
+// One that yields values.
+pub mod generator;

@@ -1,0 +1,205 @@
+//! A bounded number of coroutines at work.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::imap::{IMap, IMapUnordered};
+use crate::green::runtime::settings;
+use crate::green::{Builder, Failed, Greenlet, Group, Permit, Semaphore};
+
+/// At most so many coroutines at once: [`spawn`](Self::spawn) waits where all places are taken. Clones share the pool.
+///
+/// Those who wait get places in the order in which they came. A member that spawns into its own pool may wait for a
+/// place that only its own end would free.
+///
+/// # Examples
+///
+/// ```
+/// use zinx::green::Pool;
+///
+/// let pool = Pool::new(4);
+/// let squares: Vec<i32> = pool.map(0..10, |n| n * n).into_iter().map(Result::unwrap).collect();
+/// assert_eq!(squares[9], 81);
+/// pool.join();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Pool {
+    size: usize,
+    places: Semaphore,
+    members: Group,
+}
+
+impl Pool {
+    /// A pool of `size` places; 0 is taken as 1.
+    pub fn new(size: usize) -> Self {
+        let size = size.max(1);
+        Self { size, places: Semaphore::new(size), members: Group::new() }
+    }
+
+    /// Spawns a member, waiting for a place where there is none. See [`spawn`](crate::green::spawn) for the contract.
+    ///
+    /// # Panics
+    ///
+    /// As [`spawn`](crate::green::spawn), where the machine has no room for another stack.
+    pub fn spawn<F, T>(&self, body: F) -> Greenlet<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.start(self.places.acquire(), body)
+    }
+
+    /// As [`spawn`](Self::spawn), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `body` itself, where no place is free.
+    pub fn try_spawn<F, T>(&self, body: F) -> Result<Greenlet<T>, F>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        match self.places.try_acquire() {
+            Some(place) => Ok(self.start(place, body)),
+            None => Err(body),
+        }
+    }
+
+    /// Does `work` for each item, as many at once as there are places; results in the order of the items, each with
+    /// its own error.
+    pub fn map<I, F, T>(&self, items: I, work: F) -> Vec<Result<T, Failed>>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let work = Arc::new(work);
+        let start = |item| {
+            let work = Arc::clone(&work);
+            self.spawn(move || work(item))
+        };
+        let started: Vec<_> = items.into_iter().map(start).collect();
+        started.into_iter().map(Greenlet::get).collect()
+    }
+
+    /// As [`map`](Self::map), lazily: work begins with the first `next`, and never runs further ahead of what has been
+    /// taken than there are places ([`look_ahead`](IMap::look_ahead) to change it).
+    ///
+    /// Items are taken from their source by a coroutine of its own, so a source that waits, a queue for example, holds up
+    /// no result. A panic of the source goes on in `next`, once all results before it have been given out.
+    ///
+    /// # Panics
+    ///
+    /// `next` panics as [`spawn`](Self::spawn) does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use zinx::green::Pool;
+    ///
+    /// let pool = Pool::new(2);
+    /// let lengths: Vec<usize> =
+    ///     pool.imap(["one", "three"], |word: &str| word.len()).map(Result::unwrap).collect();
+    /// assert_eq!(lengths, [3, 5]);
+    /// ```
+    pub fn imap<I, F, T>(&self, items: I, work: F) -> IMap<I::IntoIter, F, T>
+    where
+        I: IntoIterator<IntoIter: Send + 'static>,
+    {
+        IMap::new(self.clone(), items.into_iter(), work)
+    }
+
+    /// As [`imap`](Self::imap), results in the order in which they are there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zinx::green::{self, Pool};
+    ///
+    /// let wait = |n| {
+    ///     green::sleep(Duration::from_millis(n));
+    ///     n
+    /// };
+    /// let order: Vec<u64> = Pool::new(2).imap_unordered([30, 1], wait).map(Result::unwrap).collect();
+    /// assert_eq!(order, [1, 30]);
+    /// ```
+    pub fn imap_unordered<I, F, T>(&self, items: I, work: F) -> IMapUnordered<I::IntoIter, F, T>
+    where
+        I: IntoIterator<IntoIter: Send + 'static>,
+    {
+        IMapUnordered::new(self.clone(), items.into_iter(), work)
+    }
+
+    /// How many places it has.
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// How many places are free.
+    pub fn free_count(&self) -> usize {
+        self.places.available()
+    }
+
+    /// How many members are alive.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether no member is alive.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Waits until no member is alive.
+    pub fn join(&self) {
+        self.members.join();
+    }
+
+    /// As [`join`](Self::join), at most for `timeout`. `false` where members are still alive.
+    pub fn join_timeout(&self, timeout: Duration) -> bool {
+        self.members.join_timeout(timeout)
+    }
+
+    /// Ends all who are members now and waits until they have ended: see [`Group::kill`]. Those who wait for a place
+    /// get it.
+    pub fn kill(&self) {
+        self.members.kill();
+    }
+
+    /// As [`kill`](Self::kill), waiting at most for `timeout`. `false` where some still run.
+    pub fn kill_timeout(&self, timeout: Duration) -> bool {
+        self.members.kill_timeout(timeout)
+    }
+
+    /// Takes a place, waiting for it.
+    pub(super) fn place(&self) -> Permit {
+        self.places.acquire()
+    }
+
+    pub(super) fn start<F, T>(&self, place: Permit, body: F) -> Greenlet<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.try_start(place, body).unwrap_or_else(|error| panic!("cannot spawn a coroutine: {error}"))
+    }
+
+    fn try_start<F, T>(&self, place: Permit, body: F) -> io::Result<Greenlet<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        settings::ensure_started().map_err(io::Error::other)?;
+        let builder = Builder::new().name("pool");
+        let record = builder.record();
+        let membership = self.members.enter(&record);
+        builder.spawn_as(record, move || {
+            // Given back also where the body panics, and after all that the body owned.
+            let _given_back = (place, membership);
+            body()
+        })
+    }
+}

@@ -1,0 +1,184 @@
+//! A reentrant lock that may be held across waits.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use crate::green::current;
+use crate::green::runtime::awaits::Awaits;
+use crate::green::runtime::fair;
+use crate::green::runtime::park::WaitList;
+use crate::log_line::{Throttle, throttled};
+
+/// A lock that its holder may take again: the coroutine (or thread) that has it gets it at once, and others when the
+/// holder has given it back as often as taken.
+///
+/// It may be held across waits. Fair: it goes to who has waited longest. A panic gives it back too. What it guards is
+/// shared, not exclusive, since the holder may have it twice: a counter or a flag in it is an atomic.
+///
+/// # Examples
+///
+/// ```
+/// use zinx::green::RLock;
+///
+/// let names = RLock::new("list");
+/// let outer = names.acquire();
+/// let inner = names.acquire(); // at once
+/// assert_eq!((*outer, *inner), ("list", "list"));
+/// assert!(std::thread::scope(|scope| scope.spawn(|| names.try_acquire().is_none()).join().unwrap()));
+/// ```
+#[derive(Default)]
+pub struct RLock<T = ()> {
+    state: Mutex<State>,
+    value: T,
+}
+
+#[derive(Default)]
+struct State {
+    holder: Option<Holder>,
+    /// How often the holder has it. Written by the holder alone.
+    depth: usize,
+    waiting: WaitList,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    Coroutine(u64),
+    Thread(ThreadId),
+    /// Who was woken for it and is about to write itself down. Nobody else takes it meanwhile.
+    Next,
+}
+
+impl<T> RLock<T> {
+    /// A lock that nobody holds, around `value`, which is `()` where it guards something else.
+    pub fn new(value: T) -> Self {
+        Self { state: Mutex::default(), value }
+    }
+
+    /// Takes the lock, waiting while another holds it.
+    ///
+    /// In a destructor that runs while its coroutine unwinds, nothing waits: while another holds the lock, the guard
+    /// returned does not hold it, which the log says. Call [`try_acquire`](Self::try_acquire) there.
+    pub fn acquire(&self) -> RLockGuard<'_, T> {
+        let held = self.take_within(None);
+        if !held {
+            static LOG: Throttle = Throttle::new();
+            throttled!(
+                error,
+                LOG,
+                "an RLock was not acquired: another holds it, and the caller is unwinding"
+            );
+        }
+        self.guard(held)
+    }
+
+    /// As [`acquire`](Self::acquire), at most for `timeout`. `None` where another held it all the time.
+    pub fn acquire_timeout(&self, timeout: Duration) -> Option<RLockGuard<'_, T>> {
+        self.take_within(Some(timeout)).then(|| self.guard(true))
+    }
+
+    /// Takes the lock without waiting. `None` where another holds it.
+    pub fn try_acquire(&self) -> Option<RLockGuard<'_, T>> {
+        fair::fairness_point();
+        self.lock().take(Holder::caller()).then(|| self.guard(true))
+    }
+
+    /// Whether anybody holds it.
+    #[doc(alias = "locked")]
+    pub fn is_locked(&self) -> bool {
+        self.lock().holder.is_some()
+    }
+
+    const fn guard(&self, held: bool) -> RLockGuard<'_, T> {
+        RLockGuard { lock: self, held, not_send: PhantomData }
+    }
+
+    fn take_within(&self, timeout: Option<Duration>) -> bool {
+        fair::fairness_point();
+        let me = Holder::caller();
+        let waiter = {
+            let mut state = self.lock();
+            if state.take(me) {
+                return true;
+            }
+            state.waiting.enlist()
+        };
+        let woken = waiter.wait(Awaits::Lock, timeout, |gone| self.lock().waiting.forget(gone));
+        if woken {
+            let mut state = self.lock();
+            (state.holder, state.depth) = (Some(me), 1);
+        }
+        woken
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take(&mut self, me: Holder) -> bool {
+        let mine = self.holder.is_none_or(|holder| holder == me);
+        if mine {
+            self.holder = Some(me);
+            self.depth += 1;
+        }
+        mine
+    }
+
+    fn give_back(&mut self) {
+        self.depth -= 1;
+        if self.depth == 0 {
+            self.holder = self.waiting.wake_one().then_some(Holder::Next);
+        }
+    }
+}
+
+impl Holder {
+    fn caller() -> Self {
+        current().map_or_else(
+            || Self::Thread(std::thread::current().id()),
+            |coroutine| Self::Coroutine(coroutine.id()),
+        )
+    }
+}
+
+/// A lock held once. Dropped, it is given back; it stays with the coroutine or thread that has taken it.
+#[must_use = "dropped, the lock is given back at once"]
+pub struct RLockGuard<'a, T = ()> {
+    lock: &'a RLock<T>,
+    /// `false` only where it could not be waited for.
+    held: bool,
+    not_send: PhantomData<*const ()>,
+}
+
+impl<T> Deref for RLockGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.lock.value
+    }
+}
+
+impl<T> Drop for RLockGuard<'_, T> {
+    fn drop(&mut self) {
+        if self.held {
+            self.lock.lock().give_back();
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for RLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RLock").field("value", &self.value).field("locked", &self.is_locked()).finish()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for RLockGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RLockGuard").field(&self.lock.value).finish()
+    }
+}
