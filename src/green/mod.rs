@@ -41,13 +41,14 @@ pub use runtime::watchdog::stalls;
 pub(crate) use runtime::worker::{Deferred, defer, deferred_calls, home_index};
 
 mod spawn;
+pub use spawn::builder::Builder;
 pub(crate) use spawn::contain::{Contained, contain, drop_contained, drop_each};
 pub use spawn::coroutine::{Coroutine, Exit, current};
 pub(crate) use spawn::cut::cuttable;
 pub use spawn::dump::{coroutines, dump};
 pub use spawn::failed::{Failed, Panicked};
 pub use spawn::generator;
-pub use spawn::greenlet::{Builder, Greenlet, run, spawn, spawn_later};
+pub use spawn::greenlet::{Greenlet, run, spawn, spawn_later};
 pub use spawn::group::Group;
 pub use spawn::imap::{IMap, IMapUnordered};
 pub(crate) use spawn::interrupt::is_unwinding;

@@ -17,7 +17,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use super::poller::{BELL, Sockets, note_stealing};
 use super::worker;
-use crate::green::spawn::coroutine::Record;
+use crate::green::spawn::record::Record;
 
 /// What belongs to one worker and others may use.
 pub(in crate::green) struct Home {

@@ -24,7 +24,7 @@ use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 
 use super::stack_note::{PAGE_BYTES, StackNote};
-use crate::green::spawn::coroutine::Record;
+use crate::green::spawn::record::Record;
 
 /// Installs the handler. To be called once, before the first coroutine.
 pub(super) fn install() -> io::Result<()> {

@@ -17,8 +17,8 @@ use super::poller::note_use_of_may;
 use super::timer::Timed;
 use super::until::Until;
 use super::{fair, home, timer, worker};
-use crate::green::spawn::coroutine::Record;
 use crate::green::spawn::interrupt::{Interrupt, Interrupts, is_unwinding};
+use crate::green::spawn::record::Record;
 
 /// One wait of one coroutine or thread.
 pub(crate) struct Waiter {

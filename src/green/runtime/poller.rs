@@ -19,7 +19,7 @@ use super::home::{Home, Rest};
 use super::{fair, worker};
 use crate::green::Builder;
 use crate::green::net::socket::Watching;
-use crate::green::spawn::coroutine::Record;
+use crate::green::spawn::record::Record;
 
 /// Starts the poller of a worker. Returns once it is there: all that comes home to it finds it.
 pub(super) fn start(home: &'static Home) -> std::io::Result<()> {

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
-use crate::green::spawn::coroutine::{Name, Record};
+use crate::green::spawn::record::{Name, Record};
 
 /// One thread's note. Only that thread writes it, and only that thread reads it, in its signal handler.
 pub(super) struct StackNote {

@@ -12,7 +12,7 @@ use super::poller::send_the_idle_to_may;
 use super::stack_note::StackNote;
 use super::{home, overflow, start};
 use crate::green::coroutines;
-use crate::green::spawn::coroutine::Record;
+use crate::green::spawn::record::Record;
 
 /// How often a coroutine has kept its worker for longer than 50 ms without waiting. Each time is a warning in the log
 /// that names it. For tests and metrics.

@@ -15,7 +15,7 @@ use super::park::Sleeper;
 use super::poller::note_use_of_may;
 use super::slots::Slots;
 use super::watchdog::Beat;
-use crate::green::spawn::coroutine::Record;
+use crate::green::spawn::record::Record;
 
 /// Something to do when the running coroutine next yields, whatever it yields on, or when it ends.
 pub(crate) trait Deferred: Send + Sync {

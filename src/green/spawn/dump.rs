@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::coroutine::Record;
+use super::record::Record;
 use crate::green::Coroutine;
 use crate::green::runtime::slots::Slots;
 

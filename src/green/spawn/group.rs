@@ -4,8 +4,9 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::coroutine::{Coroutine, Record};
-use super::greenlet::Builder;
+use super::builder::Builder;
+use super::coroutine::Coroutine;
+use super::record::Record;
 use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::park::{WaitList, wait_unless};
 use crate::green::runtime::settings;

@@ -9,6 +9,7 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::record::Record;
 use crate::green::runtime::park::Who;
 use crate::green::runtime::timer::Timed;
 use crate::green::runtime::worker;
@@ -184,11 +185,11 @@ impl Interrupts {
 pub(super) struct Scope {
     number: u64,
     over: AtomicBool,
-    of: Arc<super::coroutine::Record>,
+    of: Arc<Record>,
 }
 
 impl Scope {
-    pub(super) fn new(of: Arc<super::coroutine::Record>) -> Arc<Self> {
+    pub(super) fn new(of: Arc<Record>) -> Arc<Self> {
         let number = NEXT_SCOPE.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self { number, over: AtomicBool::new(false), of })
     }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::coroutine::Record;
+use super::record::Record;
 
 /// A value of which each coroutine, and each plain thread, has its own; dropped when the coroutine ends.
 ///

@@ -1,13 +1,16 @@
 //! The life of a coroutine: how it is spawned, who knows it, how it ends, and many of them at once.
 //!
-//! [`greenlet`] spawns it and holds its result, [`coroutine`] is what everybody else sees of it. A kill and a time
+//! [`greenlet`] spawns it and holds its result, [`coroutine`] is what everybody else sees of it, and
+//! [`record`] what the crate keeps about it. A kill and a time
 //! limit are one mechanism, [`interrupt`].
 
 // One coroutine.
+pub(super) mod builder;
 pub(super) mod coroutine;
 pub(super) mod dump;
 pub(super) mod greenlet;
 pub(super) mod local;
+pub(super) mod record;
 pub(super) mod spawn_here;
 
 // How it ends.

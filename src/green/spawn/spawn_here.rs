@@ -3,7 +3,8 @@
 use std::any::Any;
 use std::marker::PhantomData;
 
-use super::greenlet::{Builder, Greenlet};
+use super::builder::Builder;
+use super::greenlet::Greenlet;
 use crate::green::runtime::worker;
 
 /// As [`spawn`](crate::green::spawn), on the worker of the green thread that calls. `body` never leaves its thread, and

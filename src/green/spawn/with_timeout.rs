@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::coroutine::Record;
 use super::interrupt::{Interrupt, Scope};
+use super::record::Record;
 use crate::green::runtime::timer::{self, Deadline};
 use crate::green::runtime::until::Until;
 use crate::rounded::Rounded;
