@@ -99,3 +99,23 @@ fn durations_become_times_in_one_place() {
     lines.retain(|line| !line.contains("green/runtime/until.rs"));
     assert_eq!(lines, Vec::<String>::new());
 }
+
+/// The folders of `green`, and every folder below them, open with a page that says what is in them.
+#[test]
+fn every_folder_of_green_has_a_front_page() {
+    let files: Vec<_> = sources("green").into_iter().map(|(path, _)| path).collect();
+    let mut folders: Vec<_> = files.iter().filter_map(|path| path.parent()).collect();
+    folders.sort();
+    folders.dedup();
+    assert!(folders.len() > 4, "{folders:?}");
+    for folder in folders {
+        let page = fs::read_to_string(folder.join("mod.rs")).unwrap_or_default();
+        assert!(page.starts_with("//! "), "{} has no page", folder.display());
+    }
+}
+
+#[test]
+fn no_file_has_more_than_400_lines() {
+    let long = sources("").into_iter().filter(|(_, text)| text.lines().count() > 400);
+    assert_eq!(long.map(|(path, _)| path).collect::<Vec<_>>(), Vec::<PathBuf>::new());
+}

@@ -71,10 +71,11 @@ pub use sync::sleep::sleep;
 mod net;
 pub(crate) use net::connect::Connector;
 pub(crate) use net::gate::{Gate, Newcomer};
+pub use net::listener::{Backoff, TcpListener};
 pub use net::resolve::resolve;
 pub(crate) use net::socket::{Readiness, Socket};
+pub use net::stream::TcpStream;
 pub use net::stream_server::StreamServer;
-pub use net::tcp::{Backoff, TcpListener, TcpStream};
 
 pub mod bluelet;
 

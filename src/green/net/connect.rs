@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::resolve::resolve;
 use super::socket::{Readiness, Socket};
-use super::tcp::{Connecting, TcpStream};
+use super::stream::{Connecting, TcpStream};
 use crate::green::runtime::timer::set_alarm;
 use crate::green::{Builder, GetError, Queue, Until};
 

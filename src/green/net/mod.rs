@@ -9,6 +9,7 @@ pub(super) mod socket;
 // TCP: a listener, a stream, a server, a client.
 pub(super) mod connect;
 pub(super) mod gate;
+pub(super) mod listener;
 pub(super) mod resolve;
+pub(super) mod stream;
 pub(super) mod stream_server;
-pub(super) mod tcp;

@@ -92,6 +92,21 @@ fn memory() -> MutexGuard<'static, Memory> {
     MEMORY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Tries each address until one does; returns the last one's error.
+pub(super) fn first_of<T>(
+    addresses: Vec<SocketAddr>,
+    attempt: impl Fn(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match attempt(address) {
+            Ok(done) => return Ok(done),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 /// How long an answer is good for: the system does not say how long its source thinks it is.
 const FRESH: Duration = Duration::from_secs(30);
 

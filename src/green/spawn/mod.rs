@@ -1,8 +1,7 @@
 //! The life of a coroutine: how it is spawned, who knows it, how it ends, and many of them at once.
 //!
-//! [`greenlet`] spawns it and holds its result, [`coroutine`] is what everybody else sees of it, and
-//! [`record`] what the crate keeps about it. A kill and a time
-//! limit are one mechanism, [`interrupt`].
+//! [`greenlet`] spawns it and holds its result, [`coroutine`] is what everybody else sees of it, and [`record`] what
+//! the crate keeps about it. A kill and a time limit are one mechanism, [`interrupt`].
 
 // One coroutine.
 pub(super) mod builder;

@@ -1,148 +1,16 @@
-//! TCP for coroutines: a listener and a stream that wait without holding their worker.
+//! A TCP stream for coroutines: it connects, reads and writes without holding its worker.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
-use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockRef, Type};
 
+use super::resolve::first_of;
 use super::socket::{Readiness, Socket};
-use crate::green::Event;
 use crate::green::runtime::blocking::blocking;
 use crate::green::runtime::{fair, settings};
-
-/// A listening TCP socket.
-///
-/// Unlike `may`'s it does not share its port: binding a port that is taken is an error.
-///
-/// # Examples
-///
-/// ```
-/// use std::io::{Read, Write};
-/// use zinx::green::{self, TcpListener, TcpStream};
-///
-/// let listener = TcpListener::bind("127.0.0.1:0", 128)?;
-/// let address = listener.local_addr();
-/// green::spawn(move || -> std::io::Result<()> {
-///     loop {
-///         let (mut client, peer) = listener.accept()?;
-///         green::spawn(move || client.write_all(format!("hello, {peer}").as_bytes()));
-///     }
-/// });
-/// let mut said = String::new();
-/// let mut stream = TcpStream::connect(address)?;
-/// stream.read_to_string(&mut said)?;
-/// assert_eq!(said, format!("hello, {}", stream.local_addr()?));
-/// # Ok::<(), std::io::Error>(())
-/// ```
-#[derive(Debug)]
-pub struct TcpListener {
-    socket: Socket,
-    local: SocketAddr,
-}
-
-impl TcpListener {
-    /// Listens on `address` (`"host:port"` or a socket address), the first of those that a name resolves to which can
-    /// be had; port 0 takes any free one. Names are resolved off the workers. `backlog` connections may wait to be
-    /// accepted (the system caps it at `net.core.somaxconn`). Accepted connections have `TCP_NODELAY` set.
-    ///
-    /// # Errors
-    ///
-    /// The last address's: the port is taken, the address is not ours. `NotFound` if the name has no address.
-    pub fn bind(address: impl ToSocketAddrs + Send + 'static, backlog: u32) -> io::Result<Self> {
-        let addresses = blocking(move || address.to_socket_addrs().map(Vec::from_iter))?;
-        Self::bind_first(addresses, backlog)
-    }
-
-    /// Listens on the first of `addresses` that can be had, without waiting for anything.
-    pub(crate) fn bind_first(addresses: Vec<SocketAddr>, backlog: u32) -> io::Result<Self> {
-        first_of(addresses, |address| Self::bind_to(address, backlog))
-    }
-
-    /// As [`bind`](Self::bind), without waiting for anything.
-    pub(in crate::green) fn bind_to(address: SocketAddr, backlog: u32) -> io::Result<Self> {
-        settings::ensure_started().map_err(io::Error::other)?;
-        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_tcp_nodelay(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        let local = socket.local_addr()?.as_socket().unwrap_or(address);
-        Ok(Self { socket: Socket::new(OwnedFd::from(socket))?, local })
-    }
-
-    /// The address it is bound to, with the port the system chose.
-    pub const fn local_addr(&self) -> SocketAddr {
-        self.local
-    }
-
-    /// Waits for the next connection; returns it with the peer's address, also of a peer that has gone already.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system, such as no descriptor being free: wait ([`Backoff`]) and try again. `Interrupted` after
-    /// [`interrupt`](Self::interrupt).
-    pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        fair::fairness_point();
-        loop {
-            match acceptfrom_with(&self.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Ok((fd, peer)) => {
-                    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-                    return Ok((TcpStream::new(fd)?, peer.ok_or(io::ErrorKind::Unsupported)?));
-                }
-                Err(rustix::io::Errno::WOULDBLOCK) => {}
-                // The peer was gone before we came, or a signal did: the next may be there.
-                Err(rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => continue,
-                // It listens no more.
-                Err(rustix::io::Errno::INVAL) => return Err(io::ErrorKind::Interrupted.into()),
-                Err(error) => return Err(error.into()),
-            }
-            if self.socket.wait_unless_unwinding(Readiness::ANY)?.meets(Readiness::INTERRUPT) {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-        }
-    }
-
-    /// Ends the accept that waits, or the next that would, with `Interrupted`.
-    pub fn interrupt(&self) {
-        self.socket.interrupt();
-    }
-
-    /// Has clients refused from now on, whoever still holds the listener, and ends the accept that waits. Never waits.
-    pub(crate) fn close(&self) {
-        self.socket.shutdown_both();
-    }
-}
-
-/// The pause after an accept that failed: 5 ms, doubling to 500 ms, ended early by [`end_pause`](Self::end_pause).
-#[derive(Debug, Default)]
-pub struct Backoff {
-    ended: Event,
-}
-
-impl Backoff {
-    /// A back-off at its beginning.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Pauses after the `failures`-th failure in a row, counted from 1. Returns how long at most.
-    pub fn pause(&self, failures: u32) -> Duration {
-        let pause = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_PAUSE);
-        // Cleared after the wait, not before: a descriptor that came free since the failure ends the pause at once.
-        self.ended.wait_timeout(pause);
-        self.ended.clear();
-        pause
-    }
-
-    /// Ends a pause: what was lacking may be there now, for we have closed one of our own.
-    pub fn end_pause(&self) {
-        self.ended.set();
-    }
-}
 
 /// A connected TCP stream. Reading and writing wait without holding the worker; on a plain thread they block it.
 ///
@@ -154,7 +22,7 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    fn new(fd: OwnedFd) -> io::Result<Self> {
+    pub(super) fn new(fd: OwnedFd) -> io::Result<Self> {
         Ok(Self { socket: Arc::new(Socket::new(fd)?) })
     }
 
@@ -342,18 +210,3 @@ impl Write for TcpStream {
         Ok(())
     }
 }
-
-/// Tries each address until one does; returns the last one's error.
-fn first_of<T>(addresses: Vec<SocketAddr>, attempt: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
-        match attempt(address) {
-            Ok(done) => return Ok(done),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
