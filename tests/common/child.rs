@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-/// Runs a test in a process of its own: what it measures or exhausts belongs to the whole process.
+/// Runs a test in a process of its own: what it measures or exhausts belongs to the whole process. In a group the name of a
+/// test begins with its module: `limits::the_test`.
 pub(crate) fn in_child(name: &str, body: impl FnOnce()) {
     in_child_with(name, &[], body);
 }
@@ -72,6 +73,9 @@ fn run_child(name: &str, mut child: Command) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     eprint!("{said}");
     assert!(output.status.success(), "{}", output.status);
+    // A name that no test has would pass.
+    let ran = String::from_utf8_lossy(&output.stdout).contains("running 1 test");
+    assert!(ran, "there is no test {name} in this program");
     said
 }
 

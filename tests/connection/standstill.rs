@@ -1,0 +1,184 @@
+//! A limit on a peer counts time in which nothing moved although the process ran.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::common::child::in_child;
+use crate::common::phone::Phone;
+use crate::common::{ECHO, config, frame, start, start_alone, wait_until};
+use zinx::ziface::{CloseReason, HeartBeatDirection, HeartBeatOption, IMessage, IRequest, IServer};
+use zinx::{Config, Server, green};
+
+/// How a peer reads: so many bytes, then a pause, for so long; then all that is left.
+const PACES: [(usize, Duration, Duration); 2] = [
+    // Without a pause worth the name, to the end: it takes four times the write timeout.
+    (15_000, Duration::from_millis(5), Duration::from_secs(60)),
+    // So slowly that the socket has room long before it tells, which is when a third of its buffer is free.
+    (10_000, Duration::from_millis(50), Duration::from_secs(5)),
+];
+
+#[test]
+fn a_peer_that_reads_steadily_is_not_cut_however_slowly_it_reads() {
+    const FLOOD: u32 = 2;
+    let mut config = config();
+    config.write_timeout_ms = 1000;
+    let running = start(config, |server| {
+        let flood = |request: &dyn IRequest| request.get_connection().send_msg(FLOOD, vec![7; 12_000_000]);
+        server.add_router(FLOOD, flood).unwrap();
+    });
+    let read = |(bytes, pause, long)| {
+        let mut peer = running.connect();
+        peer.send(&frame(FLOOD, b""));
+        let (begun, mut buffer, mut left) = (Instant::now(), vec![0; bytes], 12_000_008);
+        while left > 0 && begun.elapsed() < long {
+            left -= peer.stream.read(&mut buffer).unwrap();
+            thread::sleep(pause);
+        }
+        peer.read_exactly(left);
+        peer.check_echo();
+        assert!(begun.elapsed() > Duration::from_secs(3), "too fast to tell");
+    };
+    thread::scope(|scope| PACES.into_iter().for_each(|pace| drop(scope.spawn(move || read(pace)))));
+}
+
+const ASK: u32 = 3;
+const ANSWER: u32 = 4;
+const DONE: u32 = 5;
+const FLOOD: u32 = 6;
+const STOP: u32 = 7;
+
+/// What every limit is in the next test, and how much longer than that its process is stopped.
+const ALLOWED: Duration = Duration::from_secs(3);
+const STOPPED: Duration = Duration::from_secs(5);
+
+/// The server and its peers are one process. The peers are within their limits before it is stopped, and afterwards.
+#[test]
+fn nobody_is_cut_for_time_in_which_the_process_was_stopped() {
+    in_child("standstill::nobody_is_cut_for_time_in_which_the_process_was_stopped", || {
+        let running = start_alone(all_limits(), set_up_for_a_stop);
+        let address = running.server.local_addr().unwrap();
+        let mut away = Phone::open(address);
+        let conn = running.conn(away.stream.local_addr().unwrap());
+        away.send(ECHO, b"before");
+        away.receive();
+        let [
+            mut with_deadline,
+            mut silent,
+            mut in_frame,
+            mut asked,
+            mut asked_by_another,
+            mut slow,
+            mut stopping,
+        ] = std::array::from_fn(|_| running.connect());
+        let mut peers = [
+            &mut with_deadline,
+            &mut silent,
+            &mut in_frame,
+            &mut asked,
+            &mut asked_by_another,
+            &mut slow,
+            &mut stopping,
+        ];
+        peers.iter_mut().for_each(|peer| peer.check_echo());
+        in_frame.send(&frame(ECHO, b"in two parts")[..12]);
+        asked.send(&frame(ASK, b""));
+        asked_by_another.send(&frame(ASK, b"by another"));
+        for peer in [&mut asked, &mut asked_by_another] {
+            assert_eq!(peer.read_frame().0, ASK);
+        }
+        // Its handler waits for room in a full queue,
+        slow.send(&frame(FLOOD, b""));
+        // and this one's connection for its queue to leave, before the drain deadline.
+        stopping.send(&frame(STOP, b""));
+        for peer in [&slow, &stopping] {
+            let conn = running.conn(peer.addr());
+            wait_until("a full queue", || conn.try_send_msg(FLOOD, vec![0; FLOOD_BYTES]).is_err());
+        }
+        away.lose(false);
+        wait_until("the loss", || conn.is_away());
+        let mut late = running.connect();
+        let has_deadline = running.conn(with_deadline.addr());
+        has_deadline.set_read_deadline(Instant::now() + ALLOWED);
+
+        stop_this_process_for(STOPPED);
+
+        // First: its peer has been away the longest.
+        away.resume();
+        away.send(ECHO, b"and on");
+        assert_eq!(away.receive(), (ECHO, b"and on".to_vec()));
+        with_deadline.check_echo();
+        has_deadline.set_read_deadline(None);
+        late.check_echo();
+        silent.check_echo();
+        in_frame.send(&frame(ECHO, b"in two parts")[12..]);
+        assert_eq!(in_frame.read_frame(), (ECHO, b"in two parts".to_vec()));
+        for peer in [&mut asked, &mut asked_by_another] {
+            peer.send(&frame(ANSWER, b"yes"));
+            assert_eq!(peer.read_frame(), (DONE, b"yes".to_vec()));
+        }
+        assert!(std::iter::repeat_with(|| slow.read_frame().0).any(|id| id == DONE));
+        slow.check_echo();
+        assert!(!stopping.read_to_end().is_empty());
+        assert_eq!(running.close_reason(stopping.addr()), CloseReason::Stopped);
+        let stats = running.server.stats();
+        // That of the peer that came back, and the one that asked to be stopped.
+        assert_eq!((stats.stop_hooks, stats.unsent_messages), (2, 0));
+        // The limits hold as before.
+        let begun = Instant::now();
+        assert_eq!(running.close_reason(silent.addr()), CloseReason::IdleTimeout);
+        assert!(begun.elapsed() < STOPPED, "{:?}", begun.elapsed());
+    });
+}
+
+const FLOOD_BYTES: usize = 64 << 10;
+
+/// A configuration in which every limit on a peer is [`ALLOWED`].
+fn all_limits() -> Config {
+    let mut config = config();
+    let ms = ALLOWED.as_millis() as u64;
+    (config.first_frame_timeout_ms, config.frame_timeout_ms, config.idle_timeout_ms) = (ms, ms, ms);
+    (config.write_timeout_ms, config.queue_wait_ms, config.drain_ms, config.resume_ms) = (ms, ms, ms, ms);
+    config.max_msg_chan_bytes = 4 * FLOOD_BYTES;
+    config
+}
+
+fn set_up_for_a_stop(server: &Server) {
+    let option = HeartBeatOption::new().direction(HeartBeatDirection::WatchOnly).misses(10);
+    server.start_heart_beat_with_option(ALLOWED / 10, option).unwrap();
+    let ask = |request: &dyn IRequest| {
+        let conn = Arc::clone(request.get_connection());
+        let ask = move || {
+            let answer = conn.call(ASK, "", ANSWER, ALLOWED)?;
+            conn.send_msg(DONE, answer.get_data())
+        };
+        if request.get_data().is_empty() {
+            return ask();
+        }
+        green::spawn(move || ask().unwrap());
+        Ok(())
+    };
+    server.add_router(ASK, ask).unwrap();
+    let flood = |request: &dyn IRequest| {
+        (0..512).try_for_each(|_| request.get_connection().send_msg(FLOOD, vec![0; FLOOD_BYTES]))?;
+        request.get_connection().send_msg(DONE, "")
+    };
+    server.add_router(FLOOD, flood).unwrap();
+    let stop = |request: &dyn IRequest| {
+        let conn = request.get_connection();
+        while conn.try_send_msg(FLOOD, vec![0; FLOOD_BYTES]).is_ok() {}
+        conn.stop();
+        Ok(())
+    };
+    server.add_router(STOP, stop).unwrap();
+}
+
+/// Another process stops this one, and lets it go on.
+fn stop_this_process_for(time: Duration) {
+    let script = format!("kill -STOP $0; sleep {}; kill -CONT $0", time.as_secs());
+    let begun = Instant::now();
+    let mut other = std::process::Command::new("sh");
+    assert!(other.args(["-c", &script, &std::process::id().to_string()]).status().unwrap().success());
+    assert!(begun.elapsed() >= time);
+}

@@ -1,0 +1,304 @@
+//! Timeouts: whoever is silent, or slow with a frame, is closed in time, and nobody else.
+
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::common::child::in_child;
+use crate::common::{ECHO, comes_true, config, frame, pattern, start, start_alone, wait_until};
+use zinx::Config;
+use zinx::green::Event;
+use zinx::ziface::{CloseReason, IRequest};
+use zinx::znet::{IdleAction, Session};
+
+#[test]
+fn a_peer_that_sends_nothing_is_closed_at_the_first_frame_timeout() {
+    let mut config = config();
+    config.first_frame_timeout_ms = 300;
+    let running = start(config, |_| {});
+    let mut other = running.connect();
+    other.check_echo();
+    let start = Instant::now();
+    let mut silent = running.connect();
+    assert_eq!(silent.read_to_end(), b"");
+    assert!(start.elapsed() > Duration::from_millis(250), "after {:?}", start.elapsed());
+    assert_eq!(running.close_reason(silent.addr()), CloseReason::FirstFrameTimeout);
+    // One that has sent a frame may be silent as long as it likes.
+    other.check_echo();
+}
+
+#[test]
+fn a_head_and_then_silence_is_closed_at_the_frame_timeout() {
+    let running = start(with_frame_timeout(), |_| {});
+    let mut other = running.connect();
+    let mut peer = running.connect();
+    peer.check_echo();
+    let start = Instant::now();
+    peer.send(&frame(ECHO, b"never all of it")[..8]);
+    assert_eq!(peer.read_to_end(), b"");
+    assert!(start.elapsed() > Duration::from_millis(250), "after {:?}", start.elapsed());
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::FrameTimeout);
+    assert_eq!(running.stop_hooks(peer.addr()), 1);
+    // Silent between two frames: no frame has begun.
+    other.check_echo();
+}
+
+#[test]
+fn a_trickle_of_bytes_does_not_put_off_the_frame_timeout() {
+    let running = start(with_frame_timeout(), |_| {});
+    let mut peer = running.connect();
+    let start = Instant::now();
+    for byte in frame(ECHO, &pattern(2000)) {
+        if running.stop_hooks(peer.addr()) > 0 || peer.stream.write_all(&[byte]).is_err() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(start.elapsed() < Duration::from_secs(10), "after {:?}", start.elapsed());
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::FrameTimeout);
+}
+
+#[test]
+fn each_frame_has_its_own_frame_timeout_where_segments_hold_two_halves() {
+    let mut config = with_frame_timeout();
+    config.frame_timeout_ms = 1000;
+    let running = start(config, |_| {});
+    let mut peer = running.connect();
+    let bytes = frame(ECHO, &pattern(32));
+    let (head, tail) = bytes.split_at(20);
+    peer.send(head);
+    // No frame takes longer than 100 ms, but the connection is never between two frames.
+    for _ in 0..25 {
+        thread::sleep(Duration::from_millis(100));
+        peer.send(&[tail, head].concat());
+        assert_eq!(peer.read_exactly(bytes.len()), bytes);
+    }
+    assert_eq!(running.stop_hooks(peer.addr()), 0);
+}
+
+#[test]
+fn an_idle_connection_is_closed_at_the_idle_timeout() {
+    let running = start(with_idle_timeout(), |_| {});
+    let mut peer = running.connect();
+    peer.check_echo();
+    let start = Instant::now();
+    assert_eq!(peer.read_to_end(), b"");
+    assert!(start.elapsed() > Duration::from_millis(250), "after {:?}", start.elapsed());
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::IdleTimeout);
+}
+
+#[test]
+fn a_peer_is_not_idle_whose_messages_wait_while_the_server_is_busy() {
+    const HOG: u32 = 2;
+    let mut config = with_idle_timeout();
+    config.workers = 1;
+    let begun = Arc::new(AtomicBool::new(false));
+    let begins = Arc::clone(&begun);
+    // On the one worker nobody reads while this runs.
+    let hog = move |_: &dyn IRequest| {
+        begins.store(true, Ordering::Release);
+        thread::sleep(Duration::from_millis(700));
+        Ok(())
+    };
+    in_child("timeouts::a_peer_is_not_idle_whose_messages_wait_while_the_server_is_busy", move || {
+        let running = start_alone(config, |server| server.add_router(HOG, hog).unwrap());
+        let (mut peer, mut other) = (running.connect(), running.connect());
+        peer.check_echo();
+        other.send(&frame(HOG, b""));
+        wait_until("the hog", || begun.load(Ordering::Acquire));
+        peer.check_echo();
+    });
+}
+
+#[test]
+fn the_idle_hook_closes_an_idle_connection_after_its_last_words() {
+    let running = start(with_idle_timeout(), |server| {
+        server.set_on_idle(|conn| {
+            conn.send_msg(ECHO, "idle").unwrap();
+            IdleAction::Close
+        });
+    });
+    let mut peer = running.connect();
+    assert_eq!(peer.read_to_end(), frame(ECHO, b"idle"));
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::IdleTimeout);
+    assert_eq!(running.stop_hooks(peer.addr()), 1);
+}
+
+#[test]
+fn the_idle_hook_keeps_an_idle_connection() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let called = Arc::clone(&calls);
+    let running = start(with_idle_timeout(), |server| {
+        server.set_on_idle(move |_| {
+            called.fetch_add(1, Ordering::Relaxed);
+            IdleAction::Keep
+        });
+    });
+    let mut peer = running.connect();
+    let start = Instant::now();
+    wait_until("three calls of the idle hook", || calls.load(Ordering::Relaxed) >= 3);
+    assert!(start.elapsed() > Duration::from_millis(700), "the idle time does not begin anew");
+    peer.check_echo();
+    assert_eq!(running.stop_hooks(peer.addr()), 0);
+}
+
+#[test]
+fn a_connection_that_only_receives_is_idle() {
+    let mut config = with_idle_timeout();
+    config.max_msg_chan_bytes = 8 << 20;
+    let running = start(config, |_| {});
+    let mut peer = running.connect();
+    let conn = running.conn(peer.addr());
+    let addr = peer.addr();
+    let ended = Arc::new(AtomicBool::new(false));
+    let end = Arc::clone(&ended);
+    let reading = thread::spawn(move || {
+        let mut bytes = vec![0; 64 << 10];
+        while peer.stream.read(&mut bytes).is_ok_and(|n| n > 0) {}
+        end.store(true, Ordering::Release);
+    });
+    // More than the socket takes, so that the connection wakes again and again to send the rest.
+    let closed = comes_true(Duration::from_secs(10), || {
+        let _ = conn.try_send_msg(ECHO, vec![7; 4 << 20]);
+        ended.load(Ordering::Acquire)
+    });
+    assert!(closed, "kept alive by what it is sent");
+    reading.join().unwrap();
+    assert_eq!(running.close_reason(addr), CloseReason::IdleTimeout);
+}
+
+#[test]
+fn a_read_deadline_closes_its_connection_unless_it_is_moved_or_cleared() {
+    let running = start(config(), |_| {});
+    let mut peers = [(); 4].map(|()| running.connect());
+    let conns = peers.each_ref().map(|peer| running.conn(peer.addr()));
+    let start = Instant::now();
+    let at = start + Duration::from_millis(300);
+    conns.iter().for_each(|conn| conn.set_read_deadline(at));
+    conns[0].set_read_deadline(None);
+    conns[1].set_read_deadline(start + Duration::from_secs(3600));
+    conns[2].set_read_deadline(start - Duration::from_millis(1));
+    conns[2].set_read_deadline(at);
+    for late in &mut peers[2..] {
+        assert_eq!(late.read_to_end(), b"");
+        assert!(start.elapsed() >= Duration::from_millis(300), "after {:?}", start.elapsed());
+        assert_eq!(running.close_reason(late.addr()), CloseReason::ReadDeadline);
+    }
+    peers[..2].iter_mut().for_each(crate::common::Peer::check_echo);
+    // In the past: at once; on a connection that has closed: nothing.
+    conns[0].set_read_deadline(start);
+    assert_eq!(peers[0].read_to_end(), b"");
+    conns[0].set_read_deadline(Instant::now());
+    assert_eq!(running.stop_hooks(peers[0].addr()), 1);
+}
+
+#[test]
+fn a_read_deadline_is_kept_however_much_the_peer_sends() {
+    for workers in [0, 2] {
+        let mut config = config();
+        config.worker_pool_size = workers;
+        let running = start_alone(config, |server| {
+            server.set_on_conn_start(|conn| {
+                conn.set_read_deadline(Instant::now() + Duration::from_millis(300));
+                Ok(())
+            });
+        });
+        let mut peer = running.connect();
+        let addr = peer.addr();
+        let mut sending = peer.stream.try_clone().unwrap();
+        let flood = thread::spawn(move || while sending.write_all(&frame(ECHO, &[0; 1000])).is_ok() {});
+        // Until the end, or a reset because of what was left unread.
+        let _ = peer.stream.read_to_end(&mut Vec::new());
+        peer.finish();
+        assert_eq!(running.close_reason(addr), CloseReason::ReadDeadline, "{workers} workers");
+        flood.join().unwrap();
+    }
+}
+
+/// A peer whose handler holds on beyond the deadline that it sets, and a witness that it has come.
+#[test]
+fn what_arrives_while_a_handler_holds_on_may_still_move_the_read_deadline() {
+    for workers in [0, 1] {
+        let mut config = config();
+        config.worker_pool_size = workers;
+        let gate = Arc::new(Event::new());
+        let opened = Arc::clone(&gate);
+        let running = start_alone(config, move |server| {
+            let slow = move |request: &dyn IRequest| {
+                let conn = request.get_connection();
+                conn.set_read_deadline(Instant::now() + Duration::from_millis(100));
+                conn.send_msg(FLOOD, "")?;
+                opened.wait();
+                Ok(())
+            };
+            let login = |request: &dyn IRequest| {
+                request.get_connection().set_read_deadline(Instant::now() + Duration::from_secs(3600));
+                request.get_connection().send_msg(LOGIN, "")
+            };
+            server.add_router(FLOOD, slow).unwrap();
+            server.add_router(LOGIN, login).unwrap();
+        });
+        let (mut peer, mut witness) = (running.connect(), running.connect());
+        peer.send(&frame(FLOOD, b""));
+        assert_eq!(peer.read_frame(), (FLOOD, vec![]));
+        running.conn(witness.addr()).set_read_deadline(Instant::now() + Duration::from_millis(100));
+        assert_eq!(witness.read_to_end(), b"");
+        peer.send(&frame(LOGIN, b""));
+        if workers > 0 {
+            // It has been read, and waits for the worker; what comes now is left in the socket.
+            wait_until("the last read", || running.server.stats().requests == 2);
+        }
+        peer.send(&frame(ECHO, b"later"));
+        gate.set();
+        assert_eq!(peer.read_frame(), (LOGIN, vec![]), "{workers} workers");
+        assert_eq!(peer.read_frame(), (ECHO, b"later".to_vec()), "{workers} workers");
+    }
+}
+
+#[test]
+fn a_read_deadline_ends_the_waits_of_sessions_and_calls() {
+    let errors = Arc::new(Mutex::new(Vec::new()));
+    let (of_call, of_session) = (Arc::clone(&errors), Arc::clone(&errors));
+    let running = start_alone(config(), move |server| {
+        let ask = move |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            conn.set_read_deadline(Instant::now() + Duration::from_millis(100));
+            let asked = conn.call(FLOOD, "?", LOGIN, Duration::from_secs(3600));
+            of_call.lock().unwrap().push(format!("{:?}", asked.unwrap_err()));
+            Ok(())
+        };
+        server.add_router(FLOOD, ask).unwrap();
+        let dialogue = move |s: &mut Session| {
+            s.get_connection().set_read_deadline(Instant::now() + Duration::from_millis(100));
+            let received = s.recv();
+            of_session.lock().unwrap().push(format!("{:?}", received.unwrap_err()));
+            Ok(())
+        };
+        server.on_session(dialogue).unwrap();
+    });
+    let (mut silent, mut asked) = (running.connect(), running.connect());
+    asked.send(&frame(FLOOD, b""));
+    assert_eq!(asked.read_to_end(), frame(FLOOD, b"?"));
+    assert_eq!(silent.read_to_end(), b"");
+    for peer in [silent, asked] {
+        assert_eq!(running.close_reason(peer.addr()), CloseReason::ReadDeadline);
+    }
+    assert_eq!(*errors.lock().unwrap(), ["ConnectionClosed"; 3], "the session of the second, too");
+}
+
+const LOGIN: u32 = 2;
+const FLOOD: u32 = 3;
+
+fn with_frame_timeout() -> Config {
+    let mut config = config();
+    config.frame_timeout_ms = 300;
+    config
+}
+
+fn with_idle_timeout() -> Config {
+    let mut config = config();
+    config.idle_timeout_ms = 300;
+    config
+}

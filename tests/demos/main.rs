@@ -1,0 +1,21 @@
+//! The demos, each server and client in processes of their own, and programs in other languages that they talk to.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are plain threads and speak raw sockets"
+)]
+
+#[path = "../common/mod.rs"]
+#[expect(dead_code, reason = "each group uses its share")]
+mod common;
+
+mod chapters;
+mod client;
+mod echo_forms;
+mod green;
+mod interop;
+mod interop_go;
+mod seeds;
+mod talk;
+mod zinx_names;

@@ -1,0 +1,8 @@
+//! What the pages say is so: links, tables, named tests, and the layout of the source.
+
+mod compatibility;
+mod documents;
+mod layout;
+mod reliability;
+mod security;
+mod tables;

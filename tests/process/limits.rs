@@ -1,0 +1,102 @@
+//! Limits: what is too large or too much is refused, and nobody else notices.
+
+use std::io::{Read, Write};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::common::child::{in_child, resident_kib};
+use crate::common::{ECHO, Peer, config, frame, pattern, start, start_alone, wait_until};
+use zinx::zconf::MaxConnPolicy;
+use zinx::ziface::CloseReason;
+
+#[test]
+fn an_oversized_frame_closes_only_its_connection_and_delivers_replies_due() {
+    let mut config = config();
+    config.max_packet_size = 64;
+    let running = start(config, |_| {});
+    let mut peer = running.connect();
+    let replies = [frame(ECHO, &pattern(64)), frame(ECHO, b"due")].concat();
+    let too_large = frame(ECHO, &pattern(65));
+    let start = Instant::now();
+    peer.send(&[&replies[..], &too_large].concat());
+    assert_eq!(peer.read_to_end(), replies);
+    assert!(start.elapsed() < Duration::from_secs(2), "the end came after {:?}", start.elapsed());
+    let reason = running.close_reason(peer.addr());
+    assert_eq!(reason, CloseReason::PacketTooLarge { len: 65, max: 64 });
+    assert_eq!(reason.to_string(), "packet of 65 bytes exceeds MaxPacketSize 64");
+    assert_eq!(running.stop_hooks(peer.addr()), 1);
+}
+
+#[test]
+fn the_largest_length_on_a_thousand_connections_takes_no_memory() {
+    in_child("limits::the_largest_length_on_a_thousand_connections_takes_no_memory", || {
+        let count = 1000;
+        assert!(zinx::green::raise_open_files(2 * count + 100) >= 2 * count + 100, "too few open files");
+        let running = start_alone(config(), |_| {});
+        let mut peers: Vec<_> = (0..count).map(|_| running.connect()).collect();
+        for peer in &mut peers {
+            peer.check_echo();
+        }
+        thread::sleep(Duration::from_millis(200));
+        let idle = resident_kib();
+        for peer in &mut peers {
+            peer.send(&[&u32::MAX.to_le_bytes()[..], &ECHO.to_le_bytes()].concat());
+        }
+        let mut most = 0;
+        for peer in &mut peers {
+            assert_eq!(peer.read_to_end(), b"");
+            most = most.max(resident_kib());
+        }
+        let max = config().max_packet_size;
+        let reason = CloseReason::PacketTooLarge { len: u64::from(u32::MAX), max };
+        for peer in &peers {
+            assert_eq!(running.close_reason(peer.addr()), reason);
+        }
+        eprintln!("{idle} KiB idle, at most {most} KiB after");
+        assert!(most <= idle + 1024, "{idle} KiB idle, {most} KiB after");
+    });
+}
+
+#[test]
+fn one_connection_too_many_is_closed_and_the_others_untouched() {
+    let mut config = config();
+    config.max_conn = 3;
+    let running = start(config, |_| {});
+    let mut others = [running.connect(), running.connect()];
+    others.iter_mut().for_each(Peer::check_echo);
+    let mut extra = running.connect();
+    assert_eq!(extra.read_to_end(), b"");
+    others.iter_mut().for_each(Peer::check_echo);
+    let stats = running.server.stats();
+    assert_eq!((stats.accepted, stats.over_max_conn, stats.start_hooks), (3, 1, 3));
+    let [first, mut second] = others;
+    drop(first);
+    // The place is free again, if not at once.
+    wait_until("a free place", || {
+        let mut next = running.connect();
+        let ping = frame(ECHO, b"?");
+        let mut pong = vec![0; ping.len()];
+        next.stream.write_all(&ping).and_then(|()| next.stream.read_exact(&mut pong)).is_ok()
+    });
+    second.check_echo();
+}
+
+#[test]
+fn one_connection_too_many_waits_for_a_free_place_by_policy() {
+    let mut config = config();
+    config.max_conn = 3;
+    config.max_conn_policy = MaxConnPolicy::Wait;
+    let running = start(config, |_| {});
+    let mut others = [running.connect(), running.connect()];
+    others.iter_mut().for_each(Peer::check_echo);
+    let mut extra = running.connect();
+    extra.send(&frame(ECHO, b"patient"));
+    extra.stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    extra.stream.read_exact(&mut [0]).expect_err("served although there is no place");
+    extra.stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let [first, mut second] = others;
+    drop(first);
+    assert_eq!(extra.read_frame(), (ECHO, b"patient".to_vec()));
+    second.check_echo();
+    assert_eq!(running.server.stats().over_max_conn, 0);
+}

@@ -1,0 +1,212 @@
+//! A session as one loop, and the raw stream in the midst of frames.
+
+use std::io::{BufRead, Read, Write};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use zinx::prelude::*;
+use zinx::ziface::CloseReason;
+
+use crate::common::{ECHO, config, frame, pattern, start, start_alone};
+
+const HELLO: u32 = 2;
+const QUESTION: u32 = 3;
+const ANSWER: u32 = 4;
+const DONE: u32 = 5;
+const RAW: u32 = 6;
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_whole_dialogue_in_one_function_with_routers_beside_it() {
+    let running = start_alone(config(), |server| {
+        let dialogue = |s: &mut Session| {
+            let name = s.with_timeout(LONG, |s| s.recv_id(HELLO))?;
+            s.send(HELLO, format!("hello {}", String::from_utf8_lossy(name.get_data())))?;
+            let age = s.ask(QUESTION, "age?", ANSWER)?;
+            s.send(DONE, age.get_data())?;
+            let rest = [s.recv()?, s.recv()?];
+            s.send(DONE, rest.map(|message| message.get_data().to_vec()).concat())
+        };
+        server.on_session(dialogue).unwrap();
+        assert!(matches!(server.on_session(|_| Ok(())), Err(Error::AlreadyStarted { .. })));
+    });
+    let mut peer = running.connect();
+    // Two that nobody has asked for yet come first, and an echo for the router.
+    peer.send(&[frame(50, b"x"), frame(ECHO, b"a"), frame(51, b"y"), frame(HELLO, b"Ann")].concat());
+    assert_eq!(peer.read_frame(), (ECHO, b"a".to_vec()));
+    assert_eq!(peer.read_frame(), (HELLO, b"hello Ann".to_vec()));
+    assert_eq!(peer.read_frame(), (QUESTION, b"age?".to_vec()));
+    peer.send(&[frame(ECHO, b"b"), frame(ANSWER, b"7")].concat());
+    assert_eq!(peer.read_frame(), (DONE, b"7".to_vec()));
+    assert_eq!(peer.read_frame(), (ECHO, b"b".to_vec()), "kept while the answer was waited for");
+    assert_eq!(peer.read_frame(), (DONE, b"xy".to_vec()));
+    assert_eq!(peer.read_to_end(), b"");
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::SessionEnded);
+}
+
+#[test]
+fn time_limits_nest_and_the_earlier_end_counts() {
+    let running = start_alone(config(), |server| {
+        let dialogue = |s: &mut Session| {
+            let short = Duration::from_millis(20);
+            for (outer, inner) in [(short, LONG), (LONG, short)] {
+                let result = s.with_timeout(outer, |s| s.with_timeout(inner, Session::recv));
+                assert!(matches!(result, Err(Error::TimedOut { what: "recv", .. })), "{result:?}");
+                let result = s.with_timeout(short, |s| s.ask(QUESTION, "?", ANSWER));
+                assert!(matches!(result, Err(Error::TimedOut { what: "call", .. })), "{result:?}");
+            }
+            // Without a limit around it waits again.
+            let message = s.recv()?;
+            s.send(DONE, message.get_data())
+        };
+        server.on_session(dialogue).unwrap();
+    });
+    let mut peer = running.connect();
+    assert_eq!(peer.read_frame().0, QUESTION);
+    assert_eq!(peer.read_frame().0, QUESTION);
+    peer.send(&frame(50, b"at last"));
+    assert_eq!(peer.read_frame(), (DONE, b"at last".to_vec()));
+    assert_eq!(peer.read_to_end(), b"");
+}
+
+#[test]
+fn sessions_end_with_their_connection_by_error_and_by_panic() {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let running = start_alone(config(), |server| {
+        let dialogue = move |s: &mut Session| {
+            let message = s.recv();
+            tell.lock().unwrap().send(message.as_ref().err().map(ToString::to_string)).unwrap();
+            match &message?.get_data()[..] {
+                b"panic" => panic!("on purpose"),
+                _ => Err(Error::other("on purpose")),
+            }
+        };
+        server.on_session(dialogue).unwrap();
+    });
+    let failed = |error: &str| CloseReason::SessionFailed { error: error.to_string() };
+    for (data, reason) in [("panic", failed("panicked: on purpose")), ("error", failed("on purpose"))] {
+        let mut peer = running.connect();
+        peer.send(&frame(50, data.as_bytes()));
+        assert_eq!(peer.read_to_end(), b"");
+        assert_eq!(running.close_reason(peer.addr()), reason);
+        assert_eq!(told.recv_timeout(LONG).unwrap(), None);
+    }
+    let peer = running.connect();
+    peer.finish();
+    assert_eq!(told.recv_timeout(LONG).unwrap().as_deref(), Some("the connection is closed"));
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::PeerClosed);
+    let mut waiting = running.connect();
+    waiting.check_echo();
+    running.server.stop();
+    assert_eq!(told.recv_timeout(LONG).unwrap().as_deref(), Some("the connection is closed"));
+}
+
+#[test]
+fn an_idle_session_is_found_as_any_idle_connection() {
+    let mut config = config();
+    config.idle_timeout_ms = 100;
+    let running = start_alone(config, |server| server.on_session(|s| s.recv().map(drop)).unwrap());
+    let mut peer = running.connect();
+    assert_eq!(peer.read_to_end(), b"");
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::IdleTimeout);
+}
+
+#[test]
+fn a_session_belongs_to_its_coroutine() {
+    let running = start_alone(config(), |server| {
+        let dialogue = |s: &mut Session| {
+            let conn = Arc::clone(s.get_connection());
+            let elsewhere = zinx::green::spawn(move || conn.take_over(|_| Ok(())));
+            let result = elsewhere.get().unwrap();
+            assert!(matches!(result, Err(Error::NotOnConnection { what: "take_over" })), "{result:?}");
+            s.send(DONE, "")
+        };
+        server.on_session(dialogue).unwrap();
+    });
+    assert_eq!(running.connect().read_frame().0, DONE);
+}
+
+/// Reads a length in text and so many bytes, and sends them back without a frame around them.
+fn upload(request: &dyn IRequest) -> Result<()> {
+    let conn = request.get_connection();
+    conn.send_msg(DONE, "before")?;
+    conn.take_over(|stream| {
+        let mut line = String::new();
+        stream.by_byte().read_line(&mut line)?;
+        let mut body = vec![0; line.trim().parse().map_err(Error::other)?];
+        stream.read_exact(&mut body)?;
+        conn.send_msg(DONE, "meanwhile")?;
+        Ok(stream.write_all(&body)?)
+    })?;
+    conn.send_msg(DONE, "after")
+}
+
+#[test]
+fn the_raw_stream_begins_behind_its_message_and_ends_before_the_next() {
+    let running = start(config(), |server| server.add_router(RAW, upload).unwrap());
+    for len in [0, 1, 4000, 300_000] {
+        let body = pattern(len);
+        let raw = [format!("{len}\n").as_bytes(), &body].concat();
+        let stream = [frame(ECHO, b"1"), frame(RAW, b""), raw, frame(ECHO, b"2")].concat();
+        let ends: Vec<usize> = match stream.len() {
+            short if short < 60 => (0..=short).collect(),
+            long => vec![0, 20, 40, 2000, long / 2, long - 5, long],
+        };
+        for end in ends {
+            let end = end.min(stream.len());
+            let mut peer = running.connect();
+            peer.send(&stream[..end]);
+            peer.send(&stream[end..]);
+            assert_eq!(peer.read_frame(), (ECHO, b"1".to_vec()));
+            assert_eq!(peer.read_frame(), (DONE, b"before".to_vec()));
+            assert!(peer.read_exactly(len) == body, "{len} bytes, cut at {end}");
+            for expected in ["meanwhile", "after"] {
+                assert_eq!(peer.read_frame(), (DONE, expected.as_bytes().to_vec()));
+            }
+            assert_eq!(peer.read_frame(), (ECHO, b"2".to_vec()));
+        }
+    }
+}
+
+#[test]
+fn the_raw_stream_ends_with_the_connection_and_with_its_own_timeout() {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let running = start(config(), |server| {
+        let read = move |request: &dyn IRequest| {
+            let result = request.get_connection().take_over(|stream| {
+                if request.get_data() == "quick" {
+                    stream.set_timeout(Some(Duration::from_millis(20)));
+                }
+                Ok(stream.read(&mut [0; 10])?)
+            });
+            let kind = match result {
+                Ok(n) => format!("{n} bytes"),
+                Err(Error::Io { source, .. }) => format!("{:?}", source.kind()),
+                Err(error) => error.to_string(),
+            };
+            tell.lock().unwrap().send(kind).unwrap();
+            Ok(())
+        };
+        server.add_router(RAW, read).unwrap();
+    });
+    let mut peer = running.connect();
+    peer.send(&frame(RAW, b"quick"));
+    assert_eq!(told.recv_timeout(LONG).unwrap(), "TimedOut");
+    peer.check_echo();
+    peer.send(&frame(RAW, b""));
+    peer.send(b"12345");
+    assert_eq!(told.recv_timeout(LONG).unwrap(), "5 bytes");
+    peer.send(&frame(RAW, b""));
+    peer.finish();
+    assert_eq!(told.recv_timeout(LONG).unwrap(), "0 bytes");
+    assert_eq!(peer.read_to_end(), b"");
+
+    let mut peer = running.connect();
+    peer.send(&[frame(ECHO, b""), frame(RAW, b"")].concat());
+    peer.read_frame();
+    running.conn(peer.addr()).stop();
+    assert_eq!(told.recv_timeout(LONG).unwrap(), "ConnectionAborted");
+}
