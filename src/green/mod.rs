@@ -56,17 +56,24 @@ pub use spawn::joinall::{IWait, iwait, joinall, joinall_timeout, killall, wait_a
 pub use spawn::local::Local;
 pub use spawn::pool::Pool;
 pub use spawn::spawn_here::spawn_here;
+pub use spawn::timeout::Timeout;
 pub use spawn::with_timeout::{Elapsed, with_timeout};
 
 mod sync;
 pub use sync::async_result::AsyncResult;
+pub use sync::barrier::{Barrier, BrokenBarrier};
 pub use sync::channel::Channel;
+pub use sync::condition::{Condition, ConditionGuard};
+pub use sync::dummy_semaphore::DummySemaphore;
 pub use sync::event::Event;
-pub use sync::queue::{BaseQueue, GetError, JoinableQueue, LifoQueue, PriorityQueue, PutError, Queue};
+pub use sync::queue::{
+    BaseQueue, GetError, JoinableQueue, LifoQueue, PriorityQueue, PutError, Queue, QueueIter, SimpleQueue,
+};
 pub use sync::rlock::{RLock, RLockGuard};
 pub use sync::select::{Select, Waitable, Watch};
 pub use sync::semaphore::{BoundedSemaphore, Permit, Semaphore, TooManyPermits};
 pub use sync::sleep::sleep;
+pub use sync::wait::{IWaitAny, iwait_any, wait, wait_timeout};
 
 mod net;
 pub(crate) use net::connect::Connector;

@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use zinx::green::{
-    self, AsyncResult, BoundedSemaphore, Channel, Event, Group, Pool, Queue, RLock, Select, Semaphore,
-    StreamServer,
+    self, AsyncResult, Barrier, BoundedSemaphore, Channel, Condition, Event, Group, Pool, Queue, RLock,
+    Select, Semaphore, StreamServer, Timeout,
 };
 use zinx::prelude::*;
 use zinx::znet::Call;
@@ -56,6 +57,35 @@ pub(super) const WAITS: &[(&str, Begin)] = &[
         let held = lock.acquire();
         wait(move || lock.acquire_timeout(d).is_some(), || drop(held))
     }),
+    ("Condition::acquire_timeout", |d| {
+        let condition: &'static Condition = Box::leak(Box::default());
+        let held = condition.acquire();
+        wait(move || condition.acquire_timeout(d).is_some(), || drop(held))
+    }),
+    ("ConditionGuard::wait_timeout", |d| {
+        share(
+            Condition::new(()),
+            move |c| c.acquire().wait_timeout(d),
+            |c| {
+                comes_true(LONG, || c.try_acquire().is_some());
+                c.acquire().notify(1);
+            },
+        )
+    }),
+    ("ConditionGuard::wait_for_timeout", |d| {
+        share(
+            Condition::new(AtomicBool::new(false)),
+            move |c| c.acquire().wait_for_timeout(|set| set.load(Ordering::Relaxed), d),
+            |c| {
+                let held = c.acquire();
+                held.store(true, Ordering::Relaxed);
+                held.notify_all();
+            },
+        )
+    }),
+    ("Barrier::wait_timeout", |d| {
+        share(Barrier::new(2), move |b| b.wait_timeout(d).is_ok(), |b| assert!(b.wait().is_ok()))
+    }),
     ("Queue::get_timeout", |d| {
         share(Queue::bounded(1), move |q| q.get_timeout(d).is_ok(), |q| q.put(1).unwrap())
     }),
@@ -83,6 +113,32 @@ pub(super) const WAITS: &[(&str, Begin)] = &[
     ("Greenlet::get_timeout", |d| for_the_end(move |waits| waits.get_timeout(d).is_ok())),
     ("joinall_timeout", |d| for_the_end(move |waits| green::joinall_timeout(&[waits], d))),
     ("wait_any_timeout", |d| for_the_end(move |waits| green::wait_any_timeout(&[&waits], d).is_some())),
+    ("wait_timeout", |d| for_the_end(move |waits| !green::wait_timeout(&[&waits], 1, d).is_empty())),
+    ("IWaitAny::timeout", |d| {
+        for_the_end(move |waits| green::iwait_any(&[&waits]).timeout(d).next().is_some())
+    }),
+    ("Timeout::new", |d| {
+        share(
+            Event::new(),
+            move |e| {
+                let timeout = Timeout::new(d);
+                timeout.start();
+                timeout.run(|| e.wait()).is_ok()
+            },
+            Event::set,
+        )
+    }),
+    ("Timeout::start_new", |d| {
+        share(Event::new(), move |e| Timeout::start_new(d).run(|| e.wait()).is_ok(), Event::set)
+    }),
+    ("Timeout::renew", |d| {
+        let renewed = move |e: &Event| {
+            let timeout = Timeout::start_new(LONG);
+            timeout.renew(d);
+            timeout.run(|| e.wait()).is_ok()
+        };
+        share(Event::new(), renewed, Event::set)
+    }),
     ("Select::after", |d| {
         for_the_end(move |waits| Select::new().on(&waits, |()| true).after(d, || false).wait())
     }),

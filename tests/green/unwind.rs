@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use crate::common::coroutines::{LONG, bind, within};
 use zinx::green::generator::Generator;
 use zinx::green::{
-    self, AsyncResult, Channel, Event, Failed, Greenlet, Group, Pool, Queue, RLock, Select, Semaphore,
-    StreamServer, TcpListener, TcpStream, bluelet,
+    self, AsyncResult, Barrier, Channel, Condition, DummySemaphore, Event, Failed, Greenlet, Group, Pool,
+    Queue, RLock, Select, Semaphore, StreamServer, TcpListener, TcpStream, Timeout, bluelet,
 };
 
 #[test]
@@ -42,6 +42,20 @@ fn what_would_wait_gives_up_at_once() {
         }),
         ("semaphore", |w| w.permits.acquire_timeout(LONG).is_none()),
         ("rlock", |w| w.lock.acquire_timeout(LONG).is_none()),
+        ("condition", |w| {
+            let held = w.condition.acquire();
+            held.wait();
+            held.notify_all();
+            !held.wait_timeout(LONG) && !held.wait_for(|_| false) && !held.wait_for_timeout(|_| false, LONG)
+        }),
+        ("barrier", |_| {
+            let barrier = Barrier::new(2);
+            barrier.wait().is_err() && barrier.wait_timeout(LONG).is_err()
+        }),
+        ("wait", |w| {
+            let things: [&dyn green::Watch; 2] = [&*w.event, &*w.is_set];
+            green::wait(&things, 2) == [1] && green::wait_timeout(&things, 2, LONG) == [1]
+        }),
         ("join", |w| {
             w.never.join();
             !w.never.join_timeout(LONG)
@@ -112,6 +126,13 @@ fn what_need_not_wait_works() {
         }),
         ("write", |w| (&w.stream).write(&[0]).is_ok_and(|n| n == 1)),
         ("with_timeout", |_| green::with_timeout(LONG, || 7) == Ok(7)),
+        ("timeout", |_| {
+            let timeout = Timeout::start_new(LONG);
+            let done = timeout.run(|| 7);
+            timeout.close();
+            done == Ok(7)
+        }),
+        ("dummy semaphore", |_| DummySemaphore::new().acquire_timeout(LONG).is_some()),
         ("kill", |_| !killed_in_a_destructor()),
         ("generator", |_| {
             once().close();
@@ -243,6 +264,7 @@ struct World {
     permits: Semaphore,
     free: Semaphore,
     lock: Arc<RLock>,
+    condition: Condition,
     group: Group,
     never: Greenlet<()>,
     holder: Greenlet<()>,
@@ -289,6 +311,7 @@ impl World {
             permits: Semaphore::new(0),
             free: Semaphore::new(1 << 20),
             lock,
+            condition: Condition::new(()),
             group,
             never: green::spawn(wait_for_ever),
             holder,

@@ -27,6 +27,10 @@ pub(crate) enum Awaits {
     Permit,
     Lock,
     Value,
+    /// A notification.
+    Condition,
+    /// Enough others at a barrier.
+    Barrier,
     /// The first of several things.
     Any,
     /// It has ended.
@@ -34,7 +38,7 @@ pub(crate) enum Awaits {
 }
 
 impl Awaits {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 20] = [
         Self::Start,
         Self::Nothing,
         Self::Turn,
@@ -51,6 +55,8 @@ impl Awaits {
         Self::Permit,
         Self::Lock,
         Self::Value,
+        Self::Condition,
+        Self::Barrier,
         Self::Any,
         Self::Never,
     ];
@@ -73,6 +79,8 @@ impl Awaits {
             Self::Permit => "waits for a permit",
             Self::Lock => "waits for a lock",
             Self::Value => "waits for a value",
+            Self::Condition => "waits for a condition",
+            Self::Barrier => "waits at a barrier",
             Self::Any => "waits for the first of several",
             Self::Never => "has ended",
         }

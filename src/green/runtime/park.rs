@@ -112,6 +112,13 @@ impl Waiter {
         !expired
     }
 
+    /// Waits until woken, whatever interrupts the caller meanwhile: for what it must have before it may unwind. Not to be
+    /// called by a coroutine that unwinds.
+    pub(crate) fn wait_out(&self, what: Awaits) {
+        fair::before_yield();
+        park(&self.state, || self.who.park(), what, false);
+    }
+
     /// Ends the wait before it begins. `false` where nobody has woken it by now.
     fn give_up(self: &Arc<Self>, strike_out: impl FnOnce(&Arc<Self>)) -> bool {
         let waits = self.end(EXPIRED);

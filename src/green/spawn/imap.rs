@@ -184,7 +184,7 @@ where
     fn go_on(&mut self, give: impl Fn(Greenlet<T>, &Arc<Giver<T>>) + Send + 'static) {
         if lock(&self.source).is_some() && self.feeder.is_none() {
             self.start_feeder(give);
-            (0..self.ahead).for_each(|_| self.leave.release());
+            self.leave.release_many(self.ahead);
         } else if self.taken {
             self.leave.release();
         }

@@ -203,6 +203,11 @@ impl Scope {
         interrupt == Interrupt::Elapsed(self.number)
     }
 
+    /// It is not over any more.
+    pub(super) fn take_back(&self) {
+        self.over.store(false, Ordering::Release);
+    }
+
     fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }

@@ -17,6 +17,7 @@ pub(super) mod contain;
 pub(super) mod cut;
 pub(super) mod failed;
 pub(super) mod interrupt;
+pub(super) mod timeout;
 pub(super) mod with_timeout;
 
 // Many of them.

@@ -52,6 +52,10 @@ pub struct Elapsed {
 }
 
 impl Elapsed {
+    pub(super) const fn of(limit: Duration) -> Self {
+        Self { limit }
+    }
+
     /// The limit that was over.
     pub const fn limit(&self) -> Duration {
         self.limit

@@ -7,9 +7,12 @@ pub(super) mod sleep;
 
 // One thing happens.
 pub(super) mod async_result;
+pub(super) mod barrier;
 pub(super) mod event;
 
 // One at a time, or a few.
+pub(super) mod condition;
+pub(super) mod dummy_semaphore;
 pub(super) mod rlock;
 pub(super) mod semaphore;
 
@@ -19,3 +22,4 @@ pub(super) mod queue;
 
 // Whichever comes first.
 pub(super) mod select;
+pub(super) mod wait;

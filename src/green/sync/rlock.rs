@@ -92,6 +92,33 @@ impl<T> RLock<T> {
         self.lock().holder.is_some()
     }
 
+    /// Whether the coroutine or thread that calls holds it.
+    pub fn is_owned(&self) -> bool {
+        self.lock().holder == Some(Holder::caller())
+    }
+
+    /// Gives back what the holder, who calls, has; returns how often that was.
+    pub(super) fn give_all_back(&self) -> usize {
+        let mut state = self.lock();
+        let depth = std::mem::replace(&mut state.depth, 1);
+        state.give_back();
+        depth
+    }
+
+    /// Takes the lock as often as `give_all_back` has said, whatever interrupts the caller while it waits for it.
+    pub(super) fn take_all(&self, depth: usize) {
+        let me = Holder::caller();
+        let waiter = {
+            let mut state = self.lock();
+            if state.take(me) { None } else { Some(state.waiting.enlist()) }
+        };
+        if let Some(waiter) = waiter {
+            waiter.wait_out(Awaits::Lock);
+        }
+        let mut state = self.lock();
+        (state.holder, state.depth) = (Some(me), depth);
+    }
+
     const fn guard(&self, held: bool) -> RLockGuard<'_, T> {
         RLockGuard { lock: self, held, not_send: PhantomData }
     }
@@ -153,6 +180,13 @@ pub struct RLockGuard<'a, T = ()> {
     /// `false` only where it could not be waited for.
     held: bool,
     not_send: PhantomData<*const ()>,
+}
+
+impl<T> RLockGuard<'_, T> {
+    /// `false` if the lock could not be waited for.
+    pub(super) const fn is_held(&self) -> bool {
+        self.held
+    }
 }
 
 impl<T> Deref for RLockGuard<'_, T> {

@@ -60,7 +60,7 @@ impl Semaphore {
         }
         static LOG: Throttle = Throttle::new();
         throttled!(error, LOG, "a permit was not acquired: there is none, and the caller is unwinding");
-        Permit { semaphore: None }
+        Permit::none()
     }
 
     /// As [`acquire`](Self::acquire), at most for `timeout`. `None` where none came in time.
@@ -89,6 +89,11 @@ impl Semaphore {
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
         self.available() == 0
+    }
+
+    /// Adds many permits at once.
+    pub(in crate::green) fn release_many(&self, count: usize) {
+        self.lock().release_many(count);
     }
 
     fn with_bound(permits: usize, bound: usize) -> Self {
@@ -122,6 +127,17 @@ impl State {
     fn release(&mut self) {
         if self.free < self.bound && !self.waiting.wake_one() {
             self.free += 1;
+            self.watchers.wake_all();
+        }
+    }
+
+    fn release_many(&mut self, count: usize) {
+        let mut left = count;
+        while left > 0 && self.waiting.wake_one() {
+            left -= 1;
+        }
+        self.free = self.free.saturating_add(left).min(self.bound);
+        if left > 0 {
             self.watchers.wake_all();
         }
     }
@@ -201,6 +217,11 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// A permit of no semaphore.
+    pub(in crate::green) const fn none() -> Self {
+        Self { semaphore: None }
+    }
+
     /// Keeps the permit for good: the semaphore has one less, until someone releases one.
     pub fn forget(mut self) {
         self.semaphore = None;

@@ -11,6 +11,9 @@ use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::fair;
 use crate::green::runtime::park::wait_unless;
 
+mod items;
+pub use items::QueueIter;
+
 mod errors;
 pub use errors::{GetError, PutError};
 
@@ -47,6 +50,9 @@ pub type Queue<T> = BaseQueue<VecDeque<T>>;
 
 /// A [`Queue`] under the name it has where [`task_done`](BaseQueue::task_done) and [`join`](BaseQueue::join) are used.
 pub type JoinableQueue<T> = Queue<T>;
+
+/// A [`Queue`] under the name it has where nobody calls [`task_done`](BaseQueue::task_done).
+pub type SimpleQueue<T> = Queue<T>;
 
 /// A queue that gives out the smallest item first; of equals, the one put first.
 ///
@@ -236,13 +242,11 @@ impl<S: Store> BaseQueue<S> {
     }
 
     /// Closes the queue: it takes no more items and gives out those it has. Twice is the same as once.
-    #[doc(alias = "shutdown")]
     pub fn close(&self) {
         self.lock().close();
     }
 
     /// Closes the queue and takes all it holds, in order. What is taken counts as done for [`join`](Self::join).
-    #[doc(alias = "shutdown")]
     pub fn close_now(&self) -> Vec<S::Item> {
         let mut state = self.lock();
         state.close();
@@ -276,8 +280,8 @@ impl<S: Store> BaseQueue<S> {
     }
 
     /// Takes items until the queue is closed and empty.
-    pub fn iter(&self) -> impl Iterator<Item = S::Item> + '_ {
-        std::iter::from_fn(|| self.get())
+    pub const fn iter(&self) -> QueueIter<'_, S> {
+        QueueIter(self)
     }
 
     fn put_within(&self, mut item: S::Item, timeout: Option<Duration>) -> Result<(), PutError<S::Item>> {

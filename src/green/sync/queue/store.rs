@@ -43,7 +43,7 @@ impl<T> Store for VecDeque<T> {
 }
 
 /// Last in, first out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Stack<T>(Vec<T>);
 
 impl<T> Default for Stack<T> {
@@ -73,7 +73,7 @@ impl<T> Store for Stack<T> {
 }
 
 /// The smallest first; of equals, the one put first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Heap<T: Ord> {
     items: BinaryHeap<Reverse<Ranked<T>>>,
     put: u64,
@@ -106,7 +106,7 @@ impl<T: Ord> Store for Heap<T> {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Ranked<T> {
     item: T,
     rank: u64,
