@@ -35,7 +35,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of the system, such as no descriptor being free; `NotConnected` where the listener is closed.
+    /// Those of the system, such as no descriptor being free; `NotConnected` if the listener is closed.
     pub fn accept(&self) -> io::Result<Connection> {
         loop {
             let socket = self.lock().clone().ok_or_else(closed)?;
@@ -88,7 +88,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Those of the system; `NotConnected` where the connection is closed.
+    /// Those of the system; `NotConnected` if the connection is closed.
     pub fn recv(&mut self, size: usize) -> io::Result<Vec<u8>> {
         if self.buffer.is_empty() {
             return self.read_some(size);
@@ -121,7 +121,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// `InvalidData` where the line is longer: what was read of it stays, for [`recv`](Self::recv). `InvalidInput` where
+    /// `InvalidData` if the line is longer: what was read of it stays, for [`recv`](Self::recv). `InvalidInput` if
     /// the terminator is empty. Else as [`recv`](Self::recv).
     pub fn readline(&mut self, terminator: impl AsRef<[u8]>) -> io::Result<Vec<u8>> {
         self.readline_max(terminator, MAX_LINE_BYTES)

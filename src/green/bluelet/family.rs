@@ -8,11 +8,11 @@ use crate::green::{Event, current};
 /// A `run` and all that was spawned on its way.
 pub(super) struct Family {
     alive: Mutex<usize>,
-    /// Set where nobody is alive. Written under the lock of `alive`.
+    /// Set while nobody is alive. Written under the lock of `alive`.
     pub(super) nobody: Event,
 }
 
-/// One that was spawned. Dropped when it has ended, also where it was killed before it began.
+/// One that was spawned. Dropped when it has ended, also if it was killed before it began.
 pub(super) struct Member(pub(super) Arc<Family>);
 
 impl Family {

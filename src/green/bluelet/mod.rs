@@ -65,7 +65,7 @@ where
 ///
 /// # Panics
 ///
-/// Where the machine has no room for another stack.
+/// If the machine has no room for another stack.
 pub fn spawn<F, T>(body: F) -> Greenlet<T>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -179,5 +179,5 @@ where
     server.serve(move |stream, addr| handler(&mut Connection::new(stream, addr)))
 }
 
-/// What is read at a time where all is wanted.
+/// What is read at a time if all is wanted.
 const READ_BYTES: usize = 64 * 1024;

@@ -37,7 +37,7 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// The last address's; `TimedOut`; `NotFound` where the name has no address; `Interrupted` once called off.
+    /// The last address's; `TimedOut`; `NotFound` if the name has no address; `Interrupted` once called off.
     pub(crate) fn connect(&self, host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
         let until = Until::after(limit);
         let connected = self.resolve(host, port, until).and_then(|found| self.connect_first(&found, until));
@@ -68,7 +68,7 @@ impl Connector {
         let names = Arc::new(Names::bounded(1));
         self.note(Waiting::Names(Arc::clone(&names)))?;
         let (theirs, host) = (Arc::clone(&names), host.to_string());
-        // Not joined where the time is up: the system's resolver cannot be called off, and ends by itself.
+        // Not joined if the time is up: the system's resolver cannot be called off, and ends by itself.
         drop(Builder::new().name("resolver").spawn(move || {
             let _ = theirs.try_put(resolve(&host, port));
         })?);

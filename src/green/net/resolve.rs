@@ -15,7 +15,7 @@ use crate::green::runtime::blocking::blocking;
 ///
 /// # Errors
 ///
-/// Those of the system; `NotFound` where the name has no address.
+/// Those of the system; `NotFound` if the name has no address.
 ///
 /// # Examples
 ///
@@ -54,7 +54,7 @@ fn ask(host: &str) -> io::Result<Vec<SocketAddr>> {
     Ok(found)
 }
 
-/// What was asked of late.
+/// What was asked recently.
 #[derive(Default)]
 struct Memory {
     names: HashMap<String, Remembered>,

@@ -159,7 +159,7 @@ impl Socket {
         }
     }
 
-    /// Reads what is there, without waiting. `WouldBlock` where there is nothing, 0 where the peer has ended.
+    /// Reads what is there, without waiting. `WouldBlock` if there is nothing, 0 if the peer has ended.
     pub(crate) fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         Ok(recv(&self.fd, buf, RecvFlags::DONTWAIT)?.1)
     }
@@ -176,7 +176,7 @@ impl Socket {
         received
     }
 
-    /// Writes what the socket takes, without waiting. `WouldBlock` where it takes nothing.
+    /// Writes what the socket takes, without waiting. `WouldBlock` if it takes nothing.
     pub(crate) fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
         Ok(send(&self.fd, buf, SEND)?)
     }
@@ -188,7 +188,7 @@ impl Socket {
 
     /// Sends the peer our end of stream; what it sends can still be read.
     pub(crate) fn shutdown_write(&self) {
-        // Fails only where the peer has gone first.
+        // Fails only if the peer has gone first.
         let _ = shutdown(&self.fd, Shutdown::Write);
     }
 

@@ -31,7 +31,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// The last address's error, or `NotFound` where the name has no address.
+    /// The last address's error, or `NotFound` if the name has no address.
     ///
     /// # Examples
     ///
@@ -70,7 +70,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// `NotConnected` where the peer has gone already.
+    /// `NotConnected` if the peer has gone already.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.sock_ref().peer_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
     }

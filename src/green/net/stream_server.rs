@@ -80,7 +80,7 @@ impl StreamServer {
     ///
     /// # Errors
     ///
-    /// Those of the system: the port is taken, the address is not ours. `NotFound` where there is no address.
+    /// Those of the system: the port is taken, the address is not ours. `NotFound` if there is no address.
     pub fn bind(address: impl ToSocketAddrs + Send + 'static) -> io::Result<Self> {
         let listener = TcpListener::bind(address, BACKLOG)?;
         let address = listener.local_addr();
@@ -124,7 +124,7 @@ impl StreamServer {
     ///
     /// # Errors
     ///
-    /// `AlreadyExists` where it has a handler already: go on with [`restart`](Self::restart). Those of the system.
+    /// `AlreadyExists` if it has a handler already: go on with [`restart`](Self::restart). Those of the system.
     pub fn start(
         &self,
         handler: impl Fn(TcpStream, SocketAddr) -> io::Result<()> + Send + Sync + 'static,
@@ -191,7 +191,7 @@ impl StreamServer {
     }
 
     /// [Stops accepting](Self::stop_accepting), waits for the handlers at most for `timeout`, and then ends both
-    /// directions of what is left, so that their reads and writes end. `true` where nothing was left.
+    /// directions of what is left, so that their reads and writes end. `true` if nothing was left.
     ///
     /// [`serve`](Self::serve) returns. To be called by another than a handler, which would wait for itself.
     pub fn stop(&self, timeout: Duration) -> bool {

@@ -76,7 +76,7 @@ impl<T> Stack<T> {
         taken
     }
 
-    /// Puts a buffer in. `false` where there are `most` already, and it is dropped.
+    /// Puts a buffer in. `false` if there are `most` already, and it is dropped.
     fn put(&mut self, buffer: T, most: usize) -> bool {
         let has_room = self.all.len() < most;
         if has_room {
@@ -97,8 +97,8 @@ impl<T> Stack<T> {
 pub(crate) struct ReadBuffer(Vec<u8>);
 
 impl ReadBuffer {
-    /// Takes a buffer with room behind `begun` bytes, of which there are 64 KiB at most, from the thread where it has one
-    /// to spare. It is of [`READ_BUFFER_BYTES`], or small where very many wait with theirs.
+    /// Takes a buffer with room behind `begun` bytes, of which there are 64 KiB at most, from the thread if it has one
+    /// to spare. It is of [`READ_BUFFER_BYTES`], or small if very many wait with theirs.
     pub(crate) fn take(begun: usize) -> Self {
         Self(with_spare(|spare| spare.read.take()).flatten().unwrap_or_else(|| Self::make(begun)))
     }
@@ -156,7 +156,7 @@ impl Drop for ReadBuffer {
     }
 }
 
-/// Pieces of bytes on their way out, side by side, in a buffer from the thread where it has one to spare; dropped, it
+/// Pieces of bytes on their way out, side by side, in a buffer from the thread if it has one to spare; dropped, it
 /// serves the next. One word while empty.
 #[derive(Default)]
 pub(crate) struct SendBuffer(Option<Box<Pieces>>);
@@ -169,7 +169,7 @@ struct Pieces {
 }
 
 impl SendBuffer {
-    /// Appends what `write` appends as one piece; nothing where it fails, and no piece where that is empty.
+    /// Appends what `write` appends as one piece; nothing if it fails, and no piece if that is empty.
     #[inline]
     pub(crate) fn append<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         let pieces = self.0.get_or_insert_with(Pieces::take);
@@ -191,7 +191,7 @@ impl SendBuffer {
         self.0.as_ref().map_or(0, |pieces| pieces.lens.len())
     }
 
-    /// The length of a piece; 0 where there is none of this number.
+    /// The length of a piece; 0 if there is none of this number.
     pub(crate) fn piece_len(&self, number: usize) -> usize {
         let len = self.0.as_ref().and_then(|pieces| pieces.lens.get(number));
         len.map_or(0, |len| *len as usize)

@@ -43,7 +43,7 @@ pub fn yield_now() {
     interrupt::check();
 }
 
-/// A fairness point: yields where the worker has been busy for longer than its slice. Every primitive calls it.
+/// A fairness point: yields if the worker has been busy for longer than its slice. Every primitive calls it.
 pub fn fairness_point() {
     if is_due() {
         yield_now();
@@ -57,7 +57,7 @@ pub(in crate::green) fn take_turn() {
     }
 }
 
-/// As [`fairness_point`], behind an attempt to give something away. Where it has succeeded, an interrupt has to wait: a
+/// As [`fairness_point`], behind an attempt to give something away. If it has succeeded, an interrupt has to wait: a
 /// caller that unwinds has given nothing.
 pub(in crate::green) fn after_attempt(succeeded: bool) {
     if !succeeded {
@@ -91,7 +91,7 @@ pub(crate) fn before_yield() {
 
 /// A turn of work in a coroutine that serves many units (frames) a wake-up: says when to let others run.
 ///
-/// A coroutine that has just been woken gets a short turn of its own even where its worker's slice is over; otherwise
+/// A coroutine that has just been woken gets a short turn of its own even if its worker's slice is over; otherwise
 /// a worker with many busy connections would look at the network for each of them on every round.
 pub(crate) struct Turn {
     pace: Pace,
@@ -111,7 +111,7 @@ impl Turn {
         }
     }
 
-    /// Looks at the clock and lets others run where this turn and the worker's slice are over.
+    /// Looks at the clock and lets others run if this turn and the worker's slice are over.
     pub(crate) fn look(&mut self) {
         let now = clock();
         self.pace.looked(now);
@@ -146,7 +146,7 @@ impl Pace {
         self.left == POINTS_PER_LOOK
     }
 
-    /// After a look: where the points since the last one took longer than a slice, look again at the very next.
+    /// After a look: if the points since the last one took longer than a slice, look again at the very next.
     fn looked(&mut self, now: u64) {
         self.left = if now - self.looked > SLICE { 1 } else { POINTS_PER_LOOK };
         self.looked = now;
@@ -158,7 +158,7 @@ pub fn fair_yields() -> u64 {
     FAIR_YIELDS.load(Ordering::Relaxed)
 }
 
-/// Looks at the slice of this worker, beginning one where none runs. `true` where it is over.
+/// Looks at the slice of this worker, beginning one if none runs. `true` if it is over.
 fn look(now: u64) -> bool {
     worker::pace(|pace| pace.looked(now));
     home::here().is_some_and(|home| look_at(home, now))

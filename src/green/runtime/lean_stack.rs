@@ -24,7 +24,7 @@ pub(in crate::green) struct LeanStack {
 
 impl LeanStack {
     /// Gives the page back. To be called first thing in a coroutine with a stack of the default size, always at the
-    /// same place in the code; dropped last thing. `None` where an assumption does not hold.
+    /// same place in the code; dropped last thing. `None` if an assumption does not hold.
     #[inline(never)]
     pub(in crate::green) fn enter() -> Option<Self> {
         let mark = 0_u8;

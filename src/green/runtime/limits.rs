@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// How many coroutines can be alive at once: each stack takes two memory maps (itself and its guard page), and
 /// `vm.max_map_count` bounds the maps of the process.
 ///
-/// Read when the runtime starts, less a reserve for the rest of the program. `usize::MAX` where the system does not
+/// Read when the runtime starts, less a reserve for the rest of the program. `usize::MAX` if the system does not
 /// say.
 pub fn max_coroutines() -> usize {
     MAX_STACKS.load(Ordering::Relaxed)

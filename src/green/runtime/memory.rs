@@ -1,7 +1,7 @@
 //! Memory goes back to the system after a burst.
 //!
 //! The allocator of glibc keeps what is freed: once large blocks have been freed, it takes further ones of that size from its
-//! heaps, and keeps up to 64 MiB of free memory at the end of each. So after a burst a server would keep its peak for ever.
+//! heaps, and keeps up to 64 MiB of free memory at the end of each. So after a burst a server would keep its peak forever.
 //! Here both thresholds stay what they are when a process starts, 128 KiB: a large block has a map of its own, which
 //! its end gives back. What small blocks have left behind `malloc_trim` returns. A program with another allocator
 //! loses nothing, nor does one that was started with thresholds of its own.
@@ -19,7 +19,7 @@ pub(super) fn keep_thresholds() {
 }
 
 /// Frees buffers that nobody has needed since this was last called, and returns free memory to the system. On a thread of its
-/// own, because it takes some milliseconds for each 100 MiB; who allocates meanwhile may wait as long. Where that
+/// own, because it takes some milliseconds for each 100 MiB; who allocates meanwhile may wait as long. If that
 /// thread cannot be started, or one is at it already, nothing happens: the next time will do.
 pub(crate) fn give_memory_back() {
     if RUNNING.swap(true, Ordering::AcqRel) {

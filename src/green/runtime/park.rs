@@ -70,7 +70,7 @@ impl Waiter {
         Arc::new(Self { who: Who::calls(), state: AtomicU8::new(WAITING) })
     }
 
-    /// Ends the wait. `false` where it has ended already: woken by another, or given up.
+    /// Ends the wait. `false` if it has ended already: woken by another, or given up.
     pub(crate) fn wake(&self) -> bool {
         let woken = self.end(WOKEN);
         if woken {
@@ -79,10 +79,10 @@ impl Waiter {
         woken
     }
 
-    /// Waits until woken, at most for `timeout`. `false` where the time was up first.
+    /// Waits until woken, at most for `timeout`. `false` if the time was up first.
     ///
-    /// Unwinds where the coroutine is killed or a time limit around it is over, but never once woken: what it was
-    /// woken for is the caller's. `strike_out` is called, without a lock held, where nobody has woken it: it takes
+    /// Unwinds if the coroutine is killed or a time limit around it is over, but never once woken: what it was
+    /// woken for is the caller's. `strike_out` is called, without a lock held, if nobody has woken it: it takes
     /// the waiter off the list it is on. In a coroutine that is unwinding the time is up at once.
     pub(crate) fn wait(
         self: &Arc<Self>,
@@ -119,7 +119,7 @@ impl Waiter {
         park(&self.state, || self.who.park(), what, false);
     }
 
-    /// Ends the wait before it begins. `false` where nobody has woken it by now.
+    /// Ends the wait before it begins. `false` if nobody has woken it by now.
     fn give_up(self: &Arc<Self>, strike_out: impl FnOnce(&Arc<Self>)) -> bool {
         let waits = self.end(EXPIRED);
         if waits {
@@ -128,7 +128,7 @@ impl Waiter {
         !waits
     }
 
-    /// `false` where the wait has ended already.
+    /// `false` if the wait has ended already.
     fn end(&self, how: u8) -> bool {
         end(&self.state, how)
     }
@@ -252,7 +252,7 @@ impl WaitList {
         self.0.get_or_insert_default().push_back(waiter);
     }
 
-    /// Wakes the first who still waits. `false` where nobody does.
+    /// Wakes the first who still waits. `false` if nobody does.
     pub(crate) fn wake_one(&mut self) -> bool {
         while let Some(waiter) = self.0.as_mut().and_then(|list| list.pop_front()) {
             if waiter.wake() {
@@ -277,8 +277,8 @@ impl WaitList {
     }
 }
 
-/// Waits for what `look` looks for behind a lock: not at all where it is there, else until the list beside it is woken.
-/// `false` where the time is up first.
+/// Waits for what `look` looks for behind a lock: not at all if it is there, else until the list beside it is woken.
+/// `false` if the time is up first.
 pub(in crate::green) fn wait_unless<S>(
     state: &Mutex<S>,
     look: impl FnOnce(&mut S) -> bool,

@@ -141,7 +141,7 @@ impl Poller {
         }
     }
 
-    /// Nothing is left to run: waits for the network, on the spot. Where nothing comes for long, or `may` is used by
+    /// Nothing is left to run: waits for the network, on the spot. If nothing comes for long, or `may` is used by
     /// others, in the poll of `may`, which sees everything.
     fn rest(&mut self) {
         if self.home.is_sent_to_may() || may_is_used() {

@@ -26,13 +26,13 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Starts the runtime; where it runs already, checks that it is the one asked for.
+    /// Starts the runtime; if it runs already, checks that it is the one asked for.
     ///
     /// [`spawn`](crate::green::spawn) calls it with the defaults, so only a program that wants others needs to, and first.
     ///
     /// # Errors
     ///
-    /// [`Error::RuntimeMismatch`] where it runs with other settings, [`Error::Io`] where the system refuses eventfds, epoll
+    /// [`Error::RuntimeMismatch`] if it runs with other settings, [`Error::Io`] if the system refuses eventfds, epoll
     /// instances or signal handlers.
     pub fn start(self) -> Result<()> {
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,7 +86,7 @@ fn start_workers(workers: usize) -> io::Result<()> {
     home::open(workers)?.iter().try_for_each(poller::start)
 }
 
-/// Starts the runtime with the defaults where nobody has.
+/// Starts the runtime with the defaults if nobody has.
 pub(in crate::green) fn ensure_started() -> Result<()> {
     if STARTED.load(std::sync::atomic::Ordering::Acquire) {
         return Ok(());

@@ -17,7 +17,7 @@ use crate::green::Queue;
 /// SIGHUP, SIGUSR1 and SIGUSR2 would end the process by default, at once and whatever is on its way. Meanwhile they are
 /// noted in the log, and nothing else happens. A handler that the program itself has set for any of the six runs as well.
 ///
-/// When the last handle is dropped, all six do again what they did before: end the process, or nothing where they were
+/// When the last handle is dropped, all six do again what they did before: end the process, or nothing if they were
 /// ignored or have a handler of the program's own. A handler set through `signal-hook` counts only if it was set before
 /// the first call of this function.
 ///
@@ -61,7 +61,7 @@ struct Catching {
     queues: Vec<Arc<Queue<i32>>>,
     /// Signals with the system's default action before the first was caught; `None` before that.
     by_default: Option<Vec<i32>>,
-    /// Whether those do so again where nobody catches them.
+    /// Whether those do so again if nobody catches them.
     falls_back: bool,
     /// Whether the thread runs that waits for them. It does for good.
     waits: bool,

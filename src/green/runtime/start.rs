@@ -105,7 +105,7 @@ impl<F: FnOnce(Begun) + Send + 'static> Start<F> {
         // guard page: what does not fit ends the process.
         let spawn =
             || unsafe { if here { builder.spawn_local(begin) } else { builder.spawn(begin) } }.map(drop);
-        // Where the system has no memory for the stack, `may` panics. What the body owns is dropped.
+        // If the system has no memory for the stack, `may` panics. What the body owns is dropped.
         let spawned = catch_unwind(AssertUnwindSafe(spawn)).unwrap_or_else(|payload| {
             Err(io::Error::new(io::ErrorKind::OutOfMemory, Panicked::new(payload).to_string()))
         });

@@ -37,7 +37,7 @@ pub(crate) fn stood_still() -> Duration {
     Duration::from_nanos(STOOD_STILL.load(Ordering::Acquire).saturating_add(late.unwrap_or(0)))
 }
 
-/// By how much the timer thread is late that goes on `at`, where that is more than a busy machine explains.
+/// By how much the timer thread is late that goes on `at`, if that is more than a busy machine explains.
 fn late_by(at: u64, now: u64) -> Option<u64> {
     Some(now.saturating_sub(at)).filter(|late| at != 0 && *late > SLACK)
 }

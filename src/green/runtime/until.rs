@@ -1,6 +1,6 @@
 //! Until when to wait: the one place where a duration becomes a time.
 //!
-//! A duration that the clock cannot reach, such as [`Duration::MAX`], means "for ever"; zero means "at once". Nothing
+//! A duration that the clock cannot reach, such as [`Duration::MAX`], means "forever"; zero means "at once". Nothing
 //! here overflows.
 
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use super::timer::stood_still;
 use crate::error::{Error, Result};
 use crate::green::spawn::interrupt::is_unwinding;
 
-/// Until when to wait. `None`: for ever.
+/// Until when to wait. `None`: forever.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Until(Option<Span>);
 
@@ -17,7 +17,7 @@ pub(crate) struct Until(Option<Span>);
 struct Span {
     begun: Instant,
     end: Instant,
-    /// How long the process had stood still when this began, where such time is left out.
+    /// How long the process had stood still when this began, if such time is left out.
     stood_still: Option<Duration>,
 }
 
@@ -41,7 +41,7 @@ impl Until {
         Self(Self::after(timeout).0.map(|span| Span { stood_still: Some(before), ..span }))
     }
 
-    /// As [`after`](Self::after); `None` is for ever, and costs no look at the clock.
+    /// As [`after`](Self::after); `None` is forever, and costs no look at the clock.
     pub(in crate::green) fn within(timeout: Option<Duration>) -> Self {
         timeout.map_or_else(Self::never, Self::after)
     }
@@ -72,17 +72,17 @@ impl Until {
         self.0.as_ref().map(Span::end)
     }
 
-    /// The end, for those who need a time: in a century where there is none.
+    /// The end, for those who need a time: in a century if there is none.
     pub(crate) fn end_or_far(self) -> Instant {
         self.end().unwrap_or_else(|| Instant::now() + CENTURY)
     }
 
-    /// How long is left; `None` is for ever.
+    /// How long is left; `None` is forever.
     pub(crate) fn left(self) -> Option<Duration> {
         self.end().map(|end| end.saturating_duration_since(Instant::now()))
     }
 
-    /// What to wait for at most: `None` once the time is up, `Some(None)` where there is no limit. While the caller is
+    /// What to wait for at most: `None` once the time is up, `Some(None)` if there is no limit. While the caller is
     /// unwinding the time is always up.
     pub(in crate::green) fn to_wait(self) -> Option<Option<Duration>> {
         if is_unwinding() {

@@ -1,7 +1,7 @@
 //! The watchdog: names the coroutine that keeps a worker from running any other.
 //!
 //! Each worker says which coroutine it runs and counts its turns: two plain stores a wait, no clock. A thread looks
-//! now and then; where it finds the same turn of the same coroutine for longer than [`STALL`], it says so in the log,
+//! now and then; if it finds the same turn of the same coroutine for longer than [`STALL`], it says so in the log,
 //! and again, with how long it took, when it is over. Meanwhile new coroutines begin on other workers (`start.rs`).
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -107,7 +107,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// `true` where something has run since the last look.
+    /// `true` if something has run since the last look.
     fn look(&mut self, worker: usize, turn: (u64, u64)) -> bool {
         let held = self.since.elapsed();
         if turn != self.turn {

@@ -95,7 +95,7 @@ pub(super) fn is_occupied() -> bool {
     with(|local| local.running.borrow().is_some())
 }
 
-/// The record of the coroutine that runs here, or of the thread where it has one.
+/// The record of the coroutine that runs here, or of the thread if it has one.
 pub(in crate::green) fn current() -> Option<Arc<Record>> {
     with(|local| local.running.borrow().clone())
 }
@@ -178,7 +178,7 @@ pub(in crate::green) fn take_body(at: u32) -> Option<Box<dyn Any>> {
     with(|local| local.bodies.borrow_mut().remove(at))
 }
 
-/// Runs `f` on the spare buffers of this thread. `None` where the thread is past its thread-locals, as when a static drops
+/// Runs `f` on the spare buffers of this thread. `None` if the thread is past its thread-locals, as when a static drops
 /// its last value.
 pub(super) fn with_spare<R>(f: impl FnOnce(&mut Spare) -> R) -> Option<R> {
     try_with(|local| f(&mut local.spare.get_or_init(SharedSpare::register).lock())).ok()

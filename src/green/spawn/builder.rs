@@ -99,8 +99,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::OutOfMemory`] where as many coroutines are alive as the machine has room for
-    /// ([`max_coroutines`](crate::green::max_coroutines)), with what to set, or where it has no memory for the stack.
+    /// [`io::ErrorKind::OutOfMemory`] if as many coroutines are alive as the machine has room for
+    /// ([`max_coroutines`](crate::green::max_coroutines)), with what to set, or if it has no memory for the stack.
     pub fn spawn<F, T>(self, body: F) -> io::Result<Greenlet<T>>
     where
         F: FnOnce() -> T + Send + 'static,

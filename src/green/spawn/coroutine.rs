@@ -92,7 +92,7 @@ impl Coroutine {
         self.wait(None);
     }
 
-    /// As [`join`](Self::join), at most for `timeout`. `false` where it still runs.
+    /// As [`join`](Self::join), at most for `timeout`. `false` if it still runs.
     pub fn join_timeout(&self, timeout: Duration) -> bool {
         self.wait(Some(timeout))
     }
@@ -113,15 +113,15 @@ impl Coroutine {
         }
     }
 
-    /// As [`kill`](Self::kill), waiting at most for `timeout`. `false` where it still runs; it is killed all the same.
+    /// As [`kill`](Self::kill), waiting at most for `timeout`. `false` if it still runs; it is killed all the same.
     /// [`Duration::ZERO`] only asks.
     pub fn kill_timeout(&self, timeout: Duration) -> bool {
         let may_end = self.ask_to_end();
         if timeout.is_zero() || !may_end { self.ready() } else { self.join_timeout(timeout) }
     }
 
-    /// Has `call` called, once, when it has ended: by the coroutine itself, after its result is there; at once, by the
-    /// caller, where it has ended already. A panic of `call` is logged.
+    /// Calls `call` once, when it has ended: the coroutine does it itself, after its result is there. If it has ended
+    /// already, the caller does it at once. A panic of `call` is logged.
     #[doc(alias = "link")]
     pub fn on_exit(&self, call: impl FnOnce(Exit) + Send + 'static) {
         self.record.on_exit(Box::new(call));
@@ -132,7 +132,7 @@ impl Coroutine {
         self.record.interrupts().cut();
     }
 
-    /// The number in its name, where that is `what` and a number.
+    /// The number in its name, if that is `what` and a number.
     pub(crate) fn number_of(&self, what: &str) -> Option<u64> {
         match self.record.short_name() {
             Name::Numbered(of, number) if **of == what => Some(*number),
@@ -140,7 +140,7 @@ impl Coroutine {
         }
     }
 
-    /// `false` where it is not killed.
+    /// `false` if it is not killed.
     pub(super) fn ask_to_end(&self) -> bool {
         let may_end = self.record.may_be_killed();
         if may_end {
@@ -149,7 +149,7 @@ impl Coroutine {
         may_end
     }
 
-    /// Enlists a waiter for the end. `false` where it has ended already.
+    /// Enlists a waiter for the end. `false` if it has ended already.
     pub(in crate::green) fn enlist(&self, waiter: &Arc<Waiter>) -> bool {
         self.record.enlist(waiter)
     }

@@ -9,7 +9,7 @@ use crate::green::{Builder, Channel, Event, Greenlet, is_unwinding};
 /// A body that yields values to a `for` loop. It runs only while its consumer waits for a value.
 ///
 /// The body is a coroutine of its own, begun with the first value asked for: it may wait on anything meanwhile, and it
-/// takes a stack, but no thread. Where it returns, the loop ends; a panic goes on in the consumer. Dropped or
+/// takes a stack, but no thread. When it returns, the loop ends; a panic goes on in the consumer. Dropped or
 /// [closed](Self::close) before its end, the body unwinds at the `yield_` it is in, and its destructors run.
 ///
 /// The contract of [`spawn`](crate::green::spawn) holds for the body, which runs on the worker of whoever asks first.
@@ -92,7 +92,7 @@ impl<Y: Send + 'static, S: Send + 'static> Generator<Y, S> {
         Self { state: State::Unstarted(Arc::new(Mutex::new(Some(body)))) }
     }
 
-    /// Goes on with the body, where `yield_` returns `Some(value)`; returns what it yields next. `None` if it has ended:
+    /// Resumes the body, whose `yield_` returns `Some(value)`; returns what it yields next. `None` if it has ended:
     /// the value is dropped.
     ///
     /// A step that a time limit has cut short is still under way: the next call of `next` or `send` gives the value that
@@ -194,8 +194,8 @@ impl<Y, S> Drop for Generator<Y, S> {
 }
 
 impl<Y, S> Yielder<Y, S> {
-    /// Gives a value to the consumer and waits until it asks for the next; returns what it sent, `None` where it only
-    /// asked. Does not return where the consumer has closed or dropped the generator: the body unwinds from here.
+    /// Gives a value to the consumer and waits until it asks for the next; returns what it sent, `None` if it only
+    /// asked. Does not return if the consumer has closed or dropped the generator: the body unwinds from here.
     pub fn yield_(&self, value: Y) -> Option<S> {
         let given = self.link.values.put(value).is_ok();
         match self.link.wait_for_leave(given) {

@@ -25,7 +25,7 @@ use super::interrupt::is_unwinding;
 ///
 /// # Panics
 ///
-/// Where [`Builder::spawn`] would return an error: the machine has no room for another stack.
+/// If [`Builder::spawn`] would return an error: the machine has no room for another stack.
 ///
 /// # Examples
 ///
@@ -122,7 +122,7 @@ impl<T> Greenlet<T> {
         self.coroutine.join();
     }
 
-    /// As [`join`](Self::join), at most for `timeout`. `false` where the coroutine still runs.
+    /// As [`join`](Self::join), at most for `timeout`. `false` if the coroutine still runs.
     pub fn join_timeout(&self, timeout: Duration) -> bool {
         self.coroutine.join_timeout(timeout)
     }
@@ -153,12 +153,12 @@ impl<T> Greenlet<T> {
         self.coroutine.kill();
     }
 
-    /// As [`kill`](Self::kill), waiting at most for `timeout`. `false` where it still runs; it is killed all the same.
+    /// As [`kill`](Self::kill), waiting at most for `timeout`. `false` if it still runs; it is killed all the same.
     pub fn kill_timeout(&self, timeout: Duration) -> bool {
         self.coroutine.kill_timeout(timeout)
     }
 
-    /// Has `call` called, once, when the coroutine has ended: see [`Coroutine::on_exit`].
+    /// Calls `call` once, when the coroutine has ended: see [`Coroutine::on_exit`].
     pub fn on_exit(&self, call: impl FnOnce(Exit) + Send + 'static) {
         self.coroutine.on_exit(call);
     }
@@ -167,7 +167,7 @@ impl<T> Greenlet<T> {
     ///
     /// # Errors
     ///
-    /// [`Failed`], with the payload where the coroutine panicked. Also where the coroutine has not ended and a destructor
+    /// [`Failed`], with the payload if the coroutine panicked. Also if the coroutine has not ended and a destructor
     /// asks while its own coroutine unwinds: nothing waits then.
     pub fn get(self) -> Result<T, Failed> {
         self.join();
@@ -178,7 +178,7 @@ impl<T> Greenlet<T> {
     ///
     /// # Errors
     ///
-    /// The handle itself, where the coroutine still runs.
+    /// The handle itself, if the coroutine still runs.
     ///
     /// # Examples
     ///
@@ -195,11 +195,11 @@ impl<T> Greenlet<T> {
         if self.join_timeout(timeout) { Ok(self.take()) } else { Err(self) }
     }
 
-    /// Takes the result where the coroutine has ended, without waiting.
+    /// Takes the result if the coroutine has ended, without waiting.
     ///
     /// # Errors
     ///
-    /// The handle itself, where the coroutine still runs.
+    /// The handle itself, if the coroutine still runs.
     pub fn try_get(self) -> Result<Result<T, Failed>, Self> {
         if self.ready() { Ok(self.take()) } else { Err(self) }
     }

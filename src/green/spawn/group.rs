@@ -56,7 +56,7 @@ impl Group {
         let record = builder.record();
         let membership = self.enter(&record);
         builder.detach_as(record, move || {
-            // Dropped also where the body panics, and after all that the body owned.
+            // Dropped also if the body panics, and after all that the body owned.
             let _membership = membership;
             body();
         })
@@ -88,7 +88,7 @@ impl Group {
         self.ask_to_end().iter().for_each(Coroutine::join);
     }
 
-    /// As [`kill`](Self::kill), waiting at most for `timeout`. `false` where some still run; they are killed all the
+    /// As [`kill`](Self::kill), waiting at most for `timeout`. `false` if some still run; they are killed all the
     /// same.
     pub fn kill_timeout(&self, timeout: Duration) -> bool {
         let asked = self.ask_to_end();
@@ -102,7 +102,7 @@ impl Group {
         self.wait(None);
     }
 
-    /// As [`join`](Self::join), at most for `timeout`. `false` where members are still alive.
+    /// As [`join`](Self::join), at most for `timeout`. `false` if members are still alive.
     pub fn join_timeout(&self, timeout: Duration) -> bool {
         self.wait(Some(timeout))
     }
@@ -130,7 +130,7 @@ impl Group {
     }
 }
 
-/// Gives `()` where no member is alive.
+/// Gives `()` if no member is alive.
 impl Waitable for Group {
     type Item = ();
 

@@ -216,7 +216,7 @@ impl<I, F> Source<I, F> {
             let Some(item) = self.items.next() else { return };
             let work = Arc::clone(&self.work);
             let work = move || work(item);
-            // An item that has been taken out is started, also where nobody wants its result any more.
+            // An item that has been taken out is started, also if nobody wants its result any more.
             match catch_unwind(AssertUnwindSafe(|| self.pool.place())) {
                 Ok(place) => give(self.pool.start(place, work), giver),
                 Err(killed) => {

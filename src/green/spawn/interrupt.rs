@@ -2,7 +2,7 @@
 //!
 //! All are one mechanism. Whoever interrupts writes down the reason, raises the alert and wakes the coroutine; the
 //! wait that finds the alert ends itself and unwinds, with a payload that says how far. A wait that has ended already
-//! keeps what it was given: the next one unwinds. A reason holds until its scope is left, a kill for ever, so code
+//! keeps what it was given: the next one unwinds. A reason holds until its scope is left, a kill forever, so code
 //! that catches the unwinding gains nothing but its clean-up.
 
 use std::panic::resume_unwind;
@@ -40,7 +40,7 @@ pub(crate) fn is_unwinding() -> bool {
     std::thread::panicking() && may::coroutine::is_coroutine()
 }
 
-/// Unwinds where the coroutine that calls has been interrupted. For places that wait without a `Waiter`.
+/// Unwinds if the coroutine that calls has been interrupted. For places that wait without a `Waiter`.
 pub(in crate::green) fn check() {
     let interrupt = worker::current().and_then(|me| me.interrupts().pending());
     if let Some(interrupt) = interrupt {

@@ -31,7 +31,7 @@ pub fn joinall<T: 'static>(greenlets: impl IntoIterator<Item = Greenlet<T>>) -> 
     Ok(values.into_iter().flatten().collect())
 }
 
-/// Waits for all, at most for `timeout`. `false` where one still runs. Takes no value.
+/// Waits for all, at most for `timeout`. `false` if one still runs. Takes no value.
 ///
 /// # Examples
 ///
@@ -130,7 +130,7 @@ impl<T: 'static> Iterator for IWait<T> {
 /// Waits until one of `things` is ready and says which, the first of several; takes nothing from any.
 ///
 /// Things are coroutines, events, queues, semaphores: whatever can be waited for beside others. To take what is ready,
-/// at once and from one only, is [`Select`](crate::green::Select). With no things at all it waits for ever.
+/// at once and from one only, is [`Select`](crate::green::Select). With no things at all it waits forever.
 ///
 /// # Examples
 ///
@@ -154,7 +154,7 @@ pub fn wait_any(things: &[&dyn Watch]) -> usize {
         .expect("nothing is ready, and a destructor does not wait while its coroutine unwinds")
 }
 
-/// As [`wait_any`], at most for `timeout`. `None` where nothing was ready in time.
+/// As [`wait_any`], at most for `timeout`. `None` if nothing was ready in time.
 pub fn wait_any_timeout(things: &[&dyn Watch], timeout: Duration) -> Option<usize> {
     wait_any_until(things, Until::after(timeout))
 }

@@ -8,7 +8,7 @@ use super::imap::{IMap, IMapUnordered};
 use crate::green::runtime::settings;
 use crate::green::{Builder, Failed, Greenlet, Group, Permit, Semaphore};
 
-/// At most so many coroutines at once: [`spawn`](Self::spawn) waits where all places are taken. Clones share the pool.
+/// At most so many coroutines at once: [`spawn`](Self::spawn) waits if all places are taken. Clones share the pool.
 ///
 /// Those who wait get places in the order in which they came. A member that spawns into its own pool may wait for a
 /// place that only its own end would free.
@@ -37,11 +37,11 @@ impl Pool {
         Self { size, places: Semaphore::new(size), members: Group::new() }
     }
 
-    /// Spawns a member, waiting for a place where there is none. See [`spawn`](crate::green::spawn) for the contract.
+    /// Spawns a member, waiting for a place if there is none. See [`spawn`](crate::green::spawn) for the contract.
     ///
     /// # Panics
     ///
-    /// As [`spawn`](crate::green::spawn), where the machine has no room for another stack.
+    /// As [`spawn`](crate::green::spawn), if the machine has no room for another stack.
     pub fn spawn<F, T>(&self, body: F) -> Greenlet<T>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -54,7 +54,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// `body` itself, where no place is free.
+    /// `body` itself, if no place is free.
     pub fn try_spawn<F, T>(&self, body: F) -> Result<Greenlet<T>, F>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -158,7 +158,7 @@ impl Pool {
         self.members.join();
     }
 
-    /// As [`join`](Self::join), at most for `timeout`. `false` where members are still alive.
+    /// As [`join`](Self::join), at most for `timeout`. `false` if members are still alive.
     pub fn join_timeout(&self, timeout: Duration) -> bool {
         self.members.join_timeout(timeout)
     }
@@ -169,7 +169,7 @@ impl Pool {
         self.members.kill();
     }
 
-    /// As [`kill`](Self::kill), waiting at most for `timeout`. `false` where some still run.
+    /// As [`kill`](Self::kill), waiting at most for `timeout`. `false` if some still run.
     pub fn kill_timeout(&self, timeout: Duration) -> bool {
         self.members.kill_timeout(timeout)
     }
@@ -197,7 +197,7 @@ impl Pool {
         let record = builder.record();
         let membership = self.members.enter(&record);
         builder.spawn_as(record, move || {
-            // Given back also where the body panics, and after all that the body owned.
+            // Given back also if the body panics, and after all that the body owned.
             let _given_back = (place, membership);
             body()
         })

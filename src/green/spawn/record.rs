@@ -130,7 +130,7 @@ impl Record {
         worker::resume(Some(Arc::clone(self)));
     }
 
-    /// Has its result put where it is looked for. A result that nobody waits for any more is dropped there and then.
+    /// Stores its result with `keep`. A result that nobody waits for any more is dropped at once.
     pub(super) fn keep(&self, keep: impl FnOnce()) {
         self.interrupts.end();
         self.log_panic("its result, dropped,", keep);
@@ -151,7 +151,7 @@ impl Record {
         }
     }
 
-    /// Has it go on, if it is parked. To be called on its home alone.
+    /// Resumes it, if it is parked. To be called on its home alone.
     pub(in crate::green) fn unpark(&self) {
         if self.parked.load(Ordering::Relaxed) {
             self.parked.store(false, Ordering::Relaxed);
@@ -253,7 +253,7 @@ impl Record {
         self.lock().exit
     }
 
-    /// Has `call` called when it has ended; at once where it has ended already.
+    /// Calls `call` when it has ended; at once if it has ended already.
     pub(super) fn on_exit(&self, call: Box<dyn FnOnce(Exit) + Send>) {
         let mut end = self.lock();
         match end.exit {
@@ -265,7 +265,7 @@ impl Record {
         }
     }
 
-    /// Enlists a waiter for the end. `false` where it has ended already.
+    /// Enlists a waiter for the end. `false` if it has ended already.
     pub(super) fn enlist(&self, waiter: &Arc<Waiter>) -> bool {
         let mut end = self.lock();
         if end.exit.is_none() {

@@ -13,14 +13,14 @@ use crate::rounded::Rounded;
 
 /// Runs `body`, for at most `limit`: once that is over, its next wait, or the one it is in, unwinds to here.
 ///
-/// Limits nest, and each ends the body it was given to: where an outer one is over first, the inner call does not
+/// Limits nest, and each ends the body it was given to: if an outer one is over first, the inner call does not
 /// return. Destructors run, and nothing meant for another is lost (see [`Coroutine::kill`](crate::green::Coroutine::kill)).
 /// A body that returns in spite of its limit has its value returned. Code that never waits has no limit, nor has a
 /// plain thread while it waits for a socket.
 ///
 /// # Errors
 ///
-/// [`Elapsed`] where `limit` was over, and not another's.
+/// [`Elapsed`] if `limit` was over, and not another's.
 ///
 /// # Examples
 ///

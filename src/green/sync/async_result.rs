@@ -38,7 +38,7 @@ impl<T, E> AsyncResult<T, E> {
         Self { state: Mutex::new(State { outcome: None, waiting: WaitList::new() }) }
     }
 
-    /// Sets the value and wakes all who wait. `false` where there is a value or an error already, which stays.
+    /// Sets the value and wakes all who wait. `false` if there is a value or an error already, which stays.
     pub fn set(&self, value: T) -> bool {
         self.set_result(Ok(value))
     }
@@ -74,7 +74,7 @@ impl<T, E> AsyncResult<T, E> {
         self.wait_for(None);
     }
 
-    /// As [`wait`](Self::wait), at most for `timeout`. `false` where nothing came in time.
+    /// As [`wait`](Self::wait), at most for `timeout`. `false` if nothing came in time.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         self.wait_for(Some(timeout))
     }
@@ -106,13 +106,13 @@ impl<T: Clone, E: Clone> AsyncResult<T, E> {
             .expect("nothing is there yet, and a destructor does not wait while its coroutine unwinds")
     }
 
-    /// As [`get`](Self::get), at most for `timeout`. `None` where nothing came in time.
+    /// As [`get`](Self::get), at most for `timeout`. `None` if nothing came in time.
     pub fn get_timeout(&self, timeout: Duration) -> Option<Result<T, E>> {
         self.wait_timeout(timeout);
         self.try_get()
     }
 
-    /// What is there, without waiting. `None` where nothing is.
+    /// What is there, without waiting. `None` if nothing is.
     #[doc(alias = "get_nowait")]
     pub fn try_get(&self) -> Option<Result<T, E>> {
         self.lock().outcome.clone()

@@ -63,7 +63,7 @@ impl<T> Channel<T> {
     ///
     /// # Errors
     ///
-    /// [`PutError::Closed`], with the item, where the channel is closed, also while waiting.
+    /// [`PutError::Closed`], with the item, if the channel is closed, also while waiting.
     pub fn put(&self, item: T) -> Result<(), PutError<T>> {
         self.put_within(item, None)
     }
@@ -72,7 +72,7 @@ impl<T> Channel<T> {
     ///
     /// # Errors
     ///
-    /// [`PutError::Full`] where no getter came, [`PutError::Closed`] where it is closed; both give the item back.
+    /// [`PutError::Full`] if no getter came, [`PutError::Closed`] if it is closed; both give the item back.
     pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), PutError<T>> {
         self.put_within(item, Some(timeout))
     }
@@ -90,7 +90,7 @@ impl<T> Channel<T> {
         given
     }
 
-    /// Takes an item from a putter, waiting until one comes. `None` where the channel is closed.
+    /// Takes an item from a putter, waiting until one comes. `None` if the channel is closed.
     pub fn get(&self) -> Option<T> {
         self.get_within(None).ok()
     }
@@ -99,7 +99,7 @@ impl<T> Channel<T> {
     ///
     /// # Errors
     ///
-    /// [`GetError::Empty`] where no putter came, [`GetError::Closed`] where it is closed.
+    /// [`GetError::Empty`] if no putter came, [`GetError::Closed`] if it is closed.
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, GetError> {
         self.get_within(Some(timeout))
     }
@@ -131,7 +131,7 @@ impl<T> Channel<T> {
         self.lock().closed
     }
 
-    /// How many more putters than getters wait; negative where getters do.
+    /// How many more putters than getters wait; negative if getters do.
     pub fn balance(&self) -> isize {
         let state = self.lock();
         state.offers.len().cast_signed() - state.wishes.len().cast_signed()
@@ -241,7 +241,7 @@ impl<T> Meeting<T> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Ends the wait. `false` where it has ended already.
+    /// Ends the wait. `false` if it has ended already.
     fn wake(&self) -> bool {
         self.waiter.wake()
     }
@@ -259,7 +259,7 @@ impl<T> Default for Channel<T> {
     }
 }
 
-/// Gives what [`get`](Channel::get) does: a putter's item, or `None` where it is closed. To [`try_put`](Channel::try_put)
+/// Gives what [`get`](Channel::get) does: a putter's item, or `None` if it is closed. To [`try_put`](Channel::try_put)
 /// who waits here is no getter.
 impl<T> Waitable for Channel<T> {
     type Item = Option<T>;

@@ -38,7 +38,7 @@ impl Event {
         Self { state: Mutex::new(State { is_set: false, waiting: WaitList::new() }) }
     }
 
-    /// Sets the flag and wakes all who wait. Those who waited are woken even where [`clear`](Self::clear) follows at
+    /// Sets the flag and wakes all who wait. Those who waited are woken even if [`clear`](Self::clear) follows at
     /// once. Setting it twice is the same as once.
     pub fn set(&self) {
         let mut state = self.lock();
@@ -61,7 +61,7 @@ impl Event {
         self.wait_for(None);
     }
 
-    /// As [`wait`](Self::wait), at most for `timeout`. `false` where the flag was not set in time.
+    /// As [`wait`](Self::wait), at most for `timeout`. `false` if the flag was not set in time.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         self.wait_for(Some(timeout))
     }
@@ -75,7 +75,7 @@ impl Event {
     }
 }
 
-/// Gives `()` where the flag is set, which it stays. A set that is cleared at once may be missed.
+/// Gives `()` if the flag is set, which it stays. A set that is cleared at once may be missed.
 impl Waitable for Event {
     type Item = ();
 

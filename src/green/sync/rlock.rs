@@ -53,7 +53,7 @@ enum Holder {
 }
 
 impl<T> RLock<T> {
-    /// A lock that nobody holds, around `value`, which is `()` where it guards something else.
+    /// A lock that nobody holds, around `value`, which is `()` if it guards something else.
     pub fn new(value: T) -> Self {
         Self { state: Mutex::default(), value }
     }
@@ -75,12 +75,12 @@ impl<T> RLock<T> {
         self.guard(held)
     }
 
-    /// As [`acquire`](Self::acquire), at most for `timeout`. `None` where another held it all the time.
+    /// As [`acquire`](Self::acquire), at most for `timeout`. `None` if another held it all the time.
     pub fn acquire_timeout(&self, timeout: Duration) -> Option<RLockGuard<'_, T>> {
         self.take_within(Some(timeout)).then(|| self.guard(true))
     }
 
-    /// Takes the lock without waiting. `None` where another holds it.
+    /// Takes the lock without waiting. `None` if another holds it.
     pub fn try_acquire(&self) -> Option<RLockGuard<'_, T>> {
         fair::fairness_point();
         self.lock().take(Holder::caller()).then(|| self.guard(true))
@@ -177,7 +177,7 @@ impl Holder {
 #[must_use = "dropped, the lock is given back at once"]
 pub struct RLockGuard<'a, T = ()> {
     lock: &'a RLock<T>,
-    /// `false` only where it could not be waited for.
+    /// `false` only if it could not be waited for.
     held: bool,
     not_send: PhantomData<*const ()>,
 }

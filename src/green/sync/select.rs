@@ -13,7 +13,7 @@ pub trait Waitable: Watch {
     /// What it gives to whoever waited for it.
     type Item;
 
-    /// Takes it without waiting. `None` where a wait would begin.
+    /// Takes it without waiting. `None` if a wait would begin.
     #[doc(hidden)]
     fn take_now(&self) -> Option<Self::Item>;
 }
@@ -62,7 +62,7 @@ impl Watcher {
 #[must_use = "it waits in `wait`"]
 pub struct Select<'a, R> {
     arms: Vec<Arm<'a, R>>,
-    /// What is done where the time is up first. Its time has an end.
+    /// What is done if the time is up first. Its time has an end.
     late: Option<(Until, Box<dyn FnOnce() -> R + 'a>)>,
 }
 
@@ -77,9 +77,9 @@ impl<'a, R> Select<'a, R> {
         Self { arms: Vec::new(), late: None }
     }
 
-    /// Waits for `thing` too; where it is first, what it gives goes to `then`, whose result [`wait`](Self::wait) returns.
+    /// Waits for `thing` too; if it is first, what it gives goes to `then`, whose result [`wait`](Self::wait) returns.
     ///
-    /// A queue gives what its `get` does (`None` where it is closed and empty), a semaphore a permit, an
+    /// A queue gives what its `get` does (`None` if it is closed and empty), a semaphore a permit, an
     /// [`AsyncResult`](crate::green::AsyncResult) its outcome; an event, a greenlet that has ended and a group in which
     /// nobody is alive give `()`.
     pub fn on<W: Waitable>(mut self, thing: &'a W, then: impl FnOnce(W::Item) -> R + 'a) -> Self {
@@ -100,7 +100,7 @@ impl<'a, R> Select<'a, R> {
         self
     }
 
-    /// Waits. With nothing to wait for and no [`after`](Self::after) it waits for ever.
+    /// Waits. With nothing to wait for and no [`after`](Self::after) it waits forever.
     ///
     /// In a destructor that runs while its coroutine unwinds, what [`after`](Self::after) says happens at once if
     /// nothing is there.
@@ -126,7 +126,7 @@ impl<'a, R> Select<'a, R> {
     }
 }
 
-/// Gives `()` where it has ended; its result is still to be had by `get`.
+/// Gives `()` if it has ended; its result is still to be had by `get`.
 impl<T> Waitable for Greenlet<T> {
     type Item = ();
 
@@ -145,7 +145,7 @@ impl<T> Watch for Greenlet<T> {
     }
 }
 
-/// Gives `()` where it has ended.
+/// Gives `()` if it has ended.
 impl Waitable for Coroutine {
     type Item = ();
 
@@ -176,7 +176,7 @@ impl<R> std::fmt::Debug for Select<'_, R> {
     }
 }
 
-/// Waits until one of `things` may have something to give, at most for `timeout`. `false` where the time was up first.
+/// Waits until one of `things` may have something to give, at most for `timeout`. `false` if the time was up first.
 pub(in crate::green) fn wait_for_any(things: &[&dyn Watch], timeout: Option<Duration>) -> bool {
     let mut watching = Watching { things, begun: 0, watcher: Watcher(Waiter::new()) };
     watching.begin() || watching.watcher.0.wait(Awaits::Any, timeout, |_| {})
@@ -196,7 +196,7 @@ struct Watching<'a> {
 }
 
 impl Watching<'_> {
-    /// `true` where one of the things is ready, and the rest need not be watched.
+    /// `true` if one of the things is ready, and the rest need not be watched.
     fn begin(&mut self) -> bool {
         self.things.iter().any(|thing| {
             self.begun += 1;

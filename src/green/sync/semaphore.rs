@@ -36,7 +36,7 @@ pub struct Semaphore {
 }
 
 struct State {
-    /// Permits to be had. Not 0 only where nobody waits for one.
+    /// Permits to be had. Not 0 only if nobody waits for one.
     free: usize,
     /// No more than these can be free.
     bound: usize,
@@ -63,12 +63,12 @@ impl Semaphore {
         Permit::none()
     }
 
-    /// As [`acquire`](Self::acquire), at most for `timeout`. `None` where none came in time.
+    /// As [`acquire`](Self::acquire), at most for `timeout`. `None` if none came in time.
     pub fn acquire_timeout(&self, timeout: Duration) -> Option<Permit> {
         self.take_within(Some(timeout)).then(|| self.permit())
     }
 
-    /// Takes a permit without waiting. `None` where there is none.
+    /// Takes a permit without waiting. `None` if there is none.
     pub fn try_acquire(&self) -> Option<Permit> {
         fair::fairness_point();
         self.lock().take().then(|| self.permit())
@@ -188,7 +188,7 @@ impl BoundedSemaphore {
     ///
     /// # Errors
     ///
-    /// [`TooManyPermits`] where all it began with are to be had already; nothing is added.
+    /// [`TooManyPermits`] if all it began with are to be had already; nothing is added.
     pub fn release(&self) -> Result<(), TooManyPermits> {
         let mut state = self.inner.lock();
         if state.free >= state.bound {

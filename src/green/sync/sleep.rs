@@ -10,7 +10,7 @@ use crate::green::runtime::park::Waiter;
 /// Lets the coroutine, or the plain thread, that calls sleep for at least `duration`; others run meanwhile.
 ///
 /// Precise to about a millisecond and a half on the monotonic clock, never early. `Duration::ZERO` is
-/// [`yield_now`](crate::green::yield_now), [`Duration::MAX`] is for ever. What the caller has sent before is on its way
+/// [`yield_now`](crate::green::yield_now), [`Duration::MAX`] is forever. What the caller has sent before is on its way
 /// while it sleeps. In a destructor that runs while its coroutine unwinds it returns at once.
 ///
 /// # Examples

@@ -105,7 +105,7 @@ impl<S: Store> BaseQueue<S> {
     ///
     /// # Errors
     ///
-    /// [`PutError::Closed`], with the item, where the queue is closed, also while waiting.
+    /// [`PutError::Closed`], with the item, if the queue is closed, also while waiting.
     pub fn put(&self, item: S::Item) -> Result<(), PutError<S::Item>> {
         self.put_within(item, None)
     }
@@ -114,7 +114,7 @@ impl<S: Store> BaseQueue<S> {
     ///
     /// # Errors
     ///
-    /// [`PutError::Full`] where it stayed full, [`PutError::Closed`] where it is closed; both give the item back.
+    /// [`PutError::Full`] if it stayed full, [`PutError::Closed`] if it is closed; both give the item back.
     pub fn put_timeout(&self, item: S::Item, timeout: Duration) -> Result<(), PutError<S::Item>> {
         self.put_within(item, Some(timeout))
     }
@@ -132,7 +132,7 @@ impl<S: Store> BaseQueue<S> {
         put
     }
 
-    /// Takes the next item, waiting while the queue is empty. `None` where it is closed and empty.
+    /// Takes the next item, waiting while the queue is empty. `None` if it is closed and empty.
     pub fn get(&self) -> Option<S::Item> {
         self.wait_for_item(None, State::get).ok()
     }
@@ -141,7 +141,7 @@ impl<S: Store> BaseQueue<S> {
     ///
     /// # Errors
     ///
-    /// [`GetError::Empty`] where it stayed empty, [`GetError::Closed`] where it is closed and empty.
+    /// [`GetError::Empty`] if it stayed empty, [`GetError::Closed`] if it is closed and empty.
     pub fn get_timeout(&self, timeout: Duration) -> Result<S::Item, GetError> {
         self.wait_for_item(Some(timeout), State::get)
     }
@@ -157,7 +157,7 @@ impl<S: Store> BaseQueue<S> {
         self.lock().get()
     }
 
-    /// A copy of the next item, which stays in the queue; waits while there is none. `None` where it is closed and empty.
+    /// A copy of the next item, which stays in the queue; waits while there is none. `None` if it is closed and empty.
     ///
     /// With several getters another may have taken it by the time the copy is looked at.
     pub fn peek(&self) -> Option<S::Item>
@@ -197,7 +197,7 @@ impl<S: Store> BaseQueue<S> {
     ///
     /// # Panics
     ///
-    /// Where it is called more often than items were put: as many calls have lost their item.
+    /// If it is called more often than items were put: as many calls have lost their item.
     ///
     /// # Examples
     ///
@@ -231,7 +231,7 @@ impl<S: Store> BaseQueue<S> {
         self.join_within(None);
     }
 
-    /// As [`join`](Self::join), at most for `timeout`. `false` where work is left.
+    /// As [`join`](Self::join), at most for `timeout`. `false` if work is left.
     pub fn join_timeout(&self, timeout: Duration) -> bool {
         self.join_within(Some(timeout))
     }
@@ -333,7 +333,7 @@ impl<S: Store> BaseQueue<S> {
     }
 }
 
-/// Gives what [`get`](BaseQueue::get) does: an item, or `None` where it is closed and empty.
+/// Gives what [`get`](BaseQueue::get) does: an item, or `None` if it is closed and empty.
 impl<S: Store> Waitable for BaseQueue<S> {
     type Item = Option<S::Item>;
 
