@@ -1,4 +1,4 @@
-//! A connection from its first byte to its end: frames, limits, full queues, closing, and who is connected.
+//! A connection from its first byte to its end: frames, hooks, limits, full queues, heartbeats, closing.
 
 #![expect(
     clippy::disallowed_methods,
@@ -12,19 +12,13 @@ mod common;
 
 mod close_callbacks;
 mod closes;
-mod conn_manager;
 mod data_path;
-mod fan_out;
 mod framing;
 mod full_queues;
 mod full_sockets;
-mod groups;
 mod heartbeat;
 mod hooks;
-mod peer_faults;
-mod promises;
 mod properties;
 mod rates;
 mod standstill;
 mod timeouts;
-mod users;
