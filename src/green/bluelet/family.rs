@@ -1,4 +1,4 @@
-//! Who belongs to which `run`.
+//! Which coroutines belong to which `run`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};

@@ -33,7 +33,8 @@ type Names = Queue<io::Result<Vec<SocketAddr>>>;
 
 impl Connector {
     /// Connects to the first address of `host` that answers. All of it, the name's resolution included, takes at most
-    /// `limit`; each address gets its share, so that one that swallows everything leaves time for the next. [`Duration::MAX`] is no limit.
+    /// `limit`; each address gets its share, so that one that swallows everything leaves time for the next.
+    /// [`Duration::MAX`] is no limit.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
 //! Descriptors that are not ours: pipes, terminals, files. Waiting for them holds no worker, and changes nothing about
-//! them: whoever shares a terminal with us would find it non-blocking too.
+//! them: other programs that share a terminal with us would find it non-blocking too.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use super::socket::{Readiness, Socket};
 use crate::green::runtime::blocking::{blocking, step_aside};
 
-/// Reads once, waiting until there is something to read, or the end; `WouldBlock` instead in a coroutine that unwinds. One coroutine at a time may read a descriptor: what
-/// another takes away in between is waited for on the worker.
+/// Reads once, waiting until there is something to read, or the end; `WouldBlock` instead in a coroutine that unwinds.
+/// One coroutine at a time may read a descriptor: what another takes away in between is waited for on the worker.
 pub(in crate::green) fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
     if buf.is_empty() {
         return Ok(0);

@@ -1,7 +1,8 @@
-//! Between a thread that accepts and the coroutines that serve: it does not run ahead of them.
+//! Keeps a thread that accepts from running ahead of the coroutines that serve.
 //!
 //! A worker runs what is in its queue before it looks at the network. A thread that keeps filling the queue would starve
-//! all who wait for the network, so it may have few begun by nobody, and those let others run before the next may come.
+//! all that wait for the network. So only a few of its coroutines may be waiting to begin, and each that begins lets
+//! others run before the next may come.
 
 use crate::green::runtime::fair;
 use crate::green::{Event, Permit, Select, Semaphore};
@@ -26,7 +27,7 @@ impl Gate {
 pub(crate) struct Newcomer(Permit);
 
 impl Newcomer {
-    /// To be called by its coroutine, first of all.
+    /// Its coroutine calls this first of all.
     pub(crate) fn begin(self) {
         fair::take_turn();
         drop(self.0);

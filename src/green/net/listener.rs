@@ -112,7 +112,7 @@ impl TcpListener {
         self.socket.interrupt();
     }
 
-    /// Has clients refused from now on, whoever still holds the listener, and ends the accept that waits. Never waits.
+    /// Refuses clients from now on, also if others still hold the listener, and ends the accept that waits. Never waits.
     pub(crate) fn close(&self) {
         self.socket.shutdown_both();
     }

@@ -88,7 +88,7 @@ struct Watch {
     others: Option<Box<Vec<(Sleeper, Readiness)>>>,
 }
 
-/// Where the socket is watched: on the worker of whoever has waited for it first.
+/// Where the socket is watched: on the worker where it was first waited for.
 #[derive(Clone, Copy, Default)]
 enum Place {
     #[default]
@@ -115,7 +115,7 @@ impl Socket {
 
     /// Waits until something of `interest` is ready, and takes it.
     ///
-    /// On a plain thread it polls, and knows nothing of interrupts. Not to be called while the coroutine unwinds.
+    /// On a plain thread it polls, and knows nothing of interrupts. Do not call it while the coroutine unwinds.
     pub(crate) fn wait(&self, interest: Readiness) -> Readiness {
         if !may::coroutine::is_coroutine() {
             return self.poll(interest);
@@ -192,7 +192,7 @@ impl Socket {
         let _ = shutdown(&self.fd, Shutdown::Write);
     }
 
-    /// Ends both directions at once and wakes whoever waits.
+    /// Ends both directions at once and wakes all that wait.
     pub(crate) fn shutdown_both(&self) {
         let _ = shutdown(&self.fd, Shutdown::Both);
         self.interrupt();
@@ -251,7 +251,7 @@ impl Drop for Socket {
 }
 
 impl Watching {
-    /// Takes note of an event, and wakes whoever waits for it.
+    /// Notes an event, and wakes all that wait for it.
     pub(in crate::green) fn note(&self, flags: EventFlags) {
         self.lock().note(Readiness::from_epoll(flags));
     }

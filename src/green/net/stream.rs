@@ -89,7 +89,7 @@ impl TcpStream {
         self.socket.shutdown_write();
     }
 
-    /// Ends both directions, also for whoever waits on them.
+    /// Ends both directions, also for those that wait on them.
     pub fn shutdown(&self) {
         self.socket.shutdown_both();
     }
@@ -117,7 +117,7 @@ impl TcpStream {
     }
 }
 
-/// For socket options (`socket2::SockRef::from(&stream)`). Who makes it blocking, blocks the worker.
+/// For socket options (`socket2::SockRef::from(&stream)`). If you make it blocking, it blocks the worker.
 impl AsFd for TcpStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()

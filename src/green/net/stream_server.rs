@@ -98,7 +98,7 @@ impl StreamServer {
     }
 
     /// Serves at most `count` connections at a time; further ones wait in the backlog of the system until one ends.
-    /// Default 10,000. To be called before [`start`](Self::start).
+    /// Default 10,000. Call it before [`start`](Self::start).
     #[must_use]
     pub fn max_conns(self, count: usize) -> Self {
         *self.shared.room.lock().unwrap_or_else(PoisonError::into_inner) = Semaphore::new(count.max(1));
@@ -193,7 +193,7 @@ impl StreamServer {
     /// [Stops accepting](Self::stop_accepting), waits for the handlers at most for `timeout`, and then ends both
     /// directions of what is left, so that their reads and writes end. `true` if nothing was left.
     ///
-    /// [`serve`](Self::serve) returns. To be called by another than a handler, which would wait for itself.
+    /// [`serve`](Self::serve) returns. Do not call it from a handler: it would wait for itself.
     pub fn stop(&self, timeout: Duration) -> bool {
         self.stop_accepting();
         let all_ended = self.shared.handlers.join_timeout(timeout);
@@ -301,7 +301,7 @@ impl Shared {
     }
 }
 
-/// A connection's place in its server. Dropped, it closes the connection, whoever else has a share of it.
+/// A connection's place in its server. Dropped, it closes the connection, even if others share it.
 struct Open {
     server: StreamServer,
     number: u64,

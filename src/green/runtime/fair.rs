@@ -1,10 +1,10 @@
-//! Fairness: whoever has kept a worker busy for a slice of time lets it look at the network before going on.
+//! Fairness: a coroutine that has run for a slice of time lets its worker look at the network before it continues.
 //!
 //! A worker of `may` runs its queue until it is empty and only then polls epoll, so coroutines that find work without
 //! waiting would starve every other connection. Each primitive and each socket operation is therefore a fairness
 //! point. The first look at the clock after a poll begins a slice, the next poll ends it. A coroutine that finds the slice
 //! older than [`SLICE`] lets others run: it parks until the [poller](super::poller) of its worker has looked at the network,
-//! and everything that had become ready comes before it.
+//! and everything that has become ready runs before it.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,11 +1,11 @@
 //! The home of a green thread: the worker it was spawned on, the only one it ever runs on.
 //!
-//! `may` resumes a coroutine on the thread that unparks it. So whoever wakes a green thread from elsewhere puts it into
-//! the inbox of its home and rings the bell there; the [poller](super::poller) of that worker unparks it. What happens
-//! on one worker needs neither.
+//! `may` resumes a coroutine on the thread that unparks it. So to wake a green thread from another thread,
+//! the waker puts it into the inbox of its home and rings the bell there; the [poller](super::poller) of that worker
+//! unparks it. A wake-up on the same worker needs neither.
 //!
-//! Another crate in the program can switch `may`'s `work_steal` on. Nothing here rests on its absence: a coroutine that
-//! finds itself elsewhere hops home before it goes on.
+//! Another crate in the program can switch `may`'s `work_steal` on. This file works with it on, too: a coroutine that
+//! finds itself on another worker moves back before it continues.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -19,7 +19,7 @@ use super::poller::{BELL, Sockets, note_stealing};
 use super::worker;
 use crate::green::spawn::record::Record;
 
-/// What belongs to one worker and others may use.
+/// The part of a worker that other threads use.
 pub(in crate::green) struct Home {
     index: usize,
     /// The sockets that are waited for here, and the bell.
@@ -103,7 +103,7 @@ impl Home {
         }
     }
 
-    /// Has the poller unpark a green thread.
+    /// Asks the poller to unpark a green thread.
     fn post(&self, record: &Arc<Record>) {
         self.inbox().push(Arc::clone(record));
         self.mail.store(true, Ordering::Release);
@@ -121,7 +121,7 @@ impl Home {
         }
     }
 
-    /// Has the poller look at everything it serves, unless it will anyway.
+    /// Asks the poller to look at everything it serves, unless it will anyway.
     pub(super) fn call_poller(&self) {
         // Pairs with the fence in `rests`: either it is seen to rest here, or it sees there what was done before.
         fence(Ordering::SeqCst);

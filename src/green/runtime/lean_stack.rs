@@ -23,7 +23,7 @@ pub(in crate::green) struct LeanStack {
 }
 
 impl LeanStack {
-    /// Gives the page back. To be called first thing in a coroutine with a stack of the default size, always at the
+    /// Gives the page back. Call it first thing in a coroutine with a stack of the default size, always at the
     /// same place in the code; dropped last thing. `None` if an assumption does not hold.
     #[inline(never)]
     pub(in crate::green) fn enter() -> Option<Self> {

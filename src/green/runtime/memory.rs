@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::buffers;
 
-/// Has the allocator keep its thresholds. To be called once, before the first coroutine.
+/// Fixes the thresholds of the allocator. Call it once, before the first coroutine.
 pub(super) fn keep_thresholds() {
     let is_set = |name| std::env::var_os(name).is_some();
     if !["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"].into_iter().any(is_set) {
@@ -19,8 +19,8 @@ pub(super) fn keep_thresholds() {
 }
 
 /// Frees buffers that nobody has needed since this was last called, and returns free memory to the system. On a thread of its
-/// own, because it takes some milliseconds for each 100 MiB; who allocates meanwhile may wait as long. If that
-/// thread cannot be started, or one is at it already, nothing happens: the next time will do.
+/// own, because it takes some milliseconds for each 100 MiB; other allocations may wait as long. If that
+/// thread cannot be started, or one is running already, nothing happens: the next call does it.
 pub(crate) fn give_memory_back() {
     if RUNNING.swap(true, Ordering::AcqRel) {
         return;

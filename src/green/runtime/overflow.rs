@@ -26,7 +26,7 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, m
 use super::stack_note::{PAGE_BYTES, StackNote};
 use crate::green::spawn::record::Record;
 
-/// Installs the handler. To be called once, before the first coroutine.
+/// Installs the handler. Call it once, before the first coroutine.
 pub(super) fn install() -> io::Result<()> {
     let before = [exchange_action(SIGSEGV, None)?, exchange_action(SIGBUS, None)?];
     // `generator` installs its handler once, when the first generator runs: now, so that it never replaces ours.
@@ -70,7 +70,7 @@ impl Drop for WatchedThread {
     }
 }
 
-/// Has the line name the coroutine for which a thread of the pool works, while `work` runs.
+/// While `work` runs on a thread of the pool, the line names the coroutine that asked for it.
 pub(super) fn working_for<R>(coroutine: Option<&Record>, work: impl FnOnce() -> R) -> R {
     let note = coroutine.filter(|coroutine| coroutine.is_coroutine()).and_then(|coroutine| {
         let note = StackNote::find()?;

@@ -1,6 +1,6 @@
 //! Waiting and waking: the one place where a coroutine or a plain thread stops for another.
 //!
-//! A [`Waiter`] is good for one wait. Whoever wakes it learns whether it still waited, so that what was meant for it
+//! A [`Waiter`] is good for one wait. Its waker learns whether it still waited, so that what was meant for it
 //! (an item, a permit) can be given to another instead of being lost.
 
 use std::collections::VecDeque;
@@ -112,8 +112,8 @@ impl Waiter {
         !expired
     }
 
-    /// Waits until woken, whatever interrupts the caller meanwhile: for what it must have before it may unwind. Not to be
-    /// called by a coroutine that unwinds.
+    /// Waits until woken, whatever interrupts the caller meanwhile: for what it must have before it may unwind. Do not
+    /// call it from a coroutine that unwinds.
     pub(crate) fn wait_out(&self, what: Awaits) {
         fair::before_yield();
         park(&self.state, || self.who.park(), what, false);

@@ -1,9 +1,9 @@
-//! The poller: a coroutine on each worker that looks at the network and wakes whoever waits for it there.
+//! The poller: a coroutine on each worker that looks at the network and wakes the coroutines that wait for it.
 //!
-//! It is the heart of the worker. In turn it unparks those in the inbox, asks the worker's epoll instance what has become
-//! ready, wakes those whose turn it is, and lets them run by going behind them in the queue. With nothing left to run it
-//! waits for the network, and the whole thread with it: one system call a batch. What only `may` knows of, coroutines
-//! just spawned, it lets `may` find: the epoll instance is registered in that of `may`, which then wakes the poller.
+//! Each round it unparks the coroutines in the inbox, asks the worker's epoll instance what has become ready, wakes those
+//! that wait for it, and moves behind them in the queue so that they run. If nothing is left to run, it waits for the
+//! network, and the whole thread waits with it: one system call per batch. Only `may` knows of coroutines that have just
+//! been spawned. So that `may` can run them, the epoll instance is registered in that of `may`, which wakes the poller.
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::green::Builder;
 use crate::green::net::socket::Watching;
 use crate::green::spawn::record::Record;
 
-/// Starts the poller of a worker. Returns once it is there: all that comes home to it finds it.
+/// Starts the poller of a worker, and returns when it is ready to serve.
 pub(super) fn start(home: &'static Home) -> std::io::Result<()> {
     let (settled, has_settled) = std::sync::mpsc::channel();
     Builder::poller(home.index()).detach(move || {
@@ -29,7 +29,7 @@ pub(super) fn start(home: &'static Home) -> std::io::Result<()> {
         // Nobody's record is with the thread while this runs, and nobody's turn is held up by it.
         let _me = worker::leave(Awaits::Socket);
         poller.settle();
-        // Whoever started the runtime waits for this.
+        // The thread that starts the runtime waits for this.
         let _ = settled.send(());
         poller.serve()
     })?;
@@ -119,7 +119,7 @@ impl Poller {
         }
     }
 
-    /// Asks what has become ready, and wakes whoever waits for it.
+    /// Asks what has become ready, and wakes the coroutines that wait for it.
     fn look(&mut self, wait: Option<&Timespec>) {
         self.events.clear();
         // Interrupted, it has found nothing.

@@ -10,7 +10,7 @@ use crate::green::Runtime;
 pub(crate) struct StackMark(AtomicUsize);
 
 impl StackMark {
-    /// Marks the coroutine that calls. To be called from its outermost function.
+    /// Marks the calling coroutine. Call it from its outermost function.
     pub(crate) fn set(&self) {
         self.0.store(stack_position(), Ordering::Relaxed);
     }

@@ -139,7 +139,7 @@ pub(in crate::green) struct Stack {
 }
 
 impl Stack {
-    /// The stack of the calling coroutine, of this size. To be called from its outermost function.
+    /// The stack of the calling coroutine, of this size. Call it from its outermost function.
     #[inline(never)]
     pub(in crate::green) fn of_caller(bytes: usize) -> Self {
         let mark = 0_u8;

@@ -1,9 +1,9 @@
 //! How a coroutine begins: on the worker it is given to or, while another coroutine holds that one, on the next that is
 //! free.
 //!
-//! A worker may be held from the very moment in which it is given a coroutine. So what is to run lies in a place of its own,
-//! the watchdog gives it to a second worker in such a case, and the first that comes takes it. That worker is its home from
-//! then on.
+//! A worker may be busy for a long time just when it is given a coroutine. So the body lies in a place of its own: in that
+//! case the watchdog offers it to a second worker, and the first of the two that arrives takes it. That worker is its
+//! home from then on.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -58,7 +58,7 @@ pub(in crate::green) fn start(
     Ok(())
 }
 
-/// Gives those that have not begun to another worker if theirs is held. To be called by the watchdog now and then.
+/// Gives those that have not begun to another worker if theirs is held. The watchdog calls it now and then.
 pub(super) fn look_after() {
     let mut waiting = lock(&WAITING);
     waiting.retain(|start| !start.has_begun());

@@ -1,4 +1,4 @@
-//! Deadlines: one thread that wakes whoever has waited long enough.
+//! Deadlines: one thread that wakes waits whose time is up.
 //!
 //! `may` has timers of its own, but its timed park can lose one that is over before the coroutine is stored, and runs
 //! the woken coroutine on its timer thread. Here a deadline only wakes: the coroutine goes on on a worker.

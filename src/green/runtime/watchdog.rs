@@ -17,7 +17,7 @@ use crate::green::spawn::record::Record;
 /// How often a coroutine has kept its worker for longer than 50 ms without waiting. Each time is a warning in the log
 /// that names it. For tests and metrics.
 ///
-/// Whoever finds this growing has a handler that blocks or computes: see [`blocking`](crate::green::blocking).
+/// If this grows, a handler blocks or computes: see [`blocking`](crate::green::blocking).
 pub fn stalls() -> u64 {
     STALLS.load(Ordering::Relaxed)
 }

@@ -148,7 +148,7 @@ pub(super) fn forget_woken() {
     with(|local| local.woken.set(0));
 }
 
-/// Has the poller wake a green thread when it has looked at the network.
+/// Asks the poller to wake a green thread after its next look at the network.
 pub(super) fn queue_for_turn(sleeper: Sleeper) {
     with(|local| local.turns.borrow_mut().push(sleeper));
 }

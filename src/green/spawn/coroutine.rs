@@ -1,4 +1,4 @@
-//! A coroutine as everybody sees it, whatever it returns: its name, its end, and how to end it.
+//! A coroutine without its result type: its name, whether and how it has ended, and how to end it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::park::Waiter;
 use crate::green::runtime::{fair, worker};
 
-/// The coroutine that calls; `None` on a plain thread.
+/// The calling coroutine; `None` on a plain thread.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! Who is there and what each waits for.
+//! Which coroutines are alive, and what each waits for.
 
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,7 +9,7 @@ use crate::green::runtime::slots::Slots;
 
 /// All coroutines that are alive, also those that have not started, by number.
 ///
-/// Costs a walk over all of them; nobody is stopped meanwhile, so it is true of no single moment.
+/// It walks over all of them and stops none meanwhile, so the list is not a snapshot of one moment.
 pub fn coroutines() -> Vec<Coroutine> {
     let known = (0..SHARDS.len() as u64).flat_map(|at| shard(at).iter().cloned().collect::<Vec<_>>());
     let alive = known.filter_map(|record| record.upgrade());

@@ -64,7 +64,7 @@ impl Panicked {
     }
 }
 
-/// What was thrown is a value of the program, and whoever drops it may have nothing to do with it.
+/// The payload is a value of the program, and may be dropped by code that has nothing to do with it.
 impl Drop for Panicked {
     fn drop(&mut self) {
         drop_contained(self.take_payload());

@@ -1,4 +1,4 @@
-//! A group of coroutines that are joined together: the owner of those whose handles nobody keeps.
+//! A group of coroutines that are joined together. It owns coroutines whose handles nobody keeps.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,7 @@
 //! What ends a wait early: a kill, the time limit of a scope around it, or a stop that is forced.
 //!
-//! All are one mechanism. Whoever interrupts writes down the reason, raises the alert and wakes the coroutine; the
-//! wait that finds the alert ends itself and unwinds, with a payload that says how far. A wait that has ended already
+//! All are one mechanism. An interrupt writes down its reason, raises the alert and wakes the coroutine; the wait that
+//! finds the alert ends itself and unwinds, with a payload that says how far. A wait that has ended already
 //! keeps what it was given: the next one unwinds. A reason holds until its scope is left, a kill forever, so code
 //! that catches the unwinding gains nothing but its clean-up.
 

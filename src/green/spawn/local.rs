@@ -1,4 +1,4 @@
-//! Values of which each coroutine has its own.
+//! Coroutine-local values.
 
 use std::any::Any;
 use std::fmt;
@@ -8,7 +8,7 @@ use super::record::Record;
 
 /// A value of which each coroutine, and each plain thread, has its own; dropped when the coroutine ends.
 ///
-/// What a `thread_local!` is to a thread; that is shared by all coroutines of a worker.
+/// As `thread_local!` does for threads; a thread-local is shared by all coroutines of a worker.
 ///
 /// # Examples
 ///

@@ -54,7 +54,7 @@ impl Default for Name {
     }
 }
 
-/// Whose record it is.
+/// What the record belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Kind {
     #[default]
@@ -71,7 +71,7 @@ struct End {
     extras: Option<Box<Extras>>,
 }
 
-/// What few coroutines have.
+/// What only few coroutines need.
 #[derive(Default)]
 struct Extras {
     waiting: WaitList,
@@ -99,7 +99,7 @@ impl Record {
         })
     }
 
-    /// The record of who calls. A plain thread gets one with the first call.
+    /// The record of the caller. A plain thread gets one with the first call.
     pub(super) fn of_caller() -> Arc<Self> {
         worker::current().unwrap_or_else(|| {
             let record = Self::new(Name::default(), Kind::Thread);
@@ -108,14 +108,14 @@ impl Record {
         })
     }
 
-    /// To be called by its coroutine before it begins, with the size of its stack.
+    /// Its coroutine calls this before it begins, with the size of its stack.
     pub(super) fn note_stack(&self, bytes: usize) {
         let stack = Stack::of_caller(bytes);
         self.stack_pages.store(stack.pages, Ordering::Relaxed);
         self.stack_highest.store(stack.highest, Ordering::Relaxed);
     }
 
-    /// To be called by its coroutine or thread, first of all.
+    /// Its coroutine or thread calls this first of all.
     pub(super) fn begin(self: &Arc<Self>) {
         if self.is_coroutine() {
             // It begins once.
@@ -136,7 +136,7 @@ impl Record {
         self.log_panic("its result, dropped,", keep);
     }
 
-    /// Waits for [`unpark`](Self::unpark). To be called by its own coroutine.
+    /// Waits for [`unpark`](Self::unpark). Only its own coroutine calls it.
     pub(in crate::green) fn park(self: &Arc<Self>) {
         self.park_for(|| {});
         home::come_home(self);
@@ -151,7 +151,7 @@ impl Record {
         }
     }
 
-    /// Resumes it, if it is parked. To be called on its home alone.
+    /// Resumes it, if it is parked. Called on its home only.
     pub(in crate::green) fn unpark(&self) {
         if self.parked.load(Ordering::Relaxed) {
             self.parked.store(false, Ordering::Relaxed);
@@ -166,7 +166,7 @@ impl Record {
         self.home.load(Ordering::Relaxed) as usize
     }
 
-    /// Says where it will run. To be called before it is spawned.
+    /// Sets where it will run. Called before it is spawned.
     pub(super) fn settle(&self, home: usize) {
         self.home.store(home as u32, Ordering::Relaxed);
     }
@@ -175,7 +175,7 @@ impl Record {
         &self.wait
     }
 
-    /// To be called by its coroutine, once, when its result is there.
+    /// Its coroutine calls this once, when its result is there.
     pub(super) fn finish(&self, exit: Exit) {
         self.interrupts.end();
         self.log_panic("a coroutine-local value", || drop(self.take_locals()));

@@ -15,7 +15,7 @@ use crate::rounded::Rounded;
 ///
 /// Limits nest, and each ends the body it was given to: if an outer one is over first, the inner call does not
 /// return. Destructors run, and nothing meant for another is lost (see [`Coroutine::kill`](crate::green::Coroutine::kill)).
-/// A body that returns in spite of its limit has its value returned. Code that never waits has no limit, nor has a
+/// If a body returns in spite of its limit, its value is returned. Code that never waits has no limit, nor has a
 /// plain thread while it waits for a socket.
 ///
 /// # Errors
