@@ -24,7 +24,7 @@ impl Server {
     /// time, and one that does not look at its context holds up the stop.
     ///
     /// What it sends to connections that are closing is an error, to a group a count. An error it returns and a panic are
-    /// logged; the server goes on. The contract of [`green::spawn`](crate::green::spawn) holds.
+    /// logged; the server goes on. The contract of [`green::spawn`](crate::green::spawn()) holds.
     ///
     /// # Errors
     ///

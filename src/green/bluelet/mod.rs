@@ -61,7 +61,7 @@ where
 }
 
 /// Runs `body` beside the caller. The [`run`] that the caller belongs to waits for it; outside of any, nobody does. See
-/// [`green::spawn`](crate::green::spawn) for the contract.
+/// [`green::spawn`](crate::green::spawn()) for the contract.
 ///
 /// # Panics
 ///

@@ -28,7 +28,7 @@ pub struct Runtime {
 impl Runtime {
     /// Starts the runtime; if it runs already, checks that it is the one asked for.
     ///
-    /// [`spawn`](crate::green::spawn) calls it with the defaults, so only a program that wants others needs to, and first.
+    /// [`spawn`](crate::green::spawn()) calls it with the defaults, so only a program that wants others needs to, and first.
     ///
     /// # Errors
     ///

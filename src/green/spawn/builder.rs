@@ -95,7 +95,7 @@ impl Builder {
         Self { name, stack_bytes: None, place: Where::At(home), lean: false, kind: Kind::Poller }
     }
 
-    /// Spawns the coroutine. See [`spawn`](crate::green::spawn) for the contract.
+    /// Spawns the coroutine. See [`spawn`](crate::green::spawn()) for the contract.
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ use crate::green::{Builder, Channel, Event, Greenlet, is_unwinding};
 /// takes a stack, but no thread. When it returns, the loop ends; a panic goes on in the consumer. Dropped or
 /// [closed](Self::close) before its end, the body unwinds at the `yield_` it is in, and its destructors run.
 ///
-/// The contract of [`spawn`](crate::green::spawn) holds for the body, which runs on the worker of whoever asks first.
+/// The contract of [`spawn`](crate::green::spawn()) holds for the body, which runs on the worker of whoever asks first.
 ///
 /// # Examples
 ///

@@ -46,7 +46,7 @@ impl Group {
         Self::default()
     }
 
-    /// Spawns a member. See [`spawn`](crate::green::spawn) for the contract.
+    /// Spawns a member. See [`spawn`](crate::green::spawn()) for the contract.
     ///
     /// # Errors
     ///

@@ -37,11 +37,11 @@ impl Pool {
         Self { size, places: Semaphore::new(size), members: Group::new() }
     }
 
-    /// Spawns a member, waiting for a place if there is none. See [`spawn`](crate::green::spawn) for the contract.
+    /// Spawns a member, waiting for a place if there is none. See [`spawn`](crate::green::spawn()) for the contract.
     ///
     /// # Panics
     ///
-    /// As [`spawn`](crate::green::spawn), if the machine has no room for another stack.
+    /// As [`spawn`](crate::green::spawn()), if the machine has no room for another stack.
     pub fn spawn<F, T>(&self, body: F) -> Greenlet<T>
     where
         F: FnOnce() -> T + Send + 'static,

@@ -7,7 +7,7 @@ use super::builder::Builder;
 use super::greenlet::Greenlet;
 use crate::green::runtime::worker;
 
-/// As [`spawn`](crate::green::spawn), on the worker of the green thread that calls. `body` never leaves its thread, and
+/// As [`spawn`](crate::green::spawn()), on the worker of the green thread that calls. `body` never leaves its thread, and
 /// so may own what is not `Send`: green threads of one worker share an `Rc` as they are. Its result goes to whoever
 /// asks for it, and so must be `Send`.
 ///
@@ -15,7 +15,7 @@ use crate::green::runtime::worker;
 ///
 /// # Panics
 ///
-/// Outside of a green thread: a plain thread has no worker. Else as [`spawn`](crate::green::spawn).
+/// Outside of a green thread: a plain thread has no worker. Else as [`spawn`](crate::green::spawn()).
 ///
 /// # Examples
 ///
