@@ -1,0 +1,183 @@
+//! How a connection closes, in one order, however many ask: last words, drain, end of stream, close.
+//!
+//! The order is what keeps replies from being lost: a socket closed while input waits unread makes the kernel send a
+//! reset, and a reset destroys what is still on its way to the peer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::green::{Alarm, Awaits, ReadBuffer, Readiness, Socket, Until, yield_now};
+use crate::log_line::{Shown, throttled};
+use crate::ziface::{CloseReason, IConnection};
+use crate::znet::conn::connection::Connection;
+use crate::znet::write::outbox::Flushed;
+
+impl Connection {
+    /// Closes. Runs in the reader coroutine, once, after the last handler.
+    pub(crate) fn close(&self, shared: &Arc<dyn IConnection>) {
+        self.note_reason(CloseReason::Stopped);
+        self.calls().close();
+        self.finish_tasks();
+        self.stop_hook(shared);
+        self.say_last_word();
+        self.end_close_callbacks();
+        self.leave_all();
+        self.end_resuming();
+        let socket = {
+            let mut state = self.outbox().lock();
+            state.close();
+            state.socket()
+        };
+        // There is none where the peer has taken it to the connection that it resumes.
+        if let Some(socket) = socket {
+            self.close_socket(&socket);
+        } else {
+            self.outbox().lock().discard(self.core().bounds());
+        }
+        self.finish();
+    }
+
+    fn close_socket(&self, socket: &Arc<Socket>) {
+        let deadline = self.core().drain_deadline();
+        let _watch = self.watch();
+        self.drain(socket, deadline);
+        if self.is_cut_off() {
+            socket.reset();
+        } else {
+            socket.shutdown_write();
+            self.linger(socket, deadline);
+        }
+        self.outbox().lock().discard(self.core().bounds());
+        socket.shutdown_both();
+        self.wait_for_writer();
+        self.outbox().lock().release_socket();
+    }
+
+    /// Sends what is queued until the deadline.
+    fn drain(&self, socket: &Arc<Socket>, deadline: Until) {
+        let mut alarm = None;
+        while !self.is_aborted() && !deadline.is_over() {
+            match self.flush() {
+                Flushed::Empty | Flushed::Failed => return,
+                Flushed::ByAnother => yield_now(),
+                Flushed::Blocked { .. } => {
+                    Alarm::keep(&mut alarm, socket, deadline);
+                    socket.wait(Readiness::WRITE.or(Readiness::INTERRUPT));
+                }
+            }
+        }
+    }
+
+    /// Whether something could not be sent in time. A stopping server has then not stopped in order.
+    fn is_cut_off(&self) -> bool {
+        let left = self.outbox().lock().messages();
+        if left > 0 && !self.is_aborted() && self.core().stopping().is_set() && self.note_cut_off() {
+            self.core().counters.forced.fetch_add(1, Ordering::AcqRel);
+            let log = &self.core().cut_off_log;
+            throttled!(
+                warn,
+                log,
+                "cut off connection {self} at the drain deadline, with {left} messages unsent"
+            );
+        }
+        left > 0
+    }
+
+    /// Reads and throws away until the peer has ended too, has been silent for a while, has had time enough, or the
+    /// deadline has come.
+    fn linger(&self, socket: &Arc<Socket>, deadline: Until) {
+        let deadline = deadline.or(Until::after_running(LINGER_AT_MOST));
+        let (mut silent, mut alarm) = (Until::after_running(LINGER), None);
+        while !self.is_aborted() && !deadline.or(silent).is_over() {
+            let received = socket.try_recv(&mut ReadBuffer::take(0));
+            match received {
+                Ok(0) => return,
+                Ok(_) => {
+                    silent = Until::after_running(LINGER);
+                    yield_now();
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    Alarm::keep(&mut alarm, socket, deadline.or(silent));
+                    socket.wait(Readiness::ANY);
+                }
+                Err(_) => return,
+            }
+        }
+        // The peer may still read what the system holds, but not for ever.
+        let write_timeout = self.core().config().write_timeout_ms;
+        if write_timeout > 0 {
+            socket.set_patience(Duration::from_millis(write_timeout));
+        }
+    }
+
+    /// Waits until there is no writer.
+    pub(crate) fn wait_for_writer(&self) {
+        loop {
+            let waiter = {
+                let mut state = self.outbox().lock();
+                if !state.has_writer() {
+                    return;
+                }
+                state.room().enlist()
+            };
+            waiter.wait(Awaits::Coroutine, None, |gone| self.outbox().lock().room().forget(gone));
+        }
+    }
+
+    fn finish(&self) {
+        self.let_all_go();
+        let core = self.core();
+        let unsent = self.get_unsent();
+        core.counters.unsent_messages.add_many(unsent.messages);
+        core.counters.unsent_bytes.add_many(unsent.bytes);
+        self.log_closed();
+    }
+
+    fn log_closed(&self) {
+        let reason = self.get_close_reason().unwrap_or(CloseReason::Stopped);
+        let (id, unsent) = (self.id(), self.get_unsent());
+        let ordinary = matches!(
+            reason,
+            CloseReason::PeerClosed
+                | CloseReason::SessionEnded
+                | CloseReason::Resumed { .. }
+                | CloseReason::Stopped
+                | CloseReason::ServerStopped
+                | CloseReason::ClientStopped
+        );
+        if ordinary && unsent.messages == 0 {
+            log::debug!("connection {id} closed: {}", Shown(&reason));
+        } else {
+            let (log, messages, bytes) = (&self.core().closed_log, unsent.messages, unsent.bytes);
+            throttled!(
+                warn,
+                log,
+                "connection {id} closed: {reason}; {messages} messages, {bytes} bytes unsent"
+            );
+        }
+    }
+}
+
+/// Why a connection closes whose peer has ended the stream so many bytes into a frame.
+pub(crate) const fn end_within(received: usize) -> CloseReason {
+    if received == 0 { CloseReason::PeerClosed } else { CloseReason::PeerClosedInFrame { received } }
+}
+
+/// Why a connection closes that cannot be read on.
+pub(crate) fn reason_of(error: &Error) -> CloseReason {
+    match error {
+        Error::PacketTooLarge { len, max } => CloseReason::PacketTooLarge { len: *len, max: *max },
+        Error::FrameTooLarge { len, max } => CloseReason::FrameTooLarge { len: *len, max: *max },
+        Error::BadFrame { reason } => CloseReason::BadFrame { reason: (*reason).to_string() },
+        error @ Error::Io { .. } => CloseReason::Failed { error: error.to_string() },
+        error => CloseReason::BadFrame { reason: error.to_string() },
+    }
+}
+
+/// How long a peer may be silent after our end of stream before the socket is closed without its own.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How long it may go on sending, also where `DrainMs` sets no deadline.
+const LINGER_AT_MOST: Duration = Duration::from_secs(5);

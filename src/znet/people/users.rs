@@ -1,0 +1,192 @@
+//! Users: which connections have logged in as whom.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::membership::User;
+use crate::error::{Error, Result};
+use crate::ziface::{CloseReason, IConnection};
+use crate::znet::conn::connection::Connection;
+use crate::znet::server::core::Core;
+use crate::znet::server::server::Server;
+
+/// The users that are logged in, with their connections, oldest login first.
+#[derive(Default)]
+pub(crate) struct Users(Mutex<HashMap<Arc<str>, Vec<Arc<Connection>>>>);
+
+/// What a login does where the user is logged in on another connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDuplicate {
+    /// The other connections are no longer logged in, and close with
+    /// [`LoggedInElsewhere`](CloseReason::LoggedInElsewhere): their stop hook can tell their peers.
+    KickOld,
+    /// The login fails with [`Error::LoggedIn`].
+    Reject,
+    /// Both are logged in.
+    Multi,
+}
+
+impl dyn IConnection {
+    /// Logs the connection in as a user, until [`logout`](#method.logout) or the close; the stop hook still finds it
+    /// logged in. Of any number of logins of one user at the same time, `KickOld` leaves the last and `Reject` the first.
+    ///
+    /// Logged in as the same user already, it changes nothing; as another, it logs that one out first.
+    ///
+    /// # Errors
+    ///
+    /// [`LoggedIn`](Error::LoggedIn) by policy, [`ConnectionClosed`](Error::ConnectionClosed) where the connection is
+    /// closing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use zinx::prelude::*;
+    ///
+    /// fn login(request: &dyn IRequest) -> zinx::Result<()> {
+    ///     let uid = String::from_utf8_lossy(request.get_data());
+    ///     let conn = request.get_connection();
+    ///     match conn.login(&uid, OnDuplicate::Reject) {
+    ///         Err(error @ Error::LoggedIn { .. }) => conn.send_msg(2, error.to_string()),
+    ///         result => result.and_then(|()| conn.send_msg(2, "welcome")),
+    ///     }
+    /// }
+    /// ```
+    pub fn login(&self, uid: impl ToString, on_duplicate: OnDuplicate) -> Result<()> {
+        let conn = self.connection();
+        let uid: Arc<str> = uid.to_string().into();
+        if conn.is_stopping() {
+            return Err(Error::ConnectionClosed);
+        }
+        let users = &conn.core().talk().users;
+        let kicked = conn.belongs().change(|places| {
+            if let Some(other) = places.user.take_if(|user| user.uid != uid) {
+                users.remove(&other.uid, conn.id());
+            }
+            let kicked = users.add(&uid, conn, on_duplicate);
+            if kicked.is_ok() {
+                places.user = Some(User { uid, valid: true });
+            }
+            kicked
+        })??;
+        for old in kicked {
+            old.belongs().invalidate();
+            old.stop_because(CloseReason::LoggedInElsewhere);
+        }
+        Ok(())
+    }
+
+    /// Ends the login; the connection stays open. `false` where there was none.
+    pub fn logout(&self) -> bool {
+        let conn = self.connection();
+        let user = conn.belongs().change(|places| places.user.take());
+        let Ok(Some(user)) = user else { return false };
+        conn.core().talk().users.remove(&user.uid, conn.id());
+        true
+    }
+
+    /// The user it is logged in as; once it closes, the user it was.
+    pub fn get_user(&self) -> Option<Arc<str>> {
+        self.connection().rare()?.belongs.uid()
+    }
+
+    /// Whether it is logged in: `false` too once the user has logged in elsewhere under
+    /// [`KickOld`](OnDuplicate::KickOld), although messages already read are still handled.
+    pub fn is_logged_in(&self) -> bool {
+        self.connection().rare().is_some_and(|rare| rare.belongs.is_logged_in())
+    }
+
+    /// The users that are logged in on the connection's server.
+    pub fn sessions(&self) -> Sessions {
+        Sessions { core: Arc::clone(self.connection().core()) }
+    }
+}
+
+impl Server {
+    /// The users that are logged in.
+    pub fn sessions(&self) -> Sessions {
+        Sessions { core: Arc::clone(self.core()) }
+    }
+}
+
+/// The users that are logged in on a server.
+#[derive(Clone)]
+pub struct Sessions {
+    core: Arc<Core>,
+}
+
+impl Sessions {
+    /// The connection of a user; of several, the one that has logged in last.
+    pub fn by_user(&self, uid: impl ToString) -> Option<Arc<dyn IConnection>> {
+        self.all_of(uid).pop()
+    }
+
+    /// The connections of a user, oldest login first.
+    pub fn all_of(&self, uid: impl ToString) -> Vec<Arc<dyn IConnection>> {
+        let uid = uid.to_string();
+        let users = self.core.talk().users.lock();
+        let conns = users.get(uid.as_str());
+        conns.map_or_else(Vec::new, |conns| conns.iter().map(|conn| Arc::clone(conn) as _).collect())
+    }
+
+    /// The users, in no order.
+    pub fn users(&self) -> Vec<Arc<str>> {
+        self.core.talk().users.lock().keys().cloned().collect()
+    }
+
+    /// How many users are logged in.
+    pub fn len(&self) -> usize {
+        self.core.talk().users.lock().len()
+    }
+
+    /// Whether no user is logged in.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sessions").field("len", &self.len()).finish()
+    }
+}
+
+impl Users {
+    /// Adds a connection of a user. Returns those that it throws out.
+    fn add(
+        &self,
+        uid: &Arc<str>,
+        conn: &Connection,
+        on_duplicate: OnDuplicate,
+    ) -> Result<Vec<Arc<Connection>>> {
+        let mut users = self.lock();
+        let conns = users.entry(Arc::clone(uid)).or_default();
+        if conns.iter().any(|known| known.id() == conn.id()) {
+            return Ok(Vec::new());
+        }
+        let kicked = match (on_duplicate, conns.last()) {
+            (OnDuplicate::Reject, Some(other)) => {
+                return Err(Error::LoggedIn { uid: uid.to_string(), conn_id: other.id() });
+            }
+            (OnDuplicate::KickOld, _) => std::mem::take(conns),
+            _ => Vec::new(),
+        };
+        conns.push(conn.arc());
+        Ok(kicked)
+    }
+
+    pub(crate) fn remove(&self, uid: &str, conn_id: u64) {
+        let mut users = self.lock();
+        let Some(conns) = users.get_mut(uid) else { return };
+        let at = conns.iter().position(|conn| conn.id() == conn_id);
+        let removed = at.map(|at| conns.remove(at));
+        if conns.is_empty() {
+            users.remove(uid);
+        }
+        drop(users);
+        drop(removed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Vec<Arc<Connection>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

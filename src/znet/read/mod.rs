@@ -1,0 +1,19 @@
+//! From the bytes of the peer to messages.
+
+// The coroutine that runs a connection: start hook, read, handle, close.
+pub(super) mod reader;
+
+// A handler that waits for a message reads on by itself.
+pub(super) mod read_ahead;
+
+// Frames are cut by the wire format or the decoder of the program.
+pub(super) mod codec;
+
+// How fast a peer may send,
+pub(super) mod rate;
+
+// how much of what it sent may wait here,
+pub(super) mod held;
+
+// and by when it has to send.
+pub(super) mod read_deadline;

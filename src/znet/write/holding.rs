@@ -1,0 +1,42 @@
+//! Who watches the socket, who has it to itself, and letting it go.
+
+use super::bounds::Bounds;
+use super::outbox::{Sender, State};
+
+impl State {
+    /// Whether the connection's own coroutine watches the socket, and so waits for input.
+    pub(crate) const fn is_watched(&self) -> bool {
+        self.watched
+    }
+
+    pub(crate) const fn set_watched(&mut self, watched: bool) {
+        self.watched = watched;
+    }
+
+    /// Whether something waits for a full socket that nobody watches.
+    pub(crate) fn needs_writer(&self) -> bool {
+        self.sender == Sender::Blocked && !self.writer && !self.watched && !self.queue.is_empty()
+    }
+
+    /// Lets the socket go: its descriptor closes with the last who uses it.
+    pub(crate) fn release_socket(&mut self) {
+        self.socket = None;
+    }
+
+    /// Keeps what will be queued from leaving, where nothing is queued and nobody sends or watches.
+    pub(crate) fn hold(&mut self) -> bool {
+        let free = self.sender == Sender::Idle && self.queue.is_empty() && !self.writer;
+        if free {
+            self.sender = Sender::Sending;
+        }
+        free
+    }
+
+    /// Lets it leave again.
+    pub(crate) fn release(&mut self, bounds: &Bounds) {
+        self.sender = Sender::Idle;
+        if self.discarded {
+            self.give_back(bounds);
+        }
+    }
+}
