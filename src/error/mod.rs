@@ -1,12 +1,13 @@
 //! Everything that can go wrong, with its numbers.
 
+pub(crate) mod config;
 mod from;
 
 use std::time::Duration;
 use std::{fmt, io};
 
+use self::config::ConfigErrors;
 use crate::rounded::Rounded;
-use crate::zconf::ConfigErrors;
 
 /// What every fallible function of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

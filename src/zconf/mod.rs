@@ -18,12 +18,11 @@
 //! # }
 //! ```
 
-// What users hold: the struct, its choices, its problems.
+// What users hold: the struct and its choices.
 mod choices;
 mod config;
 mod defaults;
 mod origin;
-mod problem;
 
 // From text to fields: the layers in order, the reader of YAML, the table of keys, what a field accepts.
 mod field;
@@ -32,6 +31,6 @@ mod layers;
 mod nearest;
 mod yaml;
 
+pub use crate::error::config::{ConfigErrors, ConfigProblem};
 pub use choices::{MaxConnPolicy, Mode, OverRate, PackKind, QueueFull, WorkerMode};
 pub use config::Config;
-pub use problem::{ConfigErrors, ConfigProblem};

@@ -4,11 +4,12 @@ mod keeper;
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use self::keeper::KEEPER;
 use crate::green::{Builder, Group, Until, contain, drop_contained};
+use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 
 /// Timers that are kept together. A thread waits for the next of all in the process; each runs its work on a coroutine of
@@ -136,7 +137,7 @@ type Work = Box<dyn FnMut() + Send>;
 #[derive(Default)]
 struct Timers {
     /// By number.
-    timers: Mutex<HashMap<u64, Timer>>,
+    timers: Lock<HashMap<u64, Timer>>,
     group: Group,
 }
 
@@ -163,11 +164,11 @@ impl Timers {
     fn start(self: &Arc<Self>, number: u64) -> io::Result<()> {
         let taken = self.lock().get_mut(&number).and_then(|timer| timer.work.take());
         let Some(work) = taken else { return Ok(()) };
-        let work = Arc::new(Mutex::new(Some(work)));
+        let work = Arc::new(Lock::new(Some(work)));
         let (this, theirs) = (Arc::clone(self), Arc::clone(&work));
         let started = self.group.spawn(Builder::new().name("timer"), move || this.run(number, &theirs));
         if started.is_err() {
-            self.take_back(number, lock(&work).take());
+            self.take_back(number, work.lock().take());
         }
         started
     }
@@ -180,8 +181,8 @@ impl Timers {
         drop_contained(cancelled);
     }
 
-    fn run(self: &Arc<Self>, number: u64, work: &Mutex<Option<Work>>) {
-        let Some(mut work) = lock(work).take() else { return };
+    fn run(self: &Arc<Self>, number: u64, work: &Lock<Option<Work>>) {
+        let Some(mut work) = work.lock().take() else { return };
         if let Err(words) = contain(&mut work) {
             static LOG: Throttle = Throttle::new();
             throttled!(error, LOG, "a timer panicked: {words}");
@@ -213,10 +214,6 @@ impl Timers {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Timer>> {
-        lock(&self.timers)
+        self.timers.lock()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

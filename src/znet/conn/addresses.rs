@@ -4,12 +4,12 @@ use std::net::{SocketAddr, SocketAddrV4};
 
 #[derive(Clone)]
 /// Our end and the peer's. A `SocketAddr` has room for IPv6, which most connections do not need twice.
-pub(crate) enum Ends {
+pub(crate) enum Addresses {
     V4(SocketAddrV4, SocketAddrV4),
     Other(Box<(SocketAddr, SocketAddr)>),
 }
 
-impl Ends {
+impl Addresses {
     pub(crate) fn new(local: SocketAddr, remote: SocketAddr) -> Self {
         match (local, remote) {
             (SocketAddr::V4(local), SocketAddr::V4(remote)) => Self::V4(local, remote),

@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use super::connection::Connection;
+use crate::lock::Lock;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{CloseReason, ConnRef, IConnManager, IConnection};
 use crate::znet::server::tutorial;
 
 /// The connections of a server, in shards so that look-ups seldom meet.
 pub(crate) struct ConnManager {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Lock<Shard>; SHARDS],
     /// How many are listed.
     len: AtomicUsize,
     /// How many there are, those that are leaving included.
@@ -30,7 +31,7 @@ struct Shard {
 impl ConnManager {
     pub(crate) fn new() -> Self {
         Self {
-            shards: std::array::from_fn(|_| Mutex::default()),
+            shards: std::array::from_fn(|_| Lock::default()),
             len: AtomicUsize::new(0),
             places: AtomicUsize::new(0),
         }
@@ -88,7 +89,7 @@ impl ConnManager {
         mut visit: impl FnMut(&Arc<Connection>) -> bool,
     ) {
         for shard in &self.shards {
-            let connections = pick(&mut lock(shard));
+            let connections = pick(&mut shard.lock());
             if !connections.iter().all(&mut visit) {
                 return;
             }
@@ -112,7 +113,7 @@ impl ConnManager {
     }
 
     fn shard(&self, conn_id: u64) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[conn_id as usize % SHARDS])
+        self.shards[conn_id as usize % SHARDS].lock()
     }
 }
 
@@ -128,7 +129,7 @@ impl IConnManager for ConnManager {
     }
 
     fn get_all_conn_id(&self) -> Vec<u64> {
-        let ids = |shard: &Mutex<Shard>| lock(shard).listed.keys().copied().collect::<Vec<_>>();
+        let ids = |shard: &Lock<Shard>| shard.lock().listed.keys().copied().collect::<Vec<_>>();
         self.shards.iter().flat_map(ids).collect()
     }
 
@@ -157,10 +158,6 @@ impl IConnManager for ConnManager {
         }
         tutorial::say(format_args!("清除所有链接: 当前数量 = {}", self.len()));
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const SHARDS: usize = 16;

@@ -4,24 +4,25 @@ use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use super::addresses::Ends;
+use super::addresses::Addresses;
 use super::asked::{ABORT, STOP};
-use super::on_demand::{Property, Rare};
+use super::on_demand::{OnDemand, Property};
 use super::times::Times;
 use crate::error::{Error, Result};
 use crate::green::{Event, Socket, StackMark, drop_contained};
+use crate::lock::Lock;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{
     CloseReason, IConnection, IContext, IMsgHandler, IRequest, IServer, ITcpConnection, Payload, SendWait,
     Unsent,
 };
-use crate::znet::leave::close_listeners::Endings;
-use crate::znet::people::membership::Belongs;
+use crate::znet::leave::close_listeners::CloseListeners;
+use crate::znet::people::membership::Membership;
 use crate::znet::read::rate::Meter;
-use crate::znet::read::read_ahead::Ahead;
+use crate::znet::read::read_ahead::ReadAhead;
 use crate::znet::resume::resume::Resume;
 use crate::znet::route::aside::step_aside;
 use crate::znet::route::tasks::Tasks;
@@ -36,10 +37,10 @@ pub(crate) struct Connection {
     id: u64,
     core: Arc<Core>,
     this: Weak<Self>,
-    ends: Ends,
+    addresses: Addresses,
     outbox: Outbox,
     tasks: Tasks,
-    rare: OnceLock<Box<Rare>>,
+    on_demand: OnceLock<Box<OnDemand>>,
     /// What was asked of the reader, and that a stop has cut it off: bits of `asked.rs`. Set before the socket is
     /// interrupted.
     pub(crate) asked: AtomicU8,
@@ -56,18 +57,18 @@ impl Connection {
         remote: SocketAddr,
         worker: Option<Arc<Worker>>,
     ) -> Arc<Self> {
-        let rare = OnceLock::new();
+        let on_demand = OnceLock::new();
         if core.config().resume_ms > 0 {
             let window = Duration::from_millis(core.config().resume_ms);
-            rare.get_or_init(|| Rare::resumable(window, core.clock().tick()).into());
+            on_demand.get_or_init(|| OnDemand::resumable(window, core.clock().tick()).into());
         }
         Arc::new_cyclic(|this| Self {
             id,
             this: Weak::clone(this),
-            ends: Ends::new(local, remote),
+            addresses: Addresses::new(local, remote),
             outbox: Outbox::new(socket),
             tasks: Tasks::new(worker),
-            rare,
+            on_demand,
             asked: AtomicU8::new(0),
             reader: StackMark::default(),
             // Read, not remembered: nobody is called silent because the sweeper was late.
@@ -105,7 +106,7 @@ impl Connection {
 
     /// The peer's address when the connection was accepted.
     pub(crate) fn accepted_from(&self) -> SocketAddr {
-        self.ends.remote()
+        self.addresses.remote()
     }
 
     pub(crate) const fn tasks(&self) -> &Tasks {
@@ -113,41 +114,43 @@ impl Connection {
     }
 
     /// What few connections have, where it is made.
-    pub(crate) fn rare(&self) -> Option<&Rare> {
-        self.rare.get().map(|rare| &**rare)
+    pub(crate) fn on_demand(&self) -> Option<&OnDemand> {
+        self.on_demand.get().map(|on_demand| &**on_demand)
     }
 
     /// The same, made where it is not.
-    pub(crate) fn make_rare(&self) -> &Rare {
-        self.rare.get_or_init(Box::default)
+    pub(crate) fn make_on_demand(&self) -> &OnDemand {
+        self.on_demand.get_or_init(Box::default)
     }
 
-    pub(crate) fn ahead(&self) -> &Ahead {
-        &self.make_rare().ahead
+    pub(crate) fn ahead(&self) -> &ReadAhead {
+        &self.make_on_demand().ahead
     }
 
     pub(crate) fn calls(&self) -> &Calls {
-        &self.make_rare().calls
+        &self.make_on_demand().calls
     }
 
-    pub(crate) fn meter(&self) -> &Mutex<Meter> {
-        &self.make_rare().meter
+    pub(crate) fn meter(&self) -> &Lock<Meter> {
+        &self.make_on_demand().meter
     }
 
-    pub(crate) fn belongs(&self) -> &Belongs {
-        &self.make_rare().belongs
+    pub(crate) fn membership(&self) -> &Membership {
+        &self.make_on_demand().membership
     }
 
     /// What is known of its being resumed; `None` where it cannot be.
     pub(crate) fn resume(&self) -> Option<&Resume> {
-        self.rare()?.resume.as_deref()
+        self.on_demand()?.resume.as_deref()
     }
 
     /// Whether frames need a closer look than their router: one may be an answer, or be counted, or a handler has read
     /// on.
     pub(crate) fn looks_closely(&self) -> bool {
-        let closely = |rare: &Rare| rare.ahead.has_input() | rare.calls.is_open() | rare.resume.is_some();
-        self.rare().is_some_and(closely)
+        let closely = |on_demand: &OnDemand| {
+            on_demand.ahead.has_input() | on_demand.calls.is_open() | on_demand.resume.is_some()
+        };
+        self.on_demand().is_some_and(closely)
     }
 
     pub(crate) const fn times(&self) -> &Times {
@@ -158,12 +161,12 @@ impl Connection {
         &self.reader
     }
 
-    pub(crate) fn endings(&self) -> &Endings {
-        &self.make_rare().endings
+    pub(crate) fn close_listeners(&self) -> &CloseListeners {
+        &self.make_on_demand().close_listeners
     }
 
     pub(crate) fn closed(&self) -> &Event {
-        &self.make_rare().closed
+        &self.make_on_demand().closed
     }
 
     /// Whether the reader should take no more from the socket.
@@ -213,13 +216,13 @@ impl Connection {
 
     /// Whether it has begun to close.
     pub(crate) fn has_reason(&self) -> bool {
-        self.rare().is_some_and(|rare| rare.reason.get().is_some())
+        self.on_demand().is_some_and(|on_demand| on_demand.reason.get().is_some())
     }
 
     pub(crate) fn note_reason(&self, reason: CloseReason) {
         // The first stays.
-        self.make_rare().reason.get_or_init(|| reason);
-        self.endings().begin();
+        self.make_on_demand().reason.get_or_init(|| reason);
+        self.close_listeners().begin();
     }
 }
 
@@ -227,7 +230,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.let_all_go();
-        drop_contained(self.rare.take());
+        drop_contained(self.on_demand.take());
     }
 }
 
@@ -246,11 +249,11 @@ impl IConnection for Connection {
     }
 
     fn get_remote_addr(&self) -> SocketAddr {
-        self.resumed_ends().map_or_else(|| self.ends.remote(), |(_, remote)| remote)
+        self.resumed_addresses().map_or_else(|| self.addresses.remote(), |(_, remote)| remote)
     }
 
     fn get_local_addr(&self) -> SocketAddr {
-        self.resumed_ends().map_or_else(|| self.ends.local(), |(local, _)| local)
+        self.resumed_addresses().map_or_else(|| self.addresses.local(), |(local, _)| local)
     }
 
     fn get_tcp_connection(&self) -> &dyn ITcpConnection {
@@ -295,7 +298,7 @@ impl IConnection for Connection {
     }
 
     fn get_close_reason(&self) -> Option<CloseReason> {
-        self.rare()?.reason.get().cloned()
+        self.on_demand()?.reason.get().cloned()
     }
 
     fn context(&self) -> Arc<dyn IContext> {
@@ -303,11 +306,11 @@ impl IConnection for Connection {
     }
 
     fn put_close_callback(&self, handler: &str, key: &str, callback: Box<dyn FnOnce() + Send>) -> Result<()> {
-        self.endings().add(handler, key, callback)
+        self.close_listeners().add(handler, key, callback)
     }
 
     fn remove_close_callback(&self, handler: &str, key: &str) -> usize {
-        self.endings().remove(handler, key)
+        self.close_listeners().remove(handler, key)
     }
 
     fn invoke_close_callbacks(&self) {
@@ -327,16 +330,16 @@ impl IConnection for Connection {
     }
 
     fn set_property(&self, name: &str, value: Property) {
-        self.make_rare().set_property(name, value);
+        self.make_on_demand().set_property(name, value);
     }
 
     fn get_property(&self, name: &str) -> Option<Property> {
-        self.rare()?.get_property(name)
+        self.on_demand()?.get_property(name)
     }
 
     fn remove_property(&self, name: &str) {
-        if let Some(rare) = self.rare() {
-            rare.remove_property(name);
+        if let Some(on_demand) = self.on_demand() {
+            on_demand.remove_property(name);
         }
     }
 }

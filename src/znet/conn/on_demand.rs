@@ -1,17 +1,18 @@
 //! What an idle connection does without: made when first asked for, and at the latest when the connection closes.
 
 use std::any::Any;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use crate::green::{Event, Queue, drop_each};
+use crate::lock::Lock;
 use crate::ziface::CloseReason;
-use crate::znet::leave::close_listeners::Endings;
+use crate::znet::leave::close_listeners::CloseListeners;
 use crate::znet::leave::heartbeat::OwnBeat;
-use crate::znet::people::membership::Belongs;
+use crate::znet::people::membership::Membership;
 use crate::znet::read::held::Held;
 use crate::znet::read::rate::Meter;
-use crate::znet::read::read_ahead::Ahead;
+use crate::znet::read::read_ahead::ReadAhead;
 use crate::znet::read::read_deadline::ReadDeadline;
 use crate::znet::resume::resume::Resume;
 use crate::znet::route::request::Request;
@@ -22,15 +23,15 @@ pub(crate) type Property = Arc<dyn Any + Send + Sync>;
 /// The state of a connection that most connections never have. One that looks may find nothing made; one that waits,
 /// or must be found by who closes, makes it.
 #[derive(Default)]
-pub(crate) struct Rare {
+pub(crate) struct OnDemand {
     /// What its handlers have read and not handled.
-    pub(crate) ahead: Ahead,
+    pub(crate) ahead: ReadAhead,
     /// What its peer has been asked.
     pub(crate) calls: Calls,
     /// Where it belongs: its user, its groups.
-    pub(crate) belongs: Belongs,
+    pub(crate) membership: Membership,
     /// What it has used of its rate.
-    pub(crate) meter: Mutex<Meter>,
+    pub(crate) meter: Lock<Meter>,
     /// What came from its peer and is held.
     pub(crate) held: Held,
     /// What others have queued to its reader.
@@ -38,9 +39,9 @@ pub(crate) struct Rare {
     /// What is known of its being resumed.
     pub(crate) resume: Option<Box<Resume>>,
     /// Few, so searched one by one.
-    properties: Mutex<Vec<(String, Property)>>,
+    properties: Lock<Vec<(String, Property)>>,
     pub(crate) reason: OnceLock<CloseReason>,
-    pub(crate) endings: Endings,
+    pub(crate) close_listeners: CloseListeners,
     pub(crate) own_beat: OwnBeat,
     pub(crate) read_deadline: ReadDeadline,
     pub(crate) closed: Event,
@@ -48,19 +49,19 @@ pub(crate) struct Rare {
 
 /// Wherever it is dropped, for anybody may hold the last handle of a connection: a value of the program that panics then
 /// ends nobody who has nothing to do with it.
-impl Drop for Rare {
+impl Drop for OnDemand {
     fn drop(&mut self) {
-        let properties = self.properties.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let properties = self.properties.get_mut();
         drop_each(properties.drain(..).map(|(_, value)| value));
     }
 }
 
-impl Rare {
+impl OnDemand {
     /// Of a connection that can be resumed.
     pub(crate) fn resumable(window: Duration, now: u64) -> Self {
-        let mut rare = Self::default();
-        rare.resume = Some(Resume::new(window, now).into());
-        rare
+        let mut on_demand = Self::default();
+        on_demand.resume = Some(Resume::new(window, now).into());
+        on_demand
     }
 
     pub(crate) fn set_property(&self, name: &str, value: Property) {
@@ -90,6 +91,6 @@ impl Rare {
     }
 
     fn properties(&self) -> MutexGuard<'_, Vec<(String, Property)>> {
-        self.properties.lock().unwrap_or_else(PoisonError::into_inner)
+        self.properties.lock()
     }
 }

@@ -1,12 +1,13 @@
 //! How many sockets of each address are open, where that is limited.
 
+use crate::lock::Lock;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 /// Open sockets by address; for IPv6, by network.
 #[derive(Default)]
-pub(crate) struct Crowd(Mutex<HashMap<IpAddr, usize>>);
+pub(crate) struct Crowd(Lock<HashMap<IpAddr, usize>>);
 
 /// One of them. It goes with the socket, so one handed to a connection that is resumed counts where its peer is now.
 pub(crate) struct Member {
@@ -26,7 +27,7 @@ impl Crowd {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,12 +1,13 @@
 //! The dialer coroutine: from host and port to a connection, which it then runs itself, and again where that is wanted.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::place::Place;
 use crate::error::{Error, Result};
 use crate::green::{Builder, Connector, Event, PutError, Queue, TcpStream, Until};
+use crate::lock::Lock;
 use crate::ziface::{CloseReason, IConnection};
 use crate::znet::conn::connection::Connection;
 use crate::znet::server::core::Core;
@@ -48,7 +49,7 @@ pub(crate) struct Dialer {
     port: u16,
     connector: Connector,
     errors: Queue<Error>,
-    state: Mutex<State>,
+    state: Lock<State>,
     /// Set while there is a connection.
     connected: Event,
     /// Set once the first attempt is over.
@@ -86,7 +87,7 @@ impl Dialer {
             port,
             connector: Connector::default(),
             errors: Queue::bounded(MAX_ERRORS),
-            state: Mutex::new(state),
+            state: Lock::new(state),
             connected: Event::new(),
             tried: Event::new(),
             wake: Event::new(),
@@ -290,7 +291,7 @@ impl Dialer {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

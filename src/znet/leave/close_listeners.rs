@@ -1,24 +1,25 @@
 //! Who is told that a connection ends: its context and its close callbacks. A connection of which nobody asks has none.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::green::{Event, cuttable, drop_each};
+use crate::lock::Lock;
 use crate::ziface::{CloseReason, IConnection, IContext};
 use crate::znet::conn::connection::Connection;
 
 /// Who is told. Made as small as it can be where nobody is.
 #[derive(Default)]
-pub(crate) struct Endings {
-    state: Mutex<State>,
+pub(crate) struct CloseListeners {
+    state: Lock<State>,
 }
 
 #[derive(Default)]
 struct State {
     /// The callbacks have run: no more are taken.
     over: bool,
-    pub(super) told: Option<Box<Told>>,
+    told: Option<Box<Told>>,
 }
 
 #[derive(Default)]
@@ -41,7 +42,7 @@ impl Drop for Told {
     }
 }
 
-impl Endings {
+impl CloseListeners {
     /// Tells those who wait on the context.
     pub(crate) fn begin(&self) {
         if let Some(told) = &self.lock().told {
@@ -80,14 +81,14 @@ impl Endings {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
 impl Connection {
     /// Runs the callbacks there are, once, without the lock; each panic is contained.
     pub(crate) fn run_close_callbacks(&self) {
-        for entry in self.endings().take() {
+        for entry in self.close_listeners().take() {
             let run = || {
                 (entry.callback)();
                 Ok(())
@@ -98,7 +99,7 @@ impl Connection {
 
     /// As [`run_close_callbacks`](Self::run_close_callbacks), and takes no more from now on.
     pub(crate) fn end_close_callbacks(&self) {
-        self.endings().lock().over = true;
+        self.close_listeners().lock().over = true;
         self.run_close_callbacks();
     }
 }
@@ -109,14 +110,14 @@ impl IContext for Connection {
     }
 
     fn wait_done(&self) {
-        let closing = self.endings().closing();
+        let closing = self.close_listeners().closing();
         if !self.has_reason() {
             closing.wait();
         }
     }
 
     fn wait_done_timeout(&self, timeout: Duration) -> bool {
-        let closing = self.endings().closing();
+        let closing = self.close_listeners().closing();
         self.has_reason() || closing.wait_timeout(timeout)
     }
 

@@ -43,7 +43,7 @@ impl Connection {
         let deadline = self.core().drain_deadline();
         let _watch = self.watch();
         self.drain(socket, deadline);
-        if self.is_cut_off() {
+        if self.report_cut_off() {
             socket.reset();
         } else {
             socket.shutdown_write();
@@ -71,7 +71,7 @@ impl Connection {
     }
 
     /// Whether something could not be sent in time. A stopping server has then not stopped in order.
-    fn is_cut_off(&self) -> bool {
+    fn report_cut_off(&self) -> bool {
         let left = self.outbox().lock().messages();
         if left > 0 && !self.is_aborted() && self.core().stopping().is_set() && self.note_cut_off() {
             self.core().counters.forced.fetch_add(1, Ordering::AcqRel);

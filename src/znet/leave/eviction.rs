@@ -125,8 +125,8 @@ impl Connection {
 
     /// What is kept for a handler goes at once; the handler itself may not notice for long.
     fn drop_kept(&self) {
-        let Some(rare) = self.rare() else { return };
-        for message in rare.ahead.take_all_kept() {
+        let Some(on_demand) = self.on_demand() else { return };
+        for message in on_demand.ahead.take_all_kept() {
             self.let_kept_go(message.get_data().len());
             drop_contained(message);
         }

@@ -146,7 +146,7 @@ impl dyn IConnection {
     #[doc(alias = "SetHeartBeat")]
     pub fn set_heart_beat(&self, interval: Duration, limit: Option<Duration>) -> bool {
         let conn = self.connection();
-        let own = &conn.make_rare().own_beat;
+        let own = &conn.make_on_demand().own_beat;
         own.interval.store(millis(interval).max(1), Ordering::Relaxed);
         own.limit.store(limit.map_or(u64::MAX, |limit| millis(limit).max(1)), Ordering::Relaxed);
         conn.core().heart().is_some()
@@ -170,7 +170,7 @@ impl Connection {
 }
 
 fn own(conn: &Connection, part: impl FnOnce(&OwnBeat) -> Option<u64>) -> Option<u64> {
-    part(&conn.rare()?.own_beat)
+    part(&conn.on_demand()?.own_beat)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -4,11 +4,12 @@
 //! of which a program may have thousands, share one.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::green::{Event, Thread};
+use crate::lock::Lock;
 use crate::ziface::CloseReason;
 use crate::znet::conn::connection::Connection;
 use crate::znet::read::read_deadline::Over;
@@ -52,7 +53,7 @@ impl Drop for Sweeping {
 /// Who is swept by one thread.
 #[derive(Default)]
 struct Sweeper {
-    state: Mutex<State>,
+    state: Lock<State>,
     changed: Event,
 }
 
@@ -67,13 +68,13 @@ struct Swept {
     core: Arc<Core>,
     period: Duration,
     /// Locked by the thread alone.
-    tidying: Mutex<Tidying>,
+    tidying: Lock<Tidying>,
 }
 
 impl Sweeper {
     /// Returns the thread if it had to be started.
     fn add(self: &Arc<Self>, core: &Arc<Core>) -> std::io::Result<Option<Thread>> {
-        let (core, period, tidying) = (Arc::clone(core), period(core), Mutex::new(Tidying::new()));
+        let (core, period, tidying) = (Arc::clone(core), period(core), Lock::new(Tidying::new()));
         let this = Arc::clone(self);
         let mut state = self.lock();
         let started =
@@ -114,7 +115,7 @@ impl Sweeper {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -129,7 +130,7 @@ impl Swept {
             }
             true
         });
-        self.tidying.lock().unwrap_or_else(PoisonError::into_inner).look(core);
+        self.tidying.lock().look(core);
     }
 }
 

@@ -1,12 +1,13 @@
 //! Groups: connections by a name, to send to all of them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
 
 use crate::error::Result;
 use crate::green::fairness_point;
+use crate::lock::Lock;
 use crate::ziface::{IConnection, Payload, SendWait};
 use crate::znet::conn::connection::Connection;
 use crate::znet::server::core::Core;
@@ -18,7 +19,7 @@ use crate::zpack::new_message;
 
 /// The groups of a server, by name. One without members does not exist.
 #[derive(Default)]
-pub(crate) struct Groups(Mutex<HashMap<Arc<str>, Members>>);
+pub(crate) struct Groups(Lock<HashMap<Arc<str>, Members>>);
 
 /// By connection id.
 type Members = BTreeMap<u64, Arc<Connection>>;
@@ -60,14 +61,14 @@ impl dyn IConnection {
         let conn = self.connection();
         // One lock within the other, so that a connection that closes leaves whatever it has joined.
         let max = conn.core().config().max_groups_per_conn;
-        conn.belongs()
+        conn.membership()
             .change(|places| places.join(name, max, || conn.core().talk().groups.add(name, conn.arc())))?
     }
 
     /// Ends the membership. `false` where there was none.
     pub fn leave_group(&self, name: &str) -> bool {
         let conn = self.connection();
-        let left = conn.belongs().change(|places| places.leave(name)).unwrap_or(false);
+        let left = conn.membership().change(|places| places.leave(name)).unwrap_or(false);
         if left {
             conn.core().talk().groups.remove(name, conn.id());
         }
@@ -91,12 +92,12 @@ impl dyn IConnection {
     /// }
     /// ```
     pub fn is_in_group(&self, name: &str) -> bool {
-        self.connection().rare().is_some_and(|rare| rare.belongs.is_in_group(name))
+        self.connection().on_demand().is_some_and(|on_demand| on_demand.membership.is_in_group(name))
     }
 
     /// The names of the groups the connection is in.
     pub fn get_groups(&self) -> Vec<Arc<str>> {
-        self.connection().rare().map_or_else(Vec::new, |rare| rare.belongs.groups())
+        self.connection().on_demand().map_or_else(Vec::new, |on_demand| on_demand.membership.groups())
     }
 
     /// The group of this name on the connection's server, with or without members.
@@ -235,7 +236,7 @@ impl Groups {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Members>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,14 +1,15 @@
 //! Where a connection belongs: its user and its groups, until it closes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use crate::error::{Error, Result};
+use crate::lock::Lock;
 use crate::znet::conn::connection::Connection;
 
 /// A connection's user and groups.
 #[derive(Default)]
-pub(crate) struct Belongs(Mutex<State>);
+pub(crate) struct Membership(Lock<State>);
 
 #[derive(Default)]
 enum State {
@@ -59,7 +60,7 @@ impl Places {
     }
 }
 
-impl Belongs {
+impl Membership {
     /// Runs `change` on the places, with the lock held.
     ///
     /// # Errors
@@ -132,14 +133,14 @@ impl Belongs {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
 impl Connection {
     /// Leaves all groups and logs out, for good: after the stop hook, which still finds itself in them.
     pub(crate) fn leave_all(&self) {
-        let Some(places) = self.belongs().leave() else { return };
+        let Some(places) = self.membership().leave() else { return };
         let talk = self.core().talk();
         for group in places.groups.keys() {
             talk.groups.remove(group, self.id());

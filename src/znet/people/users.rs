@@ -1,10 +1,11 @@
 //! Users: which connections have logged in as whom.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use super::membership::User;
 use crate::error::{Error, Result};
+use crate::lock::Lock;
 use crate::ziface::{CloseReason, IConnection};
 use crate::znet::conn::connection::Connection;
 use crate::znet::server::core::Core;
@@ -12,7 +13,7 @@ use crate::znet::server::server::Server;
 
 /// The users that are logged in, with their connections, oldest login first.
 #[derive(Default)]
-pub(crate) struct Users(Mutex<HashMap<Arc<str>, Vec<Arc<Connection>>>>);
+pub(crate) struct Users(Lock<HashMap<Arc<str>, Vec<Arc<Connection>>>>);
 
 /// What a login does where the user is logged in on another connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,7 @@ impl dyn IConnection {
             return Err(Error::ConnectionClosed);
         }
         let users = &conn.core().talk().users;
-        let kicked = conn.belongs().change(|places| {
+        let kicked = conn.membership().change(|places| {
             if let Some(other) = places.user.take_if(|user| user.uid != uid) {
                 users.remove(&other.uid, conn.id());
             }
@@ -69,7 +70,7 @@ impl dyn IConnection {
             kicked
         })??;
         for old in kicked {
-            old.belongs().invalidate();
+            old.membership().invalidate();
             old.stop_because(CloseReason::LoggedInElsewhere);
         }
         Ok(())
@@ -78,7 +79,7 @@ impl dyn IConnection {
     /// Ends the login; the connection stays open. `false` where there was none.
     pub fn logout(&self) -> bool {
         let conn = self.connection();
-        let user = conn.belongs().change(|places| places.user.take());
+        let user = conn.membership().change(|places| places.user.take());
         let Ok(Some(user)) = user else { return false };
         conn.core().talk().users.remove(&user.uid, conn.id());
         true
@@ -86,13 +87,13 @@ impl dyn IConnection {
 
     /// The user it is logged in as; once it closes, the user it was.
     pub fn get_user(&self) -> Option<Arc<str>> {
-        self.connection().rare()?.belongs.uid()
+        self.connection().on_demand()?.membership.uid()
     }
 
     /// Whether it is logged in: `false` too once the user has logged in elsewhere under
     /// [`KickOld`](OnDuplicate::KickOld), although messages already read are still handled.
     pub fn is_logged_in(&self) -> bool {
-        self.connection().rare().is_some_and(|rare| rare.belongs.is_logged_in())
+        self.connection().on_demand().is_some_and(|on_demand| on_demand.membership.is_logged_in())
     }
 
     /// The users that are logged in on the connection's server.
@@ -187,6 +188,6 @@ impl Users {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Vec<Arc<Connection>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

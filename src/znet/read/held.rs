@@ -1,10 +1,11 @@
 //! What the peer of one connection makes us hold beside what is sent to it: messages and frames that came from it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::green::{Readiness, Until, alarm, is_unwinding};
+use crate::lock::Lock;
 use crate::ziface::CloseReason;
 use crate::znet::conn::connection::Connection;
 use crate::znet::leave::eviction::Whom;
@@ -12,7 +13,7 @@ use crate::znet::write::ledger::{Kind, Ledger, Share};
 
 /// How much of each kind is held. The lock is held for a few instructions.
 #[derive(Default)]
-pub(crate) struct Held(Mutex<Amounts>);
+pub(crate) struct Held(Lock<Amounts>);
 
 /// What was granted, by kind.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,7 +59,7 @@ impl Held {
 
     fn give_back(&self, ledger: &Ledger) {
         let mut amounts = self.lock();
-        for kind in [Kind::Kept, Kind::Arriving, Kind::Tasks] {
+        for kind in [Kind::Replay, Kind::Arriving, Kind::Tasks] {
             let amount = amounts.of(kind);
             amount.bytes = 0;
             amount.share.give_back(ledger, kind);
@@ -66,14 +67,14 @@ impl Held {
     }
 
     fn lock(&self) -> MutexGuard<'_, Amounts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
 impl Amounts {
     const fn of(&mut self, kind: Kind) -> &mut Amount {
         match kind {
-            Kind::Kept => &mut self.kept,
+            Kind::Replay => &mut self.kept,
             Kind::Arriving => &mut self.arriving,
             Kind::Tasks | Kind::Queued | Kind::Shared | Kind::Resume => &mut self.tasks,
         }
@@ -93,12 +94,12 @@ impl Connection {
 
     /// As [`hold_arriving`](Self::hold_arriving), for one more message that is kept for later.
     pub(crate) fn hold_kept(&self, payload: usize) -> Result<()> {
-        self.hold(Kind::Kept, |bytes| bytes + payload + MESSAGE_BYTES)
+        self.hold(Kind::Replay, |bytes| bytes + payload + MESSAGE_BYTES)
     }
 
     /// Gives back what a message kept has held.
     pub(crate) fn let_kept_go(&self, payload: usize) {
-        self.let_go(Kind::Kept, payload + MESSAGE_BYTES);
+        self.let_go(Kind::Replay, payload + MESSAGE_BYTES);
     }
 
     /// Holds one more request for whoever handles it, without waiting. `false` where there is no room. Requests of all
@@ -106,7 +107,7 @@ impl Connection {
     /// them.
     pub(crate) fn hold_task(&self, payload: usize) -> bool {
         let (more, ledger) = (payload + MESSAGE_BYTES, &self.core().bounds().ledger);
-        let add = || self.make_rare().held.set(ledger, Kind::Tasks, |bytes| bytes + more);
+        let add = || self.make_on_demand().held.set(ledger, Kind::Tasks, |bytes| bytes + more);
         let has_room = || ledger.held().tasks <= ledger.most() / 2 && add();
         has_room() || (self.core().make_room(more, Whom::Stuck) && !self.is_aborted() && has_room())
     }
@@ -117,13 +118,13 @@ impl Connection {
     }
 
     fn let_go(&self, kind: Kind, less: usize) {
-        if let Some(rare) = self.rare() {
-            rare.held.set(&self.core().bounds().ledger, kind, |bytes| bytes.saturating_sub(less));
+        if let Some(on_demand) = self.on_demand() {
+            on_demand.held.set(&self.core().bounds().ledger, kind, |bytes| bytes.saturating_sub(less));
         }
     }
 
     fn hold(&self, kind: Kind, to: impl Fn(usize) -> usize) -> Result<()> {
-        let (ledger, held) = (&self.core().bounds().ledger, &self.make_rare().held);
+        let (ledger, held) = (&self.core().bounds().ledger, &self.make_on_demand().held);
         let mut end = None;
         loop {
             let (mut before, mut after) = (0, 0);
@@ -166,7 +167,7 @@ impl Connection {
 
     /// What is granted for what came from the peer.
     pub(crate) fn granted_received(&self) -> Granted {
-        self.rare().map_or_else(Granted::default, |rare| rare.held.granted())
+        self.on_demand().map_or_else(Granted::default, |on_demand| on_demand.held.granted())
     }
 
     /// All that is granted to this connection.
@@ -180,8 +181,8 @@ impl Connection {
 
     /// Gives back all that came from the peer: the connection is closed.
     pub(crate) fn let_all_go(&self) {
-        if let Some(rare) = self.rare() {
-            rare.held.give_back(&self.core().bounds().ledger);
+        if let Some(on_demand) = self.on_demand() {
+            on_demand.held.give_back(&self.core().bounds().ledger);
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::green::{Readiness, Socket, alarm, is_unwinding};
+use crate::lock::Lock;
 use crate::zconf::{Config, OverRate};
 use crate::ziface::{CloseReason, IConnection};
 use crate::znet::conn::connection::Connection;
@@ -106,17 +107,17 @@ pub(crate) struct Rates {
     limits: RateLimits,
     /// In two halves: when the first is full it becomes the second, and what was the second is forgotten. So both
     /// looking up and forgetting cost the same however many there are.
-    addresses: Mutex<[HashMap<IpAddr, Meter>; 2]>,
+    addresses: Lock<[HashMap<IpAddr, Meter>; 2]>,
 }
 
 impl Rates {
     fn new(limits: RateLimits) -> Self {
-        Self { limits, addresses: Mutex::default() }
+        Self { limits, addresses: Lock::default() }
     }
 
     /// Takes note of what has come. Returns how long to rest until the rate is kept again: zero if it is kept.
     fn charge(&self, conn: &Connection, messages: usize, bytes: usize, now: Instant) -> Duration {
-        let mut own = conn.meter().lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = conn.meter().lock();
         let own = own.charge(self.limits.connection, messages, bytes, now);
         let shared = match self.limits.address {
             Rate { messages: 0, bytes: 0 } => Duration::ZERO,
@@ -148,7 +149,7 @@ impl Rates {
         bytes: usize,
         now: Instant,
     ) -> Duration {
-        let mut guard = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.addresses.lock();
         let [young, old] = &mut *guard;
         if !young.contains_key(&address) {
             let meter = old.remove(&address).unwrap_or_default();
@@ -300,7 +301,7 @@ mod tests {
         assert!(charge(0) > Duration::ZERO);
         for n in 1..10_000 {
             charge(n);
-            let held: usize = rates.addresses.lock().unwrap().iter().map(HashMap::len).sum();
+            let held: usize = rates.addresses.lock().iter().map(HashMap::len).sum();
             assert!(held <= 100, "{held}");
             if n % 40 == 0 {
                 assert!(charge(0) > Duration::from_millis(150), "still in debt: it has been heard of");

@@ -5,8 +5,8 @@
 //! on makes an [`Input`] of that; from then on the reader takes everything from there, until nothing is left in it.
 
 use std::collections::VecDeque;
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::green::{
     Alarm, READ_BUFFER_BYTES, ReadBuffer, Socket, Until, drop_each, fairness_point, is_unwinding,
 };
+use crate::lock::Lock;
 use crate::ziface::{CloseReason, IMessage};
 use crate::znet::conn::connection::Connection;
 use crate::znet::leave::closing::{end_within, reason_of};
@@ -24,12 +25,12 @@ use crate::zpack::{FrameReader, Framing, Message, Pass};
 /// What the reader and the handlers above it on the stack share. All of it belongs to the connection's own coroutine;
 /// the lock is never waited for.
 #[derive(Default)]
-pub(crate) struct Ahead {
+pub(crate) struct ReadAhead {
     /// There is an input.
     on: AtomicBool,
     /// How far the reader has come in the pass it lends; 0 where it lends none.
     at: AtomicUsize,
-    state: Mutex<State>,
+    state: Lock<State>,
     /// The peer has ended its stream: the end is to be read, no further event tells of it.
     hangup: AtomicBool,
 }
@@ -54,7 +55,7 @@ pub(crate) struct Input {
     failed: Option<Error>,
 }
 
-impl Ahead {
+impl ReadAhead {
     /// Whether there is an input: what the reader itself has read of the pass is no longer true.
     pub(crate) fn has_input(&self) -> bool {
         self.on.load(Ordering::Relaxed)
@@ -132,7 +133,7 @@ impl Ahead {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -267,12 +268,12 @@ impl Input {
 impl Connection {
     /// Whether a handler has read on.
     pub(crate) fn reads_ahead(&self) -> bool {
-        self.rare().is_some_and(|rare| rare.ahead.has_input())
+        self.on_demand().is_some_and(|on_demand| on_demand.ahead.has_input())
     }
 
     /// Whether the end of the stream is to be read.
     pub(crate) fn is_hung_up(&self) -> bool {
-        self.rare().is_some_and(|rare| rare.ahead.is_hung_up())
+        self.on_demand().is_some_and(|on_demand| on_demand.ahead.is_hung_up())
     }
 
     /// The next message that has been read but not handled. `None` where there is no whole one.
@@ -309,7 +310,7 @@ impl Connection {
                 None => ended.then(|| end_within(input.frames.received())),
             });
             if let Some(reason) = failed {
-                if !self.come_back(reason.clone(), until, &|| {}) {
+                if !self.wait_for_return(reason.clone(), until, &|| {}) {
                     return Err(self.nothing_more(reason));
                 }
                 self.ahead().with(Input::begin_again);

@@ -50,10 +50,10 @@ impl dyn IConnection {
     pub fn set_read_deadline(&self, at: impl Into<Option<Instant>>) {
         let conn = self.connection();
         let at = at.into().map_or(0, |at| conn.core().clock().reads_at(at));
-        if at == 0 && conn.rare().is_none() {
+        if at == 0 && conn.on_demand().is_none() {
             return;
         }
-        let old = conn.make_rare().read_deadline.set(at);
+        let old = conn.make_on_demand().read_deadline.set(at);
         if old & LAST_READ != 0 {
             // The reader may have left something in the socket, of which no event will tell.
             let socket = conn.outbox().lock().socket();
@@ -95,7 +95,8 @@ pub(crate) enum Over {
 
 impl Connection {
     pub(crate) fn is_read_deadline_over(&self, now: u64) -> Over {
-        let deadline = self.rare().map_or(0, |rare| rare.read_deadline.0.load(Ordering::Relaxed));
+        let deadline =
+            self.on_demand().map_or(0, |on_demand| on_demand.read_deadline.0.load(Ordering::Relaxed));
         match ReadDeadline::is_over(deadline, now) {
             false => Over::No,
             true if deadline & LAST_READ == 0 => Over::Yes,
@@ -105,23 +106,23 @@ impl Connection {
 
     /// Time in which the peer was away does not count.
     pub(crate) fn put_off_read_deadline(&self, by: u64) {
-        if let Some(rare) = self.rare() {
-            rare.read_deadline.put_off(by);
+        if let Some(on_demand) = self.on_demand() {
+            on_demand.read_deadline.put_off(by);
         }
     }
 
     /// Whether nothing may be read any more. The first time after the deadline it may, once: so a message that was there
     /// in time is not lost because a handler took long.
     pub(crate) fn is_past_its_last_read(&self) -> bool {
-        let Some(rare) = self.rare() else { return false };
-        let deadline = rare.read_deadline.0.load(Ordering::Relaxed);
+        let Some(on_demand) = self.on_demand() else { return false };
+        let deadline = on_demand.read_deadline.0.load(Ordering::Relaxed);
         if !ReadDeadline::is_over(deadline, self.core().clock().now()) {
             return false;
         }
         // Another deadline may have been set meanwhile: then this is none.
         let last = deadline | LAST_READ;
         let marked =
-            rare.read_deadline.0.compare_exchange(deadline, last, Ordering::Relaxed, Ordering::Relaxed);
+            on_demand.read_deadline.0.compare_exchange(deadline, last, Ordering::Relaxed, Ordering::Relaxed);
         marked.is_ok() && deadline == last
     }
 }

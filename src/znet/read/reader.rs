@@ -110,7 +110,7 @@ impl Reader<'_> {
             if self.conn.reads_ahead() {
                 self.heard.handlers_read_on();
                 if let Err(error) = self.handle_ahead()
-                    && !self.comes_back(reason_of(&error))
+                    && !self.wait_for_return(reason_of(&error))
                 {
                     return;
                 }
@@ -136,7 +136,7 @@ impl Reader<'_> {
                 Ok(Read::End) => end_within(self.frames.received()),
                 Err(error) => reason_of(&error),
             };
-            if !self.comes_back(ended) {
+            if !self.wait_for_return(ended) {
                 return;
             }
         }
@@ -145,10 +145,10 @@ impl Reader<'_> {
     /// The stream has ended. `false` where the connection does too. Not inlined, as all that few passes need: see
     /// [`handle_all`](Self::handle_all).
     #[inline(never)]
-    fn comes_back(&mut self, why: CloseReason) -> bool {
+    fn wait_for_return(&mut self, why: CloseReason) -> bool {
         let conn = self.conn;
         self.count_handled();
-        let back = conn.come_back(why.clone(), Until::never(), &|| conn.run_queued());
+        let back = conn.wait_for_return(why.clone(), Until::never(), &|| conn.run_queued());
         if !back {
             conn.note_reason(why);
         }
@@ -221,8 +221,8 @@ impl Reader<'_> {
         self.heard.bytes |= n > 0;
         self.read = n;
         let handled = self.handle_all(Pass::new(buffer, start + n));
-        if let Some(rare) = self.conn.rare() {
-            rare.ahead.take_back();
+        if let Some(on_demand) = self.conn.on_demand() {
+            on_demand.ahead.take_back();
         }
         let read = if handled? { read } else { Read::More };
         if self.frames.held() > FREE_BYTES || self.holds_arriving {
@@ -248,7 +248,7 @@ impl Reader<'_> {
             let Some(message) = self.frames.next(framing, &mut pass)? else {
                 return Ok(true);
             };
-            if pass.has_rest() || self.conn.rare().is_some() {
+            if pass.has_rest() || self.conn.on_demand().is_some() {
                 self.conn.ahead().lend(&mut pass);
             }
             self.handle(message);

@@ -6,16 +6,17 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::lock::Lock;
 use crate::zconf::Config;
 
 /// The connections of a server whose peers are away.
 #[derive(Default)]
 pub(crate) struct Absent {
     len: AtomicUsize,
-    table: Mutex<Table>,
+    table: Lock<Table>,
 }
 
 /// One of them. The shortest there comes first, and of those the latest.
@@ -78,7 +79,7 @@ impl Absent {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 }
 

@@ -7,7 +7,7 @@
 //! `docs/wire.md`. Where `ResumeMs` is 0, a connection owns nothing of this.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,8 +17,9 @@ use super::returning::Handover;
 use super::token::{Secret, Tokens};
 use super::wire::{self, Granted, Token};
 use crate::green::{Event, Until};
+use crate::lock::Lock;
 use crate::ziface::{CloseReason, IConnection, IMessage, ResumeRefusal};
-use crate::znet::conn::addresses::Ends;
+use crate::znet::conn::addresses::Addresses;
 use crate::znet::conn::connection::Connection;
 use crate::zpack::{Message, new_message};
 
@@ -39,7 +40,7 @@ impl dyn IConnection {
 
 /// What a connection knows of its being resumed. The lock is held for a few instructions, and with no other.
 pub(crate) struct Resume {
-    state: Mutex<State>,
+    state: Lock<State>,
     /// Wakes the connection's own coroutine while its peer is away: there is no socket then.
     pub(super) wake: Event,
 }
@@ -64,7 +65,7 @@ pub(super) struct State {
     /// A peer that has come back, until the connection's own coroutine takes it up.
     pub(super) handover: Option<Handover>,
     /// The addresses, once resumed.
-    pub(super) ends: Option<Ends>,
+    pub(super) addresses: Option<Addresses>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -98,7 +99,7 @@ pub(super) struct Away {
 impl Resume {
     /// For a connection that begins `now`, whose peer may be away for so long.
     pub(crate) fn new(window: Duration, now: u64) -> Self {
-        let state = Mutex::new(State {
+        let state = Lock::new(State {
             stage: Stage::Fresh,
             received: 0,
             told: 0,
@@ -110,19 +111,19 @@ impl Resume {
             since: now,
             away: None,
             handover: None,
-            ends: None,
+            addresses: None,
         });
         Self { state, wake: Event::new() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
 impl State {
     /// Counts a frame. Returns whether it is the connection's, and what the peer is to be told by now.
-    fn count(&mut self, len: usize) -> (bool, Option<u64>) {
+    fn count_frame(&mut self, len: usize) -> (bool, Option<u64>) {
         match self.stage {
             Stage::Counting => {}
             Stage::Fresh => {
@@ -150,11 +151,11 @@ impl State {
 }
 
 impl Connection {
-    /// Counts a message; takes it out where it is about resuming.
-    pub(crate) fn count(&self, resume: &Resume, message: Message) -> Option<Message> {
+    /// Counts a message of the connection and returns it. A message about resuming is handled here, and goes no further.
+    pub(crate) fn filter_resume_frames(&self, resume: &Resume, message: Message) -> Option<Message> {
         let msg_id = message.get_msg_id();
         if !wire::IDS.contains(&msg_id) {
-            let (is_ours, tell) = resume.lock().count(message.get_data().len());
+            let (is_ours, tell) = resume.lock().count_frame(message.get_data().len());
             if let Some(received) = tell {
                 self.send_uncounted(wire::COUNT, received.to_le_bytes().to_vec());
             }
@@ -163,11 +164,11 @@ impl Connection {
         let stage = resume.lock().stage;
         let done = match (msg_id, stage) {
             (wire::OPEN, Stage::Fresh | Stage::Plain) => self.grant(resume),
-            (wire::RESUME, _) => self.come_back_for(resume, stage, message.get_data()),
+            (wire::RESUME, _) => self.hand_over_to_resumed(resume, stage, message.get_data()),
             (wire::TOKEN, Stage::Opening | Stage::Resuming) => {
-                self.granted(resume, stage, message.get_data())
+                self.take_token(resume, stage, message.get_data())
             }
-            (wire::REFUSED, Stage::Resuming) => self.refused(message.get_data()),
+            (wire::REFUSED, Stage::Resuming) => self.take_refusal(message.get_data()),
             (wire::COUNT, Stage::Counting) => self.forget(resume, message.get_data()),
             (wire::BYE, Stage::Counting) => self.forgo(resume),
             // Late, or of no use: without a token there is nothing to forget.
@@ -204,7 +205,7 @@ impl Connection {
     }
 
     /// The server has issued a token, first or next.
-    fn granted(&self, resume: &Resume, stage: Stage, data: &[u8]) -> Option<()> {
+    fn take_token(&self, resume: &Resume, stage: Stage, data: &[u8]) -> Option<()> {
         let Granted { token, received, window } = Granted::decode(data)?;
         {
             let mut state = resume.lock();
@@ -219,7 +220,7 @@ impl Connection {
         Some(())
     }
 
-    fn refused(&self, data: &[u8]) -> Option<()> {
+    fn take_refusal(&self, data: &[u8]) -> Option<()> {
         let why = wire::decode_refusal(data)?;
         self.stop_because(CloseReason::ResumeRefused { why });
         Some(())
@@ -257,8 +258,8 @@ impl Connection {
     }
 
     /// Our address and the peer's, once resumed.
-    pub(crate) fn resumed_ends(&self) -> Option<(SocketAddr, SocketAddr)> {
-        self.resume()?.lock().ends.as_ref().map(|ends| (ends.local(), ends.remote()))
+    pub(crate) fn resumed_addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.resume()?.lock().addresses.as_ref().map(|addresses| (addresses.local(), addresses.remote()))
     }
 
     /// Has the connection's own coroutine look, should it wait for a peer that is away.
@@ -290,7 +291,7 @@ impl Connection {
     /// A frame of ours. `None` where the wire format cannot carry it; it is logged.
     pub(super) fn packed(&self, msg_id: u32, data: Vec<u8>) -> Option<Bytes> {
         let packed = self.core().pack().pack(&new_message(msg_id, data));
-        packed.inspect_err(|error| self.log_handler_error(msg_id, error)).ok().map(Bytes::from)
+        packed.inspect_err(|error| self.answer_or_log_error(msg_id, error)).ok().map(Bytes::from)
     }
 }
 

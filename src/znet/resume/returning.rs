@@ -10,7 +10,7 @@ use super::token::Secret;
 use super::wire::{self, Asked, Granted, Token};
 use crate::green::{AsyncResult, Socket, Until, yield_now};
 use crate::ziface::{CloseReason, IConnection, ResumeRefusal};
-use crate::znet::conn::addresses::Ends;
+use crate::znet::conn::addresses::Addresses;
 use crate::znet::conn::connection::Connection;
 use crate::znet::enter::dialer::Dialer;
 use crate::znet::read::rate::network;
@@ -19,7 +19,7 @@ use crate::znet::read::read_ahead::Input;
 /// A peer that has come back, on its way to the connection it resumes.
 pub(super) struct Handover {
     socket: Arc<Socket>,
-    ends: Ends,
+    addresses: Addresses,
     secret: Secret,
     /// Frames the peer has received.
     received: u64,
@@ -38,7 +38,7 @@ impl Connection {
     /// back: then the connection ends.
     pub(crate) fn lose_peer(&self, why: CloseReason) -> bool {
         let Some(resume) = self.resume() else { return false };
-        let (bounds, ends) = (self.core().bounds(), ends_itself(&why));
+        let (bounds, by_peer) = (self.core().bounds(), ends_itself(&why));
         {
             let mut state = resume.lock();
             let can_resume = matches!(state.stage, Stage::Counting | Stage::Resuming);
@@ -53,7 +53,7 @@ impl Connection {
             }
         }
         // A peer that has ended its stream may still read what is on its way; any other is cut off.
-        if !(if ends { self.outbox().lose_socket(bounds) } else { self.outbox().cut_socket(bounds) }) {
+        if !(if by_peer { self.outbox().lose_socket(bounds) } else { self.outbox().cut_socket(bounds) }) {
             self.end_away(resume);
             return false;
         }
@@ -70,7 +70,8 @@ impl Connection {
         if state.handover.is_some() {
             return Ok(None);
         }
-        let from = network(state.ends.as_ref().map_or_else(|| self.accepted_from(), Ends::remote).ip());
+        let from =
+            network(state.addresses.as_ref().map_or_else(|| self.accepted_from(), Addresses::remote).ip());
         let absence = Absence { there: state.there, conn_id: Reverse(self.id()), from };
         match self.core().absent.note(absence, self.core().config()) {
             Noted::No => return Err(()),
@@ -94,7 +95,7 @@ impl Connection {
 
     /// The stream has ended: waits, in the connection's own coroutine, until the peer is back on another socket, or
     /// `until`. `meanwhile` runs now and then. `false` where it does not come back; the reason is noted.
-    pub(crate) fn come_back(&self, why: CloseReason, until: Until, meanwhile: &dyn Fn()) -> bool {
+    pub(crate) fn wait_for_return(&self, why: CloseReason, until: Until, meanwhile: &dyn Fn()) -> bool {
         let Some(resume) = self.resume() else { return false };
         if !is_loss(&why) || !self.lose_peer(why) {
             return false;
@@ -113,7 +114,7 @@ impl Connection {
                 self.note_reason(away.why);
                 return false;
             }
-            if self.is_taken_up(resume) || self.is_redialled(resume, &away) || until.is_over() {
+            if self.take_handover(resume) || self.try_redial(resume, &away) || until.is_over() {
                 self.put_off_read_deadline(self.core().clock().tick().saturating_sub(gone));
                 return true;
             }
@@ -147,7 +148,7 @@ impl Connection {
     }
 
     /// On a server: goes on with the socket of a peer that has come back, the last one where there are several.
-    fn is_taken_up(&self, resume: &Resume) -> bool {
+    fn take_handover(&self, resume: &Resume) -> bool {
         let Some(handover) = resume.lock().handover.take() else { return false };
         let outcome = self.take_up(resume, &handover);
         if let Err(why @ ResumeRefusal::OverBound) = outcome {
@@ -182,7 +183,7 @@ impl Connection {
             state.begin_anew(Arc::clone(&handover.socket), &frame);
             state.send_again();
         }
-        resume.lock().ends = Some(handover.ends.clone());
+        resume.lock().addresses = Some(handover.addresses.clone());
         self.end_away(resume);
         self.begin_again();
         self.core().counters.resumed.add();
@@ -197,7 +198,7 @@ impl Connection {
     }
 
     /// On a client: connects again, and asks to resume.
-    fn is_redialled(&self, resume: &Resume, away: &Away) -> bool {
+    fn try_redial(&self, resume: &Resume, away: &Away) -> bool {
         let Some(dialer) = self.core().talk().redial.get() else { return false };
         if !away.next_try.is_over() {
             return false;
@@ -219,7 +220,7 @@ impl Connection {
         let asked = {
             let mut state = resume.lock();
             let Some(token) = state.token else { return false };
-            (state.stage, state.ends) = (Stage::Resuming, Some(Ends::new(local, remote)));
+            (state.stage, state.addresses) = (Stage::Resuming, Some(Addresses::new(local, remote)));
             Asked { token, received: state.received }
         };
         let Some(frame) = self.packed(wire::RESUME, asked.encode()) else { return false };
@@ -249,7 +250,7 @@ impl Connection {
 /// The connection on which the peer comes back.
 impl Connection {
     /// Hands the socket over to the connection that is to be resumed, or says why not; either way this one ends.
-    pub(super) fn come_back_for(&self, resume: &Resume, stage: Stage, data: &[u8]) -> Option<()> {
+    pub(super) fn hand_over_to_resumed(&self, resume: &Resume, stage: Stage, data: &[u8]) -> Option<()> {
         let asked = Asked::decode(data)?;
         if !self.ahead().with(Input::take_bytes).is_empty() {
             // It cannot know yet what to send.
@@ -286,7 +287,7 @@ impl Connection {
         let outcome = Arc::new(AsyncResult::new());
         let handover = Handover {
             socket,
-            ends: Ends::new(self.get_local_addr(), self.get_remote_addr()),
+            addresses: Addresses::new(self.get_local_addr(), self.get_remote_addr()),
             secret: asked.token.secret,
             received: asked.received,
             outcome: Arc::clone(&outcome),

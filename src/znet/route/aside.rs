@@ -8,12 +8,13 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 use std::time::Duration;
 
 use super::request::Request;
 use super::workers::Worker;
 use crate::green::{Contained, Event, Local, StackMark};
+use crate::lock::Lock;
 use crate::znet::conn::connection::Connection;
 
 /// Before the caller waits for a peer: where it is a worker that serves others too, has another coroutine take over.
@@ -36,13 +37,13 @@ pub(crate) fn step_aside() -> io::Result<()> {
 pub(crate) struct Desk {
     worker: Arc<Worker>,
     /// Of the request that it handles.
-    conn: Mutex<Weak<Connection>>,
+    conn: Lock<Weak<Connection>>,
 }
 
 impl Desk {
     /// A desk for the coroutine that calls.
     pub(crate) fn set_up(worker: Arc<Worker>) -> Arc<Self> {
-        let desk = Arc::new(Self { worker, conn: Mutex::default() });
+        let desk = Arc::new(Self { worker, conn: Lock::default() });
         DESK.set(Some(Arc::clone(&desk)));
         desk
     }
@@ -62,7 +63,7 @@ impl Desk {
     }
 
     fn lock(&self) -> MutexGuard<'_, Weak<Connection>> {
-        self.conn.lock().unwrap_or_else(PoisonError::into_inner)
+        self.conn.lock()
     }
 }
 
@@ -71,7 +72,7 @@ impl Desk {
 pub(crate) struct Aside {
     /// Set by the worker's own coroutine before another takes over, cleared under the lock.
     on: AtomicBool,
-    requests: Mutex<VecDeque<Request>>,
+    requests: Lock<VecDeque<Request>>,
     /// The coroutine that handles them.
     mark: StackMark,
     /// Set while it is not put aside.
@@ -138,7 +139,7 @@ impl Aside {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Request>> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+        self.requests.lock()
     }
 }
 

@@ -67,7 +67,7 @@ impl Connection {
         let passed_on = contain(|| {
             let chain = Chain { conn: self, left, request: &request };
             if let Err(error) = chain.pass_on(&request) {
-                self.log_handler_error(msg_id, &error);
+                self.answer_or_log_error(msg_id, &error);
             }
         });
         if let Err(words) = passed_on {

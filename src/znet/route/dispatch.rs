@@ -1,7 +1,7 @@
 //! From a message to the user's handler: the table of routers, and what contains a panic.
 
 use std::any::Any;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use super::login_gate::LoginGate;
 use super::request::Request;
@@ -9,6 +9,7 @@ use super::route::Route;
 use super::workers::WorkerPool;
 use crate::error::{Error, Result};
 use crate::green::{contain, drop_each};
+use crate::lock::Lock;
 use crate::log_line::throttled;
 use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
@@ -18,7 +19,7 @@ use crate::znet::server::tutorial;
 
 /// The routers of a server. Collected until the server starts, then sorted and frozen, so that a look-up takes no lock.
 pub(crate) struct MsgHandler {
-    collected: Mutex<Table>,
+    collected: Lock<Table>,
     frozen: OnceLock<Table>,
     workers: WorkerPool,
 }
@@ -94,7 +95,7 @@ impl Found<'_> {
 
 impl MsgHandler {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { collected: Mutex::default(), frozen: OnceLock::new(), workers: WorkerPool::new(config) }
+        Self { collected: Lock::default(), frozen: OnceLock::new(), workers: WorkerPool::new(config) }
     }
 
     pub(crate) const fn workers(&self) -> &WorkerPool {
@@ -144,7 +145,7 @@ impl MsgHandler {
     }
 
     fn collect(&self, what: &'static str, change: impl FnOnce(&mut Table) -> Result<()>) -> Result<()> {
-        let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut collected = self.collected.lock();
         if self.frozen.get().is_some() {
             return Err(Error::AlreadyStarted { what });
         }
@@ -152,9 +153,7 @@ impl MsgHandler {
     }
 
     fn table(&self) -> &Table {
-        self.frozen.get_or_init(|| {
-            std::mem::take(&mut *self.collected.lock().unwrap_or_else(PoisonError::into_inner)).close_gates()
-        })
+        self.frozen.get_or_init(|| std::mem::take(&mut *self.collected.lock()).close_gates())
     }
 }
 
@@ -209,13 +208,13 @@ impl Connection {
         let run = || {
             let found = self.core().handler().find(request);
             if let Found::Unknown(route) = found {
-                if self.rare().is_some_and(|rare| rare.calls.has_asked(request.get_msg_id())) {
+                if self.on_demand().is_some_and(|on_demand| on_demand.calls.has_asked(request.get_msg_id())) {
                     return self.core().counters.late_answers.add();
                 }
                 self.count_unknown(request.get_msg_id(), route.is_some());
             }
             if let Err(error) = found.run(request) {
-                self.log_handler_error(request.get_msg_id(), &error);
+                self.answer_or_log_error(request.get_msg_id(), &error);
             }
         };
         if let Err(words) = contain(run) {
@@ -248,8 +247,8 @@ impl Connection {
     }
 
     #[cold]
-    pub(crate) fn log_handler_error(&self, msg_id: u32, error: &Error) {
-        if self.answers_bad_payload(error) {
+    pub(crate) fn answer_or_log_error(&self, msg_id: u32, error: &Error) {
+        if self.answer_bad_payload(error) {
             return;
         }
         let (id, log) = (self.id(), &self.core().handler_log);

@@ -290,7 +290,7 @@ fn bad_payload(msg_id: u32, error: &dyn std::fmt::Display) -> Error {
 
 impl Connection {
     /// Does what the policy says about an error that a handler has returned. `false` where it is to be logged.
-    pub(crate) fn answers_bad_payload(&self, error: &Error) -> bool {
+    pub(crate) fn answer_bad_payload(&self, error: &Error) -> bool {
         let Error::BadPayload { msg_id, reason } = error else { return false };
         match self.core().talk().bad_payload.get() {
             None | Some(BadPayload::Log) => false,

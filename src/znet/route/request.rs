@@ -1,13 +1,14 @@
 //! A request: a message, the connection it came on, and how far its route has been run.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, MutexGuard, OnceLock};
 
 use bytes::Bytes;
 
 use super::route::Route;
 use crate::error::Result;
 use crate::green::{drop_contained, drop_each};
+use crate::lock::Lock;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{
     HandleStep, IConnection, IMessage, IRequest, IRouter, RouterHandler, Value, router_handler,
@@ -24,7 +25,7 @@ pub(crate) struct Request {
     /// The step to jump to, from 1; 0 for none.
     goto: AtomicU8,
     /// What few requests have.
-    extras: OnceLock<Box<Mutex<Extras>>>,
+    extras: OnceLock<Box<Lock<Extras>>>,
 }
 
 #[derive(Clone, Default)]
@@ -57,9 +58,9 @@ pub fn new_func_request(
     run: impl FnOnce() + Send + 'static,
 ) -> Box<dyn IRequest> {
     let request = Request::new(Arc::clone(conn), new_message(0, Bytes::new()));
-    let run = Mutex::new(Some(run));
+    let run = Lock::new(Some(run));
     request.bind_router_slices(vec![router_handler(move |_| {
-        let run = run.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let run = run.lock().take();
         run.into_iter().for_each(|run| run());
         Ok(())
     })]);
@@ -91,7 +92,7 @@ impl Request {
         let request = Self::new(Arc::clone(&self.conn), message);
         if let Some(extras) = self.extras.get() {
             let extras = lock(extras).clone();
-            request.extras.get_or_init(|| Box::new(Mutex::new(extras)));
+            request.extras.get_or_init(|| Box::new(Lock::new(extras)));
         }
         request
     }
@@ -214,6 +215,6 @@ impl IRequest for Request {
     }
 }
 
-fn lock(extras: &Mutex<Extras>) -> MutexGuard<'_, Extras> {
-    extras.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(extras: &Lock<Extras>) -> MutexGuard<'_, Extras> {
+    extras.lock()
 }

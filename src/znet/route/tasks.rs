@@ -115,7 +115,7 @@ impl Connection {
 
     /// Reads on for a moment where someone waits for an answer. `false` where there is no use in it.
     fn reads_past(&self) -> bool {
-        let is_open = || self.rare().is_some_and(|rare| rare.calls.is_open());
+        let is_open = || self.on_demand().is_some_and(|on_demand| on_demand.calls.is_open());
         let config = self.core().config();
         let max = (config.max_kept_messages, config.max_kept_bytes);
         if !is_open() || !self.ahead().with(|input| input.has_room(max)) {
@@ -171,7 +171,7 @@ impl Connection {
         if !self.take_tasks() {
             return;
         }
-        if let Some(queue) = self.rare().and_then(|rare| rare.queue.get()) {
+        if let Some(queue) = self.on_demand().and_then(|on_demand| on_demand.queue.get()) {
             // No more than there are: one may queue the next, and the stream has its turn.
             for _ in 0..queue.len() {
                 if let Ok(request) = queue.try_get() {
@@ -202,7 +202,7 @@ impl Connection {
 
     /// What others have queued to the reader, made by the first of it with room for so many.
     fn own_queue(&self, room: usize) -> &Queue<Request> {
-        self.make_rare().queue.get_or_init(|| Queue::bounded(room).into())
+        self.make_on_demand().queue.get_or_init(|| Queue::bounded(room).into())
     }
 }
 

@@ -4,12 +4,13 @@
 //! one after the other, in order, in every mode.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use super::aside::Desk;
 use super::request::Request;
 use crate::green::{Builder, Contained, Group, PutError, Queue, StackMark, cuttable, next_home};
+use crate::lock::Lock;
 use crate::zconf::{Config, WorkerMode};
 use crate::znet::conn::connection::Connection;
 use crate::znet::server::tutorial;
@@ -22,7 +23,7 @@ pub(crate) struct WorkerPool {
     keep: usize,
     task_len: usize,
     group: Group,
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Default)]
@@ -39,7 +40,7 @@ impl WorkerPool {
         let mode = config.worker_mode;
         let keep = if mode == WorkerMode::Bind { config.max_conn } else { size };
         let task_len = config.max_worker_task_len;
-        Self { size, mode, keep, task_len, group: Group::new(), state: Mutex::default() }
+        Self { size, mode, keep, task_len, group: Group::new(), state: Lock::default() }
     }
 
     /// Makes `WorkerPoolSize` workers. Calling it again changes nothing.
@@ -112,7 +113,7 @@ impl WorkerPool {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

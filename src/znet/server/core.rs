@@ -1,14 +1,15 @@
 //! What the connections of a server share.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::server_life::Life;
+use super::server_life::ServerLife;
 use super::talk::Talk;
 use super::tutorial;
 use crate::error::{Error, Result};
 use crate::green::{Backoff, Event, Group, Until, drop_contained, drop_each, stood_still};
+use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 use crate::zconf::{Config, PackKind};
 use crate::ziface::{CloseReason, ConnHook, IConnection, IDataPack, IDecoder};
@@ -31,7 +32,7 @@ pub(crate) struct Core {
     bounds: Bounds,
     clock: Clock,
     handler: MsgHandler,
-    hooks: RwLock<Hooks>,
+    hooks: Lock<Hooks>,
     talk: Talk,
     heart: OnceLock<Heart>,
     manager: Arc<ConnManager>,
@@ -47,7 +48,7 @@ pub(crate) struct Core {
     pub(crate) hurried: Event,
     /// Set once it has stopped.
     pub(crate) stopped: Event,
-    pub(crate) life: Mutex<Life>,
+    pub(crate) life: Lock<ServerLife>,
     pub(crate) counters: Counters,
     /// Connections whose peer is away.
     pub(crate) absent: Absent,
@@ -93,7 +94,7 @@ impl Core {
             bounds: Bounds::new(&config),
             clock: Clock::new(),
             handler: MsgHandler::new(&config),
-            hooks: RwLock::new(Hooks::default()),
+            hooks: Lock::new(Hooks::default()),
             talk: Talk::default(),
             heart: OnceLock::new(),
             manager: Arc::new(ConnManager::new()),
@@ -103,7 +104,7 @@ impl Core {
             stopping: Event::new(),
             hurried: Event::new(),
             stopped: Event::new(),
-            life: Mutex::default(),
+            life: Lock::default(),
             counters: Counters::default(),
             absent: Absent::default(),
             refused_log: Throttle::new(),
@@ -248,11 +249,11 @@ impl Core {
     }
 
     pub(crate) fn hooks(&self) -> Hooks {
-        self.hooks.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.hooks.lock().clone()
     }
 
     pub(crate) fn set_hooks(&self, set: impl FnOnce(&mut Hooks)) {
-        let mut hooks = self.hooks.write().unwrap_or_else(PoisonError::into_inner);
+        let mut hooks = self.hooks.lock();
         let before = hooks.clone();
         set(&mut hooks);
         drop(hooks);
@@ -284,7 +285,7 @@ impl Core {
 /// Whoever holds the last handle drops what the program has set: piece by piece, contained.
 impl Drop for Core {
     fn drop(&mut self) {
-        let hooks = std::mem::take(self.hooks.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let hooks = std::mem::take(self.hooks.get_mut());
         drop_each([hooks.start, hooks.stop]);
         drop_contained(hooks.idle);
         drop_each(std::mem::take(&mut self.life().tasks));

@@ -1,7 +1,7 @@
 //! The life of a server or a client: begun once, stopped in one order.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use super::background::Task;
@@ -15,7 +15,7 @@ use crate::znet::leave::sweeper::{self, Sweeping};
 
 /// What runs between the start and the stop.
 #[derive(Default)]
-pub(crate) struct Life {
+pub(crate) struct ServerLife {
     pub(crate) started: bool,
     pub(crate) stopping: bool,
     /// `serve` has waited for the end, or does.
@@ -32,12 +32,15 @@ pub(crate) struct Life {
 }
 
 impl Core {
-    pub(crate) fn life(&self) -> MutexGuard<'_, Life> {
-        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn life(&self) -> MutexGuard<'_, ServerLife> {
+        self.life.lock()
     }
 
     /// Begins, once: `make` starts what makes connections.
-    pub(crate) fn begin(self: &Arc<Self>, make: impl FnOnce(&mut Life, &Config) -> Result<()>) -> Result<()> {
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        make: impl FnOnce(&mut ServerLife, &Config) -> Result<()>,
+    ) -> Result<()> {
         let mut life = self.life();
         if life.stopping {
             return Err(Error::Stopped);
@@ -94,7 +97,7 @@ impl Core {
     pub(crate) fn reset(&self) {
         let mut life = self.life();
         if self.stopped.is_set() {
-            *life = Life::default();
+            *life = ServerLife::default();
             self.stopping().clear();
             self.hurried.clear();
             self.stopped.clear();

@@ -238,10 +238,10 @@ impl Connection {
     /// Counts a message and gives it to the call it answers; gives back one that answers none.
     pub(crate) fn deliver(&self, message: Message) -> Option<Message> {
         let message = match self.resume() {
-            Some(resume) => self.count(resume, message)?,
+            Some(resume) => self.filter_resume_frames(resume, message)?,
             None => message,
         };
-        if !self.rare().is_some_and(|rare| rare.calls.is_open()) {
+        if !self.on_demand().is_some_and(|on_demand| on_demand.calls.is_open()) {
             return Some(message);
         }
         let sequence = self.sequence_of(&message)?;

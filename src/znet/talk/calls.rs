@@ -6,11 +6,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::green::{Awaits, Event, Until, WaitList};
+use crate::lock::Lock;
 use crate::ziface::IMessage;
 use crate::zpack::Message;
 
@@ -22,7 +23,7 @@ pub(crate) struct Calls {
     /// There will be no more. Changed under the lock only.
     closed: AtomicBool,
     /// Most connections never ask.
-    state: Mutex<Option<Box<State>>>,
+    state: Lock<Option<Box<State>>>,
 }
 
 #[derive(Default)]
@@ -141,7 +142,7 @@ impl Calls {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Option<Box<State>>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -155,7 +156,7 @@ impl Key {
 /// Where the one who asks finds the answer. A question asked again has one slot and several places in the queue.
 pub(crate) struct Slot {
     grace: Duration,
-    outcome: Mutex<Outcome>,
+    outcome: Lock<Outcome>,
     /// Set once it is no longer waited.
     over: Event,
 }
@@ -170,7 +171,7 @@ enum Outcome {
 
 impl Slot {
     pub(crate) fn new(grace: Duration) -> Arc<Self> {
-        Arc::new(Self { grace, outcome: Mutex::new(Outcome::Waiting), over: Event::new() })
+        Arc::new(Self { grace, outcome: Lock::new(Outcome::Waiting), over: Event::new() })
     }
 
     /// Whether there is nothing to wait for any more.
@@ -259,6 +260,6 @@ impl Slot {
     }
 
     fn lock(&self) -> MutexGuard<'_, Outcome> {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+        self.outcome.lock()
     }
 }

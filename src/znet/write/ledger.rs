@@ -3,10 +3,11 @@
 //! Whoever holds something for a peer has a [`Share`], which asks the ledger before it grows and gives back what it was
 //! granted. Shares grow in steps, so a message seldom touches the ledger, and the first [`FREE_BYTES`] of each are free.
 
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::green::small_read_buffer_bytes;
+use crate::lock::Lock;
 
 /// What is held for a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(crate) enum Kind {
     /// Frames kept until the peer has counted them, where it can resume.
     Resume,
     /// Messages read ahead and kept for handlers.
-    Kept,
+    Replay,
     /// Frames that have begun to arrive, and large ones until they are handled.
     Arriving,
     /// Requests that wait for whoever handles them.
@@ -65,7 +66,7 @@ pub(crate) struct Ledger {
     recent: AtomicUsize,
     /// From when on it is of use to look for someone to evict, in milliseconds of the server's clock.
     look_from: AtomicU64,
-    looking: Mutex<()>,
+    looking: Lock<()>,
 }
 
 impl Ledger {
@@ -77,7 +78,7 @@ impl Ledger {
             peak: AtomicUsize::new(0),
             recent: AtomicUsize::new(0),
             look_from: AtomicU64::new(0),
-            looking: Mutex::new(()),
+            looking: Lock::new(()),
         }
     }
 
@@ -93,7 +94,7 @@ impl Ledger {
             queued: of(Kind::Queued),
             broadcasts: of(Kind::Shared),
             resume: of(Kind::Resume),
-            kept: of(Kind::Kept),
+            kept: of(Kind::Replay),
             arriving: of(Kind::Arriving),
             tasks: of(Kind::Tasks),
             read_buffers: small_read_buffer_bytes(),
@@ -118,7 +119,7 @@ impl Ledger {
 
     /// Takes the only right to look for someone to evict, where that is of use `now`.
     pub(crate) fn look(&self, now: u64) -> Option<MutexGuard<'_, ()>> {
-        let looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        let looking = self.looking.lock();
         (now >= self.look_from.load(Ordering::Relaxed)).then_some(looking)
     }
 
@@ -212,17 +213,17 @@ mod tests {
     #[test]
     fn a_share_covers_what_it_holds_and_not_much_more() {
         let (ledger, mut share) = (Ledger::new(1 << 30), Share::default());
-        assert!(share.cover(&ledger, Kind::Kept, FREE_BYTES));
+        assert!(share.cover(&ledger, Kind::Replay, FREE_BYTES));
         assert_eq!(ledger.held(), HeldBytes::default());
         for bytes in (FREE_BYTES + 1..2 << 20).step_by(777) {
-            assert!(share.cover(&ledger, Kind::Kept, bytes));
+            assert!(share.cover(&ledger, Kind::Replay, bytes));
             let needed = bytes - FREE_BYTES;
             assert!((needed..=2 * needed + MIN_STEP).contains(&share.granted()), "{bytes}");
             assert_eq!(ledger.held().kept, share.granted());
         }
-        share.shrink_to(&ledger, Kind::Kept, 100_000);
+        share.shrink_to(&ledger, Kind::Replay, 100_000);
         assert!((95_904..110_000).contains(&ledger.held().total()));
-        share.give_back(&ledger, Kind::Kept);
+        share.give_back(&ledger, Kind::Replay);
         assert_eq!((share.granted(), ledger.held()), (0, HeldBytes::default()));
         assert!(ledger.peak() > 2_000_000);
     }
@@ -231,11 +232,11 @@ mod tests {
     fn at_the_bound_nothing_more_is_granted_until_some_is_given_back() {
         let (ledger, mut one, mut other) = (Ledger::new(1 << 20), Share::default(), Share::default());
         assert!(one.cover(&ledger, Kind::Queued, 1_000_000));
-        assert!(!other.cover(&ledger, Kind::Kept, 100_000));
-        assert!(other.cover(&ledger, Kind::Kept, 40_000), "exactly what is missing still fits");
+        assert!(!other.cover(&ledger, Kind::Replay, 100_000));
+        assert!(other.cover(&ledger, Kind::Replay, 40_000), "exactly what is missing still fits");
         assert!(ledger.missing(100_000) > 0);
         one.give_back(&ledger, Kind::Queued);
-        assert!(other.cover(&ledger, Kind::Kept, 100_000));
+        assert!(other.cover(&ledger, Kind::Replay, 100_000));
         assert_eq!(ledger.held().queued, 0);
     }
 

@@ -6,7 +6,7 @@
 //! for the one that wakes who waits on a socket that is lost, where the connection can be resumed).
 
 use std::io::IoSlice;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
 
@@ -17,13 +17,14 @@ use super::pressure::Pressure;
 use super::room::Room;
 use crate::error::{Error, Result};
 use crate::green::{READ_BUFFER_BYTES, Socket, WaitList, home_index};
+use crate::lock::Lock;
 use crate::ziface::{IDataPack, Payload, Unsent};
 use crate::znet::server::core::Clock;
 
 /// The queue of one connection.
 #[derive(Default)]
 pub(crate) struct Outbox {
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 /// What the lock guards.
@@ -89,11 +90,11 @@ impl Outbox {
     /// An outbox that sends on `socket`.
     pub(crate) fn new(socket: Arc<Socket>) -> Self {
         let state = State { socket: Some(socket), ..State::default() };
-        Self { state: Mutex::new(state) }
+        Self { state: Lock::new(state) }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Sends what is queued, as far as the socket takes it, and what others append meanwhile.

@@ -1,7 +1,7 @@
 //! What an outbox keeps from when it first held much or its socket was first full: grants, who waits, what was lost.
 
 use super::ledger::Share;
-use super::replay::Kept;
+use super::replay::Replay;
 use crate::green::WaitList;
 use crate::ziface::Unsent;
 
@@ -16,7 +16,7 @@ pub(super) struct Pressure {
     /// What was dropped, or left when the outbox was discarded.
     pub(super) unsent: Unsent,
     /// What was sent, where the connection can be resumed.
-    pub(super) kept: Option<Box<Kept>>,
+    pub(super) kept: Option<Box<Replay>>,
     /// Those who wait for room or for the end.
     pub(super) room: WaitList,
 }

@@ -15,7 +15,7 @@ use crate::green::Socket;
 use crate::ziface::{ResumeRefusal, Unsent};
 
 /// The last frames sent, up to a bound, and how many were sent before them. What is in the queue is in here too.
-pub(crate) struct Kept {
+pub(crate) struct Replay {
     frames: VecDeque<Bytes>,
     bytes: usize,
     /// Frames sent before the first kept.
@@ -33,7 +33,7 @@ pub(crate) struct Kept {
     share: Share,
 }
 
-impl Kept {
+impl Replay {
     const fn new(max: (usize, usize)) -> Self {
         let unsent = Unsent { messages: 0, bytes: 0 };
         Self {
@@ -127,7 +127,7 @@ impl State {
     /// Keeps what is sent from now on, after `frame`, which is not counted.
     pub(crate) fn start_keeping(&mut self, frame: &Bytes, max: (usize, usize)) {
         self.queue.push_packed(frame);
-        self.pressure().kept = Some(Box::new(Kept::new(max)));
+        self.pressure().kept = Some(Box::new(Replay::new(max)));
     }
 
     /// Keeps nothing any more: the connection ends with its socket.
@@ -165,11 +165,11 @@ impl State {
         self.kept().is_some()
     }
 
-    fn kept(&self) -> Option<&Kept> {
+    fn kept(&self) -> Option<&Replay> {
         self.pressure.as_ref()?.kept.as_deref()
     }
 
-    fn kept_mut(&mut self) -> Option<&mut Kept> {
+    fn kept_mut(&mut self) -> Option<&mut Replay> {
         self.pressure.as_mut()?.kept.as_deref_mut()
     }
 
@@ -278,7 +278,7 @@ impl State {
 
     /// Has it granted that all that is kept is queued once more. `false` where the server's bound is reached.
     pub(crate) fn may_send_again(&mut self, bounds: &Bounds) -> bool {
-        let held = self.kept().map_or(0, Kept::held);
+        let held = self.kept().map_or(0, Replay::held);
         let queued = self.queue.own_bytes() + self.taken.2;
         self.pressure().queued.cover(&bounds.ledger, Kind::Queued, queued + held)
     }
@@ -312,13 +312,13 @@ fn flatten(one: &FrameQueue) -> Bytes {
 mod tests {
     use super::*;
 
-    fn sent(kept: &mut Kept, lens: &[usize]) {
+    fn sent(kept: &mut Replay, lens: &[usize]) {
         lens.iter().for_each(|len| kept.push(Bytes::from(vec![0; *len])));
     }
 
     #[test]
     fn the_last_frames_are_kept_within_both_bounds() {
-        let mut kept = Kept::new((3, 100));
+        let mut kept = Replay::new((3, 100));
         sent(&mut kept, &[10, 10, 10, 10]);
         assert_eq!((kept.frames.len(), kept.before, kept.bytes), (3, 1, 30));
         sent(&mut kept, &[85]);
@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn what_the_peer_has_is_forgotten() {
-        let mut kept = Kept::new((3, 100));
+        let mut kept = Replay::new((3, 100));
         sent(&mut kept, &[1, 2, 3, 4, 5]);
         assert_eq!(kept.forget(1), Err(ResumeRefusal::OverBound));
         assert_eq!(kept.forget(2), Ok(()));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::error::Error;
+use super::Error;
 
 /// Every problem of a configuration, in the order found; never empty.
 ///
@@ -14,6 +14,11 @@ pub struct ConfigErrors {
 }
 
 impl ConfigErrors {
+    /// `Ok` if there is no problem, else all of them as one error.
+    pub(crate) fn none_of(problems: Vec<ConfigProblem>) -> Result<(), Error> {
+        if problems.is_empty() { Ok(()) } else { Err(Error::Config(Self { problems })) }
+    }
+
     /// Returns the problems: first those of the file, then those of the environment.
     pub fn problems(&self) -> &[ConfigProblem] {
         &self.problems
@@ -63,11 +68,6 @@ impl fmt::Display for ConfigProblem {
         }
         write!(f, "found {}, expected {}", self.found, self.expected)
     }
-}
-
-/// `Ok` when there is no problem, else all of them as one error.
-pub(super) fn none_of(problems: Vec<ConfigProblem>) -> Result<(), Error> {
-    if problems.is_empty() { Ok(()) } else { Err(Error::Config(ConfigErrors { problems })) }
 }
 
 #[cfg(test)]
