@@ -57,10 +57,7 @@ impl Connection {
 
     pub(crate) fn ask(&self, what: u8) {
         if self.asked.fetch_or(what, Ordering::AcqRel) & what == 0 {
-            let socket = self.outbox().lock().socket();
-            if let Some(socket) = socket {
-                socket.interrupt();
-            }
+            self.line().interrupt();
             self.wake_away();
         }
     }

@@ -12,7 +12,7 @@ use super::asked::{ABORT, STOP};
 use super::on_demand::{OnDemand, Property};
 use super::times::Times;
 use crate::error::{Error, Result};
-use crate::green::{Event, Socket, StackMark, drop_contained};
+use crate::green::{Event, StackMark, drop_contained};
 use crate::lock::Lock;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{
@@ -21,8 +21,8 @@ use crate::ziface::{
 };
 use crate::znet::leave::close_listeners::CloseListeners;
 use crate::znet::people::membership::Membership;
+use crate::znet::read::backlog::ReadAhead;
 use crate::znet::read::rate::Meter;
-use crate::znet::read::read_ahead::ReadAhead;
 use crate::znet::resume::resume::Resume;
 use crate::znet::route::aside::step_aside;
 use crate::znet::route::tasks::Tasks;
@@ -30,6 +30,8 @@ use crate::znet::route::workers::Worker;
 use crate::znet::server::core::Core;
 use crate::znet::server::server::Server;
 use crate::znet::talk::calls::Calls;
+use crate::znet::transport::Transport;
+use crate::znet::transport::line::Line;
 use crate::znet::write::outbox::Outbox;
 
 /// One connection of a server. Its reader coroutine (`reader.rs`) runs it from the start hook to the close.
@@ -38,6 +40,8 @@ pub(crate) struct Connection {
     core: Arc<Core>,
     this: Weak<Self>,
     addresses: Addresses,
+    /// What carries its bytes.
+    line: Line,
     outbox: Outbox,
     tasks: Tasks,
     on_demand: OnceLock<Box<OnDemand>>,
@@ -52,7 +56,7 @@ impl Connection {
     pub(crate) fn new(
         id: u64,
         core: Arc<Core>,
-        socket: Arc<Socket>,
+        transport: Transport,
         local: SocketAddr,
         remote: SocketAddr,
         worker: Option<Arc<Worker>>,
@@ -66,7 +70,8 @@ impl Connection {
             id,
             this: Weak::clone(this),
             addresses: Addresses::new(local, remote),
-            outbox: Outbox::new(socket),
+            line: Line::new(transport),
+            outbox: Outbox::default(),
             tasks: Tasks::new(worker),
             on_demand,
             asked: AtomicU8::new(0),
@@ -98,6 +103,10 @@ impl Connection {
 
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
+    }
+
+    pub(crate) const fn line(&self) -> &Line {
+        &self.line
     }
 
     pub(crate) const fn outbox(&self) -> &Outbox {
@@ -192,13 +201,9 @@ impl Connection {
         self.note_reason(reason);
         self.calls().close();
         self.asked.fetch_or(ABORT, Ordering::AcqRel);
-        let socket = {
-            let mut state = self.outbox.lock();
-            state.discard(self.core.bounds());
-            state.socket()
-        };
-        if let Some(socket) = socket {
-            socket.reset();
+        self.outbox.lock().discard(self.core.bounds());
+        if let Some(transport) = self.line.get() {
+            transport.reset();
         }
         self.wake_away();
     }

@@ -9,8 +9,11 @@ use crate::error::{Error, Result};
 use crate::green::{Builder, Connector, Event, PutError, Queue, TcpStream, Until};
 use crate::lock::Lock;
 use crate::ziface::{CloseReason, IConnection};
+use crate::znet::conn::addresses::Addresses;
 use crate::znet::conn::connection::Connection;
 use crate::znet::server::core::Core;
+use crate::znet::transport::Transport;
+use crate::znet::transport::tcp::Tcp;
 
 /// How a client connects again. Pauses double from the first to the longest, and each is shortened by a random part,
 /// at most a half, so that clients that were cut off together do not come back together.
@@ -124,12 +127,14 @@ impl Dialer {
     }
 
     /// Connects for a connection that has lost its peer.
-    pub(crate) fn dial_again(&self) -> Option<TcpStream> {
+    pub(crate) fn dial_again(&self) -> Option<(Transport, Addresses)> {
         let keep = |error| {
             log::warn!("{error}");
             self.keep(error);
         };
-        self.connect().map_err(keep).ok()
+        let stream = self.connect().map_err(keep).ok()?;
+        let addresses = Addresses::new(stream.local_addr().ok()?, stream.peer_addr().ok()?);
+        Some((Transport::Tcp(Tcp::new(stream)), addresses))
     }
 
     /// The pause after so many failures of that; `None` where it gives up.

@@ -4,16 +4,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::green::{Socket, TcpStream};
+use crate::green::TcpStream;
 use crate::znet::conn::connection::Connection;
 use crate::znet::read::reader;
 use crate::znet::server::core::Core;
+use crate::znet::transport::Transport;
+use crate::znet::transport::tcp::Tcp;
 
 /// A connection's place with the manager, given up when it is dropped, also by a panic of our own.
 pub(crate) struct Place {
     core: Arc<Core>,
     conn: Arc<Connection>,
-    socket: Option<Arc<Socket>>,
+    transport: Option<Transport>,
 }
 
 impl Place {
@@ -21,13 +23,13 @@ impl Place {
     pub(crate) fn take(core: &Arc<Core>, id: u64, stream: TcpStream, remote: SocketAddr) -> io::Result<Self> {
         let worker = core.handler().workers().assign(id)?;
         let local = stream.local_addr().unwrap_or(remote);
-        let socket = stream.into_socket();
-        let conn = Connection::new(id, Arc::clone(core), Arc::clone(&socket), local, remote, worker);
+        let transport = Transport::Tcp(Tcp::new(stream));
+        let conn = Connection::new(id, Arc::clone(core), transport.clone(), local, remote, worker);
         if core.talk().redial.get().is_some() {
             conn.ask_for_token();
         }
         core.manager().add(Arc::clone(&conn));
-        Ok(Self { core: Arc::clone(core), conn, socket: Some(socket) })
+        Ok(Self { core: Arc::clone(core), conn, transport: Some(transport) })
     }
 
     pub(crate) const fn conn(&self) -> &Arc<Connection> {
@@ -36,8 +38,8 @@ impl Place {
 
     /// Runs the connection, from the start hook to the close, in the coroutine that calls.
     pub(crate) fn run(mut self) {
-        if let Some(socket) = self.socket.take() {
-            reader::run(&self.conn, socket);
+        if let Some(transport) = self.transport.take() {
+            reader::run(&self.conn, transport);
         }
     }
 }
@@ -45,8 +47,8 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         // The descriptor closes before the place is free.
-        drop(self.socket.take());
-        self.conn.outbox().lock().release_socket();
+        drop(self.transport.take());
+        self.conn.line().release();
         self.conn.end_resuming();
         self.core.manager().forget(self.conn.id());
         if let Some(worker) = self.conn.tasks().worker() {

@@ -8,10 +8,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::green::{Alarm, Awaits, ReadBuffer, Readiness, Socket, Until, yield_now};
+use crate::green::{Awaits, ReadBuffer, Readiness, Until, yield_now};
 use crate::log_line::{Shown, throttled};
 use crate::ziface::{CloseReason, IConnection};
 use crate::znet::conn::connection::Connection;
+use crate::znet::transport::{Left, Transport};
 use crate::znet::write::outbox::Flushed;
 
 impl Connection {
@@ -25,46 +26,42 @@ impl Connection {
         self.end_close_callbacks();
         self.leave_all();
         self.end_resuming();
-        let socket = {
-            let mut state = self.outbox().lock();
-            state.close();
-            state.socket()
-        };
-        // There is none where the peer has taken it to the connection that it resumes.
-        if let Some(socket) = socket {
-            self.close_socket(&socket);
+        self.outbox().lock().close();
+        // There is none if the peer has taken it to the connection that it resumes.
+        if let Some(transport) = self.line().get() {
+            self.close_transport(&transport);
         } else {
             self.outbox().lock().discard(self.core().bounds());
         }
         self.finish();
     }
 
-    fn close_socket(&self, socket: &Arc<Socket>) {
+    fn close_transport(&self, transport: &Transport) {
         let deadline = self.core().drain_deadline();
         let _watch = self.watch();
-        self.drain(socket, deadline);
+        self.drain(transport, deadline);
         if self.report_cut_off() {
-            socket.reset();
+            transport.reset();
         } else {
-            socket.shutdown_write();
-            self.linger(socket, deadline);
+            transport.shutdown();
+            self.linger(transport, deadline);
         }
         self.outbox().lock().discard(self.core().bounds());
-        socket.shutdown_both();
+        transport.end();
         self.wait_for_writer();
-        self.outbox().lock().release_socket();
+        self.line().release();
     }
 
     /// Sends what is queued until the deadline.
-    fn drain(&self, socket: &Arc<Socket>, deadline: Until) {
+    fn drain(&self, transport: &Transport, deadline: Until) {
         let mut alarm = None;
         while !self.is_aborted() && !deadline.is_over() {
-            match self.flush() {
+            match self.writer().flush() {
                 Flushed::Empty | Flushed::Failed => return,
                 Flushed::ByAnother => yield_now(),
                 Flushed::Blocked { .. } => {
-                    Alarm::keep(&mut alarm, socket, deadline);
-                    socket.wait(Readiness::WRITE.or(Readiness::INTERRUPT));
+                    transport.keep_alarm(&mut alarm, deadline);
+                    transport.wait(Readiness::WRITE.or(Readiness::INTERRUPT));
                 }
             }
         }
@@ -87,28 +84,27 @@ impl Connection {
 
     /// Reads and throws away until the peer has ended too, has been silent for a while, has had time enough, or the
     /// deadline has come.
-    fn linger(&self, socket: &Arc<Socket>, deadline: Until) {
+    fn linger(&self, transport: &Transport, deadline: Until) {
         let deadline = deadline.or(Until::after_running(LINGER_AT_MOST));
         let (mut silent, mut alarm) = (Until::after_running(LINGER), None);
         while !self.is_aborted() && !deadline.or(silent).is_over() {
-            let received = socket.try_recv(&mut ReadBuffer::take(0));
-            match received {
-                Ok(0) => return,
-                Ok(_) => {
+            let received = transport.recv(&mut ReadBuffer::take(0));
+            match received.map(|received| received.left) {
+                Ok(Left::More | Left::Drained) => {
                     silent = Until::after_running(LINGER);
                     yield_now();
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    Alarm::keep(&mut alarm, socket, deadline.or(silent));
-                    socket.wait(Readiness::ANY);
+                Ok(Left::Nothing) => {
+                    transport.keep_alarm(&mut alarm, deadline.or(silent));
+                    transport.wait(Readiness::ANY);
                 }
-                Err(_) => return,
+                Ok(Left::End) | Err(_) => return,
             }
         }
-        // The peer may still read what the system holds, but not for ever.
+        // The peer may still read what the system holds, but not without end.
         let write_timeout = self.core().config().write_timeout_ms;
         if write_timeout > 0 {
-            socket.set_patience(Duration::from_millis(write_timeout));
+            transport.set_patience(Duration::from_millis(write_timeout));
         }
     }
 

@@ -188,7 +188,7 @@ fn check(core: &Core, conn: &Connection, now: u64) {
 fn is_stuck(conn: &Connection, timeout_ms: u64, now: u64) -> bool {
     let is_stuck = || is_over(conn.outbox().lock().blocked_since(), timeout_ms, now);
     is_stuck() && {
-        conn.flush_or_defer();
+        conn.writer().flush_or_defer();
         is_stuck()
     }
 }
@@ -197,11 +197,11 @@ fn is_stuck(conn: &Connection, timeout_ms: u64, now: u64) -> bool {
 /// it may on a machine too busy to read what waits in the socket, which counts where `will_read`. A peer for whom a worker
 /// has yet to answer may well be silent.
 fn is_not_read(conn: &Connection, will_read: bool) -> bool {
-    let (held_up, socket) = {
+    let held_up = {
         let state = conn.outbox().lock();
-        (!state.is_watched() || state.holds_back_reading(), state.socket())
+        !state.is_watched() || state.holds_back_reading()
     };
-    let has_unread = || will_read && socket.is_some_and(|socket| socket.is_readable());
+    let has_unread = || will_read && conn.line().get().is_some_and(|transport| transport.has_input());
     held_up || conn.tasks().are_pending() || has_unread()
 }
 

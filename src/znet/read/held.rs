@@ -4,7 +4,7 @@ use std::sync::MutexGuard;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::green::{Readiness, Until, alarm, is_unwinding};
+use crate::green::{Readiness, Until, is_unwinding};
 use crate::lock::Lock;
 use crate::ziface::CloseReason;
 use crate::znet::conn::connection::Connection;
@@ -160,9 +160,9 @@ impl Connection {
 
     /// Waits for a moment, or until the connection is asked for something.
     pub(crate) fn wait_a_moment(&self) {
-        let Some(socket) = self.outbox().lock().socket() else { return };
-        let _alarm = Until::after(LOOK_AGAIN).end().map(|end| alarm(&socket, end));
-        socket.wait(Readiness::INTERRUPT);
+        let Some(transport) = self.line().get() else { return };
+        let _alarm = Until::after(LOOK_AGAIN).end().map(|end| transport.alarm(end));
+        transport.wait(Readiness::INTERRUPT);
     }
 
     /// What is granted for what came from the peer.

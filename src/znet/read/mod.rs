@@ -3,8 +3,17 @@
 // The coroutine that runs a connection: start hook, read, handle, close.
 pub(super) mod reader;
 
-// A handler that waits for a message reads on by itself.
+// One read brings bytes,
+pub(super) mod input;
+
+// after which both loops wait for more.
+pub(super) mod wait;
+
+// A handler that waits for a message reads on by itself:
 pub(super) mod read_ahead;
+
+// this is what it has read, and what it keeps for later.
+pub(super) mod backlog;
 
 // Frames are cut by the wire format or the decoder of the program.
 pub(super) mod codec;

@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::green::{Readiness, Socket, alarm, is_unwinding};
+use crate::green::{Readiness, is_unwinding};
 use crate::lock::Lock;
 use crate::zconf::{Config, OverRate};
 use crate::ziface::{CloseReason, IConnection};
 use crate::znet::conn::connection::Connection;
 use crate::znet::server::server::Server;
+use crate::znet::transport::Transport;
 
 impl Server {
     /// Limits what peers may send, in place of the keys `RateMessages` and so on. Off by default; then nothing is counted.
@@ -205,7 +205,7 @@ impl Connection {
     /// Where there are limits: pays for what has come, and rests until it is paid, at most for a second, or the
     /// connection is to close. Once the peer has hung up nobody rests any more, so its place is soon free. Returns whether
     /// it has rested.
-    pub(crate) fn keep_rate(&self, socket: &Arc<Socket>, messages: usize, bytes: usize) -> bool {
+    pub(crate) fn keep_rate(&self, transport: &Transport, messages: usize, bytes: usize) -> bool {
         let Some(rates) = self.core().talk().rates.get() else { return false };
         let begin = Instant::now();
         let mut end = begin + rates.charge(self, messages, bytes, begin);
@@ -226,9 +226,9 @@ impl Connection {
                     break;
                 }
             }
-            let _alarm = alarm(socket, end);
+            let _alarm = transport.alarm(end);
             // As in a handler: nothing is read, and a writer watches a full socket.
-            if socket.wait(Readiness::INTERRUPT.or(Readiness::HANGUP)).meets(Readiness::HANGUP) {
+            if transport.wait(Readiness::INTERRUPT.or(Readiness::HANGUP)).meets(Readiness::HANGUP) {
                 self.ahead().hang_up();
             }
         }

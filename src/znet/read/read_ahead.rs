@@ -1,269 +1,16 @@
-//! Reading ahead: a handler that waits for a message reads on itself, for the reader is below it on the same stack.
-//!
-//! The reader keeps what it has read on its own stack, where a handler cannot reach it. So it *lends* the rest of a pass
-//! that holds more than one frame, and says with each frame how far it has come: a store a frame. A handler that reads
-//! on makes an [`Input`] of that; from then on the reader takes everything from there, until nothing is left in it.
+//! Reading ahead: a handler that waits for a message reads on by itself, because the reader is below it on the same stack.
 
-use std::collections::VecDeque;
-use std::sync::MutexGuard;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use super::reader::{Heard, Read, received};
+use super::backlog::Backlog;
+use super::wait::Heard;
 use crate::error::{Error, Result};
-use crate::green::{
-    Alarm, READ_BUFFER_BYTES, ReadBuffer, Socket, Until, drop_each, fairness_point, is_unwinding,
-};
-use crate::lock::Lock;
+use crate::green::{Until, fairness_point, is_unwinding};
 use crate::ziface::{CloseReason, IMessage};
 use crate::znet::conn::connection::Connection;
 use crate::znet::leave::closing::{end_within, reason_of};
-use crate::zpack::{FrameReader, Framing, Message, Pass};
-
-/// What the reader and the handlers above it on the stack share. All of it belongs to the connection's own coroutine;
-/// the lock is never waited for.
-#[derive(Default)]
-pub(crate) struct ReadAhead {
-    /// There is an input.
-    on: AtomicBool,
-    /// How far the reader has come in the pass it lends; 0 where it lends none.
-    at: AtomicUsize,
-    state: Lock<State>,
-    /// The peer has ended its stream: the end is to be read, no further event tells of it.
-    hangup: AtomicBool,
-}
-
-#[derive(Default)]
-struct State {
-    lent: Option<Bytes>,
-    /// Most connections never need it.
-    input: Option<Box<Input>>,
-}
-
-/// Input read but not handled, oldest first: messages kept for later, the rest of a pass, the beginning of a frame.
-#[derive(Default)]
-pub(crate) struct Input {
-    kept: VecDeque<Message>,
-    kept_bytes: usize,
-    pass: Option<Pass<ReadBuffer>>,
-    frames: FrameReader,
-    /// A frame has been cut since this was last asked.
-    cut: bool,
-    /// Why nothing more can be read.
-    failed: Option<Error>,
-}
-
-impl ReadAhead {
-    /// Whether there is an input: what the reader itself has read of the pass is no longer true.
-    pub(crate) fn has_input(&self) -> bool {
-        self.on.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn is_hung_up(&self) -> bool {
-        self.hangup.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn hang_up(&self) {
-        self.hangup.store(true, Ordering::Relaxed);
-    }
-
-    /// The stream goes on on another socket.
-    pub(crate) fn begin_again(&self) {
-        self.hangup.store(false, Ordering::Relaxed);
-    }
-
-    /// Lends what the pass still holds to the handler that is about to run.
-    pub(crate) fn lend(&self, pass: &mut Pass<ReadBuffer>) {
-        if !pass.has_rest() && self.at.load(Ordering::Relaxed) == 0 {
-            return;
-        }
-        if self.at.swap_relaxed(pass.at()) == 0 {
-            self.lock().lent = Some(pass.lend());
-        }
-    }
-
-    /// Takes the lent pass back.
-    pub(crate) fn take_back(&self) {
-        if self.at.swap_relaxed(0) != 0 {
-            self.lock().lent = None;
-        }
-    }
-
-    /// Moves what the reader has into the input, unless a handler has made one.
-    pub(crate) fn enter(&self, frames: &mut FrameReader, pass: Pass<ReadBuffer>) {
-        if !self.has_input() {
-            let frames = std::mem::take(frames);
-            self.lock().input = Some(Box::new(Input::of(frames, Some(pass))));
-            self.on.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Ends reading ahead. Returns the beginning of a frame, for the reader to go on with.
-    ///
-    /// # Errors
-    ///
-    /// Why nothing more can be read.
-    pub(crate) fn leave(&self) -> Result<FrameReader> {
-        self.on.store(false, Ordering::Relaxed);
-        let State { input, .. } = std::mem::take(&mut *self.lock());
-        let mut input = input.unwrap_or_default();
-        input.failed.take().map_or_else(|| Ok(std::mem::take(&mut input.frames)), Err)
-    }
-
-    /// Takes all messages that are kept. From anywhere.
-    pub(crate) fn take_all_kept(&self) -> VecDeque<Message> {
-        let mut state = self.lock();
-        let Some(input) = &mut state.input else { return VecDeque::new() };
-        input.kept_bytes = 0;
-        std::mem::take(&mut input.kept)
-    }
-
-    /// Runs `f` on the input, made of what the reader lends where there is none.
-    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Input) -> R) -> R {
-        let mut state = self.lock();
-        let State { lent, input } = &mut *state;
-        let input = input.get_or_insert_with(|| {
-            self.on.store(true, Ordering::Relaxed);
-            let at = self.at.load(Ordering::Relaxed);
-            Input::of(FrameReader::new(), lent.take().map(|lent| Pass::resume(lent, at))).into()
-        });
-        f(input)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
-}
-
-/// Messages may carry values of the program's decoder.
-impl Drop for Input {
-    fn drop(&mut self) {
-        drop_each(self.kept.drain(..));
-    }
-}
-
-/// A swap by a load and a store: one coroutine does both.
-trait SwapRelaxed {
-    fn swap_relaxed(&self, value: usize) -> usize;
-}
-
-impl SwapRelaxed for AtomicUsize {
-    fn swap_relaxed(&self, value: usize) -> usize {
-        let old = self.load(Ordering::Relaxed);
-        self.store(value, Ordering::Relaxed);
-        old
-    }
-}
-
-impl Input {
-    fn of(frames: FrameReader, pass: Option<Pass<ReadBuffer>>) -> Self {
-        let mut input = Self::default();
-        (input.frames, input.pass) = (frames, pass);
-        input
-    }
-
-    /// The first message kept that is `wanted`.
-    fn take_kept(&mut self, wanted: impl Fn(&Message) -> bool) -> Option<Message> {
-        let at = self.kept.iter().position(wanted)?;
-        let message = self.kept.remove(at)?;
-        self.kept_bytes -= message.get_data().len();
-        Some(message)
-    }
-
-    /// Keeps a message for later: it is never lost, but where there is no room for a further one it is an error.
-    pub(crate) fn keep(&mut self, mut message: Message, max: (usize, usize)) -> Result<()> {
-        // It may share a read buffer, which would stay as a whole.
-        if message.get_data().len() < READ_BUFFER_BYTES {
-            message.set_data(Bytes::copy_from_slice(message.get_data()));
-        }
-        self.kept_bytes += message.get_data().len();
-        self.kept.push_back(message);
-        let (messages, bytes) = (self.kept.len(), self.kept_bytes);
-        if messages > max.0 || bytes > max.1 { Err(Error::KeptFull { messages, bytes }) } else { Ok(()) }
-    }
-
-    /// Whether there is room to keep one message more.
-    pub(crate) fn has_room(&self, max: (usize, usize)) -> bool {
-        self.kept.len() < max.0 && self.kept_bytes < max.1
-    }
-
-    /// Bytes that the frame begun takes once more of it has been read.
-    fn will_hold(&self) -> usize {
-        self.frames.will_hold()
-    }
-
-    /// Takes all bytes that no frame has been cut out of.
-    pub(crate) fn take_bytes(&mut self) -> Bytes {
-        let begun = self.frames.take_begun();
-        let rest = self.pass.take().map_or_else(Bytes::new, |mut pass| pass.take_rest());
-        if begun.is_empty() { rest } else { [&begun[..], &rest].concat().into() }
-    }
-
-    /// Puts back what is left of them.
-    pub(crate) fn put_bytes(&mut self, bytes: Bytes) {
-        self.pass = Some(Pass::resume(bytes, 0));
-    }
-
-    /// Whether a frame has been cut since a handler last waited.
-    pub(crate) const fn has_cut(&self) -> bool {
-        self.cut
-    }
-
-    /// Cuts the next frame out of what has been read. A frame that cannot be one ends the input.
-    fn cut(&mut self, framing: &Framing) -> Option<Message> {
-        let cut = self.frames.take_large(framing).and_then(|large| match (large, &mut self.pass) {
-            (None, Some(pass)) => self.frames.next(framing, pass),
-            (large, _) => Ok(large),
-        });
-        let message = cut.unwrap_or_else(|error| {
-            self.failed = Some(error);
-            None
-        });
-        match message {
-            Some(_) => self.cut = true,
-            None => self.pass = None,
-        }
-        message
-    }
-
-    /// Whether it still is the beginning of one frame, so many bytes of it, and nothing else.
-    pub(crate) fn is_as_it_was(&self, begun: usize) -> bool {
-        let rest = self.pass.as_ref().is_some_and(Pass::has_rest);
-        self.kept.is_empty() && !self.cut && !rest && self.failed.is_none() && self.frames.received() == begun
-    }
-
-    /// Forgets what was read of a stream that has ended, and goes on with another.
-    fn begin_again(&mut self) {
-        (self.frames, self.pass, self.failed) = (FrameReader::new(), None, None);
-    }
-
-    /// Reads what the socket has, once. Everything before has been cut.
-    fn fill(&mut self, socket: &Socket, conn: &Connection) -> (usize, Read) {
-        let filled = match self.frames.large_rest() {
-            Some((buffer, missing)) => {
-                let missing = missing.min(conn.most_to_read(true));
-                received(socket.try_recv_into(buffer, missing), missing)
-            }
-            None => self.fill_pass(socket, conn.most_to_read(false)),
-        };
-        filled.unwrap_or_else(|error| {
-            self.failed = Some(error);
-            (0, Read::End)
-        })
-    }
-
-    fn fill_pass(&mut self, socket: &Socket, most: usize) -> Result<(usize, Read)> {
-        let mut buffer = ReadBuffer::take(self.frames.received());
-        let start = self.frames.restore(&mut buffer);
-        let room = (buffer.len() - start).min(most);
-        let filled = received(socket.try_recv(&mut buffer[start..start + room]), room);
-        let n = filled.as_ref().map_or(0, |(n, _)| *n);
-        self.pass = Some(Pass::new(buffer, start + n));
-        filled
-    }
-}
+use crate::znet::transport::{Left, Received};
+use crate::zpack::Message;
 
 impl Connection {
     /// Whether a handler has read on.
@@ -305,15 +52,15 @@ impl Connection {
             if is_unwinding() {
                 return Err(Error::TimedOut { what, waited: Duration::ZERO });
             }
-            let failed = self.ahead().with(|input| match &input.failed {
+            let failed = self.ahead().with(|input| match input.failed() {
                 Some(error) => Some(reason_of(error)),
-                None => ended.then(|| end_within(input.frames.received())),
+                None => ended.then(|| end_within(input.received())),
             });
             if let Some(reason) = failed {
                 if !self.wait_for_return(reason.clone(), until, &|| {}) {
                     return Err(self.nothing_more(reason));
                 }
-                self.ahead().with(Input::begin_again);
+                self.ahead().with(Backlog::begin_again);
                 (empty, ended, alarmed) = (false, false, None);
             }
             if self.is_stopping() {
@@ -324,7 +71,7 @@ impl Connection {
                 until.check(what)?;
             }
             has_looked_again = is_over;
-            let Some(socket) = self.outbox().lock().socket() else {
+            let Some(transport) = self.line().get() else {
                 if self.resume().is_none() {
                     return Err(Error::ConnectionClosed);
                 }
@@ -332,11 +79,10 @@ impl Connection {
                 continue;
             };
             if std::mem::take(&mut empty) && !is_over {
-                Alarm::keep(&mut alarmed, &socket, until);
-                let (begun, frames) =
-                    self.ahead().with(|input| (input.frames.received(), std::mem::take(&mut input.cut)));
+                transport.keep_alarm(&mut alarmed, until);
+                let (begun, frames) = self.ahead().with(|input| (input.received(), input.take_cut()));
                 heard.frames = frames;
-                self.wait_for_input(&socket, begun, std::mem::take(&mut heard));
+                self.wait_for_input(&transport, begun, std::mem::take(&mut heard));
                 self.run_hooks();
                 continue;
             }
@@ -347,14 +93,15 @@ impl Connection {
             }
             let will_hold = self.ahead().with(|input| input.will_hold());
             self.hold_arriving(will_hold)?;
-            let (n, read) = self.ahead().with(|input| input.fill(&socket, self));
+            let Received { n, left } =
+                self.ahead().with(|input| input.fill(&transport, |large| self.most_to_read(large)));
             heard.bytes |= n > 0;
-            heard.held_back |= self.keep_rate(&socket, 0, n);
-            match read {
-                Read::More => fairness_point(),
-                Read::Drained => empty = !self.is_hung_up(),
-                Read::Nothing => empty = true,
-                Read::End => ended = true,
+            heard.held_back |= self.keep_rate(&transport, 0, n);
+            match left {
+                Left::More => fairness_point(),
+                Left::Drained => empty = !self.is_hung_up(),
+                Left::Nothing => empty = true,
+                Left::End => ended = true,
             }
         }
     }

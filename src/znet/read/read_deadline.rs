@@ -56,8 +56,7 @@ impl dyn IConnection {
         let old = conn.make_on_demand().read_deadline.set(at);
         if old & LAST_READ != 0 {
             // The reader may have left something in the socket, of which no event will tell.
-            let socket = conn.outbox().lock().socket();
-            socket.into_iter().for_each(|socket| socket.interrupt());
+            conn.line().interrupt();
         }
     }
 }

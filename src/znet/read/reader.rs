@@ -1,31 +1,32 @@
 //! The reader coroutine: a connection's life from the start hook to the close, and in between from the socket to
 //! messages.
 
-use std::io;
+use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
+use super::input::{Filled, Input, failed};
+use super::wait::Heard;
 use crate::error::{Error, Result};
-use crate::green::{ReadBuffer, Readiness, Socket, Turn, Until, contain, cuttable, deferred_calls};
+use crate::green::{ReadBuffer, Turn, Until, contain, cuttable, deferred_calls};
 use crate::ziface::{CloseReason, IConnection, IRequest};
 use crate::znet::conn::connection::Connection;
 use crate::znet::leave::closing::{end_within, reason_of};
-use crate::znet::leave::eviction::Whom;
 use crate::znet::route::request::Request;
 use crate::znet::server::tutorial;
-use crate::znet::transport::line::Line;
+use crate::znet::transport::line::OwnLine;
+use crate::znet::transport::{Left, Transport};
 use crate::znet::write::ledger::FREE_BYTES;
-use crate::zpack::{FrameReader, Message, Pass};
+use crate::zpack::{Message, Pass};
 
 /// Runs a connection. Everything of it but its writer happens in here, in this order, in one coroutine.
-pub(crate) fn run(conn: &Arc<Connection>, socket: Arc<Socket>) {
+pub(crate) fn run(conn: &Arc<Connection>, transport: Transport) {
     conn.reader_mark().set();
     let shared = Arc::clone(conn) as Arc<dyn IConnection>;
     tutorial::say(format_args!("链接开启,ID= {}", conn.id()));
     // Whatever comes through here, be it that a stop cuts it short, the connection closes in order.
-    if let Some(Err(words)) = cuttable(|| contain(|| live(conn, &shared, socket))) {
+    if let Some(Err(words)) = cuttable(|| contain(|| live(conn, &shared, transport))) {
         conn.end_after_code("code of the program", words);
     }
     tutorial::say(format_args!("链接关闭,ID= {}", conn.id()));
@@ -34,15 +35,16 @@ pub(crate) fn run(conn: &Arc<Connection>, socket: Arc<Socket>) {
 }
 
 /// From the start hook to the last handler.
-fn live(conn: &Arc<Connection>, shared: &Arc<dyn IConnection>, socket: Arc<Socket>) {
-    let line = Line::of(conn, socket);
+fn live(conn: &Arc<Connection>, shared: &Arc<dyn IConnection>, transport: Transport) {
+    let only = conn.resume().is_none().then_some(transport);
+    let line = OwnLine::new(conn.line(), only);
     conn.start_hook(shared);
     tutorial::say(format_args!("开启写业务"));
     conn.run_dialogue(shared);
     let mut reader = Reader {
         conn,
         line,
-        frames: FrameReader::new(),
+        input: Input::default(),
         direct: conn.handles_directly(),
         request: Request::new(Arc::clone(shared), Message::default()),
         turn: Turn::new(),
@@ -57,8 +59,8 @@ fn live(conn: &Arc<Connection>, shared: &Arc<dyn IConnection>, socket: Arc<Socke
 
 struct Reader<'a> {
     conn: &'a Connection,
-    line: Line<'a>,
-    frames: FrameReader,
+    line: OwnLine<'a>,
+    input: Input,
     /// Requests are handled here, all by the one `request`.
     direct: bool,
     request: Request,
@@ -73,34 +75,6 @@ struct Reader<'a> {
     once_more: bool,
     /// More is granted for a frame begun than is free.
     holds_arriving: bool,
-}
-
-/// What has come since the last wait.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Heard {
-    /// Bytes.
-    pub(crate) bytes: bool,
-    /// The end of a frame.
-    pub(crate) frames: bool,
-    /// What may have come was left unread, because the peer does not read.
-    pub(crate) held_back: bool,
-}
-
-impl Heard {
-    /// Bytes and frames have come, and been heard of where they were read.
-    const fn handlers_read_on(&mut self) {
-        (self.bytes, self.frames) = (true, true);
-    }
-}
-
-/// Whether the socket may have more.
-#[derive(PartialEq, Eq)]
-pub(crate) enum Read {
-    More,
-    /// What was there has been read.
-    Drained,
-    Nothing,
-    End,
 }
 
 impl Reader<'_> {
@@ -120,20 +94,22 @@ impl Reader<'_> {
             }
             let read = self.pass();
             let (bytes, handled) = (std::mem::take(&mut self.read), self.handled - before);
-            self.heard.held_back |=
-                self.line.with(|socket| self.conn.keep_rate(socket, handled, bytes)).unwrap_or_default();
+            self.heard.held_back |= self
+                .line
+                .with(|transport| self.conn.keep_rate(transport, handled, bytes))
+                .unwrap_or_default();
             let ended = match read {
-                Ok(Read::More) => {
+                Ok(Left::More) => {
                     self.run_queued();
                     self.turn.look();
                     continue;
                 }
-                Ok(Read::Drained) if self.conn.is_hung_up() || self.reads_once_more() => continue,
-                Ok(Read::Drained | Read::Nothing) => {
+                Ok(Left::Drained) if self.conn.is_hung_up() || self.reads_once_more() => continue,
+                Ok(Left::Drained | Left::Nothing) => {
                     self.wait();
                     continue;
                 }
-                Ok(Read::End) => end_within(self.frames.received()),
+                Ok(Left::End) => end_within(self.input.frames.received()),
                 Err(error) => reason_of(&error),
             };
             if !self.wait_for_return(ended) {
@@ -152,7 +128,7 @@ impl Reader<'_> {
         if !back {
             conn.note_reason(why);
         }
-        (self.frames, self.heard) = (FrameReader::new(), Heard::default());
+        (self.input, self.heard) = (Input::default(), Heard::default());
         back
     }
 
@@ -166,13 +142,13 @@ impl Reader<'_> {
     /// should it read on.
     #[inline(never)]
     fn in_the_middle(&mut self, run: impl FnOnce(&Connection)) {
-        let (conn, begun) = (self.conn, self.frames.received());
+        let (conn, begun) = (self.conn, self.input.frames.received());
         if begun > 0 {
-            conn.ahead().enter(&mut self.frames, Pass::resume(Bytes::new(), 0));
+            conn.ahead().enter(&mut self.input.frames, Pass::resume(Bytes::new(), 0));
         }
         run(conn);
         if begun > 0 && conn.ahead().with(|input| input.is_as_it_was(begun)) {
-            self.frames = conn.ahead().leave().unwrap_or_default();
+            self.input.frames = conn.ahead().leave().unwrap_or_default();
         }
     }
 
@@ -195,7 +171,8 @@ impl Reader<'_> {
         self.run_queued();
         // What would end the wait may have been taken by a handler that waited itself.
         if !self.conn.is_stopping() && !self.conn.reads_ahead() {
-            self.line.with(|socket| self.conn.wait_for_input(socket, self.frames.received(), heard));
+            self.line
+                .with(|transport| self.conn.wait_for_input(transport, self.input.frames.received(), heard));
             if self.conn.is_asked() {
                 self.in_the_middle(Connection::run_hooks);
             }
@@ -205,30 +182,39 @@ impl Reader<'_> {
     }
 
     /// Reads what the socket has, once, and handles every whole frame in it.
-    fn pass(&mut self) -> Result<Read> {
+    fn pass(&mut self) -> Result<Left> {
         if !self.conn.may_read() {
             self.heard.held_back = true;
-            return Ok(Read::Nothing);
+            return Ok(Left::Nothing);
         }
-        if self.frames.large_rest().is_some() {
-            return self.pass_large();
+        if self.input.is_in_large_frame() {
+            self.hold_arriving(self.input.frames.will_hold())?;
         }
-        let mut buffer = self.conn.take_read_buffer(self.frames.received());
-        let start = self.frames.restore(&mut buffer);
-        let room = (buffer.len() - start).min(self.conn.most_to_read(false));
-        let (n, read) =
-            received(self.line.read(|socket| socket.try_recv(&mut buffer[start..start + room])), room)?;
-        self.heard.bytes |= n > 0;
-        self.read = n;
-        let handled = self.handle_all(Pass::new(buffer, start + n));
+        let (conn, input) = (self.conn, &mut self.input);
+        let fill = |transport: &Transport| {
+            input.fill(transport, |large| conn.most_to_read(large), |begun| conn.take_read_buffer(begun))
+        };
+        let Filled { received, pass } =
+            self.line.with(fill).unwrap_or_else(|| Err(failed(ErrorKind::NotConnected.into())))?;
+        self.heard.bytes |= received.n > 0;
+        self.read = received.n;
+        match pass {
+            Some(pass) => self.handle_pass(pass, received.left),
+            None => self.finish_large(received.left),
+        }
+    }
+
+    /// Handles every whole frame of a pass.
+    fn handle_pass(&mut self, pass: Pass<ReadBuffer>, left: Left) -> Result<Left> {
+        let handled = self.handle_all(pass);
         if let Some(on_demand) = self.conn.on_demand() {
             on_demand.ahead.take_back();
         }
-        let read = if handled? { read } else { Read::More };
-        if self.frames.held() > FREE_BYTES || self.holds_arriving {
-            self.hold_arriving(self.frames.held())?;
+        let left = if handled? { left } else { Left::More };
+        if self.input.frames.held() > FREE_BYTES || self.holds_arriving {
+            self.hold_arriving(self.input.frames.held())?;
         }
-        Ok(read)
+        Ok(left)
     }
 
     /// Has what a frame begun takes granted.
@@ -245,7 +231,7 @@ impl Reader<'_> {
     fn handle_all(&mut self, mut pass: Pass<ReadBuffer>) -> Result<bool> {
         let framing = self.conn.core().framing();
         while !self.conn.looks_closely() {
-            let Some(message) = self.frames.next(framing, &mut pass)? else {
+            let Some(message) = self.input.frames.next(framing, &mut pass)? else {
                 return Ok(true);
             };
             if pass.has_rest() || self.conn.on_demand().is_some() {
@@ -257,7 +243,7 @@ impl Reader<'_> {
             }
         }
         let read_on = self.conn.ahead().has_input();
-        self.conn.ahead().enter(&mut self.frames, pass);
+        self.conn.ahead().enter(&mut self.input.frames, pass);
         let cut = self.handle_ahead()?;
         if cut || read_on {
             self.heard.handlers_read_on();
@@ -274,20 +260,14 @@ impl Reader<'_> {
             self.handle(message);
         }
         let cut = self.conn.ahead().with(|input| input.has_cut());
-        self.frames = self.conn.ahead().leave()?;
+        self.input.frames = self.conn.ahead().leave()?;
         Ok(cut || self.handled > before)
     }
 
-    /// Reads on a large frame, into its own buffer.
+    /// Handles a large frame, which has a buffer of its own, once it is whole.
     #[inline(never)]
-    fn pass_large(&mut self) -> Result<Read> {
-        self.hold_arriving(self.frames.will_hold())?;
-        let Some((buffer, missing)) = self.frames.large_rest() else { return Ok(Read::More) };
-        let missing = missing.min(self.conn.most_to_read(true));
-        let (n, read) = received(self.line.read(|socket| socket.try_recv_into(buffer, missing)), missing)?;
-        self.heard.bytes |= n > 0;
-        self.read = n;
-        if let Some(message) = self.frames.take_large(self.conn.core().framing())? {
+    fn finish_large(&mut self, left: Left) -> Result<Left> {
+        if let Some(message) = self.input.frames.take_large(self.conn.core().framing())? {
             self.conn.note_first_frame();
             match self.conn.looks_closely() {
                 true => self.conn.deliver(message).into_iter().for_each(|message| self.handle(message)),
@@ -296,7 +276,7 @@ impl Reader<'_> {
             // The frame has been there until it was handled.
             self.hold_arriving(0)?;
         }
-        Ok(read)
+        Ok(left)
     }
 
     /// Inlined, as all on the way from the cut to here: a message moved through memory stalls the processor.
@@ -315,70 +295,6 @@ impl Reader<'_> {
             self.conn.pass_on(Request::new(Arc::clone(self.request.get_connection()), message));
         }
         self.turn.unit();
-    }
-}
-
-impl Connection {
-    /// A buffer to read into, behind so many bytes. If it is a small one because so many handlers wait with theirs, others
-    /// make room for it.
-    pub(crate) fn take_read_buffer(&self, begun: usize) -> ReadBuffer {
-        let buffer = ReadBuffer::take(begun);
-        if buffer.is_small() && self.core().bounds().ledger.missing(0) > 0 {
-            self.core().make_room(0, Whom::Stuck);
-        }
-        buffer
-    }
-
-    /// Whether more may be read: not while a peer does not read itself, nor after its last read.
-    pub(crate) fn may_read(&self) -> bool {
-        let held_back = self.outbox().lock().holds_back_reading() || self.is_past_its_last_read();
-        !held_back || self.is_stopping()
-    }
-
-    /// Waits for input; meanwhile, where no writer does it, sends what the socket takes. Returns after any event.
-    /// `begun`: bytes of a frame that have arrived.
-    pub(crate) fn wait_for_input(&self, socket: &Socket, begun: usize, heard: Heard) {
-        if heard.bytes || heard.held_back {
-            self.stamp(begun, heard.frames || heard.held_back);
-        }
-        let watch = self.watch();
-        let ready = socket.wait(watch.interest());
-        if ready.meets(Readiness::HANGUP) {
-            self.ahead().hang_up();
-        }
-        if ready.meets(Readiness::WRITE) {
-            self.flush();
-        }
-    }
-
-    /// Notes the time of the last sign of life, and of the frame in which the input ends. `afresh`: whatever frame that
-    /// is, its time begins now.
-    fn stamp(&self, begun: usize, afresh: bool) {
-        let (times, now) = (self.times(), self.core().clock().now());
-        times.active.store(now, Ordering::Relaxed);
-        if begun == 0 {
-            times.frame.store(0, Ordering::Relaxed);
-        } else if afresh || times.frame.load(Ordering::Relaxed) == 0 {
-            times.frame.store(now, Ordering::Relaxed);
-        }
-    }
-
-    /// Notes that the first whole frame has come.
-    pub(crate) fn note_first_frame(&self) {
-        let first = &self.times().first_frame;
-        if first.load(Ordering::Relaxed) != 0 {
-            first.store(0, Ordering::Relaxed);
-        }
-    }
-}
-
-/// A read that left room has emptied the socket: the next edge tells of more.
-pub(crate) fn received(result: io::Result<usize>, room: usize) -> Result<(usize, Read)> {
-    match result {
-        Ok(0) => Ok((0, Read::End)),
-        Ok(n) => Ok((n, if n < room { Read::Drained } else { Read::More })),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok((0, Read::Nothing)),
-        Err(error) => Err(Error::io("read", error)),
     }
 }
 

@@ -277,14 +277,14 @@ impl Connection {
         let config = self.core().config();
         let mut state = self.outbox().lock();
         state.start_keeping(frame, (config.resume_frames, config.resume_bytes));
-        self.flush_soon(state);
+        self.writer().flush_soon(state);
     }
 
     pub(super) fn send_uncounted(&self, msg_id: u32, data: Vec<u8>) {
         if let Some(frame) = self.packed(msg_id, data) {
             let mut state = self.outbox().lock();
             state.append_uncounted(&frame);
-            self.flush_soon(state);
+            self.writer().flush_soon(state);
         }
     }
 

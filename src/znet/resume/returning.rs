@@ -8,17 +8,18 @@ use super::away::{Absence, Noted};
 use super::resume::{Away, Resume, Stage, State};
 use super::token::Secret;
 use super::wire::{self, Asked, Granted, Token};
-use crate::green::{AsyncResult, Socket, Until, yield_now};
+use crate::green::{AsyncResult, Until, yield_now};
 use crate::ziface::{CloseReason, IConnection, ResumeRefusal};
 use crate::znet::conn::addresses::Addresses;
 use crate::znet::conn::connection::Connection;
 use crate::znet::enter::dialer::Dialer;
+use crate::znet::read::backlog::Backlog;
 use crate::znet::read::rate::network;
-use crate::znet::read::read_ahead::Input;
+use crate::znet::transport::Transport;
 
 /// A peer that has come back, on its way to the connection it resumes.
 pub(super) struct Handover {
-    socket: Arc<Socket>,
+    transport: Transport,
     addresses: Addresses,
     secret: Secret,
     /// Frames the peer has received.
@@ -53,7 +54,8 @@ impl Connection {
             }
         }
         // A peer that has ended its stream may still read what is on its way; any other is cut off.
-        if !(if by_peer { self.outbox().lose_socket(bounds) } else { self.outbox().cut_socket(bounds) }) {
+        let (outbox, line) = (self.outbox(), self.line());
+        if !(if by_peer { outbox.lose_line(bounds, line) } else { outbox.cut_line(bounds, line) }) {
             self.end_away(resume);
             return false;
         }
@@ -102,7 +104,7 @@ impl Connection {
         }
         let gone = self.core().clock().now();
         self.settle();
-        self.outbox().lock().drop_lost_socket();
+        self.outbox().lock().release_lost(self.line());
         loop {
             resume.wake.clear();
             let Some(away) = resume.lock().away.clone() else { return false };
@@ -158,7 +160,7 @@ impl Connection {
         handover.answer(outcome);
         if resume.lock().handover.is_some() {
             // It came while this one was being taken up, and is next.
-            self.outbox().lose_socket(self.core().bounds());
+            self.outbox().lose_line(self.core().bounds(), self.line());
         }
         outcome.is_ok()
     }
@@ -180,7 +182,7 @@ impl Connection {
         {
             let mut state = self.outbox().lock();
             state.forget_received(handover.received)?;
-            state.begin_anew(Arc::clone(&handover.socket), &frame);
+            state.begin_anew(self.line(), handover.transport.clone(), &frame);
             state.send_again();
         }
         resume.lock().addresses = Some(handover.addresses.clone());
@@ -194,7 +196,7 @@ impl Connection {
     fn begin_again(&self) {
         self.ahead().begin_again();
         self.times().begin_again(self.core().clock().now());
-        self.flush_soon(self.outbox().lock());
+        self.writer().flush_soon(self.outbox().lock());
     }
 
     /// On a client: connects again, and asks to resume.
@@ -215,16 +217,15 @@ impl Connection {
     }
 
     fn redial(&self, resume: &Resume, dialer: &Dialer) -> bool {
-        let Some(stream) = dialer.dial_again() else { return false };
-        let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else { return false };
+        let Some((transport, addresses)) = dialer.dial_again() else { return false };
         let asked = {
             let mut state = resume.lock();
             let Some(token) = state.token else { return false };
-            (state.stage, state.addresses) = (Stage::Resuming, Some(Addresses::new(local, remote)));
+            (state.stage, state.addresses) = (Stage::Resuming, Some(addresses));
             Asked { token, received: state.received }
         };
         let Some(frame) = self.packed(wire::RESUME, asked.encode()) else { return false };
-        self.outbox().lock().begin_anew(stream.into_socket(), &frame);
+        self.outbox().lock().begin_anew(self.line(), transport, &frame);
         self.begin_again();
         true
     }
@@ -241,7 +242,7 @@ impl Connection {
             return Err(ResumeRefusal::Busy);
         }
         state.send_again();
-        self.flush_soon(state);
+        self.writer().flush_soon(state);
         self.core().counters.resumed.add();
         Ok(())
     }
@@ -252,7 +253,7 @@ impl Connection {
     /// Hands the socket over to the connection that is to be resumed, or says why not; either way this one ends.
     pub(super) fn hand_over_to_resumed(&self, resume: &Resume, stage: Stage, data: &[u8]) -> Option<()> {
         let asked = Asked::decode(data)?;
-        if !self.ahead().with(Input::take_bytes).is_empty() {
+        if !self.ahead().with(Backlog::take_bytes).is_empty() {
             // It cannot know yet what to send.
             return None;
         }
@@ -281,22 +282,22 @@ impl Connection {
             // It has gone again, and may be back elsewhere.
             return Err(ResumeRefusal::Busy);
         }
-        let socket = self.outbox().lock().socket().ok_or(ResumeRefusal::Gone)?;
+        let transport = self.line().get().ok_or(ResumeRefusal::Gone)?;
         // All that this connection has sent leaves first, and nothing after.
-        self.hold_outbox(&socket).map_err(|_| ResumeRefusal::Gone)?;
+        self.hold_outbox(&transport).map_err(|_| ResumeRefusal::Gone)?;
         let outcome = Arc::new(AsyncResult::new());
         let handover = Handover {
-            socket,
+            transport,
             addresses: Addresses::new(self.get_local_addr(), self.get_remote_addr()),
             secret: asked.token.secret,
             received: asked.received,
             outcome: Arc::clone(&outcome),
         };
         // Its coroutine finds the stream ended, or is waiting already.
-        let window = resume.offer(handover, || other.outbox().lose_socket(self.core().bounds()));
+        let window = resume.offer(handover, || other.outbox().lose_line(self.core().bounds(), other.line()));
         let given = outcome.get_timeout(window).unwrap_or_else(|| resume.withdraw(&outcome));
         match given {
-            Ok(()) => self.outbox().lock().release_socket(),
+            Ok(()) => self.line().release(),
             Err(_) => self.release_outbox(),
         }
         given

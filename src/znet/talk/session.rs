@@ -144,9 +144,8 @@ impl Session {
 
     /// One message more: what the reader would count.
     fn pay(&self, conn: &Connection) {
-        let socket = conn.outbox().lock().socket();
-        if let Some(socket) = socket {
-            conn.keep_rate(&socket, 1, 0);
+        if let Some(transport) = conn.line().get() {
+            conn.keep_rate(&transport, 1, 0);
         }
     }
 

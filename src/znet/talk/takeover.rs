@@ -1,15 +1,16 @@
 //! The raw stream of a connection, for sequential code that speaks something else than frames.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::sync::Arc;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 
 use crate::error::{Error, Result};
-use crate::green::{Alarm, Readiness, Socket, Until, fairness_point, is_unwinding, yield_now};
+use crate::green::{Alarm, Readiness, Until, fairness_point, is_unwinding, yield_now};
 use crate::ziface::IConnection;
 use crate::znet::conn::connection::Connection;
+use crate::znet::read::backlog::Backlog;
+use crate::znet::transport::{Left, Received, Transport};
 use crate::znet::write::outbox::Flushed;
 
 impl dyn IConnection {
@@ -58,7 +59,7 @@ impl dyn IConnection {
 #[derive(Debug)]
 pub struct RawStream<'a> {
     conn: &'a Connection,
-    socket: Arc<Socket>,
+    transport: Transport,
     /// Read from the socket before; to be read first.
     buffered: Bytes,
     timeout: Option<Duration>,
@@ -66,15 +67,12 @@ pub struct RawStream<'a> {
 
 impl RawStream<'_> {
     fn take(conn: &Connection) -> Result<RawStream<'_>> {
-        let socket = {
-            let mut state = conn.outbox().lock();
-            // What is read and sent without frames cannot be counted.
-            state.stop_keeping(conn.core().bounds());
-            state.socket().ok_or(Error::ConnectionClosed)?
-        };
-        conn.hold_outbox(&socket)?;
-        let buffered = conn.ahead().with(crate::znet::read::read_ahead::Input::take_bytes);
-        Ok(RawStream { conn, socket, buffered, timeout: None })
+        // What is read and sent without frames cannot be counted.
+        conn.outbox().lock().stop_keeping(conn.core().bounds());
+        let transport = conn.line().get().ok_or(Error::ConnectionClosed)?;
+        conn.hold_outbox(&transport)?;
+        let buffered = conn.ahead().with(Backlog::take_bytes);
+        Ok(RawStream { conn, transport, buffered, timeout: None })
     }
 
     /// Sets how long a single read or write may wait; `None`, the default, for as long as the connection is open. The
@@ -96,13 +94,13 @@ impl RawStream<'_> {
     fn transfer(
         &self,
         what: Readiness,
-        mut attempt: impl FnMut(&Socket) -> io::Result<usize>,
+        mut attempt: impl FnMut(&Transport) -> io::Result<usize>,
     ) -> io::Result<usize> {
         fairness_point();
         let (until, mut alarm) = (self.timeout.map(Until::after_running), None);
         loop {
             self.check()?;
-            match attempt(&self.socket) {
+            match attempt(&self.transport) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait(what, until, &mut alarm)?,
                 other => return other,
             }
@@ -113,10 +111,10 @@ impl RawStream<'_> {
     fn wait(&self, what: Readiness, until: Option<Until>, alarmed: &mut Option<Alarm>) -> io::Result<()> {
         if let Some(until) = until {
             until.check("stream").map_err(|error| io::Error::new(ErrorKind::TimedOut, error))?;
-            Alarm::keep(alarmed, &self.socket, until);
+            self.transport.keep_alarm(alarmed, until);
         }
         let interest = what.or(Readiness::HANGUP).or(Readiness::INTERRUPT);
-        let ready = self.socket.wait_unless_unwinding(interest)?;
+        let ready = self.transport.wait_unless_unwinding(interest)?;
         if ready.meets(Readiness::HANGUP) {
             self.conn.ahead().hang_up();
         }
@@ -131,13 +129,16 @@ impl Read for RawStream<'_> {
             self.buffered.copy_to_slice(&mut buf[..n]);
             return Ok(n);
         }
-        self.transfer(Readiness::READ, |socket| socket.try_recv(buf))
+        self.transfer(Readiness::READ, |transport| match transport.recv(buf)? {
+            Received { left: Left::Nothing, .. } => Err(ErrorKind::WouldBlock.into()),
+            received => Ok(received.n),
+        })
     }
 }
 
 impl Write for RawStream<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.transfer(Readiness::WRITE, |socket| socket.try_send(buf))
+        self.transfer(Readiness::WRITE, |transport| transport.send(&[IoSlice::new(buf)]))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -195,12 +196,12 @@ impl<R: Read> io::BufRead for ByByte<'_, R> {
 
 impl Connection {
     /// Sends all that is queued and keeps what is queued from then on, until [`release_outbox`](Self::release_outbox).
-    pub(crate) fn hold_outbox(&self, socket: &Socket) -> Result<()> {
+    pub(crate) fn hold_outbox(&self, transport: &Transport) -> Result<()> {
         while !self.is_stopping() {
-            match self.flush_or_defer() {
+            match self.writer().flush_or_defer() {
                 Flushed::Empty if self.outbox().lock().hold() => return Ok(()),
                 Flushed::Empty | Flushed::ByAnother => yield_now(),
-                Flushed::Blocked { .. } => drop(socket.wait(Readiness::WRITE.or(Readiness::INTERRUPT))),
+                Flushed::Blocked { .. } => drop(transport.wait(Readiness::WRITE.or(Readiness::INTERRUPT))),
                 Flushed::Failed => break,
             }
         }
@@ -214,7 +215,7 @@ impl Connection {
             state.messages() > 0 && state.defer_here()
         };
         if to_flush {
-            self.flush_at_yield();
+            self.writer().flush_at_yield();
         }
     }
 }

@@ -1,38 +1,60 @@
-//! The socket that a connection's own coroutine reads from.
+//! The transport that a connection has now.
 
-use std::io;
-use std::sync::Arc;
+use super::Transport;
+use crate::lock::Lock;
 
-use crate::green::Socket;
-use crate::znet::conn::connection::Connection;
+/// The transport of a connection. There is none while the peer is away and once all is closed; after the connection was
+/// resumed it is another one.
+///
+/// If the lock of the outbox is held too, it was taken first.
+pub(crate) struct Line(Lock<Option<Transport>>);
 
-/// The socket to read from. A connection that can be resumed has another once its peer has come back, and none before: so
-/// it is looked up each time, and the one lost is closed at once.
-pub(crate) struct Line<'a> {
-    conn: &'a Connection,
-    /// That of a connection that ends with it.
-    only: Option<Arc<Socket>>,
-}
-
-impl<'a> Line<'a> {
-    pub(crate) fn of(conn: &'a Connection, socket: Arc<Socket>) -> Self {
-        Self { conn, only: conn.resume().is_none().then_some(socket) }
+impl Line {
+    pub(crate) const fn new(transport: Transport) -> Self {
+        Self(Lock::new(Some(transport)))
     }
 
-    /// Uses the socket. `None` if there is none.
     #[inline]
-    pub(crate) fn with<T>(&self, work: impl FnOnce(&Arc<Socket>) -> T) -> Option<T> {
-        match &self.only {
-            Some(socket) => Some(work(socket)),
-            None => {
-                let socket = self.conn.outbox().lock().socket();
-                socket.as_ref().map(work)
-            }
+    pub(crate) fn get(&self) -> Option<Transport> {
+        self.0.lock().clone()
+    }
+
+    pub(crate) fn replace(&self, transport: Transport) {
+        *self.0.lock() = Some(transport);
+    }
+
+    /// Lets the transport go: its descriptor closes with the last who uses it.
+    pub(crate) fn release(&self) {
+        // Closed after the lock.
+        let released = self.0.lock().take();
+        drop(released);
+    }
+
+    pub(crate) fn interrupt(&self) {
+        if let Some(transport) = self.get() {
+            transport.interrupt();
         }
     }
+}
 
+/// The transport as the connection's own coroutine uses it. A connection that can be resumed looks it up each time, so that
+/// a lost one closes at once; any other keeps it, which saves a lock for each read.
+pub(crate) struct OwnLine<'a> {
+    line: &'a Line,
+    only: Option<Transport>,
+}
+
+impl<'a> OwnLine<'a> {
+    pub(crate) fn new(line: &'a Line, only: Option<Transport>) -> Self {
+        Self { line, only }
+    }
+
+    /// Uses the transport. `None` if there is none.
     #[inline]
-    pub(crate) fn read(&self, work: impl FnOnce(&Arc<Socket>) -> io::Result<usize>) -> io::Result<usize> {
-        self.with(work).unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()))
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&Transport) -> T) -> Option<T> {
+        match &self.only {
+            Some(transport) => Some(work(transport)),
+            None => self.line.get().as_ref().map(work),
+        }
     }
 }

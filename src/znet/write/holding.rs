@@ -1,4 +1,4 @@
-//! Who watches the socket, who has it to itself, and letting it go.
+//! Who watches the socket, and who has it to itself.
 
 use super::bounds::Bounds;
 use super::outbox::{Sender, State};
@@ -13,17 +13,12 @@ impl State {
         self.watched = watched;
     }
 
-    /// Whether something waits for a full socket that nobody watches.
+    /// Whether something waits to be sent on a full socket that nobody watches.
     pub(crate) fn needs_writer(&self) -> bool {
         self.sender == Sender::Blocked && !self.writer && !self.watched && !self.queue.is_empty()
     }
 
-    /// Lets the socket go: its descriptor closes with the last who uses it.
-    pub(crate) fn release_socket(&mut self) {
-        self.socket = None;
-    }
-
-    /// Keeps what will be queued from leaving, where nothing is queued and nobody sends or watches.
+    /// Keeps what will be queued from leaving, if nothing is queued and nobody sends or watches.
     pub(crate) fn hold(&mut self) -> bool {
         let free = self.sender == Sender::Idle && self.queue.is_empty() && !self.writer;
         if free {

@@ -27,7 +27,10 @@ pub(super) mod frame_queue;
 // in pieces that one system call can send.
 pub(super) mod chunk;
 
-// Queues and sends,
+// Queues a message,
+pub(super) mod enqueue;
+
+// sends what is queued,
 pub(super) mod writer;
 
 // and watches a full socket until the peer reads on.

@@ -2,11 +2,10 @@
 //!
 //! It owns the closed state, so there is no window between "is it closed" and "put". Who sends takes everything out,
 //! sends without the lock, and takes along what others have appended meanwhile; so frames of all senders leave in one
-//! order, whole. The lock is a plain mutex held for a few instructions and never across a yield or a system call (but
-//! for the one that wakes who waits on a socket that is lost, where the connection can be resumed).
+//! order, whole. The lock is a plain mutex held for a few instructions and never across a yield or a system call (except
+//! for the one that wakes whoever waits on a lost socket, if the connection can be resumed).
 
-use std::io::IoSlice;
-use std::sync::{Arc, MutexGuard};
+use std::sync::MutexGuard;
 
 use bytes::Bytes;
 
@@ -16,10 +15,9 @@ use super::ledger::Kind;
 use super::pressure::Pressure;
 use super::room::Room;
 use crate::error::{Error, Result};
-use crate::green::{READ_BUFFER_BYTES, Socket, WaitList, home_index};
+use crate::green::{READ_BUFFER_BYTES, WaitList, home_index};
 use crate::lock::Lock;
 use crate::ziface::{IDataPack, Payload, Unsent};
-use crate::znet::server::core::Clock;
 
 /// The queue of one connection.
 #[derive(Default)]
@@ -46,7 +44,6 @@ pub(crate) struct State {
     deferred: u16,
     pub(super) closed: bool,
     pub(super) discarded: bool,
-    pub(super) socket: Option<Arc<Socket>>,
     pub(super) pressure: Option<Box<Pressure>>,
 }
 
@@ -87,53 +84,8 @@ pub(crate) enum Flushed {
 }
 
 impl Outbox {
-    /// An outbox that sends on `socket`.
-    pub(crate) fn new(socket: Arc<Socket>) -> Self {
-        let state = State { socket: Some(socket), ..State::default() };
-        Self { state: Lock::new(state) }
-    }
-
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
-    }
-
-    /// Sends what is queued, as far as the socket takes it, and what others append meanwhile.
-    pub(crate) fn flush(&self, bounds: &Bounds, clock: &Clock) -> Flushed {
-        let mut state = self.lock();
-        loop {
-            if state.sender == Sender::Sending {
-                state.again = true;
-                return Flushed::ByAnother;
-            }
-            if state.queue.is_empty() {
-                state.drained(bounds);
-                return Flushed::Empty;
-            }
-            let Some(socket) = state.socket.clone() else { return Flushed::Failed };
-            let mut batch = state.take();
-            drop(state);
-            let before = batch.bytes();
-            let outcome = send(&socket, &mut batch);
-            let sent = before - batch.bytes();
-            state = self.lock();
-            let again = state.put_back(batch);
-            match outcome {
-                Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && !state.has_lost_socket() => {
-                    // Read, not remembered: who is slow is told from this, by the tenth of a second.
-                    state.note_blocked(sent, clock.tick());
-                    state.make_room(bounds);
-                    if !again {
-                        return Flushed::Blocked { watched: state.watched || state.writer };
-                    }
-                }
-                Err(_) if state.lose_socket(bounds) => {
-                    state.wake_socket();
-                    return Flushed::Empty;
-                }
-                Err(_) => return Flushed::Failed,
-            }
-        }
     }
 }
 
@@ -270,7 +222,7 @@ impl State {
         }
     }
 
-    fn note_blocked(&mut self, sent: usize, now: u64) {
+    pub(super) fn note_blocked(&mut self, sent: usize, now: u64) {
         self.sender = Sender::Blocked;
         self.pressure().note_blocked(sent, now);
     }
@@ -294,10 +246,6 @@ impl State {
     /// What was dropped, or left when the outbox was discarded.
     pub(crate) fn unsent(&self) -> Unsent {
         self.pressure.as_ref().map_or_else(Unsent::default, |pressure| pressure.unsent)
-    }
-
-    pub(crate) fn socket(&self) -> Option<Arc<Socket>> {
-        self.socket.clone()
     }
 
     /// Takes no more frames; what is queued may still leave.
@@ -337,7 +285,7 @@ impl State {
         self.taken = (0, 0, 0);
         if self.discarded {
             self.count_unsent(rest.messages(), rest.bytes());
-        } else if self.has_lost_socket() {
+        } else if self.has_lost_line() {
             self.count_lost(&rest);
         } else if !rest.is_empty() {
             rest.append(std::mem::take(&mut self.queue));
@@ -347,22 +295,6 @@ impl State {
     }
 }
 
-/// Sends until the batch is empty or the socket full.
-fn send(socket: &Socket, batch: &mut FrameQueue) -> std::io::Result<()> {
-    while !batch.is_empty() {
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let sent = match batch.slices(&mut slices) {
-            1 => socket.try_send(&slices[0])?,
-            filled => socket.try_send_vectored(&slices[..filled])?,
-        };
-        batch.advance(sent);
-    }
-    Ok(())
-}
-
-/// Buffers in one system call.
-const MAX_SLICES: usize = 16;
-
 /// So much queued on a socket that takes it is sent at once, not at the next yield. As much as one read brings: its
-/// answers may leave by one send, where they fit the queue and [`MAX_SLICES`].
+/// answers may leave by one send, if they fit the queue and one system call.
 const FLUSH_FROM: usize = READ_BUFFER_BYTES;

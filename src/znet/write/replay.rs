@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -11,8 +10,9 @@ use super::frame_queue::FrameQueue;
 use super::ledger::{Kind, Share};
 use super::outbox::{Appended, Outbox, Sender, State};
 use crate::error::Result;
-use crate::green::Socket;
 use crate::ziface::{ResumeRefusal, Unsent};
+use crate::znet::transport::Transport;
+use crate::znet::transport::line::Line;
 
 /// The last frames sent, up to a bound, and how many were sent before them. What is in the queue is in here too.
 pub(crate) struct Replay {
@@ -101,23 +101,23 @@ impl Replay {
 }
 
 impl Outbox {
-    /// Takes the socket for lost: nothing leaves until there is another, and whoever waits on it is woken. `false` if
-    /// nothing is kept, and nothing could be sent again.
-    pub(crate) fn lose_socket(&self, bounds: &Bounds) -> bool {
-        let mut state = self.lock();
-        let lost = state.lose_socket(bounds);
-        if lost {
-            state.wake_socket();
-        }
-        lost
+    /// Takes the transport for lost: nothing leaves until there is another, and whoever waits on it is woken. `false` if
+    /// nothing is kept, so that nothing could be sent again.
+    pub(crate) fn lose_line(&self, bounds: &Bounds, line: &Line) -> bool {
+        self.lose_line_and(bounds, line, Transport::end)
     }
 
-    /// As [`lose_socket`](Self::lose_socket), and resets the stream: its peer is cut off.
-    pub(crate) fn cut_socket(&self, bounds: &Bounds) -> bool {
+    /// As [`lose_line`](Self::lose_line), and resets the stream: its peer is cut off.
+    pub(crate) fn cut_line(&self, bounds: &Bounds, line: &Line) -> bool {
+        self.lose_line_and(bounds, line, Transport::reset)
+    }
+
+    /// A system call under the lock, once for each loss: afterwards the transport may be another.
+    fn lose_line_and(&self, bounds: &Bounds, line: &Line, end: impl FnOnce(&Transport)) -> bool {
         let mut state = self.lock();
-        let lost = state.lose_socket(bounds);
-        if lost && let Some(socket) = &state.socket {
-            socket.reset();
+        let lost = state.lose_line(bounds);
+        if lost && let Some(transport) = line.get() {
+            end(&transport);
         }
         lost
     }
@@ -137,7 +137,7 @@ impl State {
         }
     }
 
-    pub(super) fn has_lost_socket(&self) -> bool {
+    pub(super) fn has_lost_line(&self) -> bool {
         self.kept().is_some_and(|kept| kept.lost)
     }
 
@@ -148,7 +148,7 @@ impl State {
         self.count_unsent(missed.messages, missed.bytes);
     }
 
-    /// Takes note of what could not be sent on the socket lost.
+    /// Takes note of what could not be sent on the lost transport.
     pub(super) fn count_lost(&mut self, queue: &FrameQueue) {
         if let Some(kept) = self.kept_mut() {
             kept.count_lost(queue);
@@ -180,7 +180,7 @@ impl State {
 
     /// Appends a frame that is not counted; where nothing leaves, it is of no use.
     pub(crate) fn append_uncounted(&mut self, frame: &Bytes) {
-        if !self.closed && !self.has_lost_socket() {
+        if !self.closed && !self.has_lost_line() {
             self.queue.push_packed(frame);
         }
     }
@@ -225,7 +225,7 @@ impl State {
         Ok(Appended::Queued { flush: false, defer: false })
     }
 
-    pub(super) fn lose_socket(&mut self, bounds: &Bounds) -> bool {
+    pub(super) fn lose_line(&mut self, bounds: &Bounds) -> bool {
         let Some(kept) = self.kept_mut() else { return false };
         (kept.away, kept.lost) = (true, true);
         let queue = std::mem::take(&mut self.queue);
@@ -238,30 +238,24 @@ impl State {
         true
     }
 
-    /// Wakes who waits on the socket lost. A system call under the lock, once a loss: afterwards the socket may be another.
-    pub(super) fn wake_socket(&self) {
-        if let Some(socket) = &self.socket {
-            socket.shutdown_both();
+    /// Lets go of the lost transport, whose descriptor closes. Once settled.
+    pub(crate) fn release_lost(&self, line: &Line) {
+        if self.has_lost_line() {
+            line.release();
         }
     }
 
-    /// Lets go of the socket lost, whose descriptor closes. Once settled.
-    pub(crate) fn drop_lost_socket(&mut self) {
-        if self.has_lost_socket() {
-            self.socket = None;
-        }
-    }
-
-    /// Whether nobody uses the socket lost any more.
+    /// Whether nobody uses the lost transport any more.
     pub(crate) fn is_settled(&self) -> bool {
         self.sender != Sender::Sending && !self.writer
     }
 
-    /// Sends `frame` on another socket, and nothing else yet. Once settled.
-    pub(crate) fn begin_anew(&mut self, socket: Arc<Socket>, frame: &Bytes) {
+    /// Sends `frame` on another transport, and nothing else yet. Once settled.
+    pub(crate) fn begin_anew(&mut self, line: &Line, transport: Transport, frame: &Bytes) {
+        line.replace(transport);
         self.queue = FrameQueue::default();
         self.queue.push_packed(frame);
-        (self.socket, self.sender, self.again) = (Some(socket), Sender::Idle, false);
+        (self.sender, self.again) = (Sender::Idle, false);
         if let Some(kept) = self.kept_mut() {
             kept.lost = false;
         }

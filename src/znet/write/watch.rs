@@ -4,7 +4,6 @@
 //! and sends when the socket takes more. At any other time it may be in user code, and stay there: then the next yield of
 //! whoever finds the socket full starts a writer coroutine (`writer.rs`).
 
-use super::outbox::Flushed;
 use crate::green::Readiness;
 use crate::znet::conn::connection::Connection;
 
@@ -31,7 +30,7 @@ impl Drop for Watch<'_> {
             state.needs_writer() && state.defer_here()
         };
         if to_defer {
-            self.conn.flush_at_yield();
+            self.conn.writer().flush_at_yield();
         }
     }
 }
@@ -42,15 +41,6 @@ impl Connection {
         let mut state = self.outbox().lock();
         state.set_watched(true);
         Watch { conn: self, beside_writer: state.has_writer() }
-    }
-
-    /// Sends what the socket takes. Where it is full and nobody watches it, the next yield starts a writer.
-    pub(crate) fn flush_or_defer(&self) -> Flushed {
-        let flushed = self.flush();
-        if flushed == (Flushed::Blocked { watched: false }) && self.outbox().lock().defer_here() {
-            self.flush_at_yield();
-        }
-        flushed
     }
 }
 

@@ -45,8 +45,9 @@ impl ITcpConnection for Connection {
 impl Connection {
     /// The socket is looked up each time: a program that keeps the connection keeps no descriptor open.
     fn set_option(&self, what: &str, set: impl FnOnce(SockRef<'_>) -> io::Result<()>) -> Result<()> {
-        let socket = self.outbox().lock().socket().ok_or(Error::ConnectionClosed)?;
-        set(SockRef::from(&*socket)).map_err(|source| Error::io(what, source))
+        let transport = self.line().get().ok_or(Error::ConnectionClosed)?;
+        let socket = transport.tcp().ok_or(Error::ConnectionClosed)?;
+        set(SockRef::from(socket)).map_err(|source| Error::io(what, source))
     }
 }
 
