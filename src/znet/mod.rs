@@ -25,9 +25,9 @@ pub use read::rate::{Rate, RateLimits};
 
 // and goes to the handler of the program,
 mod route;
+pub use route::bad_payload::BadPayload;
 pub use route::login_gate::Refusal;
 pub use route::middleware::{router_recovery, router_time};
-pub use route::payload::BadPayload;
 pub use route::request::new_func_request;
 
 // which may ask its peer and go on with the answer,
@@ -39,7 +39,8 @@ pub use talk::takeover::{ByByte, RawStream};
 // and knows who is connected.
 mod people;
 pub use people::groups::{Broadcast, Group};
-pub use people::users::{OnDuplicate, Sessions};
+pub use people::registry::OnDuplicate;
+pub use people::users::Sessions;
 
 // What the handler answers is written,
 mod write;

@@ -1,71 +1,37 @@
 //! What others ask of the coroutine that reads a connection: bits that they set before they interrupt its wait.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::connection::Connection;
+/// What was asked of the reader, and that a stop has cut it off. Set before the wait is interrupted.
+#[derive(Default)]
+pub(crate) struct Asked(AtomicU8);
 
-impl Connection {
-    /// Asks the reader to run the idle hook.
-    pub(crate) fn ask_idle(&self) {
-        self.ask(IDLE);
+impl Asked {
+    /// To close, and to close without sending what is queued.
+    pub(crate) const STOP: u8 = 1;
+    pub(crate) const ABORT: u8 = 2;
+    /// To run the idle hook.
+    pub(crate) const IDLE: u8 = 4;
+    /// To say what becomes of a peer that is not alive.
+    pub(crate) const NOT_ALIVE: u8 = 8;
+    /// To handle what others have queued.
+    pub(crate) const TASKS: u8 = 16;
+    /// Not a question: the stop has cut the connection off.
+    pub(crate) const CUT_OFF: u8 = 32;
+
+    /// Whether one of `these` is asked for.
+    #[inline]
+    pub(crate) fn is(&self, these: u8) -> bool {
+        self.0.load(Ordering::Acquire) & these != 0
     }
 
-    /// Takes a request to run the idle hook.
-    pub(crate) fn take_idle(&self) -> bool {
-        self.take(IDLE)
+    /// Asks. `false` if that is asked for already.
+    pub(crate) fn set(&self, what: u8) -> bool {
+        self.0.fetch_or(what, Ordering::AcqRel) & what == 0
     }
 
-    /// Asks the reader what is to become of a peer that is not alive.
-    pub(crate) fn ask_not_alive(&self) {
-        self.ask(NOT_ALIVE);
-    }
-
-    /// Takes that question.
-    pub(crate) fn take_not_alive(&self) -> bool {
-        self.take(NOT_ALIVE)
-    }
-
-    /// Asks the reader to handle what others have queued.
-    pub(crate) fn ask_tasks(&self) {
-        self.ask(TASKS);
-    }
-
-    /// Whether others have queued something.
-    pub(crate) fn has_tasks(&self) -> bool {
-        self.asked.load(Ordering::Acquire) & TASKS != 0
-    }
-
-    /// Whether a hook is asked for.
-    pub(crate) fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Acquire) & (IDLE | NOT_ALIVE) != 0
-    }
-
-    /// Notes that the stop cuts it off. `false` if that is noted already.
-    pub(crate) fn note_cut_off(&self) -> bool {
-        self.asked.fetch_or(CUT_OFF, Ordering::AcqRel) & CUT_OFF == 0
-    }
-
-    /// Takes a request to handle what others have queued.
-    pub(crate) fn take_tasks(&self) -> bool {
-        self.take(TASKS)
-    }
-
-    fn take(&self, what: u8) -> bool {
-        self.asked.load(Ordering::Acquire) & what != 0
-            && self.asked.fetch_and(!what, Ordering::AcqRel) & what != 0
-    }
-
-    pub(crate) fn ask(&self, what: u8) {
-        if self.asked.fetch_or(what, Ordering::AcqRel) & what == 0 {
-            self.line().interrupt();
-            self.wake_away();
-        }
+    /// Takes a question. `false` if there is none.
+    pub(crate) fn take(&self, what: u8) -> bool {
+        self.is(what) && self.0.fetch_and(!what, Ordering::AcqRel) & what != 0
     }
 }
-
-pub(crate) const STOP: u8 = 1;
-pub(crate) const ABORT: u8 = 2;
-const IDLE: u8 = 4;
-const NOT_ALIVE: u8 = 8;
-const TASKS: u8 = 16;
-const CUT_OFF: u8 = 32;

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard};
 
-use super::connection::Connection;
 use crate::lock::Lock;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{CloseReason, ConnRef, IConnManager, IConnection};
@@ -23,9 +22,9 @@ pub(crate) struct ConnManager {
 #[derive(Default)]
 struct Shard {
     /// What a program sees.
-    listed: HashMap<u64, Arc<Connection>>,
+    listed: HashMap<u64, Arc<dyn IConnection>>,
     /// Taken out by the program. They are closing, and hold their place until they are closed.
-    leaving: HashMap<u64, Arc<Connection>>,
+    leaving: HashMap<u64, Arc<dyn IConnection>>,
 }
 
 impl ConnManager {
@@ -38,11 +37,11 @@ impl ConnManager {
     }
 
     /// Adds a connection. Ids are never reused, so there is none of its id.
-    pub(crate) fn add(&self, conn: Arc<Connection>) {
+    pub(crate) fn add(&self, conn: Arc<dyn IConnection>) {
         self.places.fetch_add(1, Ordering::AcqRel);
         // Counted before it can be found, and taken out again.
         let open = self.len.fetch_add(1, Ordering::AcqRel) + 1;
-        self.shard(conn.id()).listed.insert(conn.id(), conn);
+        self.shard(conn.get_conn_id()).listed.insert(conn.get_conn_id(), conn);
         tutorial::say(format_args!("链接添加至链接管理成功,当前数量 = {open}"));
     }
 
@@ -67,26 +66,26 @@ impl ConnManager {
     }
 
     /// The connection with this id, while it is listed.
-    pub(crate) fn find(&self, conn_id: u64) -> Option<Arc<Connection>> {
+    pub(crate) fn find(&self, conn_id: u64) -> Option<Arc<dyn IConnection>> {
         self.shard(conn_id).listed.get(&conn_id).cloned()
     }
 
     /// Visits all connections that hold a place until `visit` returns `false`, with no lock held.
-    pub(crate) fn each(&self, visit: impl FnMut(&Arc<Connection>) -> bool) {
+    pub(crate) fn each(&self, visit: impl FnMut(&Arc<dyn IConnection>) -> bool) {
         self.visit(|shard| shard.listed.values().chain(shard.leaving.values()).cloned().collect(), visit);
     }
 
     pub(crate) fn stop_all(&self, reason: &CloseReason) {
         self.each(|conn| {
-            conn.stop_because(reason.clone());
+            conn.connection().stop_because(reason.clone());
             true
         });
     }
 
     fn visit(
         &self,
-        pick: impl Fn(&mut Shard) -> Vec<Arc<Connection>>,
-        mut visit: impl FnMut(&Arc<Connection>) -> bool,
+        pick: impl Fn(&mut Shard) -> Vec<Arc<dyn IConnection>>,
+        mut visit: impl FnMut(&Arc<dyn IConnection>) -> bool,
     ) {
         for shard in &self.shards {
             let connections = pick(&mut shard.lock());
@@ -97,7 +96,11 @@ impl ConnManager {
     }
 
     /// Takes a connection off the list, where it is on it and is the one that is meant.
-    fn take_out(&self, conn_id: u64, is_meant: impl Fn(&Arc<Connection>) -> bool) -> Option<Arc<Connection>> {
+    fn take_out(
+        &self,
+        conn_id: u64,
+        is_meant: impl Fn(&Arc<dyn IConnection>) -> bool,
+    ) -> Option<Arc<dyn IConnection>> {
         let mut shard = self.shard(conn_id);
         let conn = shard.listed.get(&conn_id).filter(|conn| is_meant(conn)).cloned()?;
         shard.listed.remove(&conn_id);
@@ -121,7 +124,7 @@ impl Sealed for ConnManager {}
 
 impl IConnManager for ConnManager {
     fn get(&self, conn_id: u64) -> Option<Arc<dyn IConnection>> {
-        self.find(conn_id).map(|conn| conn as Arc<dyn IConnection>)
+        self.find(conn_id)
     }
 
     fn len(&self) -> usize {
@@ -134,10 +137,7 @@ impl IConnManager for ConnManager {
     }
 
     fn range(&self, visit: &mut dyn FnMut(&Arc<dyn IConnection>) -> bool) {
-        self.visit(
-            |shard| shard.listed.values().cloned().collect(),
-            |conn| visit(&(Arc::clone(conn) as Arc<dyn IConnection>)),
-        );
+        self.visit(|shard| shard.listed.values().cloned().collect(), visit);
     }
 
     fn remove_conn(&self, conn: ConnRef<'_>) -> bool {
@@ -145,8 +145,10 @@ impl IConnManager for ConnManager {
             ConnRef::Id(conn_id) => self.take_out(conn_id, |_| true),
             // Another server may have a connection of the same id.
             ConnRef::Conn(conn) => {
-                let meant = conn.connection();
-                self.take_out(meant.id(), |listed| std::ptr::eq(&**listed, meant))
+                let meant = conn;
+                self.take_out(meant.get_conn_id(), |listed| {
+                    std::ptr::addr_eq(Arc::as_ptr(listed), std::ptr::from_ref(meant))
+                })
             }
         };
         taken.inspect(|conn| conn.stop()).is_some()

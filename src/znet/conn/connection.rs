@@ -3,12 +3,11 @@
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use super::addresses::Addresses;
-use super::asked::{ABORT, STOP};
+use super::asked::Asked;
 use super::on_demand::{OnDemand, Property};
 use super::times::Times;
 use crate::error::{Error, Result};
@@ -23,12 +22,11 @@ use crate::znet::leave::close_listeners::CloseListeners;
 use crate::znet::people::membership::Membership;
 use crate::znet::read::backlog::ReadAhead;
 use crate::znet::read::rate::Meter;
-use crate::znet::resume::resume::Resume;
+use crate::znet::resume::state::Resume;
 use crate::znet::route::aside::step_aside;
 use crate::znet::route::tasks::Tasks;
 use crate::znet::route::workers::Worker;
 use crate::znet::server::core::Core;
-use crate::znet::server::server::Server;
 use crate::znet::talk::calls::Calls;
 use crate::znet::transport::Transport;
 use crate::znet::transport::line::Line;
@@ -45,9 +43,7 @@ pub(crate) struct Connection {
     outbox: Outbox,
     tasks: Tasks,
     on_demand: OnceLock<Box<OnDemand>>,
-    /// What was asked of the reader, and that a stop has cut it off: bits of `asked.rs`. Set before the socket is
-    /// interrupted.
-    pub(crate) asked: AtomicU8,
+    asked: Asked,
     reader: StackMark,
     times: Times,
 }
@@ -74,7 +70,7 @@ impl Connection {
             outbox: Outbox::default(),
             tasks: Tasks::new(worker),
             on_demand,
-            asked: AtomicU8::new(0),
+            asked: Asked::default(),
             reader: StackMark::default(),
             // Read, not remembered: nobody is called silent because the sweeper was late.
             times: Times::since(core.clock().tick()),
@@ -90,11 +86,6 @@ impl Connection {
     /// The shared form of this connection.
     pub(crate) fn arc(&self) -> Arc<Self> {
         self.this.upgrade().expect("made by `new`, and a method runs on it")
-    }
-
-    /// The same, without keeping it.
-    pub(crate) fn weak(&self) -> Weak<Self> {
-        Weak::clone(&self.this)
     }
 
     pub(crate) const fn id(&self) -> u64 {
@@ -178,21 +169,33 @@ impl Connection {
         &self.make_on_demand().closed
     }
 
+    pub(crate) const fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    /// Asks the reader for something, and has it look.
+    pub(crate) fn ask(&self, what: u8) {
+        if self.asked.set(what) {
+            self.line.interrupt();
+            self.wake_away();
+        }
+    }
+
     /// Whether the reader should take no more from the socket.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.asked.load(Ordering::Acquire) & (STOP | ABORT) != 0
+        self.asked.is(Asked::STOP | Asked::ABORT)
     }
 
     /// Whether nothing more is to be sent or handled.
     pub(crate) fn is_aborted(&self) -> bool {
-        self.asked.load(Ordering::Acquire) & ABORT != 0
+        self.asked.is(Asked::ABORT)
     }
 
     /// Asks for a close in order. The first reason stays.
     pub(crate) fn stop_because(&self, reason: CloseReason) {
         self.note_reason(reason);
         self.calls().close();
-        self.ask(STOP);
+        self.ask(Asked::STOP);
     }
 
     /// Asks for a close without sending what is queued, and resets the stream: the system too lets go of what it holds for a
@@ -200,7 +203,7 @@ impl Connection {
     pub(crate) fn abort_because(&self, reason: CloseReason) {
         self.note_reason(reason);
         self.calls().close();
-        self.asked.fetch_or(ABORT, Ordering::AcqRel);
+        self.asked.set(Asked::ABORT);
         self.outbox.lock().discard(self.core.bounds());
         if let Some(transport) = self.line.get() {
             transport.reset();
@@ -211,7 +214,7 @@ impl Connection {
     /// Says that it will be aborted, and why, before whoever says so can do it: nobody else is to.
     pub(crate) fn doom(&self, reason: CloseReason) {
         self.note_reason(reason);
-        self.asked.fetch_or(ABORT, Ordering::AcqRel);
+        self.asked.set(Asked::ABORT);
     }
 
     /// A send has failed: the peer is gone.
@@ -274,7 +277,7 @@ impl IConnection for Connection {
     }
 
     fn get_tcp_server(&self) -> Arc<dyn IServer> {
-        Arc::new(Server::of(Arc::clone(&self.core)))
+        self.core.as_server()
     }
 
     fn is_alive(&self) -> bool {

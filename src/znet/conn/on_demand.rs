@@ -7,14 +7,14 @@ use std::time::Duration;
 use crate::green::{Event, Queue, drop_each};
 use crate::lock::Lock;
 use crate::ziface::CloseReason;
+use crate::znet::leave::beat::OwnBeat;
 use crate::znet::leave::close_listeners::CloseListeners;
-use crate::znet::leave::heartbeat::OwnBeat;
 use crate::znet::people::membership::Membership;
 use crate::znet::read::backlog::ReadAhead;
 use crate::znet::read::held::Held;
 use crate::znet::read::rate::Meter;
 use crate::znet::read::read_deadline::ReadDeadline;
-use crate::znet::resume::resume::Resume;
+use crate::znet::resume::state::Resume;
 use crate::znet::route::request::Request;
 use crate::znet::talk::calls::Calls;
 

@@ -12,6 +12,7 @@ use crate::ziface::{CloseReason, IConnection};
 use crate::znet::conn::addresses::Addresses;
 use crate::znet::conn::connection::Connection;
 use crate::znet::server::core::Core;
+use crate::znet::server::talk::Redial;
 use crate::znet::transport::Transport;
 use crate::znet::transport::tcp::Tcp;
 
@@ -71,7 +72,7 @@ struct State {
     /// A new connection is wanted at once.
     redial: bool,
     /// No further connection will be made.
-    over: bool,
+    pub(super) over: bool,
 }
 
 impl Dialer {
@@ -124,22 +125,6 @@ impl Dialer {
         let timeout = self.lock().timeout;
         let connected = self.connector.connect(&self.host, self.port, timeout);
         connected.map_err(|source| Error::io(format!("connect {}:{}", self.host, self.port), source))
-    }
-
-    /// Connects for a connection that has lost its peer.
-    pub(crate) fn dial_again(&self) -> Option<(Transport, Addresses)> {
-        let keep = |error| {
-            log::warn!("{error}");
-            self.keep(error);
-        };
-        let stream = self.connect().map_err(keep).ok()?;
-        let addresses = Addresses::new(stream.local_addr().ok()?, stream.peer_addr().ok()?);
-        Some((Transport::Tcp(Tcp::new(stream)), addresses))
-    }
-
-    /// The pause after so many failures of that; `None` where it gives up.
-    pub(crate) fn resume_pause(&self, failures: u32) -> Option<Duration> {
-        self.lock().reconnect.unwrap_or_default().pause(failures)
     }
 
     /// Runs a connection to its end; returns why it ended.
@@ -297,6 +282,22 @@ impl Dialer {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+}
+
+impl Redial for Dialer {
+    fn dial_again(&self) -> Option<(Transport, Addresses)> {
+        let keep = |error| {
+            log::warn!("{error}");
+            self.keep(error);
+        };
+        let stream = self.connect().map_err(keep).ok()?;
+        let addresses = Addresses::new(stream.local_addr().ok()?, stream.peer_addr().ok()?);
+        Some((Transport::Tcp(Tcp::new(stream)), addresses))
+    }
+
+    fn resume_pause(&self, failures: u32) -> Option<Duration> {
+        self.lock().reconnect.unwrap_or_default().pause(failures)
     }
 }
 

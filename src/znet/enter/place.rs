@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::green::TcpStream;
+use crate::ziface::IConnection;
 use crate::znet::conn::connection::Connection;
 use crate::znet::read::reader;
 use crate::znet::server::core::Core;
@@ -28,7 +29,7 @@ impl Place {
         if core.talk().redial.get().is_some() {
             conn.ask_for_token();
         }
-        core.manager().add(Arc::clone(&conn));
+        core.manager().add(Arc::clone(&conn) as Arc<dyn IConnection>);
         Ok(Self { core: Arc::clone(core), conn, transport: Some(transport) })
     }
 

@@ -1,13 +1,10 @@
 //! Who is told that a connection ends: its context and its close callbacks. A connection of which nobody asks has none.
 
 use std::sync::{Arc, MutexGuard};
-use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::green::{Event, cuttable, drop_each};
+use crate::green::{Event, drop_each};
 use crate::lock::Lock;
-use crate::ziface::{CloseReason, IConnection, IContext};
-use crate::znet::conn::connection::Connection;
 
 /// Who is told. Made as small as it can be where nobody is.
 #[derive(Default)]
@@ -30,10 +27,10 @@ struct Told {
     callbacks: Vec<Entry>,
 }
 
-struct Entry {
+pub(super) struct Entry {
     handler: String,
     key: String,
-    callback: Box<dyn FnOnce() + Send>,
+    pub(super) callback: Box<dyn FnOnce() + Send>,
 }
 
 impl Drop for Told {
@@ -51,7 +48,7 @@ impl CloseListeners {
     }
 
     /// Set when the connection begins to close. Who waits looks first whether it has: it may have before this.
-    fn closing(&self) -> Arc<Event> {
+    pub(super) fn closing(&self) -> Arc<Event> {
         Arc::clone(&self.lock().told.get_or_insert_default().closing)
     }
 
@@ -65,6 +62,11 @@ impl CloseListeners {
         Ok(())
     }
 
+    /// Takes no more callbacks from now on.
+    pub(super) fn close(&self) {
+        self.lock().over = true;
+    }
+
     /// Removes the callbacks of this handler and key. Returns how many there were.
     pub(crate) fn remove(&self, handler: &str, key: &str) -> usize {
         let is_it = |entry: &mut Entry| entry.handler == handler && entry.key == key;
@@ -76,52 +78,11 @@ impl CloseListeners {
         removed.len()
     }
 
-    fn take(&self) -> Vec<Entry> {
+    pub(super) fn take(&self) -> Vec<Entry> {
         self.lock().told.as_mut().map_or_else(Vec::new, |told| std::mem::take(&mut told.callbacks))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
-    }
-}
-
-impl Connection {
-    /// Runs the callbacks there are, once, without the lock; each panic is contained.
-    pub(crate) fn run_close_callbacks(&self) {
-        for entry in self.close_listeners().take() {
-            let run = || {
-                (entry.callback)();
-                Ok(())
-            };
-            cuttable(|| self.contain("close callback", run));
-        }
-    }
-
-    /// As [`run_close_callbacks`](Self::run_close_callbacks), and takes no more from now on.
-    pub(crate) fn end_close_callbacks(&self) {
-        self.close_listeners().lock().over = true;
-        self.run_close_callbacks();
-    }
-}
-
-impl IContext for Connection {
-    fn is_done(&self) -> bool {
-        self.has_reason()
-    }
-
-    fn wait_done(&self) {
-        let closing = self.close_listeners().closing();
-        if !self.has_reason() {
-            closing.wait();
-        }
-    }
-
-    fn wait_done_timeout(&self, timeout: Duration) -> bool {
-        let closing = self.close_listeners().closing();
-        self.has_reason() || closing.wait_timeout(timeout)
-    }
-
-    fn reason(&self) -> Option<CloseReason> {
-        self.get_close_reason()
     }
 }

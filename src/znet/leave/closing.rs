@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::green::{Awaits, ReadBuffer, Readiness, Until, yield_now};
 use crate::log_line::{Shown, throttled};
 use crate::ziface::{CloseReason, IConnection};
+use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
 use crate::znet::transport::{Left, Transport};
 use crate::znet::write::outbox::Flushed;
@@ -70,7 +71,11 @@ impl Connection {
     /// Whether something could not be sent in time. A stopping server has then not stopped in order.
     fn report_cut_off(&self) -> bool {
         let left = self.outbox().lock().messages();
-        if left > 0 && !self.is_aborted() && self.core().stopping().is_set() && self.note_cut_off() {
+        if left > 0
+            && !self.is_aborted()
+            && self.core().stopping().is_set()
+            && self.asked().set(Asked::CUT_OFF)
+        {
             self.core().counters.forced.fetch_add(1, Ordering::AcqRel);
             let log = &self.core().cut_off_log;
             throttled!(

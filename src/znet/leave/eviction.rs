@@ -50,13 +50,14 @@ impl Core {
     /// Those to be disconnected for so many bytes. They are marked, so that nobody counts on them twice.
     fn choose(&self, mut missing: usize, of: Whom, now: u64) -> Vec<Arc<Connection>> {
         let (max, mut leaving, mut candidates) = (self.bounds().ledger.most(), 0_usize, Vec::new());
-        self.manager().each(|conn| {
+        self.manager().each(|shared| {
+            let conn = shared.connection();
             if conn.is_aborted() {
                 leaving += conn.bytes_granted();
             } else if let Some(rank) =
                 conn.rank(now, self.slow_after()).filter(|rank| rank.is_stuck || of == Whom::Anybody)
             {
-                candidates.push((rank, Arc::clone(conn)));
+                candidates.push((rank, conn.arc()));
             }
             true
         });

@@ -1,24 +1,20 @@
 //! The heartbeat: the sweeper sends it, and finds those that stay silent.
 
+use super::beat::{Heart, OwnBeat, millis};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::green::{contain, drop_contained};
+use crate::green::contain;
 use crate::log_line::{Shown, throttled};
 use crate::ziface::{
     CloseReason, HEART_BEAT_DEFAULT_MSG_ID, HeartBeat, HeartBeatDirection, HeartBeatOption, IConnection,
     IMsgHandler, IRequest,
 };
+use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
 use crate::znet::server::core::Core;
-
-/// The heartbeat of all connections of a server or of a client.
-pub(crate) struct Heart {
-    beat: HeartBeat,
-    option: HeartBeatOption,
-}
 
 impl Core {
     /// Sets the heartbeat up, once, before the start.
@@ -44,15 +40,6 @@ fn limit(interval: Duration, option: &HeartBeatOption, heartbeat_max: u64) -> Op
     (option.direction != HeartBeatDirection::SendOnly).then_some(by_misses.or(by_config)).flatten()
 }
 
-/// What the program has set is dropped by whoever holds the last handle of its server.
-impl Drop for Heart {
-    fn drop(&mut self) {
-        drop_contained(self.option.make_msg.take());
-        drop_contained(self.option.heart_beat_func.take());
-        drop_contained(self.option.on_remote_not_alive.take());
-    }
-}
-
 impl Heart {
     pub(crate) const fn beat(&self) -> &HeartBeat {
         &self.beat
@@ -65,15 +52,16 @@ impl Heart {
 
     /// Sends what is due, and asks what is to become of a silent peer. `now` in milliseconds, as the times; `readable`:
     /// what the peer sends is being read.
-    pub(crate) fn check(&self, conn: &Arc<Connection>, now: u64, readable: impl Fn() -> bool) {
+    pub(crate) fn check(&self, shared: &Arc<dyn IConnection>, now: u64, readable: impl Fn() -> bool) {
+        let conn = shared.connection();
         if conn.is_stopping() || conn.is_away() {
             return;
         }
         if self.is_silent(conn, now) && readable() {
-            return conn.ask_not_alive();
+            return conn.ask(Asked::NOT_ALIVE);
         }
         if self.option.direction != HeartBeatDirection::WatchOnly && self.is_due(conn, now) {
-            self.send(conn);
+            self.send(shared);
         }
     }
 
@@ -96,11 +84,11 @@ impl Heart {
         limit.is_some_and(|limit| since >= limit.saturating_add(millis(self.period())))
     }
 
-    fn send(&self, conn: &Arc<Connection>) {
-        let shared = Arc::clone(conn) as Arc<dyn IConnection>;
+    fn send(&self, shared: &Arc<dyn IConnection>) {
+        let conn = shared.connection();
         let beat = || match (&self.option.heart_beat_func, &self.option.make_msg) {
-            (Some(beat), _) => beat(&shared),
-            (None, Some(make)) => shared.try_send_msg(self.beat.msg_id, make(&shared)),
+            (Some(beat), _) => beat(shared),
+            (None, Some(make)) => shared.try_send_msg(self.beat.msg_id, make(shared)),
             (None, None) => {
                 let (local, remote) = (shared.get_local_addr(), shared.get_remote_addr());
                 shared.try_send_msg(self.beat.msg_id, format!("heartbeat [{local}->{remote}]"))
@@ -117,23 +105,6 @@ impl Heart {
             core.counters.hook_panics.add();
             throttled!(error, core.hook_log, "connection {conn}: the heartbeat panicked: {words}");
         }
-    }
-}
-
-/// The heartbeat of one connection, where it differs: in milliseconds, 0 for what all have.
-#[derive(Default)]
-pub(crate) struct OwnBeat {
-    interval: AtomicU64,
-    limit: AtomicU64,
-}
-
-impl OwnBeat {
-    fn interval(&self) -> Option<u64> {
-        Some(self.interval.load(Ordering::Relaxed)).filter(|&interval| interval > 0)
-    }
-
-    fn limit(&self) -> Option<u64> {
-        Some(self.limit.load(Ordering::Relaxed)).filter(|&limit| limit > 0)
     }
 }
 
@@ -171,10 +142,6 @@ impl Connection {
 
 fn own(conn: &Connection, part: impl FnOnce(&OwnBeat) -> Option<u64>) -> Option<u64> {
     part(&conn.on_demand()?.own_beat)
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 const SHORTEST: Duration = Duration::from_millis(1);

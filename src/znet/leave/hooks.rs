@@ -7,16 +7,17 @@ use crate::error::Result;
 use crate::green::{contain, cuttable};
 use crate::log_line::throttled;
 use crate::ziface::{CloseReason, IConnection};
+use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
 use crate::znet::server::core::IdleAction;
 
 impl Connection {
     /// Runs the hooks that the sweeper has asked for.
     pub(crate) fn run_hooks(&self) {
-        if self.take_idle() {
+        if self.asked().take(Asked::IDLE) {
             self.idle_hook();
         }
-        if self.take_not_alive() {
+        if self.asked().take(Asked::NOT_ALIVE) {
             self.not_alive();
         }
     }

@@ -3,6 +3,9 @@
 // One thread finds the idle, the stalled and the slow,
 pub(super) mod sweeper;
 
+// The heartbeat that is set,
+pub(super) mod beat;
+
 // and sends the heartbeats.
 pub(super) mod heartbeat;
 
@@ -17,6 +20,9 @@ pub(super) mod closing;
 
 // Who is told of it:
 pub(super) mod close_listeners;
+
+// its context and its close callbacks,
+pub(super) mod context;
 
 // the hooks of the program, too.
 pub(super) mod hooks;

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::green::{Event, Thread};
 use crate::lock::Lock;
 use crate::ziface::CloseReason;
+use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
 use crate::znet::read::read_deadline::Over;
 use crate::znet::server::core::Core;
@@ -123,10 +124,11 @@ impl Swept {
     fn sweep(&self) {
         let core = &self.core;
         let now = core.clock().tick();
-        core.manager().each(|conn| {
+        core.manager().each(|shared| {
+            let conn = shared.connection();
             check(core, conn, now);
             if let Some(heart) = core.heart() {
-                heart.check(conn, now, || !is_not_read(conn, true));
+                heart.check(shared, now, || !is_not_read(conn, true));
             }
             true
         });
@@ -177,7 +179,7 @@ fn check(core: &Core, conn: &Connection, now: u64) {
         return;
     }
     if reason == CloseReason::IdleTimeout && core.hooks().idle.is_some() {
-        conn.ask_idle();
+        conn.ask(Asked::IDLE);
     } else if reason == CloseReason::ReadDeadline || !conn.lose_peer(reason.clone()) {
         conn.stop_because(reason);
     }

@@ -1,13 +1,12 @@
 //! Groups: connections by a name, to send to all of them.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, MutexGuard};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::error::Result;
 use crate::green::fairness_point;
-use crate::lock::Lock;
 use crate::ziface::{IConnection, Payload, SendWait};
 use crate::znet::conn::connection::Connection;
 use crate::znet::server::core::Core;
@@ -16,13 +15,6 @@ use crate::znet::write::frame_queue::SHARED_FROM;
 use crate::znet::write::ledger::{Kind, Share};
 use crate::znet::write::outbox::State;
 use crate::zpack::new_message;
-
-/// The groups of a server, by name. One without members does not exist.
-#[derive(Default)]
-pub(crate) struct Groups(Lock<HashMap<Arc<str>, Members>>);
-
-/// By connection id.
-type Members = BTreeMap<u64, Arc<Connection>>;
 
 impl Server {
     /// The group of this name, with or without members.
@@ -140,7 +132,7 @@ impl Group {
 
     /// Its members now, by connection id.
     pub fn members(&self) -> Vec<Arc<dyn IConnection>> {
-        self.snapshot().into_iter().map(|conn| conn as Arc<dyn IConnection>).collect()
+        self.snapshot()
     }
 
     /// Sends a message to every member. It is packed once, and never waits: where a member's queue is full, the
@@ -186,8 +178,8 @@ impl Group {
         let (frame, granted) = self.core.share_frame(frame);
         let mut sent = Broadcast::default();
         for conn in self.snapshot() {
-            if filter(&(Arc::clone(&conn) as Arc<dyn IConnection>)) {
-                match conn.send_packed(&frame, granted) {
+            if filter(&conn) {
+                match conn.connection().send_packed(&frame, granted) {
                     Ok(()) => sent.queued += 1,
                     Err(_) => sent.missed += 1,
                 }
@@ -197,7 +189,7 @@ impl Group {
         Ok(sent)
     }
 
-    fn snapshot(&self) -> Vec<Arc<Connection>> {
+    fn snapshot(&self) -> Vec<Arc<dyn IConnection>> {
         let groups = self.core.talk().groups.lock();
         groups.get(&self.name).map_or_else(Vec::new, |members| members.values().cloned().collect())
     }
@@ -206,37 +198,6 @@ impl Group {
 impl std::fmt::Debug for Group {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Group").field("name", &self.name).field("len", &self.len()).finish()
-    }
-}
-
-impl Groups {
-    /// Adds a member. Returns the name, shared by all members.
-    fn add(&self, name: &str, conn: Arc<Connection>) -> Arc<str> {
-        let mut groups = self.lock();
-        if let Some((name, _)) = groups.get_key_value(name) {
-            let name = Arc::clone(name);
-            groups.entry(Arc::clone(&name)).or_default().insert(conn.id(), conn);
-            return name;
-        }
-        let name: Arc<str> = name.into();
-        groups.insert(Arc::clone(&name), BTreeMap::from([(conn.id(), conn)]));
-        name
-    }
-
-    pub(crate) fn remove(&self, name: &str, conn_id: u64) {
-        let mut groups = self.lock();
-        let Some(members) = groups.get_mut(name) else { return };
-        // Dropped after the lock, should it be the last handle.
-        let removed = members.remove(&conn_id);
-        if members.is_empty() {
-            groups.remove(name);
-        }
-        drop(groups);
-        drop(removed);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Members>> {
-        self.0.lock()
     }
 }
 

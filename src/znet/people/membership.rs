@@ -5,7 +5,6 @@ use std::sync::{Arc, MutexGuard};
 
 use crate::error::{Error, Result};
 use crate::lock::Lock;
-use crate::znet::conn::connection::Connection;
 
 /// A connection's user and groups.
 #[derive(Default)]
@@ -24,7 +23,7 @@ enum State {
 #[derive(Default)]
 pub(crate) struct Places {
     /// Each with its place in the order in which they were joined.
-    groups: BTreeMap<Arc<str>, u64>,
+    pub(super) groups: BTreeMap<Arc<str>, u64>,
     joined: u64,
     pub(crate) user: Option<User>,
 }
@@ -120,7 +119,7 @@ impl Membership {
         }
     }
 
-    fn leave(&self) -> Option<Box<Places>> {
+    pub(super) fn leave(&self) -> Option<Box<Places>> {
         let mut state = self.lock();
         let uid = match &*state {
             State::Somewhere(places) => places.user.as_ref().map(|user| Arc::clone(&user.uid)),
@@ -134,19 +133,5 @@ impl Membership {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock()
-    }
-}
-
-impl Connection {
-    /// Leaves all groups and logs out, for good: after the stop hook, which still finds itself in them.
-    pub(crate) fn leave_all(&self) {
-        let Some(places) = self.membership().leave() else { return };
-        let talk = self.core().talk();
-        for group in places.groups.keys() {
-            talk.groups.remove(group, self.id());
-        }
-        if let Some(user) = &places.user {
-            talk.users.remove(&user.uid, self.id());
-        }
     }
 }

@@ -1,31 +1,13 @@
 //! Users: which connections have logged in as whom.
 
-use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard};
+use super::registry::OnDuplicate;
+use std::sync::Arc;
 
 use super::membership::User;
 use crate::error::{Error, Result};
-use crate::lock::Lock;
 use crate::ziface::{CloseReason, IConnection};
-use crate::znet::conn::connection::Connection;
 use crate::znet::server::core::Core;
 use crate::znet::server::server::Server;
-
-/// The users that are logged in, with their connections, oldest login first.
-#[derive(Default)]
-pub(crate) struct Users(Lock<HashMap<Arc<str>, Vec<Arc<Connection>>>>);
-
-/// What a login does where the user is logged in on another connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnDuplicate {
-    /// The other connections are no longer logged in, and close with
-    /// [`LoggedInElsewhere`](CloseReason::LoggedInElsewhere): their stop hook can tell their peers.
-    KickOld,
-    /// The login fails with [`Error::LoggedIn`].
-    Reject,
-    /// Both are logged in.
-    Multi,
-}
 
 impl dyn IConnection {
     /// Logs the connection in as a user, until [`logout`](#method.logout) or the close; the stop hook still finds it
@@ -63,15 +45,15 @@ impl dyn IConnection {
             if let Some(other) = places.user.take_if(|user| user.uid != uid) {
                 users.remove(&other.uid, conn.id());
             }
-            let kicked = users.add(&uid, conn, on_duplicate);
+            let kicked = users.add(&uid, &(conn.arc() as Arc<dyn IConnection>), on_duplicate);
             if kicked.is_ok() {
                 places.user = Some(User { uid, valid: true });
             }
             kicked
         })??;
         for old in kicked {
-            old.membership().invalidate();
-            old.stop_because(CloseReason::LoggedInElsewhere);
+            old.connection().membership().invalidate();
+            old.connection().stop_because(CloseReason::LoggedInElsewhere);
         }
         Ok(())
     }
@@ -126,7 +108,7 @@ impl Sessions {
         let uid = uid.to_string();
         let users = self.core.talk().users.lock();
         let conns = users.get(uid.as_str());
-        conns.map_or_else(Vec::new, |conns| conns.iter().map(|conn| Arc::clone(conn) as _).collect())
+        conns.map_or_else(Vec::new, |conns| conns.clone())
     }
 
     /// The users, in no order.
@@ -148,46 +130,5 @@ impl Sessions {
 impl std::fmt::Debug for Sessions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sessions").field("len", &self.len()).finish()
-    }
-}
-
-impl Users {
-    /// Adds a connection of a user. Returns those that it throws out.
-    fn add(
-        &self,
-        uid: &Arc<str>,
-        conn: &Connection,
-        on_duplicate: OnDuplicate,
-    ) -> Result<Vec<Arc<Connection>>> {
-        let mut users = self.lock();
-        let conns = users.entry(Arc::clone(uid)).or_default();
-        if conns.iter().any(|known| known.id() == conn.id()) {
-            return Ok(Vec::new());
-        }
-        let kicked = match (on_duplicate, conns.last()) {
-            (OnDuplicate::Reject, Some(other)) => {
-                return Err(Error::LoggedIn { uid: uid.to_string(), conn_id: other.id() });
-            }
-            (OnDuplicate::KickOld, _) => std::mem::take(conns),
-            _ => Vec::new(),
-        };
-        conns.push(conn.arc());
-        Ok(kicked)
-    }
-
-    pub(crate) fn remove(&self, uid: &str, conn_id: u64) {
-        let mut users = self.lock();
-        let Some(conns) = users.get_mut(uid) else { return };
-        let at = conns.iter().position(|conn| conn.id() == conn_id);
-        let removed = at.map(|at| conns.remove(at));
-        if conns.is_empty() {
-            users.remove(uid);
-        }
-        drop(users);
-        drop(removed);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Vec<Arc<Connection>>>> {
-        self.0.lock()
     }
 }

@@ -21,8 +21,17 @@ pub(super) mod codec;
 // How fast a peer may send,
 pub(super) mod rate;
 
+// (one that sends too fast is not read from for a while)
+pub(super) mod keep_rate;
+
 // how much of what it sent may wait here,
 pub(super) mod held;
 
+// (if there is no room for it, nothing is read)
+pub(super) mod hold;
+
 // and by when it has to send.
 pub(super) mod read_deadline;
+
+// and what becomes of a peer that has not.
+pub(super) mod keep_deadline;

@@ -4,47 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
-use crate::green::{Readiness, is_unwinding};
 use crate::lock::Lock;
 use crate::zconf::{Config, OverRate};
-use crate::ziface::{CloseReason, IConnection};
-use crate::znet::conn::connection::Connection;
-use crate::znet::server::server::Server;
-use crate::znet::transport::Transport;
-
-impl Server {
-    /// Limits what peers may send, in place of the keys `RateMessages` and so on. Off by default; then nothing is counted.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::AlreadyStarted`] the second time.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use zinx::prelude::*;
-    /// use zinx::znet::{OverRate, Rate, RateLimits};
-    ///
-    /// # fn set_up(server: &Server) -> zinx::Result<()> {
-    /// let limits = RateLimits::new(OverRate::Wait)
-    ///     .per_connection(Rate { messages: 100, bytes: 64 * 1024 })
-    ///     .per_address(Rate { messages: 1000, bytes: 0 });
-    /// server.set_rate_limits(limits)
-    /// # }
-    /// ```
-    pub fn set_rate_limits(&self, limits: RateLimits) -> Result<()> {
-        let set = self.core().talk().rates.set(Rates::new(limits));
-        set.map_err(|_| Error::AlreadyStarted { what: "set the rate limits" })
-    }
-
-    /// Takes the limits of the configuration, where there are any and the program has set none.
-    pub(crate) fn take_rate_limits(&self, config: &Config) {
-        if let Some(limits) = RateLimits::of(config) {
-            self.core().talk().rates.get_or_init(|| Rates::new(limits));
-        }
-    }
-}
 
 /// What may be sent in a second, and at most at once after a rest. 0 is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +22,7 @@ pub struct Rate {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct RateLimits {
-    over: OverRate,
+    pub(super) over: OverRate,
     connection: Rate,
     address: Rate,
     addresses: usize,
@@ -75,7 +36,7 @@ impl RateLimits {
     }
 
     /// Those of the configuration; `None` where it has none.
-    fn of(config: &Config) -> Option<Self> {
+    pub(super) fn of(config: &Config) -> Option<Self> {
         let connection = Rate { messages: config.rate_messages, bytes: config.rate_bytes };
         let address = Rate { messages: config.rate_address_messages, bytes: config.rate_address_bytes };
         let limits = Self { over: config.over_rate, connection, address, addresses: config.rate_addresses };
@@ -104,31 +65,38 @@ impl RateLimits {
 
 /// The limits, and who has used how much.
 pub(crate) struct Rates {
-    limits: RateLimits,
+    pub(super) limits: RateLimits,
     /// In two halves: when the first is full it becomes the second, and what was the second is forgotten. So both
     /// looking up and forgetting cost the same however many there are.
     addresses: Lock<[HashMap<IpAddr, Meter>; 2]>,
 }
 
 impl Rates {
-    fn new(limits: RateLimits) -> Self {
+    pub(super) fn new(limits: RateLimits) -> Self {
         Self { limits, addresses: Lock::default() }
     }
 
     /// Takes note of what has come. Returns how long to rest until the rate is kept again: zero if it is kept.
-    fn charge(&self, conn: &Connection, messages: usize, bytes: usize, now: Instant) -> Duration {
-        let mut own = conn.meter().lock();
+    pub(super) fn charge(
+        &self,
+        own: &Lock<Meter>,
+        from: IpAddr,
+        messages: usize,
+        bytes: usize,
+        now: Instant,
+    ) -> Duration {
+        let mut own = own.lock();
         let own = own.charge(self.limits.connection, messages, bytes, now);
         let shared = match self.limits.address {
             Rate { messages: 0, bytes: 0 } => Duration::ZERO,
-            rate => self.charge_address(network(conn.get_remote_addr().ip()), rate, messages, bytes, now),
+            rate => self.charge_address(network(from), rate, messages, bytes, now),
         };
         own.max(shared)
     }
 
     /// Most bytes that one read may bring, so that no more messages come than may be handled at once. In a large frame,
     /// which is one message, only bytes count.
-    fn most_to_read(&self, head_len: usize, in_large_frame: bool) -> usize {
+    pub(super) fn most_to_read(&self, head_len: usize, in_large_frame: bool) -> usize {
         let Rate { messages, bytes } = self.limits.connection;
         let Rate { messages: shared_messages, bytes: shared_bytes } = self.limits.address;
         let of_messages = |messages: usize| if in_large_frame { 0 } else { messages * head_len };
@@ -200,51 +168,6 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
         v4 => v4,
     }
 }
-
-impl Connection {
-    /// Where there are limits: pays for what has come, and rests until it is paid, at most for a second, or the
-    /// connection is to close. Once the peer has hung up nobody rests any more, so its place is soon free. Returns whether
-    /// it has rested.
-    pub(crate) fn keep_rate(&self, transport: &Transport, messages: usize, bytes: usize) -> bool {
-        let Some(rates) = self.core().talk().rates.get() else { return false };
-        let begin = Instant::now();
-        let mut end = begin + rates.charge(self, messages, bytes, begin);
-        if end == begin {
-            return false;
-        }
-        if rates.limits.over == OverRate::Close {
-            self.stop_because(CloseReason::RateLimited);
-            return false;
-        }
-        let latest = begin + LONGEST_REST;
-        while !self.is_stopping() && !is_unwinding() && !self.is_hung_up() {
-            let now = Instant::now();
-            if now >= end {
-                // Others of its address may have used what there was meanwhile.
-                end = (now + rates.charge(self, 0, 0, now)).min(latest);
-                if now >= end {
-                    break;
-                }
-            }
-            let _alarm = transport.alarm(end);
-            // As in a handler: nothing is read, and a writer watches a full socket.
-            if transport.wait(Readiness::INTERRUPT.or(Readiness::HANGUP)).meets(Readiness::HANGUP) {
-                self.ahead().hang_up();
-            }
-        }
-        true
-    }
-
-    /// Most bytes that one read may bring.
-    pub(crate) fn most_to_read(&self, in_large_frame: bool) -> usize {
-        let Some(rates) = self.core().talk().rates.get() else { return usize::MAX };
-        let head_len = self.core().decoder().map_or_else(|| self.core().pack().get_head_len(), |_| 1);
-        rates.most_to_read(head_len, in_large_frame)
-    }
-}
-
-/// How long a connection rests at most, whatever others of its address send.
-const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// One read takes at most this part of what an address may send in a second.
 const SHARE: usize = 16;

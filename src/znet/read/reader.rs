@@ -8,9 +8,10 @@ use bytes::Bytes;
 
 use super::input::{Filled, Input, failed};
 use super::wait::Heard;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::green::{ReadBuffer, Turn, Until, contain, cuttable, deferred_calls};
 use crate::ziface::{CloseReason, IConnection, IRequest};
+use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
 use crate::znet::leave::closing::{end_within, reason_of};
 use crate::znet::route::request::Request;
@@ -133,7 +134,7 @@ impl Reader<'_> {
     }
 
     fn run_queued(&mut self) {
-        if self.conn.has_tasks() {
+        if self.conn.asked().is(Asked::TASKS) {
             self.in_the_middle(Connection::run_queued);
         }
     }
@@ -155,7 +156,7 @@ impl Reader<'_> {
     /// Whether to read once more before the wait, which has so much to send first that more may have come by now.
     fn reads_once_more(&mut self) -> bool {
         let before = std::mem::replace(&mut self.once_more, true);
-        !before && !self.conn.has_tasks() && deferred_calls() >= MANY
+        !before && !self.conn.asked().is(Asked::TASKS) && deferred_calls() >= MANY
     }
 
     fn count_handled(&mut self) -> usize {
@@ -173,7 +174,7 @@ impl Reader<'_> {
         if !self.conn.is_stopping() && !self.conn.reads_ahead() {
             self.line
                 .with(|transport| self.conn.wait_for_input(transport, self.input.frames.received(), heard));
-            if self.conn.is_asked() {
+            if self.conn.asked().is(Asked::IDLE | Asked::NOT_ALIVE) {
                 self.in_the_middle(Connection::run_hooks);
             }
         }

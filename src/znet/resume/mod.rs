@@ -1,6 +1,9 @@
 //! A connection outlives its socket: the peer comes back, and nothing is lost.
 
 // What a connection knows about being resumed,
+pub(super) mod state;
+
+// what the frames about it do,
 pub(super) mod resume;
 
 // the frames,

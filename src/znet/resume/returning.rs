@@ -1,37 +1,21 @@
 //! How a peer comes back: its new socket goes from the connection it came on to the one it resumes.
 
+use super::state::Handover;
 use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::away::{Absence, Noted};
-use super::resume::{Away, Resume, Stage, State};
+use super::state::{Away, Resume, Stage, State};
 use super::token::Secret;
 use super::wire::{self, Asked, Granted, Token};
 use crate::green::{AsyncResult, Until, yield_now};
 use crate::ziface::{CloseReason, IConnection, ResumeRefusal};
 use crate::znet::conn::addresses::Addresses;
 use crate::znet::conn::connection::Connection;
-use crate::znet::enter::dialer::Dialer;
 use crate::znet::read::backlog::Backlog;
 use crate::znet::read::rate::network;
-use crate::znet::transport::Transport;
-
-/// A peer that has come back, on its way to the connection it resumes.
-pub(super) struct Handover {
-    transport: Transport,
-    addresses: Addresses,
-    secret: Secret,
-    /// Frames the peer has received.
-    received: u64,
-    outcome: Arc<AsyncResult<(), ResumeRefusal>>,
-}
-
-impl Handover {
-    pub(super) fn answer(&self, outcome: Result<(), ResumeRefusal>) {
-        self.outcome.set_result(outcome);
-    }
-}
+use crate::znet::server::talk::Redial;
 
 /// The connection that has lost its peer.
 impl Connection {
@@ -80,7 +64,7 @@ impl Connection {
             Noted::Yes => {}
             Noted::Instead(conn_id) => {
                 if let Some(other) = self.core().manager().find(conn_id) {
-                    other.wake_away();
+                    other.connection().wake_away();
                 }
             }
         }
@@ -205,7 +189,7 @@ impl Connection {
         if !away.next_try.is_over() {
             return false;
         }
-        if self.redial(resume, dialer) {
+        if self.redial(resume, &**dialer) {
             return true;
         }
         let failures = away.failures + 1;
@@ -216,7 +200,7 @@ impl Connection {
         false
     }
 
-    fn redial(&self, resume: &Resume, dialer: &Dialer) -> bool {
+    fn redial(&self, resume: &Resume, dialer: &dyn Redial) -> bool {
         let Some((transport, addresses)) = dialer.dial_again() else { return false };
         let asked = {
             let mut state = resume.lock();
@@ -276,6 +260,7 @@ impl Connection {
             return Err(ResumeRefusal::NotFirst);
         }
         let other = self.core().manager().find(asked.token.conn_id).ok_or(ResumeRefusal::Gone)?;
+        let other = other.connection();
         let resume = other.resume().ok_or(ResumeRefusal::Gone)?;
         resume.check(&asked.token.secret)?;
         if self.is_hung_up() {

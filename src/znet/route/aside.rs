@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use super::request::Request;
 use super::workers::Worker;
-use crate::green::{Contained, Event, Local, StackMark};
+use crate::green::{Event, Local, StackMark};
 use crate::lock::Lock;
-use crate::znet::conn::connection::Connection;
+use crate::ziface::IConnection;
 
 /// Before the caller waits for a peer: where it is a worker that serves others too, has another coroutine take over.
 /// Calling it again changes nothing.
@@ -25,8 +25,8 @@ use crate::znet::conn::connection::Connection;
 /// If there is no room for another coroutine. Then the caller should not wait.
 pub(crate) fn step_aside() -> io::Result<()> {
     let Some(desk) = DESK.get() else { return Ok(()) };
-    let Some(conn) = desk.lock().upgrade() else { return Ok(()) };
-    let Some(aside) = conn.tasks().aside() else { return Ok(()) };
+    let Some(conn) = desk.served() else { return Ok(()) };
+    let Some(aside) = conn.connection().tasks().aside() else { return Ok(()) };
     if !aside.begin() {
         return Ok(());
     }
@@ -37,7 +37,7 @@ pub(crate) fn step_aside() -> io::Result<()> {
 pub(crate) struct Desk {
     worker: Arc<Worker>,
     /// Of the request that it handles.
-    conn: Lock<Weak<Connection>>,
+    conn: Lock<Option<Weak<dyn IConnection>>>,
 }
 
 impl Desk {
@@ -49,20 +49,25 @@ impl Desk {
     }
 
     /// Notes whose request is handled next.
-    pub(crate) fn serve(&self, conn: &Connection) {
+    pub(crate) fn serve(&self, conn: &Arc<dyn IConnection>) {
         let mut served = self.lock();
-        if !std::ptr::eq(served.as_ptr(), conn) {
-            *served = conn.weak();
+        if !served.as_ref().is_some_and(|served| std::ptr::addr_eq(served.as_ptr(), Arc::as_ptr(conn))) {
+            *served = Some(Arc::downgrade(conn));
         }
     }
 
-    /// The connection that is put aside with the coroutine of this desk.
-    pub(crate) fn put_aside(&self) -> Option<Arc<Connection>> {
-        let is_aside = |conn: &Arc<Connection>| conn.tasks().aside().is_some_and(Aside::is_on);
-        self.lock().upgrade().filter(is_aside)
+    fn served(&self) -> Option<Arc<dyn IConnection>> {
+        self.lock().as_ref()?.upgrade()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Weak<Connection>> {
+    /// The connection that is put aside with the coroutine of this desk.
+    pub(crate) fn put_aside(&self) -> Option<Arc<dyn IConnection>> {
+        let is_aside =
+            |conn: &Arc<dyn IConnection>| conn.connection().tasks().aside().is_some_and(Aside::is_on);
+        self.served().filter(is_aside)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Weak<dyn IConnection>>> {
         self.conn.lock()
     }
 }
@@ -127,7 +132,7 @@ impl Aside {
     }
 
     /// The next request that waits. `None` ends it: from now on requests are the worker's again.
-    fn take(&self) -> Option<Request> {
+    pub(super) fn take(&self) -> Option<Request> {
         let mut requests = self.lock();
         let next = requests.pop_front();
         if next.is_none() {
@@ -140,15 +145,6 @@ impl Aside {
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Request>> {
         self.requests.lock()
-    }
-}
-
-impl Connection {
-    /// In the coroutine that was put aside with it: handles what has come meanwhile.
-    pub(crate) fn handle_aside(&self) {
-        while let Some(request) = self.tasks().aside().and_then(Aside::take) {
-            self.run_task(&Contained::new(request));
-        }
     }
 }
 

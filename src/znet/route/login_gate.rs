@@ -8,7 +8,6 @@ use bytes::Bytes;
 use super::route::Route;
 use crate::error::Result;
 use crate::ziface::{IRequest, IRouter, router_handler};
-use crate::znet::server::server::Server;
 
 /// What becomes of a message that the login gate does not let pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,34 +32,11 @@ impl Refusal {
     }
 }
 
-impl Server {
-    /// Lets messages with these ids pass to their routers only where their connection is
-    /// [logged in](trait.IConnection.html#method.login). Also for routers and slices added before.
-    /// Without a gate nothing is looked at.
-    ///
-    /// # Errors
-    ///
-    /// [`AlreadyStarted`](crate::Error::AlreadyStarted) after the start.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use zinx::prelude::*;
-    ///
-    /// # fn set_up(server: &Server) -> zinx::Result<()> {
-    /// server.require_login(10..=99, Refusal::answer(1, "log in first"))
-    /// # }
-    /// ```
-    pub fn require_login(&self, msg_ids: RangeInclusive<u32>, refusal: Refusal) -> Result<()> {
-        self.core().handler().add_gate(LoginGate { msg_ids, refusal })
-    }
-}
-
 /// A range of ids that need a login.
 #[derive(Clone)]
 pub(crate) struct LoginGate {
-    msg_ids: RangeInclusive<u32>,
-    refusal: Refusal,
+    pub(super) msg_ids: RangeInclusive<u32>,
+    pub(super) refusal: Refusal,
 }
 
 impl LoginGate {

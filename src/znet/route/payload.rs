@@ -1,5 +1,6 @@
 //! Payloads with a type: text, JSON and protobuf, the last two behind a feature; and what becomes of one that is wrong.
 
+use super::bad_payload::BadPayload;
 use crate::error::{Error, Result};
 #[cfg(any(feature = "json", feature = "protobuf"))]
 use crate::ziface::IConnection;
@@ -9,21 +10,6 @@ use crate::znet::conn::connection::Connection;
 use crate::znet::people::groups::{Broadcast, Group};
 use crate::znet::server::server::Server;
 use crate::zpack::Message;
-
-/// What becomes of a message whose payload is not what its handler reads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BadPayload {
-    /// It is logged, at most once a second. The default.
-    #[default]
-    Log,
-    /// It is answered, with a text that names the message id and the reason.
-    Answer {
-        /// The id of the answer.
-        msg_id: u32,
-    },
-    /// The connection closes in order, with [`BadPayload`](CloseReason::BadPayload).
-    Close,
-}
 
 impl Server {
     /// Says what becomes of a message whose handler returns the [`BadPayload`](Error::BadPayload) that `text`, `json` or

@@ -13,7 +13,6 @@ use crate::ziface::sealed::Sealed;
 use crate::ziface::{
     HandleStep, IConnection, IMessage, IRequest, IRouter, RouterHandler, Value, router_handler,
 };
-use crate::znet::conn::connection::Connection;
 use crate::zpack::{Message, new_message};
 
 /// A message and the connection it came on.
@@ -198,7 +197,7 @@ impl IRequest for Request {
     }
 
     fn call(&self) -> Result<()> {
-        Connection::of(self).core().handler().find(self).run(self)
+        self.conn.connection().core().handler().find(self).run(self)
     }
 
     fn router_slices_next(&self) -> Result<()> {

@@ -12,7 +12,7 @@ use super::request::Request;
 use crate::green::{Builder, Contained, Group, PutError, Queue, StackMark, cuttable, next_home};
 use crate::lock::Lock;
 use crate::zconf::{Config, WorkerMode};
-use crate::znet::conn::connection::Connection;
+use crate::ziface::IRequest;
 use crate::znet::server::tutorial;
 
 /// The workers of a server.
@@ -169,11 +169,11 @@ impl Worker {
 
     fn work_off(&self, desk: Option<&Desk>) {
         if let Some(conn) = desk.and_then(Desk::put_aside) {
-            return conn.handle_aside();
+            return conn.connection().handle_aside();
         }
         for request in self.tasks.iter() {
-            let conn = Connection::of(&request).arc();
-            let request = match conn.tasks().aside() {
+            let conn = Arc::clone(request.get_connection());
+            let request = match conn.connection().tasks().aside() {
                 Some(aside) => aside.put(request),
                 None => Some(request),
             };
@@ -182,10 +182,10 @@ impl Worker {
                 desk.serve(&conn);
             }
             // The worker has others to serve, whatever is dropped with a request.
-            conn.run_task(&Contained::new(request));
+            conn.connection().run_task(&Contained::new(request));
             if desk.and_then(Desk::put_aside).is_some() {
                 // It had to wait, and another coroutine has the queue now.
-                return conn.handle_aside();
+                return conn.connection().handle_aside();
             }
         }
     }

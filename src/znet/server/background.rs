@@ -1,5 +1,6 @@
 //! Tasks of a program that run beside the connections of a server, and end with it.
 
+use super::life::Task;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,14 +66,6 @@ impl Server {
     pub fn context(&self) -> Arc<dyn IContext> {
         Arc::new(ServerContext(Arc::clone(self.core())))
     }
-}
-
-type TaskBody = dyn FnOnce(&dyn IContext) -> Result<()> + Send;
-
-/// A task that has not begun.
-pub(crate) struct Task {
-    name: Cow<'static, str>,
-    body: Box<TaskBody>,
 }
 
 impl Core {

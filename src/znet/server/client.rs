@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::Core;
+use super::server::Server;
+use super::talk::Redial;
 use crate::error::{Error, Result};
 use crate::green::Queue;
 use crate::zconf::Config;
@@ -31,10 +33,10 @@ pub fn new_client(host: impl Into<String>, port: u16) -> Result<Client> {
 /// [`Error::Config`] where a value is out of range.
 pub fn new_client_with_config(host: impl Into<String>, port: u16, config: Config) -> Result<Client> {
     config.validate()?;
-    let core = Core::new(config, CloseReason::ClientStopped);
+    let core = Core::new(config, CloseReason::ClientStopped, Server::dyn_of);
     let dialer = Arc::new(Dialer::new(host.into(), port));
     if core.config().resume_ms > 0 {
-        core.talk().redial.get_or_init(|| Arc::clone(&dialer));
+        core.talk().redial.get_or_init(|| Arc::clone(&dialer) as Arc<dyn Redial>);
     }
     Ok(Client { core, dialer })
 }

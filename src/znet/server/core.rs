@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::server_life::ServerLife;
+use super::life::ServerLife;
 use super::talk::Talk;
 use super::tutorial;
 use crate::error::{Error, Result};
@@ -12,12 +12,12 @@ use crate::green::{Backoff, Event, Group, Until, drop_contained, drop_each, stoo
 use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 use crate::zconf::{Config, PackKind};
-use crate::ziface::{CloseReason, ConnHook, IConnection, IDataPack, IDecoder};
+use crate::ziface::{CloseReason, ConnHook, IConnection, IDataPack, IDecoder, IServer};
 use crate::znet::conn::conn_manager::ConnManager;
-use crate::znet::leave::heartbeat::Heart;
+use crate::znet::leave::beat::Heart;
 use crate::znet::read::codec::{ContainedDecoder, ContainedPack, LONGEST_HEAD};
 use crate::znet::resume::away::Absent;
-use crate::znet::route::dispatch::MsgHandler;
+use crate::znet::route::table::MsgHandler;
 use crate::znet::write::bounds::Bounds;
 use crate::zpack::{Framing, LtvLittleEndian, TlvBigEndian};
 
@@ -26,6 +26,8 @@ pub(crate) struct Core {
     config: Config,
     name: OnceLock<String>,
     stop_reason: CloseReason,
+    /// Makes the server, or what stands for it, that a connection names.
+    as_server: fn(Arc<Self>) -> Arc<dyn IServer>,
     pack: OnceLock<Arc<dyn IDataPack>>,
     decoder: OnceLock<Arc<dyn IDecoder>>,
     framing: OnceLock<Framing>,
@@ -84,9 +86,14 @@ pub(crate) struct Hooks {
 
 impl Core {
     /// What the connections share that close with `stop_reason` when all stops.
-    pub(crate) fn new(config: Config, stop_reason: CloseReason) -> Arc<Self> {
+    pub(crate) fn new(
+        config: Config,
+        stop_reason: CloseReason,
+        as_server: fn(Arc<Self>) -> Arc<dyn IServer>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             stop_reason,
+            as_server,
             name: OnceLock::new(),
             pack: OnceLock::new(),
             decoder: OnceLock::new(),
@@ -133,6 +140,11 @@ impl Core {
     /// Sets the name, once.
     pub(crate) fn set_name(&self, name: String) -> Result<()> {
         self.name.set(name).map_err(|_| Error::AlreadyStarted { what: "set the name" })
+    }
+
+    /// The server of a connection.
+    pub(crate) fn as_server(self: &Arc<Self>) -> Arc<dyn IServer> {
+        (self.as_server)(Arc::clone(self))
     }
 
     /// Why connections close that the stop closes.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::core::Core;
 use crate::green::{Coroutine, Group, Select, Until};
+use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
 
 impl Core {
@@ -49,7 +50,7 @@ impl Core {
     /// they are in, or at their next.
     pub(crate) fn cut_off_now(&self) {
         let open = self.open_connections();
-        let cut: Vec<_> = open.iter().filter(|conn| conn.note_cut_off()).collect();
+        let cut: Vec<_> = open.iter().filter(|conn| conn.asked().set(Asked::CUT_OFF)).collect();
         self.counters.forced.fetch_add(cut.len(), Ordering::AcqRel);
         let doing = Doing::look(self);
         let when = if self.hurried.is_set() { "" } else { " at the drain deadline" };
@@ -67,7 +68,7 @@ impl Core {
     fn open_connections(&self) -> Vec<Arc<Connection>> {
         let mut open = Vec::new();
         self.manager().each(|conn| {
-            open.push(Arc::clone(conn));
+            open.push(conn.connection().arc());
             true
         });
         open

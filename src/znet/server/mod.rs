@@ -21,6 +21,9 @@ pub(super) mod needs;
 // Start and stop, in one order;
 pub(super) mod server_life;
 
+// (this is what runs in between)
+pub(super) mod life;
+
 // tasks beside the connections;
 pub(super) mod background;
 

@@ -53,7 +53,7 @@ pub fn new_server() -> Result<Server> {
 #[doc(alias = "NewUserConfDefaultRouterSlicesServer")]
 pub fn new_server_with_config(config: Config) -> Result<Server> {
     config.validate()?;
-    Ok(Server { core: Core::new(config, CloseReason::ServerStopped) })
+    Ok(Server { core: Core::new(config, CloseReason::ServerStopped, Server::dyn_of) })
 }
 
 /// A server. Clones share it.
@@ -96,8 +96,8 @@ pub struct Server {
 
 impl Server {
     /// The server that a connection belongs to.
-    pub(crate) const fn of(core: Arc<Core>) -> Self {
-        Self { core }
+    pub(super) fn dyn_of(core: Arc<Core>) -> Arc<dyn IServer> {
+        Arc::new(Self { core })
     }
 
     /// Adds the router of one message id: a type that implements [`IRouter`], a function, or a closure, which names the type

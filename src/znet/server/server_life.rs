@@ -1,35 +1,16 @@
 //! The life of a server or a client: begun once, stopped in one order.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use super::background::Task;
 use super::core::Core;
+use super::life::ServerLife;
 use super::tutorial;
 use crate::error::{Error, Result};
 use crate::green::{Runtime, Thread, Until, drop_each};
 use crate::zconf::Config;
 use crate::ziface::IMsgHandler;
-use crate::znet::leave::sweeper::{self, Sweeping};
-
-/// What runs between the start and the stop.
-#[derive(Default)]
-pub(crate) struct ServerLife {
-    pub(crate) started: bool,
-    pub(crate) stopping: bool,
-    /// `serve` has waited for the end, or does.
-    served: bool,
-    /// The address listened on.
-    pub(crate) local: Option<SocketAddr>,
-    /// Ends the waits of who makes connections, so that it looks whether all stops.
-    pub(crate) interrupt: Option<Box<dyn FnOnce() + Send>>,
-    /// Makes connections; ended before they are, so that none comes after.
-    pub(crate) acceptor: Option<Thread>,
-    sweeper: Option<Sweeping>,
-    /// Given before the start.
-    pub(crate) tasks: Vec<Task>,
-}
+use crate::znet::leave::sweeper;
 
 impl Core {
     pub(crate) fn life(&self) -> MutexGuard<'_, ServerLife> {
@@ -62,7 +43,7 @@ impl Core {
         life.started = true;
         self.handler().freeze();
         self.framing();
-        life.sweeper = Some(sweeper);
+        life.sweeper = Some(Box::new(move || sweeper.end()));
         let tasks = std::mem::take(&mut life.tasks);
         let begun = tasks.into_iter().try_for_each(|task| self.begin_task(task));
         drop(life);
@@ -134,7 +115,7 @@ impl Core {
 
     /// The end, in one order: listener, connections, workers, tasks, sweeper, whoever waits. On a thread of its own: the
     /// deadline holds whatever coroutines do.
-    fn wind_down(&self, acceptor: Option<Thread>, sweeper: Option<Sweeping>) {
+    fn wind_down(&self, acceptor: Option<Thread>, sweeper: Option<Box<dyn FnOnce() + Send>>) {
         let deadline = self.drain_deadline();
         if let Some(acceptor) = acceptor {
             acceptor.join_timeout(MOMENT);
@@ -144,8 +125,8 @@ impl Core {
             self.cut_off();
         }
         tutorial::say(format_args!("清除所有链接: 当前数量 = {}", self.manager().places()));
-        if let Some(sweeper) = sweeper {
-            sweeper.end();
+        if let Some(end_sweeping) = sweeper {
+            end_sweeping();
         }
         // First the line: who waits may end the process.
         log::info!("{} stopped", self.config().name);

@@ -2,15 +2,17 @@
 //! groups and users.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::error::Result;
 use crate::green::drop_contained;
-use crate::znet::enter::dialer::Dialer;
-use crate::znet::people::groups::Groups;
-use crate::znet::people::users::Users;
+use crate::ziface::IConnection;
+use crate::znet::conn::addresses::Addresses;
+use crate::znet::people::registry::Groups;
+use crate::znet::people::registry::Users;
 use crate::znet::read::rate::Rates;
-use crate::znet::route::payload::BadPayload;
-use crate::znet::talk::session::Session;
+use crate::znet::route::bad_payload::BadPayload;
+use crate::znet::transport::Transport;
 use crate::zpack::Message;
 
 /// What a server knows beyond its routers.
@@ -27,7 +29,7 @@ pub(crate) struct Talk {
     pub(crate) bad_payload: OnceLock<BadPayload>,
     pub(crate) rates: OnceLock<Rates>,
     /// On a client that resumes: who connects again.
-    pub(crate) redial: OnceLock<Arc<Dialer>>,
+    pub(crate) redial: OnceLock<Arc<dyn Redial>>,
 }
 
 /// What the program has set is dropped by whoever holds the last handle of its server.
@@ -40,4 +42,15 @@ impl Drop for Talk {
 
 pub(crate) type SequenceOf = dyn Fn(&Message) -> Option<u64> + Send + Sync;
 
-pub(crate) type Dialogue = dyn Fn(&mut Session) -> Result<()> + Send + Sync;
+/// Runs the dialogue of a connection.
+pub(crate) type Dialogue = dyn Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync;
+
+/// Connects again for a client's connection that has lost its peer. A trait, so that what a connection knows needs nothing
+/// that makes connections.
+pub(crate) trait Redial: Send + Sync {
+    /// A new transport to the same server, with its addresses. `None` if there is none; the error is kept.
+    fn dial_again(&self) -> Option<(Transport, Addresses)>;
+
+    /// The pause after so many failures of that. `None` if it gives up.
+    fn resume_pause(&self, failures: u32) -> Option<Duration>;
+}

@@ -42,7 +42,9 @@ impl Server {
         &self,
         dialogue: impl Fn(&mut Session) -> Result<()> + Send + Sync + 'static,
     ) -> Result<()> {
-        let set = self.core().talk().dialogue.set(Box::new(dialogue));
+        let set = self.core().talk().dialogue.set(Box::new(move |conn| {
+            dialogue(&mut Session { conn: Arc::clone(conn), until: Until::never() })
+        }));
         set.map_err(|_| Error::AlreadyStarted { what: "set the session" })
     }
 }
@@ -183,8 +185,7 @@ impl Connection {
         if self.is_stopping() {
             return;
         }
-        let mut session = Session { conn: Arc::clone(shared), until: Until::never() };
-        let ended = contain(|| match dialogue(&mut session) {
+        let ended = contain(|| match dialogue(shared) {
             Ok(()) | Err(Error::ConnectionClosed) => CloseReason::SessionEnded,
             Err(error) => CloseReason::SessionFailed { error: error.to_string() },
         });
