@@ -78,6 +78,7 @@
 
 pub mod error;
 pub mod green;
+mod lock;
 mod log_line;
 mod rounded;
 pub mod zasync_op;

@@ -5,10 +5,11 @@
 //! line. This is for programs that come from Zinx, and for handlers that are to go on with the next message meanwhile.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::green::{self, Builder, Group, contain};
+use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 use crate::ziface::IConnection;
 use crate::znet::new_func_request;
@@ -34,7 +35,7 @@ use crate::znet::new_func_request;
 /// ```
 #[derive(Clone, Default)]
 pub struct AsyncOps {
-    lanes: Arc<Mutex<Lanes>>,
+    lanes: Arc<Lock<Lanes>>,
     group: Group,
 }
 
@@ -58,7 +59,7 @@ impl AsyncOps {
     /// room for the coroutine that waits for them.
     #[doc(alias = "Process")]
     pub fn process(&self, op_id: u64, op: impl FnOnce() + Send + 'static) -> Result<()> {
-        let mut lanes = lock(&self.lanes);
+        let mut lanes = self.lanes.lock();
         if let Some(waiting) = lanes.get_mut(&op_id) {
             if waiting.len() >= MAX_WAITING {
                 return Err(Error::TaskQueueFull { len: MAX_WAITING });
@@ -89,7 +90,7 @@ impl AsyncOps {
     }
 
     fn next(&self, op_id: u64) -> Option<Op> {
-        let mut lanes = lock(&self.lanes);
+        let mut lanes = self.lanes.lock();
         let op = lanes.get_mut(&op_id)?.pop_front();
         if op.is_none() {
             lanes.remove(&op_id);
@@ -100,7 +101,7 @@ impl AsyncOps {
 
 impl std::fmt::Debug for AsyncOps {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AsyncOps").field("busy_ids", &lock(&self.lanes).len()).finish()
+        f.debug_struct("AsyncOps").field("busy_ids", &self.lanes.lock().len()).finish()
     }
 }
 
@@ -108,7 +109,7 @@ impl std::fmt::Debug for AsyncOps {
 /// own coroutine. Clones share it.
 pub struct AsyncOpResult<T> {
     conn: Arc<dyn IConnection>,
-    state: Arc<Mutex<State<T>>>,
+    state: Arc<Lock<State<T>>>,
 }
 
 /// The first of the two to come waits for the other.
@@ -123,13 +124,13 @@ impl<T: Send + 'static> AsyncOpResult<T> {
     /// A result that is still to come, for this connection.
     #[doc(alias = "NewAsyncOpResult")]
     pub fn new(conn: &Arc<dyn IConnection>) -> Self {
-        Self { conn: Arc::clone(conn), state: Arc::new(Mutex::new(State::Nothing)) }
+        Self { conn: Arc::clone(conn), state: Arc::new(Lock::new(State::Nothing)) }
     }
 
     /// Sets the result. The first stays.
     #[doc(alias = "SetReturnedObj")]
     pub fn set_returned_obj(&self, value: T) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         match std::mem::replace(&mut *state, State::Handled) {
             State::Nothing => *state = State::Returned(value),
             State::Wanted(complete) => {
@@ -145,7 +146,7 @@ impl<T: Send + 'static> AsyncOpResult<T> {
     /// run; that is logged.
     #[doc(alias = "OnComplete")]
     pub fn on_complete(&self, complete: impl FnOnce(T) + Send + 'static) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         match std::mem::replace(&mut *state, State::Handled) {
             State::Nothing => *state = State::Wanted(Box::new(complete)),
             State::Returned(value) => {
@@ -180,10 +181,6 @@ impl<T> std::fmt::Debug for AsyncOpResult<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AsyncOpResult").field("conn", &self.conn).finish_non_exhaustive()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Operations of one id that may wait.

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use crate::error::{Error, Result};
+use crate::lock::Lock;
 use crate::ziface::{IConnection, Payload};
 
 /// Connections by an id that the program chooses. An entry goes when its connection closes. Clones share the entries.
@@ -22,7 +23,7 @@ use crate::ziface::{IConnection, Payload};
 /// ```
 #[derive(Clone)]
 pub struct ZNotify {
-    entries: Arc<Mutex<Entries>>,
+    entries: Arc<Lock<Entries>>,
     /// Names our close callbacks: a connection may have entries in several.
     handler: String,
 }
@@ -114,7 +115,7 @@ impl ZNotify {
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
-        lock(&self.entries)
+        self.entries.lock()
     }
 }
 
@@ -125,16 +126,12 @@ impl std::fmt::Debug for ZNotify {
 }
 
 /// Takes an entry out, unless another connection has come under its id.
-fn forget(entries: &Mutex<Entries>, id: u64, conn: &Arc<dyn IConnection>) {
-    let mut entries = lock(entries);
+fn forget(entries: &Lock<Entries>, id: u64, conn: &Arc<dyn IConnection>) {
+    let mut entries = entries.lock();
     let is_it = |entry: &Arc<dyn IConnection>| std::ptr::addr_eq(Arc::as_ptr(entry), Arc::as_ptr(conn));
     if entries.get(&id).is_some_and(is_it) {
         let removed = entries.remove(&id);
         drop(entries);
         drop(removed);
     }
-}
-
-fn lock(entries: &Mutex<Entries>) -> MutexGuard<'_, Entries> {
-    entries.lock().unwrap_or_else(PoisonError::into_inner)
 }

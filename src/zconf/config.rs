@@ -6,9 +6,9 @@ use std::path::Path;
 use super::keys::{KEYS, Key, State};
 use super::layers::Layers;
 use super::origin::Origin;
-use super::problem::{ConfigProblem, none_of};
 use super::{MaxConnPolicy, Mode, OverRate, PackKind, QueueFull, WorkerMode};
 use crate::error::Result;
+use crate::error::config::{ConfigErrors, ConfigProblem};
 
 /// The configuration of one server: a field a key, named as the key in snake_case.
 ///
@@ -279,7 +279,7 @@ impl Config {
                 });
             }
         }
-        none_of(problems)
+        ConfigErrors::none_of(problems)
     }
 
     /// Lists the keys that differ from their default although their feature does not exist yet, a sentence each.

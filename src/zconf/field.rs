@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use super::words::Word;
+use super::choices::Word;
 
 /// A field of [`Config`](super::Config), whatever its type.
 pub(super) trait Field {
@@ -200,7 +200,7 @@ const SHOWN: usize = 60;
 
 #[cfg(test)]
 mod tests {
-    use super::super::words::{Mode, WorkerMode};
+    use super::super::choices::{Mode, WorkerMode};
     use super::*;
 
     #[test]

@@ -10,9 +10,9 @@ use super::field::{Scalar, shorten};
 use super::keys::{self, KEYS, Key};
 use super::nearest::nearest;
 use super::origin::Origin;
-use super::problem::{ConfigProblem, none_of};
 use super::yaml;
 use crate::error::Result;
+use crate::error::config::{ConfigErrors, ConfigProblem};
 
 /// A configuration in the making.
 #[derive(Default)]
@@ -92,7 +92,7 @@ impl Layers {
 
     /// Gives the result, or every problem.
     pub(super) fn finish(self) -> Result<(Config, Vec<String>)> {
-        none_of(self.problems)?;
+        ConfigErrors::none_of(self.problems)?;
         let Self { mut config, file, variables, notes, .. } = self;
         let mut warnings = config.warnings();
         warnings.extend(notes);

@@ -1,157 +1,53 @@
-//! The machinery of a server. Its modules stand in the order in which data travels.
+//! The machinery of a server. Its folders stand in the order in which a message travels; the front page of each says
+//! what is in it.
 
+// What a program builds, and what its connections share.
 mod server;
-pub use server::{Server, exit, new_server, new_server_with_config};
+pub use server::client::{Client, new_client, new_client_with_config};
+pub use server::core::IdleAction;
+pub use server::server::{Server, exit, new_server, new_server_with_config};
+pub use server::stats::Stats;
 
-mod stats;
-pub use stats::Stats;
+// A peer enters,
+mod enter;
+pub use enter::dialer::Reconnect;
 
-mod client;
-pub use client::{Client, new_client, new_client_with_config};
+// on something that carries its bytes,
+mod transport;
 
-mod core;
-pub use core::IdleAction;
+// and is a connection.
+mod conn;
 
-mod life;
-
-mod forced;
-
-mod needs;
-
-mod background;
-
-// A peer comes,
-
-mod acceptor;
-
-mod crowd;
-
-mod dialer;
-pub use dialer::Reconnect;
-
-mod place;
-
-mod conn_manager;
-
-mod connection;
-
-mod asked;
-
-mod rare;
-
-mod ends;
-
-mod times;
-
-mod tcp_connection;
-
-mod rate;
+// What it sends is read,
+mod read;
 pub use crate::zconf::OverRate;
-pub use rate::{Rate, RateLimits};
+pub use read::rate::{Rate, RateLimits};
 
-// what it sends becomes requests,
-
-mod line;
-
-mod reader;
-
-mod hooks;
-
-mod request;
-pub use request::new_func_request;
-
-mod chain;
-
-mod codec;
-
-mod dispatch;
-
+// and goes to the handler of the program,
 mod route;
+pub use route::bad_payload::BadPayload;
+pub use route::login_gate::Refusal;
+pub use route::middleware::{router_recovery, router_time};
+pub use route::request::new_func_request;
 
-mod routing;
-
-mod middleware;
-pub use middleware::{router_recovery, router_time};
-
-mod tasks;
-
-mod worker_pool;
-
-// while a worker would have to wait for a peer, another coroutine takes its queue over;
-mod aside;
-
-// a handler may ask its peer and go on with the answer,
-
-mod ahead;
-
-mod calls;
-
-mod call;
-pub use call::Call;
-
+// which may ask its peer and go on with the answer,
 mod talk;
+pub use talk::call::Call;
+pub use talk::session::Session;
+pub use talk::takeover::{ByByte, RawStream};
 
-mod session;
-pub use session::Session;
+// and knows who is connected.
+mod people;
+pub use people::groups::{Broadcast, Group};
+pub use people::registry::OnDuplicate;
+pub use people::users::Sessions;
 
-mod takeover;
-pub use takeover::{ByByte, RawStream};
+// What the handler answers is written,
+mod write;
+pub use write::ledger::HeldBytes;
 
-mod payload;
-pub use payload::BadPayload;
-
-// and belongs to users and groups,
-
-mod belongs;
-
-mod groups;
-pub use groups::{Broadcast, Group};
-
-mod users;
-pub use users::{OnDuplicate, Sessions};
-
-mod login_gate;
-pub use login_gate::Refusal;
-
-// what the handlers answer goes back,
-
-mod frame_queue;
-
-mod ledger;
-pub use ledger::HeldBytes;
-
-mod bounds;
-
-mod held;
-
-mod eviction;
-
-mod outbox;
-
-mod writer;
-
-mod watch;
-
-// also to a peer that has lost its connection and comes back,
-
-mod away;
-
+// also to a peer that has lost its connection and comes back.
 mod resume;
 
-// and at last it goes.
-
-mod last_word;
-
-mod closing;
-
-mod endings;
-
-mod sweeper;
-
-mod tidying;
-
-mod read_deadline;
-
-mod heartbeat;
-
-mod tutorial;
+// At last the connection leaves.
+mod leave;

@@ -3,19 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use super::Timers;
 use crate::green::{Event, Thread, Until};
+use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 
 /// The one there is.
 pub(super) static KEEPER: Keeper =
-    Keeper { state: Mutex::new(State { due: BTreeMap::new(), last: 0, runs: false }), changed: Event::new() };
+    Keeper { state: Lock::new(State { due: BTreeMap::new(), last: 0, runs: false }), changed: Event::new() };
 
 pub(super) struct Keeper {
-    state: Mutex<State>,
+    state: Lock<State>,
     /// The next timer may be another.
     changed: Event,
 }
@@ -93,7 +94,7 @@ impl Keeper {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

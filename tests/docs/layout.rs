@@ -59,11 +59,11 @@ fn only_green_names_may() {
 fn timing_names_the_monotonic_clock_only() {
     let lines = lines_with("", "SystemTime");
     let may = [
-        "src/zlog.rs",
+        "src/zlog/mod.rs",
         "src/zlog/clock.rs",
         "src/zlog/file.rs",
-        "src/ztimer.rs",
-        "src/zutils.rs",
+        "src/ztimer/mod.rs",
+        "src/zutils/mod.rs",
         "src/error/from.rs",
     ];
     let others: Vec<_> = lines.iter().filter(|line| !may.iter().any(|file| line.contains(file))).collect();
@@ -100,17 +100,23 @@ fn durations_become_times_in_one_place() {
     assert_eq!(lines, Vec::<String>::new());
 }
 
-/// The folders of `green`, and every folder below them, open with a page that says what is in them.
+/// The front page of a folder is its `mod.rs`: what the folder is for, and its files in the order in which data travels.
+/// So no file stands beside a folder of its name.
 #[test]
-fn every_folder_of_green_has_a_front_page() {
-    let files: Vec<_> = sources("green").into_iter().map(|(path, _)| path).collect();
-    let mut folders: Vec<_> = files.iter().filter_map(|path| path.parent()).collect();
-    folders.sort();
-    folders.dedup();
-    assert!(folders.len() > 4, "{folders:?}");
-    for folder in folders {
+fn every_folder_has_a_front_page() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (path, _) in sources("") {
+        let folder = path.parent().unwrap();
         let page = fs::read_to_string(folder.join("mod.rs")).unwrap_or_default();
-        assert!(page.starts_with("//! "), "{} has no page", folder.display());
+        assert!(folder == src || page.starts_with("//! "), "{} has no page", folder.display());
+        assert!(!path.with_extension("").is_dir(), "{} belongs into the folder of its name", path.display());
+    }
+    for (path, page) in sources("znet").iter().filter(|(path, _)| path.ends_with("mod.rs")) {
+        let declared = page.lines().filter_map(|line| line.strip_suffix(';')?.rsplit_once("mod "));
+        for (_, name) in declared {
+            let comment = page.lines().take_while(|line| !line.ends_with(&format!("mod {name};"))).last();
+            assert!(comment.is_some_and(|line| line.starts_with("//")), "{}: {name}", path.display());
+        }
     }
 }
 

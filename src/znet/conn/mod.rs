@@ -1,0 +1,19 @@
+//! A connection: its state, and what a program may ask of it.
+
+// The connection itself,
+pub(super) mod connection;
+
+// its two addresses,
+pub(super) mod addresses;
+
+// when things happened on it,
+pub(super) mod times;
+
+// what others ask of the coroutine that reads it,
+pub(super) mod asked;
+
+// what it has only when somebody needs it,
+pub(super) mod on_demand;
+
+// and the table of all connections.
+pub(super) mod conn_manager;

@@ -1,0 +1,342 @@
+//! The dialer coroutine: from host and port to a connection, which it then runs itself, and again where that is wanted.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::place::Place;
+use crate::error::{Error, Result};
+use crate::green::{Builder, Connector, Event, PutError, Queue, TcpStream, Until};
+use crate::lock::Lock;
+use crate::ziface::{CloseReason, IConnection};
+use crate::znet::conn::addresses::Addresses;
+use crate::znet::conn::connection::Connection;
+use crate::znet::server::core::Core;
+use crate::znet::server::talk::Redial;
+use crate::znet::transport::Transport;
+use crate::znet::transport::tcp::Tcp;
+
+/// How a client connects again. Pauses double from the first to the longest, and each is shortened by a random part,
+/// at most a half, so that clients that were cut off together do not come back together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reconnect {
+    /// The pause after the first failure. Default 100 ms.
+    pub first_pause: Duration,
+    /// The longest pause. Default 30 s. A connection that holds as long begins the count of failures anew.
+    pub longest_pause: Duration,
+    /// After how many failures in a row, lost connections included, the client gives up and stops. Default 0: never.
+    pub attempts: u32,
+}
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        let (first_pause, longest_pause) = (Duration::from_millis(100), Duration::from_secs(30));
+        Self { first_pause, longest_pause, attempts: 0 }
+    }
+}
+
+impl Reconnect {
+    /// The pause after the `failures`-th failure in a row, counted from 1; `None` where it gives up.
+    fn pause(&self, failures: u32) -> Option<Duration> {
+        if self.attempts != 0 && failures >= self.attempts {
+            return None;
+        }
+        let doubled = self.first_pause.saturating_mul(1 << failures.saturating_sub(1).min(30));
+        let whole = doubled.min(self.longest_pause);
+        Some(whole - whole.mul_f64(random() / 2.0))
+    }
+}
+
+/// Makes a client's connections, one after the other.
+pub(crate) struct Dialer {
+    host: String,
+    port: u16,
+    connector: Connector,
+    errors: Queue<Error>,
+    state: Lock<State>,
+    /// Set while there is a connection.
+    connected: Event,
+    /// Set once the first attempt is over.
+    tried: Event,
+    /// Ends a pause.
+    wake: Event,
+}
+
+struct State {
+    timeout: Duration,
+    reconnect: Option<Reconnect>,
+    conn: Option<Arc<Connection>>,
+    next_id: u64,
+    /// How the first attempt ended, until [`Dialer::first_outcome`] takes it.
+    first: Option<Result<()>>,
+    /// A new connection is wanted at once.
+    redial: bool,
+    /// No further connection will be made.
+    pub(super) over: bool,
+}
+
+impl Dialer {
+    pub(crate) fn new(host: String, port: u16) -> Self {
+        let state = State {
+            timeout: DIAL_TIMEOUT,
+            reconnect: None,
+            conn: None,
+            next_id: 0,
+            first: None,
+            redial: false,
+            over: false,
+        };
+        Self {
+            host,
+            port,
+            connector: Connector::default(),
+            errors: Queue::bounded(MAX_ERRORS),
+            state: Lock::new(state),
+            connected: Event::new(),
+            tried: Event::new(),
+            wake: Event::new(),
+        }
+    }
+
+    /// The dialer coroutine: connects, runs the connection, and begins again as long as that is wanted.
+    pub(crate) fn run(&self, core: &Arc<Core>) {
+        let mut failures = 0;
+        loop {
+            let since = Instant::now();
+            let lost = match self.connect() {
+                Ok(stream) => self.talk(core, stream),
+                Err(error) => self.note_failure(core, error),
+            };
+            if core.stopping().is_set() {
+                return self.end();
+            }
+            if self.take_redial() {
+                failures = 0;
+                continue;
+            }
+            let Some(pause) = self.next_pause(&lost, since, &mut failures) else { break };
+            self.wake.wait_timeout(pause);
+            self.wake.clear();
+        }
+        core.stop();
+    }
+
+    fn connect(&self) -> Result<TcpStream> {
+        let timeout = self.lock().timeout;
+        let connected = self.connector.connect(&self.host, self.port, timeout);
+        connected.map_err(|source| Error::io(format!("connect {}:{}", self.host, self.port), source))
+    }
+
+    /// Runs a connection to its end; returns why it ended.
+    fn talk(&self, core: &Arc<Core>, stream: TcpStream) -> CloseReason {
+        // A peer that has gone already leaves no address; its connection begins and ends all the same.
+        let remote = stream.peer_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
+        let place = {
+            let mut state = self.lock();
+            let place = match Place::take(core, state.next_id, stream, remote) {
+                Ok(place) => place,
+                Err(source) => {
+                    drop(state);
+                    return self.note_failure(core, Error::io("start a worker", source));
+                }
+            };
+            state.next_id += 1;
+            state.conn = Some(Arc::clone(place.conn()));
+            place
+        };
+        let conn = Arc::clone(place.conn());
+        core.counters.accepted.add();
+        if core.stopping().is_set() {
+            // It came too late for the stop to find it.
+            conn.stop_because(core.stop_reason().clone());
+        }
+        self.connected.set();
+        self.note_first(Ok(()));
+        place.run();
+        self.connected.clear();
+        self.lock().conn = None;
+        conn.get_close_reason().unwrap_or(CloseReason::Stopped)
+    }
+
+    fn note_failure(&self, core: &Core, error: Error) -> CloseReason {
+        let reason = CloseReason::Failed { error: error.to_string() };
+        if core.stopping().is_set() {
+            self.note_first(Err(Error::Stopped));
+            return reason;
+        }
+        log::warn!("{error}");
+        if self.lock().reconnect.is_some() {
+            self.keep(error);
+            self.note_first(Ok(()));
+        } else {
+            self.keep(Error::other(error.to_string()));
+            self.note_first(Err(error));
+        }
+        reason
+    }
+
+    /// Keeps an error for whoever asks, in the place of the oldest where there is no room.
+    fn keep(&self, mut error: Error) {
+        while let Err(PutError::Full(refused)) = self.errors.try_put(error) {
+            error = refused;
+            drop(self.errors.try_get());
+        }
+    }
+
+    fn note_first(&self, outcome: Result<()>) {
+        if !self.tried.is_set() {
+            self.lock().first = Some(outcome);
+            self.tried.set();
+        }
+    }
+
+    fn take_redial(&self) -> bool {
+        std::mem::take(&mut self.lock().redial)
+    }
+
+    /// The pause before the next attempt; `None`, and the end is noted, where there is none.
+    fn next_pause(&self, lost: &CloseReason, since: Instant, failures: &mut u32) -> Option<Duration> {
+        let mut state = self.lock();
+        let asked_for = matches!(lost, CloseReason::Stopped | CloseReason::Aborted);
+        let pause = state.reconnect.filter(|_| !asked_for).and_then(|reconnect| {
+            *failures = if since.elapsed() >= reconnect.longest_pause { 1 } else { *failures + 1 };
+            reconnect.pause(*failures)
+        });
+        state.over = pause.is_none() && !state.redial;
+        if state.redial { Some(Duration::ZERO) } else { pause }
+    }
+
+    fn end(&self) {
+        self.lock().over = true;
+        self.note_first(Err(Error::Stopped));
+    }
+
+    /// May run again.
+    pub(crate) fn reset(&self) {
+        self.connector.reset();
+        self.tried.clear();
+        self.wake.clear();
+        let mut state = self.lock();
+        (state.first, state.redial, state.over) = (None, false, false);
+    }
+
+    /// Waits for the first attempt; returns how it ended.
+    pub(crate) fn first_outcome(&self) -> Result<()> {
+        self.tried.wait();
+        self.lock().first.take().unwrap_or(Ok(()))
+    }
+
+    /// Ends what is waited for, so that the dialer looks whether all stops.
+    pub(crate) fn call_off(&self) {
+        self.connector.call_off();
+        self.wake.set();
+    }
+
+    /// Asks for a new connection in place of the one there is. `false` where no further one will be made.
+    pub(crate) fn redial(&self) -> bool {
+        let mut state = self.lock();
+        if state.over {
+            return false;
+        }
+        state.redial = true;
+        let conn = state.conn.clone();
+        drop(state);
+        self.wake.set();
+        if let Some(conn) = conn {
+            conn.stop_because(CloseReason::ClientStopped);
+        }
+        true
+    }
+
+    pub(crate) fn set_timeout(&self, timeout: Duration) {
+        self.lock().timeout = timeout;
+    }
+
+    pub(crate) fn set_reconnect(&self, reconnect: Option<Reconnect>) {
+        self.lock().reconnect = reconnect;
+    }
+
+    pub(crate) const fn errors(&self) -> &Queue<Error> {
+        &self.errors
+    }
+
+    pub(crate) fn conn(&self) -> Option<Arc<dyn IConnection>> {
+        self.lock().conn.clone().map(|conn| conn as Arc<dyn IConnection>)
+    }
+
+    pub(crate) fn wait_connected(&self, timeout: Duration) -> Option<Arc<dyn IConnection>> {
+        let until = Until::after(timeout);
+        loop {
+            let conn = self.conn();
+            let left = until.left().unwrap_or(Duration::MAX);
+            if conn.is_some() || !self.connected.wait_timeout(left) {
+                return conn;
+            }
+        }
+    }
+
+    /// Whether the coroutine that handles the connection's messages asks.
+    pub(crate) fn is_current(&self) -> bool {
+        self.lock().conn.as_ref().is_some_and(|conn| conn.is_current())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+}
+
+impl Redial for Dialer {
+    fn dial_again(&self) -> Option<(Transport, Addresses)> {
+        let keep = |error| {
+            log::warn!("{error}");
+            self.keep(error);
+        };
+        let stream = self.connect().map_err(keep).ok()?;
+        let addresses = Addresses::new(stream.local_addr().ok()?, stream.peer_addr().ok()?);
+        Some((Transport::Tcp(Tcp::new(stream)), addresses))
+    }
+
+    fn resume_pause(&self, failures: u32) -> Option<Duration> {
+        self.lock().reconnect.unwrap_or_default().pause(failures)
+    }
+}
+
+pub(crate) fn builder() -> Builder {
+    Builder::new().name("dialer").shielded()
+}
+
+/// A random number from 0 to 1; the keys of a hasher are as random as the system can make them.
+fn random() -> f64 {
+    use std::hash::{BuildHasher, RandomState};
+    let bits = RandomState::new().hash_one(0_u8);
+    (bits >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Errors kept for whoever asks.
+const MAX_ERRORS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_to_the_longest_and_differ() {
+        let reconnect = Reconnect::default();
+        for (failures, whole) in [(1, 100), (2, 200), (3, 400), (9, 25_600), (10, 30_000), (u32::MAX, 30_000)]
+        {
+            let whole = Duration::from_millis(whole);
+            let pauses: Vec<_> = (0..50).map(|_| reconnect.pause(failures).unwrap()).collect();
+            assert!(pauses.iter().all(|pause| (whole / 2..=whole).contains(pause)), "{failures}: {pauses:?}");
+            assert!(pauses.iter().any(|pause| *pause != pauses[0]));
+        }
+    }
+
+    #[test]
+    fn attempts_are_counted() {
+        let reconnect = Reconnect { attempts: 3, ..Reconnect::default() };
+        assert!(reconnect.pause(2).is_some());
+        assert_eq!(reconnect.pause(3), None);
+    }
+}

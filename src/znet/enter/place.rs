@@ -1,0 +1,61 @@
+//! A connection's place with the manager, from the stream to the end of the coroutine that runs it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::green::TcpStream;
+use crate::ziface::IConnection;
+use crate::znet::conn::connection::Connection;
+use crate::znet::read::reader;
+use crate::znet::server::core::Core;
+use crate::znet::transport::Transport;
+use crate::znet::transport::tcp::Tcp;
+
+/// A connection's place with the manager, given up when it is dropped, also by a panic of our own.
+pub(crate) struct Place {
+    core: Arc<Core>,
+    conn: Arc<Connection>,
+    transport: Option<Transport>,
+}
+
+impl Place {
+    /// Makes a connection of a stream. Errs where the machine has no room for its worker.
+    pub(crate) fn take(core: &Arc<Core>, id: u64, stream: TcpStream, remote: SocketAddr) -> io::Result<Self> {
+        let worker = core.handler().workers().assign(id)?;
+        let local = stream.local_addr().unwrap_or(remote);
+        let transport = Transport::Tcp(Tcp::new(stream));
+        let conn = Connection::new(id, Arc::clone(core), transport.clone(), local, remote, worker);
+        if core.talk().redial.get().is_some() {
+            conn.ask_for_token();
+        }
+        core.manager().add(Arc::clone(&conn) as Arc<dyn IConnection>);
+        Ok(Self { core: Arc::clone(core), conn, transport: Some(transport) })
+    }
+
+    pub(crate) const fn conn(&self) -> &Arc<Connection> {
+        &self.conn
+    }
+
+    /// Runs the connection, from the start hook to the close, in the coroutine that calls.
+    pub(crate) fn run(mut self) {
+        if let Some(transport) = self.transport.take() {
+            reader::run(&self.conn, transport);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // The descriptor closes before the place is free.
+        drop(self.transport.take());
+        self.conn.line().release();
+        self.conn.end_resuming();
+        self.core.manager().forget(self.conn.id());
+        if let Some(worker) = self.conn.tasks().worker() {
+            self.core.handler().workers().give_back(Arc::clone(worker));
+        }
+        self.conn.closed().set();
+        self.core.backoff().end_pause();
+    }
+}

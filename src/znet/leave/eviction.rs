@@ -1,0 +1,144 @@
+//! What happens when the bound over all memory is reached: the largest and slowest holders are disconnected, as Redis does
+//! with `maxmemory-clients`, until there is room again and a sixteenth of the bound to spare, so that looking through all
+//! connections is paid for by many messages.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::green::drop_contained;
+use crate::ziface::{CloseReason, IMessage};
+use crate::znet::conn::connection::Connection;
+use crate::znet::server::core::Core;
+
+/// Who may be disconnected.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whom {
+    /// Those that hold what does not move.
+    Stuck,
+    /// Also those of whose frames more arrives.
+    Anybody,
+}
+
+impl Core {
+    /// Makes room for so many bytes more. `false` where nobody could be disconnected for it: all that is held moves, or
+    /// those who hold it are on their way out, or it would never fit. Never waits.
+    pub(crate) fn make_room(&self, bytes: usize, of: Whom) -> bool {
+        let ledger = &self.bounds().ledger;
+        if bytes > ledger.most() {
+            return false;
+        }
+        let now = self.clock().tick();
+        let victims = {
+            let Some(_looking) = ledger.look(now) else { return false };
+            if ledger.missing(bytes) == 0 {
+                // Another has made room meanwhile.
+                return true;
+            }
+            let victims = self.choose(ledger.missing(bytes + ledger.most() / SPARE), of, now);
+            if victims.is_empty() {
+                ledger.look_again(now + REST_MS);
+            }
+            victims
+        };
+        for victim in &victims {
+            victim.evict();
+        }
+        !victims.is_empty()
+    }
+
+    /// Those to be disconnected for so many bytes. They are marked, so that nobody counts on them twice.
+    fn choose(&self, mut missing: usize, of: Whom, now: u64) -> Vec<Arc<Connection>> {
+        let (max, mut leaving, mut candidates) = (self.bounds().ledger.most(), 0_usize, Vec::new());
+        self.manager().each(|shared| {
+            let conn = shared.connection();
+            if conn.is_aborted() {
+                leaving += conn.bytes_granted();
+            } else if let Some(rank) =
+                conn.rank(now, self.slow_after()).filter(|rank| rank.is_stuck || of == Whom::Anybody)
+            {
+                candidates.push((rank, conn.arc()));
+            }
+            true
+        });
+        candidates.sort_unstable_by_key(|(rank, _)| Reverse(*rank));
+        missing = missing.saturating_sub(leaving);
+        let mut victims = Vec::new();
+        for (_, conn) in candidates {
+            if missing == 0 {
+                break;
+            }
+            missing = missing.saturating_sub(conn.bytes_granted());
+            conn.doom(CloseReason::HeldTooMuch { held: conn.bytes_granted(), max });
+            victims.push(conn);
+        }
+        victims
+    }
+
+    /// From when on a peer whose socket takes nothing counts as slow, in milliseconds.
+    fn slow_after(&self) -> u64 {
+        match self.config().write_timeout_ms {
+            0 => SLOW_WITHOUT_TIMEOUT_MS,
+            timeout => (timeout / 8).clamp(50, 1000),
+        }
+    }
+}
+
+/// Who goes first: those that hold what does not move, of them the largest, and of two sizes that differ by less than
+/// twice the slower one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    is_stuck: bool,
+    size: u32,
+    /// How long the peer has neither sent nor taken anything, in milliseconds.
+    slow: u64,
+}
+
+impl Connection {
+    /// `None` where it holds nothing, or all it holds is on its way to a peer that reads.
+    fn rank(&self, now: u64, slow_after: u64) -> Option<Rank> {
+        let (queued, resume, blocked, is_read) = {
+            let state = self.outbox().lock();
+            (state.granted_queued(), state.granted_resume(), state.blocked_since(), state.is_watched())
+        };
+        let received = self.granted_received();
+        let deaf = if blocked == 0 { 0 } else { now.saturating_sub(blocked) };
+        let silent = now.saturating_sub(self.times().active.load(Ordering::Relaxed));
+        let mut stuck = resume + received.kept;
+        stuck += if deaf >= slow_after { queued } else { 0 };
+        // While a handler runs or room is waited for, the peer is not read from: it may have sent all.
+        stuck += if is_read && silent >= slow_after { received.arriving } else { 0 };
+        if stuck > 0 {
+            return Some(Rank { is_stuck: true, size: stuck.ilog2(), slow: deaf.max(silent) });
+        }
+        // Of frames that arrive, the one that takes longest: whoever sends a large one fast is not to blame.
+        let begun = self.times().frame.load(Ordering::Relaxed);
+        let slow = if begun == 0 { 0 } else { now.saturating_sub(begun) };
+        (received.arriving > 0).then_some(Rank { is_stuck: false, size: 0, slow })
+    }
+
+    /// Disconnects it at once. It has its reason already.
+    fn evict(&self) {
+        self.core().counters.evicted.add();
+        self.abort_because(CloseReason::Aborted);
+        self.drop_kept();
+    }
+
+    /// What is kept for a handler goes at once; the handler itself may not notice for long.
+    fn drop_kept(&self) {
+        let Some(on_demand) = self.on_demand() else { return };
+        for message in on_demand.ahead.take_all_kept() {
+            self.let_kept_go(message.get_data().len());
+            drop_contained(message);
+        }
+    }
+}
+
+/// The part of the bound that is made free beyond what is needed.
+const SPARE: usize = 16;
+
+/// Where nobody was found, nobody is looked for again so soon.
+const REST_MS: u64 = 10;
+
+/// Where `WriteTimeoutMs` is 0, and slowness alone disconnects nobody.
+const SLOW_WITHOUT_TIMEOUT_MS: u64 = 5000;

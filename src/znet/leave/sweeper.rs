@@ -1,0 +1,219 @@
+//! The sweeper: reads the clock, sends the heartbeats, and finds idle, stalled and slow peers. No timer a connection.
+//!
+//! It is a thread, so that all that is on time also while handlers hold the workers. A server has one of its own; clients,
+//! of which a program may have thousands, share one.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock, MutexGuard};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::green::{Event, Thread};
+use crate::lock::Lock;
+use crate::ziface::CloseReason;
+use crate::znet::conn::asked::Asked;
+use crate::znet::conn::connection::Connection;
+use crate::znet::read::read_deadline::Over;
+use crate::znet::server::core::Core;
+use crate::znet::server::tidying::Tidying;
+
+/// Has the connections of a server or a client swept from now on.
+pub(crate) fn begin(core: &Arc<Core>) -> Result<Sweeping> {
+    static OF_CLIENTS: LazyLock<Arc<Sweeper>> = LazyLock::new(Arc::default);
+    let is_client = *core.stop_reason() == CloseReason::ClientStopped;
+    let sweeper = if is_client { Arc::clone(&OF_CLIENTS) } else { Arc::default() };
+    let thread = sweeper.add(core).map_err(|source| Error::io("start the sweeper", source))?;
+    Ok(Sweeping { core: Arc::clone(core), sweeper, thread: thread.filter(|_| !is_client) })
+}
+
+/// A server or client that is swept, until this is dropped.
+pub(crate) struct Sweeping {
+    core: Arc<Core>,
+    sweeper: Arc<Sweeper>,
+    /// The thread that is its own.
+    thread: Option<Thread>,
+}
+
+impl Sweeping {
+    /// Ends it, and the thread if that is its own.
+    pub(crate) fn end(mut self) {
+        let thread = self.thread.take();
+        drop(self);
+        if let Some(thread) = thread {
+            thread.join_timeout(MOMENT);
+        }
+    }
+}
+
+impl Drop for Sweeping {
+    fn drop(&mut self) {
+        self.sweeper.remove(&self.core);
+    }
+}
+
+/// Who is swept by one thread.
+#[derive(Default)]
+struct Sweeper {
+    state: Lock<State>,
+    changed: Event,
+}
+
+#[derive(Default)]
+struct State {
+    swept: Vec<Arc<Swept>>,
+    /// Whether the thread runs, which ends when nobody is left.
+    runs: bool,
+}
+
+struct Swept {
+    core: Arc<Core>,
+    period: Duration,
+    /// Locked by the thread alone.
+    tidying: Lock<Tidying>,
+}
+
+impl Sweeper {
+    /// Returns the thread if it had to be started.
+    fn add(self: &Arc<Self>, core: &Arc<Core>) -> std::io::Result<Option<Thread>> {
+        let (core, period, tidying) = (Arc::clone(core), period(core), Lock::new(Tidying::new()));
+        let this = Arc::clone(self);
+        let mut state = self.lock();
+        let started =
+            if state.runs { None } else { Some(Thread::start("zinx-sweeper", move || this.sweep())?) };
+        state.runs = true;
+        state.swept.push(Arc::new(Swept { core, period, tidying }));
+        drop(state);
+        self.changed.set();
+        Ok(started)
+    }
+
+    fn remove(&self, core: &Arc<Core>) {
+        self.lock().swept.retain(|swept| !Arc::ptr_eq(&swept.core, core));
+        self.changed.set();
+    }
+
+    fn sweep(&self) {
+        let mut last = Instant::now();
+        while let Some(all) = self.all() {
+            // All as often as the shortest period asks for: it is their clocks that decide.
+            let period = all.iter().map(|swept| swept.period).min().unwrap_or(LONGEST_PERIOD);
+            let left = period.saturating_sub(last.elapsed());
+            if left.is_zero() {
+                last = Instant::now();
+                all.iter().for_each(|swept| swept.sweep());
+            } else {
+                self.changed.wait_timeout(left);
+                self.changed.clear();
+            }
+        }
+    }
+
+    /// `None` once nobody is left: then the thread ends.
+    fn all(&self) -> Option<Vec<Arc<Swept>>> {
+        let mut state = self.lock();
+        state.runs = !state.swept.is_empty();
+        state.runs.then(|| state.swept.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+}
+
+impl Swept {
+    fn sweep(&self) {
+        let core = &self.core;
+        let now = core.clock().tick();
+        core.manager().each(|shared| {
+            let conn = shared.connection();
+            check(core, conn, now);
+            if let Some(heart) = core.heart() {
+                heart.check(shared, now, || !is_not_read(conn, true));
+            }
+            true
+        });
+        self.tidying.lock().look(core);
+    }
+}
+
+/// An eighth of the shortest timeout, so that none is missed by more, within 5 ms and 1 s.
+fn period(core: &Core) -> Duration {
+    let config = core.config();
+    let timeouts = [
+        core.first_frame_timeout_ms(),
+        config.frame_timeout_ms,
+        config.idle_timeout_ms,
+        config.write_timeout_ms,
+    ];
+    let shortest = timeouts.into_iter().filter(|&ms| ms > 0).min().unwrap_or(u64::MAX);
+    let by_timeouts = Duration::from_millis(shortest / 8).clamp(SHORTEST_PERIOD, LONGEST_PERIOD);
+    core.heart().map_or(by_timeouts, |heart| by_timeouts.min(heart.period().max(SHORTEST_PERIOD)))
+}
+
+fn check(core: &Core, conn: &Connection, now: u64) {
+    let config = core.config();
+    if is_stuck(conn, config.write_timeout_ms, now) {
+        if !conn.lose_peer(CloseReason::SlowReader) {
+            conn.abort_because(CloseReason::SlowReader);
+        }
+        return;
+    }
+    let times = conn.times();
+    let first = times.first_frame.load(Ordering::Relaxed);
+    let frame = times.frame.load(Ordering::Relaxed);
+    let active = times.active.load(Ordering::Relaxed);
+    let deadline = conn.is_read_deadline_over(now);
+    let reason = if is_over(first, core.first_frame_timeout_ms(), now) {
+        CloseReason::FirstFrameTimeout
+    } else if is_over(frame, config.frame_timeout_ms, now) {
+        CloseReason::FrameTimeout
+    } else if is_over(active, config.idle_timeout_ms, now) {
+        CloseReason::IdleTimeout
+    } else if deadline != Over::No {
+        CloseReason::ReadDeadline
+    } else {
+        return;
+    };
+    // What comes after the last read is left in the socket: it has not come in time.
+    if is_not_read(conn, deadline != Over::LastRead) || conn.is_stopping() {
+        return;
+    }
+    if reason == CloseReason::IdleTimeout && core.hooks().idle.is_some() {
+        conn.ask(Asked::IDLE);
+    } else if reason == CloseReason::ReadDeadline || !conn.lose_peer(reason.clone()) {
+        conn.stop_because(reason);
+    }
+}
+
+/// Whether nothing leaves for a full socket any more. The last word has the socket itself: it may take more long before it
+/// tells, which is when a third of its buffer is free.
+fn is_stuck(conn: &Connection, timeout_ms: u64, now: u64) -> bool {
+    let is_stuck = || is_over(conn.outbox().lock().blocked_since(), timeout_ms, now);
+    is_stuck() && {
+        conn.writer().flush_or_defer();
+        is_stuck()
+    }
+}
+
+/// While a handler runs, or what is sent waits for the peer, nothing is read: what is missing may have come long ago. So
+/// it may on a machine too busy to read what waits in the socket, which counts where `will_read`. A peer for whom a worker
+/// has yet to answer may well be silent.
+fn is_not_read(conn: &Connection, will_read: bool) -> bool {
+    let held_up = {
+        let state = conn.outbox().lock();
+        !state.is_watched() || state.holds_back_reading()
+    };
+    let has_unread = || will_read && conn.line().get().is_some_and(|transport| transport.has_input());
+    held_up || conn.tasks().are_pending() || has_unread()
+}
+
+/// Whether `since`, where it is not 0, is longer than `timeout_ms` ago, where that is not 0.
+const fn is_over(since: u64, timeout_ms: u64, now: u64) -> bool {
+    since != 0 && timeout_ms != 0 && now.saturating_sub(since) >= timeout_ms
+}
+
+const SHORTEST_PERIOD: Duration = Duration::from_millis(5);
+const LONGEST_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long the stop waits for the thread: code of the program may hold it.
+const MOMENT: Duration = Duration::from_millis(500);

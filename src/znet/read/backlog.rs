@@ -1,0 +1,269 @@
+//! What a handler has read on, and what it has kept for later. The reader keeps what it has read on its own stack, where a
+//! handler cannot reach it. So it *lends* the rest of a pass that holds more than one frame, and says with each frame how
+//! far it has come: a store for each frame. A handler that reads on makes a [`Backlog`] of that; from then on the reader
+//! takes everything from there, until nothing is left in it.
+
+use std::collections::VecDeque;
+use std::sync::MutexGuard;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+
+use super::input::{Filled, Input};
+use crate::error::{Error, Result};
+use crate::green::{READ_BUFFER_BYTES, ReadBuffer, drop_each};
+use crate::lock::Lock;
+use crate::ziface::IMessage;
+use crate::znet::transport::{Left, Received, Transport};
+use crate::zpack::{FrameReader, Framing, Message, Pass};
+
+/// What the reader and the handlers above it on the stack share. All of it belongs to the connection's own coroutine;
+/// the lock is never waited for.
+#[derive(Default)]
+pub(crate) struct ReadAhead {
+    /// There is an input.
+    on: AtomicBool,
+    /// How far the reader has come in the pass it lends; 0 where it lends none.
+    at: AtomicUsize,
+    state: Lock<State>,
+    /// The peer has ended its stream: the end is to be read, no further event tells of it.
+    hangup: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    lent: Option<Bytes>,
+    /// Most connections never need it.
+    input: Option<Box<Backlog>>,
+}
+
+/// Backlog read but not handled, oldest first: messages kept for later, the rest of a pass, the beginning of a frame.
+#[derive(Default)]
+pub(crate) struct Backlog {
+    kept: VecDeque<Message>,
+    kept_bytes: usize,
+    pass: Option<Pass<ReadBuffer>>,
+    input: Input,
+    /// A frame has been cut since this was last asked.
+    cut: bool,
+    /// Why nothing more can be read.
+    failed: Option<Error>,
+}
+
+impl ReadAhead {
+    /// Whether there is an input: what the reader itself has read of the pass is no longer true.
+    pub(crate) fn has_input(&self) -> bool {
+        self.on.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.hangup.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn hang_up(&self) {
+        self.hangup.store(true, Ordering::Relaxed);
+    }
+
+    /// The stream goes on on another socket.
+    pub(crate) fn begin_again(&self) {
+        self.hangup.store(false, Ordering::Relaxed);
+    }
+
+    /// Lends what the pass still holds to the handler that is about to run.
+    pub(crate) fn lend(&self, pass: &mut Pass<ReadBuffer>) {
+        if !pass.has_rest() && self.at.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        if self.at.swap_relaxed(pass.at()) == 0 {
+            self.lock().lent = Some(pass.lend());
+        }
+    }
+
+    /// Takes the lent pass back.
+    pub(crate) fn take_back(&self) {
+        if self.at.swap_relaxed(0) != 0 {
+            self.lock().lent = None;
+        }
+    }
+
+    /// Moves what the reader has into the input, unless a handler has made one.
+    pub(crate) fn enter(&self, frames: &mut FrameReader, pass: Pass<ReadBuffer>) {
+        if !self.has_input() {
+            let frames = std::mem::take(frames);
+            self.lock().input = Some(Box::new(Backlog::of(frames, Some(pass))));
+            self.on.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends reading ahead. Returns the beginning of a frame, for the reader to go on with.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing more can be read.
+    pub(crate) fn leave(&self) -> Result<FrameReader> {
+        self.on.store(false, Ordering::Relaxed);
+        let State { input, .. } = std::mem::take(&mut *self.lock());
+        let mut input = input.unwrap_or_default();
+        input.failed.take().map_or_else(|| Ok(std::mem::take(&mut input.input.frames)), Err)
+    }
+
+    /// Takes all messages that are kept. From anywhere.
+    pub(crate) fn take_all_kept(&self) -> VecDeque<Message> {
+        let mut state = self.lock();
+        let Some(input) = &mut state.input else { return VecDeque::new() };
+        input.kept_bytes = 0;
+        std::mem::take(&mut input.kept)
+    }
+
+    /// Runs `f` on the input, made of what the reader lends where there is none.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Backlog) -> R) -> R {
+        let mut state = self.lock();
+        let State { lent, input } = &mut *state;
+        let input = input.get_or_insert_with(|| {
+            self.on.store(true, Ordering::Relaxed);
+            let at = self.at.load(Ordering::Relaxed);
+            Backlog::of(FrameReader::new(), lent.take().map(|lent| Pass::resume(lent, at))).into()
+        });
+        f(input)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+}
+
+/// Messages may carry values of the program's decoder.
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        drop_each(self.kept.drain(..));
+    }
+}
+
+/// A swap by a load and a store: one coroutine does both.
+trait SwapRelaxed {
+    fn swap_relaxed(&self, value: usize) -> usize;
+}
+
+impl SwapRelaxed for AtomicUsize {
+    fn swap_relaxed(&self, value: usize) -> usize {
+        let old = self.load(Ordering::Relaxed);
+        self.store(value, Ordering::Relaxed);
+        old
+    }
+}
+
+impl Backlog {
+    fn of(frames: FrameReader, pass: Option<Pass<ReadBuffer>>) -> Self {
+        let mut input = Self::default();
+        (input.input, input.pass) = (Input::new(frames), pass);
+        input
+    }
+
+    /// The first message kept that is `wanted`.
+    pub(super) fn take_kept(&mut self, wanted: impl Fn(&Message) -> bool) -> Option<Message> {
+        let at = self.kept.iter().position(wanted)?;
+        let message = self.kept.remove(at)?;
+        self.kept_bytes -= message.get_data().len();
+        Some(message)
+    }
+
+    /// Keeps a message for later: it is never lost, but where there is no room for a further one it is an error.
+    pub(crate) fn keep(&mut self, mut message: Message, max: (usize, usize)) -> Result<()> {
+        // It may share a read buffer, which would stay as a whole.
+        if message.get_data().len() < READ_BUFFER_BYTES {
+            message.set_data(Bytes::copy_from_slice(message.get_data()));
+        }
+        self.kept_bytes += message.get_data().len();
+        self.kept.push_back(message);
+        let (messages, bytes) = (self.kept.len(), self.kept_bytes);
+        if messages > max.0 || bytes > max.1 { Err(Error::KeptFull { messages, bytes }) } else { Ok(()) }
+    }
+
+    /// Whether there is room to keep one message more.
+    pub(crate) fn has_room(&self, max: (usize, usize)) -> bool {
+        self.kept.len() < max.0 && self.kept_bytes < max.1
+    }
+
+    /// Bytes that the frame begun takes once more of it has been read.
+    pub(super) fn will_hold(&self) -> usize {
+        self.input.frames.will_hold()
+    }
+
+    /// Takes all bytes that no frame has been cut out of.
+    pub(crate) fn take_bytes(&mut self) -> Bytes {
+        let begun = self.input.frames.take_begun();
+        let rest = self.pass.take().map_or_else(Bytes::new, |mut pass| pass.take_rest());
+        if begun.is_empty() { rest } else { [&begun[..], &rest].concat().into() }
+    }
+
+    /// Puts back what is left of them.
+    pub(crate) fn put_bytes(&mut self, bytes: Bytes) {
+        self.pass = Some(Pass::resume(bytes, 0));
+    }
+
+    /// Whether a frame has been cut since a handler last waited.
+    pub(crate) const fn has_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// Cuts the next frame out of what has been read. A frame that cannot be one ends the input.
+    pub(super) fn cut(&mut self, framing: &Framing) -> Option<Message> {
+        let cut = self.input.frames.take_large(framing).and_then(|large| match (large, &mut self.pass) {
+            (None, Some(pass)) => self.input.frames.next(framing, pass),
+            (large, _) => Ok(large),
+        });
+        let message = cut.unwrap_or_else(|error| {
+            self.failed = Some(error);
+            None
+        });
+        match message {
+            Some(_) => self.cut = true,
+            None => self.pass = None,
+        }
+        message
+    }
+
+    /// Whether it still is the beginning of one frame, so many bytes of it, and nothing else.
+    pub(crate) fn is_as_it_was(&self, begun: usize) -> bool {
+        let rest = self.pass.as_ref().is_some_and(Pass::has_rest);
+        self.kept.is_empty()
+            && !self.cut
+            && !rest
+            && self.failed.is_none()
+            && self.input.frames.received() == begun
+    }
+
+    /// Forgets what was read of a stream that has ended, and goes on with another.
+    pub(super) fn begin_again(&mut self) {
+        (self.input, self.pass, self.failed) = (Input::default(), None, None);
+    }
+
+    /// Reads what the transport has, once. Everything before has been cut.
+    pub(super) fn fill(&mut self, transport: &Transport, most: impl Fn(bool) -> usize) -> Received {
+        match self.input.fill(transport, most, ReadBuffer::take) {
+            Ok(Filled { received, pass }) => {
+                self.pass = pass;
+                received
+            }
+            Err(error) => {
+                self.failed = Some(error);
+                Received { n: 0, left: Left::End }
+            }
+        }
+    }
+
+    /// Why nothing more can be read.
+    pub(super) const fn failed(&self) -> Option<&Error> {
+        self.failed.as_ref()
+    }
+
+    /// Bytes of the frame begun.
+    pub(super) const fn received(&self) -> usize {
+        self.input.frames.received()
+    }
+
+    /// Whether a frame has been cut since this was last asked.
+    pub(super) const fn take_cut(&mut self) -> bool {
+        std::mem::replace(&mut self.cut, false)
+    }
+}

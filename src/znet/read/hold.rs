@@ -1,0 +1,123 @@
+//! Holding what comes from the peer: while there is no room for it, nothing is read.
+
+use super::held::{Granted, LOOK_AGAIN};
+use crate::error::{Error, Result};
+use crate::green::{Readiness, Until, is_unwinding};
+use crate::ziface::CloseReason;
+use crate::znet::conn::connection::Connection;
+use crate::znet::leave::eviction::Whom;
+use crate::znet::write::ledger::Kind;
+use std::time::Duration;
+
+impl Connection {
+    /// Sets how much is held of what has begun to arrive; while there is no room, waits, and so does not read. In the
+    /// connection's own coroutine only.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ConnectionClosed`] where the connection closes meanwhile, be it because it has waited too long.
+    pub(crate) fn hold_arriving(&self, bytes: usize) -> Result<()> {
+        self.hold(Kind::Arriving, |_| bytes)
+    }
+
+    /// As [`hold_arriving`](Self::hold_arriving), for one more message that is kept for later.
+    pub(crate) fn hold_kept(&self, payload: usize) -> Result<()> {
+        self.hold(Kind::Replay, |bytes| bytes + payload + MESSAGE_BYTES)
+    }
+
+    /// Gives back what a message kept has held.
+    pub(crate) fn let_kept_go(&self, payload: usize) {
+        self.let_go(Kind::Replay, payload + MESSAGE_BYTES);
+    }
+
+    /// Holds one more request for whoever handles it, without waiting. `false` where there is no room. Requests of all
+    /// connections may take half of the bound: nobody is disconnected for them, because they go only when a worker comes to
+    /// them.
+    pub(crate) fn hold_task(&self, payload: usize) -> bool {
+        let (more, ledger) = (payload + MESSAGE_BYTES, &self.core().bounds().ledger);
+        let add = || self.make_on_demand().held.set(ledger, Kind::Tasks, |bytes| bytes + more);
+        let has_room = || ledger.held().tasks <= ledger.most() / 2 && add();
+        has_room() || (self.core().make_room(more, Whom::Stuck) && !self.is_aborted() && has_room())
+    }
+
+    /// Gives back what a request has held that waits no more.
+    pub(crate) fn let_task_go(&self, payload: usize) {
+        self.let_go(Kind::Tasks, payload + MESSAGE_BYTES);
+    }
+
+    fn let_go(&self, kind: Kind, less: usize) {
+        if let Some(on_demand) = self.on_demand() {
+            on_demand.held.set(&self.core().bounds().ledger, kind, |bytes| bytes.saturating_sub(less));
+        }
+    }
+
+    fn hold(&self, kind: Kind, to: impl Fn(usize) -> usize) -> Result<()> {
+        let (ledger, held) = (&self.core().bounds().ledger, &self.make_on_demand().held);
+        let mut end = None;
+        loop {
+            let (mut before, mut after) = (0, 0);
+            let covered = held.set(ledger, kind, |bytes| {
+                (before, after) = (bytes, to(bytes));
+                after
+            });
+            if covered {
+                return Ok(());
+            }
+            let (first, last) = *end.get_or_insert_with(|| {
+                [1, 3].map(|times| Until::after_running(times * WAIT_FOR_ROOM)).into()
+            });
+            let of = if first.is_over() { Whom::Anybody } else { Whom::Stuck };
+            let has_room = self.core().make_room(after.saturating_sub(before), of);
+            if has_room && !self.is_stopping() {
+                continue;
+            }
+            if self.is_stopping() || is_unwinding() {
+                return Err(Error::ConnectionClosed);
+            }
+            if last.is_over() {
+                self.core().counters.evicted.add();
+                self.stop_because(CloseReason::HeldTooMuch {
+                    held: self.bytes_granted(),
+                    max: ledger.most(),
+                });
+                return Err(Error::ConnectionClosed);
+            }
+            self.wait_a_moment();
+        }
+    }
+
+    /// Waits for a moment, or until the connection is asked for something.
+    pub(crate) fn wait_a_moment(&self) {
+        let Some(transport) = self.line().get() else { return };
+        let _alarm = Until::after(LOOK_AGAIN).end().map(|end| transport.alarm(end));
+        transport.wait(Readiness::INTERRUPT);
+    }
+
+    /// What is granted for what came from the peer.
+    pub(crate) fn granted_received(&self) -> Granted {
+        self.on_demand().map_or_else(Granted::default, |on_demand| on_demand.held.granted())
+    }
+
+    /// All that is granted to this connection.
+    pub(crate) fn bytes_granted(&self) -> usize {
+        let state = self.outbox().lock();
+        let sent = state.granted_queued() + state.granted_resume();
+        drop(state);
+        let Granted { kept, arriving, tasks } = self.granted_received();
+        sent + kept + arriving + tasks
+    }
+
+    /// Gives back all that came from the peer: the connection is closed.
+    pub(crate) fn let_all_go(&self) {
+        if let Some(on_demand) = self.on_demand() {
+            on_demand.held.give_back(&self.core().bounds().ledger);
+        }
+    }
+}
+
+/// What a message takes beside its payload.
+const MESSAGE_BYTES: usize = 128;
+
+/// How long a peer is not read from for want of room before somebody is disconnected for it whose frames still arrive. After
+/// three times as long it is disconnected itself.
+const WAIT_FOR_ROOM: Duration = Duration::from_secs(1);

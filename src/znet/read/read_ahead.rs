@@ -1,0 +1,141 @@
+//! Reading ahead: a handler that waits for a message reads on by itself, because the reader is below it on the same stack.
+
+use std::time::Duration;
+
+use super::backlog::Backlog;
+use super::wait::Heard;
+use crate::error::{Error, Result};
+use crate::green::{Until, fairness_point, is_unwinding};
+use crate::ziface::{CloseReason, IMessage};
+use crate::znet::conn::connection::Connection;
+use crate::znet::leave::closing::{end_within, reason_of};
+use crate::znet::transport::{Left, Received};
+use crate::zpack::Message;
+
+impl Connection {
+    /// Whether a handler has read on.
+    pub(crate) fn reads_ahead(&self) -> bool {
+        self.on_demand().is_some_and(|on_demand| on_demand.ahead.has_input())
+    }
+
+    /// Whether the end of the stream is to be read.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.on_demand().is_some_and(|on_demand| on_demand.ahead.is_hung_up())
+    }
+
+    /// The next message that has been read but not handled. `None` where there is no whole one.
+    pub(crate) fn next_ahead(&self) -> Option<Message> {
+        self.take_kept(|_| true).or_else(|| self.cut_ahead(&|| false))
+    }
+
+    /// Reads on, until a message that answers no call has come, or `done`: then `None`. In the connection's own
+    /// coroutine only.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`], also where the caller is unwinding; [`Error::ConnectionClosed`] where nothing more will come.
+    pub(crate) fn read_ahead(
+        &self,
+        what: &'static str,
+        until: Until,
+        done: &dyn Fn() -> bool,
+    ) -> Result<Option<Message>> {
+        let (mut alarmed, mut heard) = (None, Heard::default());
+        let (mut empty, mut ended) = (false, false);
+        // What has come in time may be unread at the end of it, on a busy machine: there is one look more, but only one.
+        let mut has_looked_again = until.is_over();
+        loop {
+            let message = self.cut_ahead(done);
+            if message.is_some() || done() {
+                return Ok(message);
+            }
+            if is_unwinding() {
+                return Err(Error::TimedOut { what, waited: Duration::ZERO });
+            }
+            let failed = self.ahead().with(|input| match input.failed() {
+                Some(error) => Some(reason_of(error)),
+                None => ended.then(|| end_within(input.received())),
+            });
+            if let Some(reason) = failed {
+                if !self.wait_for_return(reason.clone(), until, &|| {}) {
+                    return Err(self.nothing_more(reason));
+                }
+                self.ahead().with(Backlog::begin_again);
+                (empty, ended, alarmed) = (false, false, None);
+            }
+            if self.is_stopping() {
+                return Err(Error::ConnectionClosed);
+            }
+            let is_over = until.is_over();
+            if is_over && has_looked_again {
+                until.check(what)?;
+            }
+            has_looked_again = is_over;
+            let Some(transport) = self.line().get() else {
+                if self.resume().is_none() {
+                    return Err(Error::ConnectionClosed);
+                }
+                ended = true;
+                continue;
+            };
+            if std::mem::take(&mut empty) && !is_over {
+                transport.keep_alarm(&mut alarmed, until);
+                let (begun, frames) = self.ahead().with(|input| (input.received(), input.take_cut()));
+                heard.frames = frames;
+                self.wait_for_input(&transport, begun, std::mem::take(&mut heard));
+                self.run_hooks();
+                continue;
+            }
+            heard.held_back = !self.may_read();
+            if heard.held_back {
+                empty = true;
+                continue;
+            }
+            let will_hold = self.ahead().with(|input| input.will_hold());
+            self.hold_arriving(will_hold)?;
+            let Received { n, left } =
+                self.ahead().with(|input| input.fill(&transport, |large| self.most_to_read(large)));
+            heard.bytes |= n > 0;
+            heard.held_back |= self.keep_rate(&transport, 0, n);
+            match left {
+                Left::More => fairness_point(),
+                Left::Drained => empty = !self.is_hung_up(),
+                Left::Nothing => empty = true,
+                Left::End => ended = true,
+            }
+        }
+    }
+
+    fn nothing_more(&self, reason: CloseReason) -> Error {
+        self.note_reason(reason);
+        self.calls().close();
+        Error::ConnectionClosed
+    }
+
+    /// The next frame read that answers no call, unless `done` by then.
+    fn cut_ahead(&self, done: &dyn Fn() -> bool) -> Option<Message> {
+        let framing = self.core().framing();
+        while !done() {
+            let message = self.ahead().with(|input| input.cut(framing))?;
+            self.note_first_frame();
+            if let Some(message) = self.deliver(message) {
+                return Some(message);
+            }
+        }
+        None
+    }
+
+    /// The first message kept for later that is `wanted`.
+    pub(crate) fn take_kept(&self, wanted: impl Fn(&Message) -> bool) -> Option<Message> {
+        let message = self.ahead().with(|input| input.take_kept(wanted))?;
+        self.let_kept_go(message.get_data().len());
+        Some(message)
+    }
+
+    /// Keeps a message for the reader to handle once its handler has returned.
+    pub(crate) fn keep_for_later(&self, message: Message) -> Result<()> {
+        let config = self.core().config();
+        self.hold_kept(message.get_data().len())?;
+        self.ahead().with(|input| input.keep(message, (config.max_kept_messages, config.max_kept_bytes)))
+    }
+}

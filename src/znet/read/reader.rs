@@ -1,0 +1,303 @@
+//! The reader coroutine: a connection's life from the start hook to the close, and in between from the socket to
+//! messages.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::input::{Filled, Input, failed};
+use super::wait::Heard;
+use crate::error::Result;
+use crate::green::{ReadBuffer, Turn, Until, contain, cuttable, deferred_calls};
+use crate::ziface::{CloseReason, IConnection, IRequest};
+use crate::znet::conn::asked::Asked;
+use crate::znet::conn::connection::Connection;
+use crate::znet::leave::closing::{end_within, reason_of};
+use crate::znet::route::request::Request;
+use crate::znet::server::tutorial;
+use crate::znet::transport::line::OwnLine;
+use crate::znet::transport::{Left, Transport};
+use crate::znet::write::ledger::FREE_BYTES;
+use crate::zpack::{Message, Pass};
+
+/// Runs a connection. Everything of it but its writer happens in here, in this order, in one coroutine.
+pub(crate) fn run(conn: &Arc<Connection>, transport: Transport) {
+    conn.reader_mark().set();
+    let shared = Arc::clone(conn) as Arc<dyn IConnection>;
+    tutorial::say(format_args!("链接开启,ID= {}", conn.id()));
+    // Whatever comes through here, be it that a stop cuts it short, the connection closes in order.
+    if let Some(Err(words)) = cuttable(|| contain(|| live(conn, &shared, transport))) {
+        conn.end_after_code("code of the program", words);
+    }
+    tutorial::say(format_args!("链接关闭,ID= {}", conn.id()));
+    conn.close(&shared);
+    tutorial::say_writing_ends(conn.get_remote_addr());
+}
+
+/// From the start hook to the last handler.
+fn live(conn: &Arc<Connection>, shared: &Arc<dyn IConnection>, transport: Transport) {
+    let only = conn.resume().is_none().then_some(transport);
+    let line = OwnLine::new(conn.line(), only);
+    conn.start_hook(shared);
+    tutorial::say(format_args!("开启写业务"));
+    conn.run_dialogue(shared);
+    let mut reader = Reader {
+        conn,
+        line,
+        input: Input::default(),
+        direct: conn.handles_directly(),
+        request: Request::new(Arc::clone(shared), Message::default()),
+        turn: Turn::new(),
+        handled: 0,
+        read: 0,
+        heard: Heard::default(),
+        once_more: false,
+        holds_arriving: false,
+    };
+    reader.read_until_end();
+}
+
+struct Reader<'a> {
+    conn: &'a Connection,
+    line: OwnLine<'a>,
+    input: Input,
+    /// Requests are handled here, all by the one `request`.
+    direct: bool,
+    request: Request,
+    turn: Turn,
+    /// Messages handled in this pass.
+    handled: usize,
+    /// Bytes read by the last pass.
+    read: usize,
+    /// What has come in this pass.
+    heard: Heard,
+    /// Has thought of reading once more since the last wait.
+    once_more: bool,
+    /// More is granted for a frame begun than is free.
+    holds_arriving: bool,
+}
+
+impl Reader<'_> {
+    fn read_until_end(&mut self) {
+        loop {
+            let before = self.handled;
+            if self.conn.reads_ahead() {
+                self.heard.handlers_read_on();
+                if let Err(error) = self.handle_ahead()
+                    && !self.wait_for_return(reason_of(&error))
+                {
+                    return;
+                }
+            }
+            if self.conn.is_stopping() {
+                return;
+            }
+            let read = self.pass();
+            let (bytes, handled) = (std::mem::take(&mut self.read), self.handled - before);
+            self.heard.held_back |= self
+                .line
+                .with(|transport| self.conn.keep_rate(transport, handled, bytes))
+                .unwrap_or_default();
+            let ended = match read {
+                Ok(Left::More) => {
+                    self.run_queued();
+                    self.turn.look();
+                    continue;
+                }
+                Ok(Left::Drained) if self.conn.is_hung_up() || self.reads_once_more() => continue,
+                Ok(Left::Drained | Left::Nothing) => {
+                    self.wait();
+                    continue;
+                }
+                Ok(Left::End) => end_within(self.input.frames.received()),
+                Err(error) => reason_of(&error),
+            };
+            if !self.wait_for_return(ended) {
+                return;
+            }
+        }
+    }
+
+    /// The stream has ended. `false` where the connection does too. Not inlined, as all that few passes need: see
+    /// [`handle_all`](Self::handle_all).
+    #[inline(never)]
+    fn wait_for_return(&mut self, why: CloseReason) -> bool {
+        let conn = self.conn;
+        self.count_handled();
+        let back = conn.wait_for_return(why.clone(), Until::never(), &|| conn.run_queued());
+        if !back {
+            conn.note_reason(why);
+        }
+        (self.input, self.heard) = (Input::default(), Heard::default());
+        back
+    }
+
+    fn run_queued(&mut self) {
+        if self.conn.asked().is(Asked::TASKS) {
+            self.in_the_middle(Connection::run_queued);
+        }
+    }
+
+    /// Runs what is no handler of a frame, perhaps in the middle of one: what has begun to arrive is put where it finds it,
+    /// should it read on.
+    #[inline(never)]
+    fn in_the_middle(&mut self, run: impl FnOnce(&Connection)) {
+        let (conn, begun) = (self.conn, self.input.frames.received());
+        if begun > 0 {
+            conn.ahead().enter(&mut self.input.frames, Pass::resume(Bytes::new(), 0));
+        }
+        run(conn);
+        if begun > 0 && conn.ahead().with(|input| input.is_as_it_was(begun)) {
+            self.input.frames = conn.ahead().leave().unwrap_or_default();
+        }
+    }
+
+    /// Whether to read once more before the wait, which has so much to send first that more may have come by now.
+    fn reads_once_more(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.once_more, true);
+        !before && !self.conn.asked().is(Asked::TASKS) && deferred_calls() >= MANY
+    }
+
+    fn count_handled(&mut self) -> usize {
+        let handled = std::mem::take(&mut self.handled);
+        self.conn.core().counters.requests.add_many(handled);
+        handled
+    }
+
+    fn wait(&mut self) {
+        let handled = self.count_handled();
+        let mut heard = std::mem::take(&mut self.heard);
+        heard.frames |= handled > 0;
+        self.run_queued();
+        // What would end the wait may have been taken by a handler that waited itself.
+        if !self.conn.is_stopping() && !self.conn.reads_ahead() {
+            self.line
+                .with(|transport| self.conn.wait_for_input(transport, self.input.frames.received(), heard));
+            if self.conn.asked().is(Asked::IDLE | Asked::NOT_ALIVE) {
+                self.in_the_middle(Connection::run_hooks);
+            }
+        }
+        self.turn = Turn::new();
+        self.once_more = false;
+    }
+
+    /// Reads what the socket has, once, and handles every whole frame in it.
+    fn pass(&mut self) -> Result<Left> {
+        if !self.conn.may_read() {
+            self.heard.held_back = true;
+            return Ok(Left::Nothing);
+        }
+        if self.input.is_in_large_frame() {
+            self.hold_arriving(self.input.frames.will_hold())?;
+        }
+        let (conn, input) = (self.conn, &mut self.input);
+        let fill = |transport: &Transport| {
+            input.fill(transport, |large| conn.most_to_read(large), |begun| conn.take_read_buffer(begun))
+        };
+        let Filled { received, pass } =
+            self.line.with(fill).unwrap_or_else(|| Err(failed(ErrorKind::NotConnected.into())))?;
+        self.heard.bytes |= received.n > 0;
+        self.read = received.n;
+        match pass {
+            Some(pass) => self.handle_pass(pass, received.left),
+            None => self.finish_large(received.left),
+        }
+    }
+
+    /// Handles every whole frame of a pass.
+    fn handle_pass(&mut self, pass: Pass<ReadBuffer>, left: Left) -> Result<Left> {
+        let handled = self.handle_all(pass);
+        if let Some(on_demand) = self.conn.on_demand() {
+            on_demand.ahead.take_back();
+        }
+        let left = if handled? { left } else { Left::More };
+        if self.input.frames.held() > FREE_BYTES || self.holds_arriving {
+            self.hold_arriving(self.input.frames.held())?;
+        }
+        Ok(left)
+    }
+
+    /// Has what a frame begun takes granted.
+    #[inline(never)]
+    fn hold_arriving(&mut self, bytes: usize) -> Result<()> {
+        self.holds_arriving = bytes > FREE_BYTES;
+        self.conn.hold_arriving(bytes)
+    }
+
+    /// Handles every whole frame of a pass. `false` where a handler has read on, and the socket may be in any state.
+    ///
+    /// Never inlined: what it needs of the stack would be there while the connection waits, and take a second page.
+    #[inline(never)]
+    fn handle_all(&mut self, mut pass: Pass<ReadBuffer>) -> Result<bool> {
+        let framing = self.conn.core().framing();
+        while !self.conn.looks_closely() {
+            let Some(message) = self.input.frames.next(framing, &mut pass)? else {
+                return Ok(true);
+            };
+            if pass.has_rest() || self.conn.on_demand().is_some() {
+                self.conn.ahead().lend(&mut pass);
+            }
+            self.handle(message);
+            if self.conn.is_aborted() {
+                return Ok(true);
+            }
+        }
+        let read_on = self.conn.ahead().has_input();
+        self.conn.ahead().enter(&mut self.input.frames, pass);
+        let cut = self.handle_ahead()?;
+        if cut || read_on {
+            self.heard.handlers_read_on();
+        }
+        Ok(!(cut || read_on))
+    }
+
+    /// Handles what has been read ahead, in order; the handlers may read on. `false` where there was no whole frame.
+    #[inline(never)]
+    fn handle_ahead(&mut self) -> Result<bool> {
+        let before = self.handled;
+        while !self.conn.is_aborted() {
+            let Some(message) = self.conn.next_ahead() else { break };
+            self.handle(message);
+        }
+        let cut = self.conn.ahead().with(|input| input.has_cut());
+        self.input.frames = self.conn.ahead().leave()?;
+        Ok(cut || self.handled > before)
+    }
+
+    /// Handles a large frame, which has a buffer of its own, once it is whole.
+    #[inline(never)]
+    fn finish_large(&mut self, left: Left) -> Result<Left> {
+        if let Some(message) = self.input.frames.take_large(self.conn.core().framing())? {
+            self.conn.note_first_frame();
+            match self.conn.looks_closely() {
+                true => self.conn.deliver(message).into_iter().for_each(|message| self.handle(message)),
+                false => self.handle(message),
+            }
+            // The frame has been there until it was handled.
+            self.hold_arriving(0)?;
+        }
+        Ok(left)
+    }
+
+    /// Inlined, as all on the way from the cut to here: a message moved through memory stalls the processor.
+    #[inline(always)]
+    fn handle(&mut self, message: Message) {
+        if self.handled == 0 {
+            self.conn.note_first_frame();
+        }
+        self.handled += 1;
+        if self.direct {
+            self.request.set_message(message);
+            self.conn.dispatch(&self.request);
+            // What it shares with a read buffer must not be kept until the next message comes.
+            self.request.set_message(Message::default());
+        } else {
+            self.conn.pass_on(Request::new(Arc::clone(self.request.get_connection()), message));
+        }
+        self.turn.unit();
+    }
+}
+
+/// Calls put off, each a connection to be sent to, from which it pays to look whether more has come that is for them too.
+const MANY: usize = 64;

@@ -1,0 +1,80 @@
+//! When to read, and waiting for input: what both loops that read have in common.
+
+use std::sync::atomic::Ordering;
+
+use crate::green::{ReadBuffer, Readiness};
+use crate::znet::conn::connection::Connection;
+use crate::znet::leave::eviction::Whom;
+use crate::znet::transport::Transport;
+
+/// What has come since the last wait.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Heard {
+    /// Bytes.
+    pub(crate) bytes: bool,
+    /// The end of a frame.
+    pub(crate) frames: bool,
+    /// What may have come was left unread, because the peer does not read.
+    pub(crate) held_back: bool,
+}
+
+impl Heard {
+    /// Bytes and frames have come, and been heard of where they were read.
+    pub(super) const fn handlers_read_on(&mut self) {
+        (self.bytes, self.frames) = (true, true);
+    }
+}
+
+impl Connection {
+    /// A buffer to read into, behind so many bytes. If it is a small one because so many handlers wait with theirs, others
+    /// make room for it.
+    pub(crate) fn take_read_buffer(&self, begun: usize) -> ReadBuffer {
+        let buffer = ReadBuffer::take(begun);
+        if buffer.is_small() && self.core().bounds().ledger.missing(0) > 0 {
+            self.core().make_room(0, Whom::Stuck);
+        }
+        buffer
+    }
+
+    /// Whether more may be read: not while a peer does not read itself, nor after its last read.
+    pub(crate) fn may_read(&self) -> bool {
+        let held_back = self.outbox().lock().holds_back_reading() || self.is_past_its_last_read();
+        !held_back || self.is_stopping()
+    }
+
+    /// Waits for input, and meanwhile sends what the socket takes, unless a writer does. Returns after any event.
+    /// `begun`: bytes of a frame that have arrived.
+    pub(crate) fn wait_for_input(&self, transport: &Transport, begun: usize, heard: Heard) {
+        if heard.bytes || heard.held_back {
+            self.stamp(begun, heard.frames || heard.held_back);
+        }
+        let watch = self.watch();
+        let ready = transport.wait(watch.interest());
+        if ready.meets(Readiness::HANGUP) {
+            self.ahead().hang_up();
+        }
+        if ready.meets(Readiness::WRITE) {
+            self.writer().flush();
+        }
+    }
+
+    /// Notes the time of the last sign of life, and of the frame in which the input ends. `afresh`: whatever frame that
+    /// is, its time begins now.
+    fn stamp(&self, begun: usize, afresh: bool) {
+        let (times, now) = (self.times(), self.core().clock().now());
+        times.active.store(now, Ordering::Relaxed);
+        if begun == 0 {
+            times.frame.store(0, Ordering::Relaxed);
+        } else if afresh || times.frame.load(Ordering::Relaxed) == 0 {
+            times.frame.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that the first whole frame has come.
+    pub(crate) fn note_first_frame(&self) {
+        let first = &self.times().first_frame;
+        if first.load(Ordering::Relaxed) != 0 {
+            first.store(0, Ordering::Relaxed);
+        }
+    }
+}

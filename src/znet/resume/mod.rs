@@ -1,0 +1,19 @@
+//! A connection outlives its socket: the peer comes back, and nothing is lost.
+
+// What a connection knows about being resumed,
+pub(super) mod state;
+
+// what the frames about it do,
+pub(super) mod resume;
+
+// the frames,
+pub(super) mod wire;
+
+// the token that a peer comes back with,
+pub(super) mod token;
+
+// how a peer comes back,
+pub(super) mod returning;
+
+// and how many may be away.
+pub(super) mod away;

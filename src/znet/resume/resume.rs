@@ -1,0 +1,178 @@
+//! Resuming: a connection outlives its socket.
+//!
+//! A client may ask for a token. From then on both sides count the frames they receive and keep the last ones they have
+//! sent. Where the socket is lost, the connection stays as it is, with its user, groups, properties, handlers and calls,
+//! only *away*: what is sent to it is kept. Comes the client back on a new socket, with the token and its count, within
+//! `ResumeMs`, the connection goes on there: each side sends again what the other has not counted. The bytes are in
+//! `docs/wire.md`. Where `ResumeMs` is 0, a connection owns nothing of this.
+
+use super::state::{Resume, Stage};
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::token::{Secret, Tokens};
+use super::wire::{self, Granted, Token};
+use crate::ziface::{CloseReason, IConnection, IMessage, ResumeRefusal};
+use crate::znet::conn::connection::Connection;
+use crate::zpack::{Message, new_message};
+
+impl dyn IConnection {
+    /// Whether the peer is away: the socket is lost, and the peer may come back and resume (`ResumeMs`). What is sent
+    /// meanwhile is kept for it. `false` where nothing can be resumed.
+    pub fn is_away(&self) -> bool {
+        self.connection().is_away()
+    }
+
+    /// Drops the socket, as a network would: where the program knows that it has changed, or to try. The connection waits
+    /// for its peer, or, on a client, connects again. `false` where it cannot be resumed: then nothing is dropped.
+    pub fn drop_socket(&self) -> bool {
+        let error = "the program has dropped the socket".to_string();
+        self.connection().lose_peer(CloseReason::Failed { error })
+    }
+}
+
+impl Connection {
+    /// Counts a message of the connection and returns it. A message about resuming is handled here, and goes no further.
+    pub(crate) fn filter_resume_frames(&self, resume: &Resume, message: Message) -> Option<Message> {
+        let msg_id = message.get_msg_id();
+        if !wire::IDS.contains(&msg_id) {
+            let (is_ours, tell) = resume.lock().count_frame(message.get_data().len());
+            if let Some(received) = tell {
+                self.send_uncounted(wire::COUNT, received.to_le_bytes().to_vec());
+            }
+            return is_ours.then_some(message);
+        }
+        let stage = resume.lock().stage;
+        let done = match (msg_id, stage) {
+            (wire::OPEN, Stage::Fresh | Stage::Plain) => self.grant(resume),
+            (wire::RESUME, _) => self.hand_over_to_resumed(resume, stage, message.get_data()),
+            (wire::TOKEN, Stage::Opening | Stage::Resuming) => {
+                self.take_token(resume, stage, message.get_data())
+            }
+            (wire::REFUSED, Stage::Resuming) => self.take_refusal(message.get_data()),
+            (wire::COUNT, Stage::Counting) => self.forget(resume, message.get_data()),
+            (wire::BYE, Stage::Counting) => self.forgo(resume),
+            // Late, or of no use: without a token there is nothing to forget.
+            (wire::COUNT | wire::BYE, _) => Some(()),
+            _ => None,
+        };
+        if done.is_none() {
+            self.stop_because(CloseReason::BadFrame {
+                reason: format!("message id {msg_id} of resuming comes at the wrong time"),
+            });
+        }
+        None
+    }
+
+    /// Issues the first token, on a server.
+    fn grant(&self, resume: &Resume) -> Option<()> {
+        let Some(secret) = Secret::random() else { return Some(()) };
+        let token = Token { conn_id: self.id(), secret };
+        let window = resume.lock().window;
+        let frame = self.packed(wire::TOKEN, Granted { token, received: 0, window }.encode())?;
+        self.start_keeping(&frame);
+        let mut state = resume.lock();
+        state.tokens = Some(Tokens::new(secret));
+        state.stage = Stage::Counting;
+        Some(())
+    }
+
+    /// Asks for the first token, on a client: the first frame of all.
+    pub(crate) fn ask_for_token(&self) {
+        let Some(resume) = self.resume() else { return };
+        let Some(frame) = self.packed(wire::OPEN, Vec::new()) else { return };
+        resume.lock().stage = Stage::Opening;
+        self.start_keeping(&frame);
+    }
+
+    /// The server has issued a token, first or next.
+    fn take_token(&self, resume: &Resume, stage: Stage, data: &[u8]) -> Option<()> {
+        let Granted { token, received, window } = Granted::decode(data)?;
+        {
+            let mut state = resume.lock();
+            (state.token, state.window, state.stage) = (Some(token), window, Stage::Counting);
+            state.told = state.received;
+        }
+        if stage == Stage::Resuming
+            && let Err(why) = self.go_on(resume, received)
+        {
+            self.stop_because(CloseReason::ResumeRefused { why });
+        }
+        Some(())
+    }
+
+    fn take_refusal(&self, data: &[u8]) -> Option<()> {
+        let why = wire::decode_refusal(data)?;
+        self.stop_because(CloseReason::ResumeRefused { why });
+        Some(())
+    }
+
+    /// The peer has received so many frames.
+    fn forget(&self, resume: &Resume, data: &[u8]) -> Option<()> {
+        resume.lock().confirm();
+        let count = wire::decode_count(data)?;
+        self.outbox().lock().forget(self.core().bounds(), count).then_some(())
+    }
+
+    /// The peer will not come back.
+    fn forgo(&self, resume: &Resume) -> Option<()> {
+        resume.lock().stage = Stage::Plain;
+        self.outbox().lock().stop_keeping(self.core().bounds());
+        Some(())
+    }
+
+    /// Closing on purpose: the peer is told, and nobody comes back.
+    pub(crate) fn end_resuming(&self) {
+        let Some(resume) = self.resume() else { return };
+        let (handover, counting) = {
+            let mut state = resume.lock();
+            let counting = std::mem::replace(&mut state.stage, Stage::Over) == Stage::Counting;
+            (state.handover.take(), counting)
+        };
+        if let Some(handover) = handover {
+            handover.answer(Err(ResumeRefusal::Gone));
+        }
+        self.end_away(resume);
+        if counting {
+            self.send_uncounted(wire::BYE, Vec::new());
+        }
+    }
+
+    /// Our address and the peer's, once resumed.
+    pub(crate) fn resumed_addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.resume()?.lock().addresses.as_ref().map(|addresses| (addresses.local(), addresses.remote()))
+    }
+
+    /// Has the connection's own coroutine look, should it wait for a peer that is away.
+    pub(crate) fn wake_away(&self) {
+        if let Some(resume) = self.resume() {
+            resume.wake.set();
+        }
+    }
+
+    pub(crate) fn is_away(&self) -> bool {
+        self.resume().is_some() && self.outbox().lock().is_away()
+    }
+
+    fn start_keeping(&self, frame: &Bytes) {
+        let config = self.core().config();
+        let mut state = self.outbox().lock();
+        state.start_keeping(frame, (config.resume_frames, config.resume_bytes));
+        self.writer().flush_soon(state);
+    }
+
+    pub(super) fn send_uncounted(&self, msg_id: u32, data: Vec<u8>) {
+        if let Some(frame) = self.packed(msg_id, data) {
+            let mut state = self.outbox().lock();
+            state.append_uncounted(&frame);
+            self.writer().flush_soon(state);
+        }
+    }
+
+    /// A frame of ours. `None` where the wire format cannot carry it; it is logged.
+    pub(super) fn packed(&self, msg_id: u32, data: Vec<u8>) -> Option<Bytes> {
+        let packed = self.core().pack().pack(&new_message(msg_id, data));
+        packed.inspect_err(|error| self.answer_or_log_error(msg_id, error)).ok().map(Bytes::from)
+    }
+}

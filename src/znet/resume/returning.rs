@@ -1,0 +1,341 @@
+//! How a peer comes back: its new socket goes from the connection it came on to the one it resumes.
+
+use super::state::Handover;
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::away::{Absence, Noted};
+use super::state::{Away, Resume, Stage, State};
+use super::token::Secret;
+use super::wire::{self, Asked, Granted, Token};
+use crate::green::{AsyncResult, Until, yield_now};
+use crate::ziface::{CloseReason, IConnection, ResumeRefusal};
+use crate::znet::conn::addresses::Addresses;
+use crate::znet::conn::connection::Connection;
+use crate::znet::read::backlog::Backlog;
+use crate::znet::read::rate::network;
+use crate::znet::server::talk::Redial;
+
+/// The connection that has lost its peer.
+impl Connection {
+    /// Takes the peer for lost, be it that the socket says so or that nothing is heard of it. `false` where it cannot come
+    /// back: then the connection ends.
+    pub(crate) fn lose_peer(&self, why: CloseReason) -> bool {
+        let Some(resume) = self.resume() else { return false };
+        let (bounds, by_peer) = (self.core().bounds(), ends_itself(&why));
+        {
+            let mut state = resume.lock();
+            let can_resume = matches!(state.stage, Stage::Counting | Stage::Resuming);
+            if !can_resume || self.is_stopping() {
+                return false;
+            }
+            if state.away.is_none() {
+                let Ok(absence) = self.note_absence(&mut state) else { return false };
+                let until = Until::after_running(state.window);
+                let next_try = Until::after(Duration::ZERO);
+                state.away = Some(Away { why, until, absence, next_try, failures: 0 });
+            }
+        }
+        // A peer that has ended its stream may still read what is on its way; any other is cut off.
+        let (outbox, line) = (self.outbox(), self.line());
+        if !(if by_peer { outbox.lose_line(bounds, line) } else { outbox.cut_line(bounds, line) }) {
+            self.end_away(resume);
+            return false;
+        }
+        self.wake_away();
+        self.core().backoff().end_pause();
+        true
+    }
+
+    /// Takes note that the peer is away. `Err` if there are enough already, which were there for longer; one that was for
+    /// a shorter time ends.
+    fn note_absence(&self, state: &mut State) -> Result<Option<Absence>, ()> {
+        let now = self.core().clock().tick();
+        state.there += now.saturating_sub(std::mem::replace(&mut state.since, now));
+        if state.handover.is_some() {
+            return Ok(None);
+        }
+        let from =
+            network(state.addresses.as_ref().map_or_else(|| self.accepted_from(), Addresses::remote).ip());
+        let absence = Absence { there: state.there, conn_id: Reverse(self.id()), from };
+        match self.core().absent.note(absence, self.core().config()) {
+            Noted::No => return Err(()),
+            Noted::Yes => {}
+            Noted::Instead(conn_id) => {
+                if let Some(other) = self.core().manager().find(conn_id) {
+                    other.connection().wake_away();
+                }
+            }
+        }
+        Ok(Some(absence))
+    }
+
+    pub(super) fn end_away(&self, resume: &Resume) {
+        let (ended, now) = (resume.lock().away.take(), self.core().clock().tick());
+        if let Some(away) = ended {
+            resume.lock().since = now;
+            away.absence.iter().for_each(|absence| self.core().absent.forget(absence));
+        }
+    }
+
+    /// The stream has ended: waits, in the connection's own coroutine, until the peer is back on another socket, or
+    /// `until`. `meanwhile` runs now and then. `false` where it does not come back; the reason is noted.
+    pub(crate) fn wait_for_return(&self, why: CloseReason, until: Until, meanwhile: &dyn Fn()) -> bool {
+        let Some(resume) = self.resume() else { return false };
+        if !is_loss(&why) || !self.lose_peer(why) {
+            return false;
+        }
+        let gone = self.core().clock().now();
+        self.settle();
+        self.outbox().lock().release_lost(self.line());
+        loop {
+            resume.wake.clear();
+            let Some(away) = resume.lock().away.clone() else { return false };
+            if self.is_stopping()
+                || !self.outbox().lock().keeps()
+                || away.until.is_over()
+                || self.is_given_up(&away)
+            {
+                self.note_reason(away.why);
+                return false;
+            }
+            if self.take_handover(resume) || self.try_redial(resume, &away) || until.is_over() {
+                self.put_off_read_deadline(self.core().clock().tick().saturating_sub(gone));
+                return true;
+            }
+            self.wait_for_peer(resume, until);
+            meanwhile();
+        }
+    }
+
+    /// Whether another has taken its place among those that are away.
+    fn is_given_up(&self, away: &Away) -> bool {
+        away.absence.is_some_and(|absence| !self.core().absent.has(&absence))
+    }
+
+    /// Waits until nobody uses the socket lost any more.
+    fn settle(&self) {
+        self.wait_for_writer();
+        while !self.outbox().lock().is_settled() {
+            yield_now();
+        }
+    }
+
+    /// Waits for a peer, a stop, or the time of the next attempt.
+    fn wait_for_peer(&self, resume: &Resume, until: Until) {
+        let Some(away) = resume.lock().away.clone() else { return };
+        let redials = self.core().talk().redial.get().is_some();
+        let next = if redials { away.next_try.or(away.until) } else { away.until };
+        match until.or(next).left() {
+            Some(left) => drop(resume.wake.wait_timeout(left)),
+            None => resume.wake.wait(),
+        }
+    }
+
+    /// On a server: goes on with the socket of a peer that has come back, the last one where there are several.
+    fn take_handover(&self, resume: &Resume) -> bool {
+        let Some(handover) = resume.lock().handover.take() else { return false };
+        let outcome = self.take_up(resume, &handover);
+        if let Err(why @ ResumeRefusal::OverBound) = outcome {
+            // It can never be resumed: nobody should have to wait for its end.
+            self.stop_because(CloseReason::ResumeRefused { why });
+        }
+        handover.answer(outcome);
+        if resume.lock().handover.is_some() {
+            // It came while this one was being taken up, and is next.
+            self.outbox().lose_line(self.core().bounds(), self.line());
+        }
+        outcome.is_ok()
+    }
+
+    fn take_up(&self, resume: &Resume, handover: &Handover) -> Result<(), ResumeRefusal> {
+        let fresh = Secret::random().ok_or(ResumeRefusal::Busy)?;
+        if !self.outbox().lock().may_send_again(self.core().bounds()) {
+            return Err(ResumeRefusal::Busy);
+        }
+        let granted = {
+            let mut state = resume.lock();
+            let tokens = state.tokens.as_mut().ok_or(ResumeRefusal::Gone)?;
+            let secret = tokens.take(&handover.secret, fresh)?;
+            state.told = state.received;
+            let token = Token { conn_id: self.id(), secret };
+            Granted { token, received: state.received, window: state.window }
+        };
+        let frame = self.packed(wire::TOKEN, granted.encode()).ok_or(ResumeRefusal::Gone)?;
+        {
+            let mut state = self.outbox().lock();
+            state.forget_received(handover.received)?;
+            state.begin_anew(self.line(), handover.transport.clone(), &frame);
+            state.send_again();
+        }
+        resume.lock().addresses = Some(handover.addresses.clone());
+        self.end_away(resume);
+        self.begin_again();
+        self.core().counters.resumed.add();
+        Ok(())
+    }
+
+    /// On another socket: nothing is known of its input, and time begins anew.
+    fn begin_again(&self) {
+        self.ahead().begin_again();
+        self.times().begin_again(self.core().clock().now());
+        self.writer().flush_soon(self.outbox().lock());
+    }
+
+    /// On a client: connects again, and asks to resume.
+    fn try_redial(&self, resume: &Resume, away: &Away) -> bool {
+        let Some(dialer) = self.core().talk().redial.get() else { return false };
+        if !away.next_try.is_over() {
+            return false;
+        }
+        if self.redial(resume, &**dialer) {
+            return true;
+        }
+        let failures = away.failures + 1;
+        if let Some(away) = &mut resume.lock().away {
+            let next_try = dialer.resume_pause(failures).map_or_else(Until::never, Until::after);
+            (away.failures, away.next_try) = (failures, next_try);
+        }
+        false
+    }
+
+    fn redial(&self, resume: &Resume, dialer: &dyn Redial) -> bool {
+        let Some((transport, addresses)) = dialer.dial_again() else { return false };
+        let asked = {
+            let mut state = resume.lock();
+            let Some(token) = state.token else { return false };
+            (state.stage, state.addresses) = (Stage::Resuming, Some(addresses));
+            Asked { token, received: state.received }
+        };
+        let Some(frame) = self.packed(wire::RESUME, asked.encode()) else { return false };
+        self.outbox().lock().begin_anew(self.line(), transport, &frame);
+        self.begin_again();
+        true
+    }
+
+    /// On a client: the server has received `count` frames and goes on.
+    pub(super) fn go_on(&self, resume: &Resume, count: u64) -> Result<(), ResumeRefusal> {
+        self.end_away(resume);
+        let received = resume.lock().received;
+        // By this the server knows that the new token has arrived.
+        self.send_uncounted(wire::COUNT, received.to_le_bytes().to_vec());
+        let mut state = self.outbox().lock();
+        state.forget_received(count)?;
+        if !state.may_send_again(self.core().bounds()) {
+            return Err(ResumeRefusal::Busy);
+        }
+        state.send_again();
+        self.writer().flush_soon(state);
+        self.core().counters.resumed.add();
+        Ok(())
+    }
+}
+
+/// The connection on which the peer comes back.
+impl Connection {
+    /// Hands the socket over to the connection that is to be resumed, or says why not; either way this one ends.
+    pub(super) fn hand_over_to_resumed(&self, resume: &Resume, stage: Stage, data: &[u8]) -> Option<()> {
+        let asked = Asked::decode(data)?;
+        if !self.ahead().with(Backlog::take_bytes).is_empty() {
+            // It cannot know yet what to send.
+            return None;
+        }
+        resume.lock().stage = Stage::Plain;
+        let conn_id = asked.token.conn_id;
+        let reason = match self.hand_over(&asked, stage) {
+            Ok(()) => CloseReason::Resumed { conn_id },
+            Err(why) => {
+                self.core().counters.resume_refused.add();
+                self.send_uncounted(wire::REFUSED, wire::encode_refusal(why));
+                CloseReason::ResumeRefused { why }
+            }
+        };
+        self.stop_because(reason);
+        Some(())
+    }
+
+    fn hand_over(&self, asked: &Asked, stage: Stage) -> Result<(), ResumeRefusal> {
+        if stage != Stage::Fresh {
+            return Err(ResumeRefusal::NotFirst);
+        }
+        let other = self.core().manager().find(asked.token.conn_id).ok_or(ResumeRefusal::Gone)?;
+        let other = other.connection();
+        let resume = other.resume().ok_or(ResumeRefusal::Gone)?;
+        resume.check(&asked.token.secret)?;
+        if self.is_hung_up() {
+            // It has gone again, and may be back elsewhere.
+            return Err(ResumeRefusal::Busy);
+        }
+        let transport = self.line().get().ok_or(ResumeRefusal::Gone)?;
+        // All that this connection has sent leaves first, and nothing after.
+        self.hold_outbox(&transport).map_err(|_| ResumeRefusal::Gone)?;
+        let outcome = Arc::new(AsyncResult::new());
+        let handover = Handover {
+            transport,
+            addresses: Addresses::new(self.get_local_addr(), self.get_remote_addr()),
+            secret: asked.token.secret,
+            received: asked.received,
+            outcome: Arc::clone(&outcome),
+        };
+        // Its coroutine finds the stream ended, or is waiting already.
+        let window = resume.offer(handover, || other.outbox().lose_line(self.core().bounds(), other.line()));
+        let given = outcome.get_timeout(window).unwrap_or_else(|| resume.withdraw(&outcome));
+        match given {
+            Ok(()) => self.line().release(),
+            Err(_) => self.release_outbox(),
+        }
+        given
+    }
+}
+
+impl Resume {
+    fn check(&self, secret: &Secret) -> Result<(), ResumeRefusal> {
+        let state = self.lock();
+        // Who has no token learns nothing of the connection.
+        let tokens = state.tokens.as_ref().ok_or(ResumeRefusal::WrongToken)?;
+        tokens.check(secret)?;
+        if state.stage == Stage::Counting { Ok(()) } else { Err(ResumeRefusal::Gone) }
+    }
+
+    /// Leaves a peer that has come back to the connection's own coroutine, which `wake` has look; `wake` returns `false`
+    /// where there is nothing to come back to. Under the lock: once the peer is taken up, there is no waking any more, for
+    /// that would cost it its new socket. Returns how long it may take.
+    fn offer(&self, handover: Handover, wake: impl FnOnce() -> bool) -> Duration {
+        let mut state = self.lock();
+        let refused = if state.stage == Stage::Over || !wake() {
+            Some((handover, ResumeRefusal::Gone))
+        } else {
+            state.handover.replace(handover).map(|earlier| (earlier, ResumeRefusal::Busy))
+        };
+        let window = state.window;
+        drop(state);
+        self.wake.set();
+        if let Some((refused, why)) = refused {
+            refused.answer(Err(why));
+        }
+        window
+    }
+
+    /// Takes back what was offered, unless it is being taken up.
+    fn withdraw(&self, outcome: &Arc<AsyncResult<(), ResumeRefusal>>) -> Result<(), ResumeRefusal> {
+        let is_it = |handover: &mut Handover| Arc::ptr_eq(&handover.outcome, outcome);
+        match self.lock().handover.take_if(is_it) {
+            Some(_) => Err(ResumeRefusal::Busy),
+            None => outcome.get(),
+        }
+    }
+}
+
+/// Whether the peer itself has ended the stream.
+const fn ends_itself(why: &CloseReason) -> bool {
+    matches!(why, CloseReason::PeerClosed | CloseReason::PeerClosedInFrame { .. })
+}
+
+/// Whether a stream ended so may be gone on with: its bytes were good.
+const fn is_loss(why: &CloseReason) -> bool {
+    matches!(
+        why,
+        CloseReason::PeerClosed | CloseReason::PeerClosedInFrame { .. } | CloseReason::Failed { .. }
+    )
+}

@@ -1,0 +1,147 @@
+//! What a connection knows about being resumed.
+
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use super::away::Absence;
+use super::token::{Secret, Tokens};
+use super::wire::Token;
+use crate::green::{AsyncResult, Event, Until};
+use crate::lock::Lock;
+use crate::ziface::{CloseReason, ResumeRefusal};
+use crate::znet::conn::addresses::Addresses;
+use crate::znet::transport::Transport;
+
+/// What a connection knows of its being resumed. The lock is held for a few instructions, and with no other.
+pub(crate) struct Resume {
+    state: Lock<State>,
+    /// Wakes the connection's own coroutine while its peer is away: there is no socket then.
+    pub(super) wake: Event,
+}
+
+pub(super) struct State {
+    pub(super) stage: Stage,
+    /// Frames received since the token was asked for.
+    pub(super) received: u64,
+    /// How many of them the peer has been told of, and the bytes of the others.
+    pub(super) told: u64,
+    untold_bytes: usize,
+    /// On a server: what its peer may come back with.
+    pub(super) tokens: Option<Tokens>,
+    /// On a client: what it comes back with.
+    pub(super) token: Option<Token>,
+    /// How long a peer may be away.
+    pub(super) window: Duration,
+    /// How long the peer was there before this socket, and since when it is there, in milliseconds of the server's clock.
+    pub(super) there: u64,
+    pub(super) since: u64,
+    pub(super) away: Option<Away>,
+    /// A peer that has come back, until the connection's own coroutine takes it up.
+    pub(super) handover: Option<Handover>,
+    /// The addresses, once resumed.
+    pub(super) addresses: Option<Addresses>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nothing has come yet.
+    Fresh,
+    /// Without a token.
+    Plain,
+    /// A client that has asked for a token.
+    Opening,
+    /// With a token: frames are counted.
+    Counting,
+    /// A client that has asked to resume: what comes before the answer is not its connection's.
+    Resuming,
+    /// Closing: nobody comes back any more.
+    Over,
+}
+
+/// A peer that has gone.
+#[derive(Clone)]
+pub(super) struct Away {
+    pub(super) why: CloseReason,
+    pub(super) until: Until,
+    /// As it was noted; `None` if a peer had come back already.
+    pub(super) absence: Option<Absence>,
+    /// On a client: when to connect next, and how often that has failed.
+    pub(super) next_try: Until,
+    pub(super) failures: u32,
+}
+
+impl Resume {
+    /// For a connection that begins `now`, whose peer may be away for so long.
+    pub(crate) fn new(window: Duration, now: u64) -> Self {
+        let state = Lock::new(State {
+            stage: Stage::Fresh,
+            received: 0,
+            told: 0,
+            untold_bytes: 0,
+            tokens: None,
+            token: None,
+            window,
+            there: 0,
+            since: now,
+            away: None,
+            handover: None,
+            addresses: None,
+        });
+        Self { state, wake: Event::new() }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+}
+
+impl State {
+    /// Counts a frame. Returns whether it is the connection's, and what the peer is to be told by now.
+    pub(super) fn count_frame(&mut self, len: usize) -> (bool, Option<u64>) {
+        match self.stage {
+            Stage::Counting => {}
+            Stage::Fresh => {
+                self.stage = Stage::Plain;
+                return (true, None);
+            }
+            other => return (other != Stage::Resuming, None),
+        }
+        self.confirm();
+        self.received += 1;
+        self.untold_bytes += len;
+        if self.received - self.told < TELL_FRAMES && self.untold_bytes < TELL_BYTES {
+            return (true, None);
+        }
+        (self.told, self.untold_bytes) = (self.received, 0);
+        (true, Some(self.received))
+    }
+
+    /// Something has come by which the peer shows that it has the current token.
+    pub(super) const fn confirm(&mut self) {
+        if let Some(tokens) = &mut self.tokens {
+            tokens.confirm();
+        }
+    }
+}
+
+/// The peer is told what has been received at the latest after so many frames,
+const TELL_FRAMES: u64 = 32;
+
+/// or so many bytes.
+const TELL_BYTES: usize = 16 * 1024;
+
+/// A peer that has come back, on its way to the connection it resumes.
+pub(super) struct Handover {
+    pub(super) transport: Transport,
+    pub(super) addresses: Addresses,
+    pub(super) secret: Secret,
+    /// Frames the peer has received.
+    pub(super) received: u64,
+    pub(super) outcome: Arc<AsyncResult<(), ResumeRefusal>>,
+}
+
+impl Handover {
+    pub(super) fn answer(&self, outcome: Result<(), ResumeRefusal>) {
+        self.outcome.set_result(outcome);
+    }
+}

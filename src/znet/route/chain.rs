@@ -1,0 +1,82 @@
+//! From the interceptors to who handles the request.
+
+use std::any::Any;
+
+use super::request::Request;
+use crate::error::Result;
+use crate::green::contain;
+use crate::ziface::sealed::Closed;
+use crate::ziface::{IChain, IInterceptor, IMessage, IRequest};
+use crate::znet::conn::connection::Connection;
+use crate::zpack::new_message;
+
+/// A request that is to pass the interceptors that are left.
+struct Chain<'a> {
+    conn: &'a Connection,
+    left: &'a [Box<dyn IInterceptor>],
+    request: &'a Request,
+}
+
+impl Chain<'_> {
+    fn pass_on(&self, request: &Request) -> Result<()> {
+        match self.left.split_first() {
+            Some((first, left)) => first.intercept(&Chain { left, request, ..*self }),
+            None if self.conn.tasks().worker().is_some() => {
+                self.conn.queue_read(request.with_message(request.message().clone()));
+                Ok(())
+            }
+            None => {
+                self.conn.dispatch(request);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Closed for Chain<'_> {}
+
+impl IChain for Chain<'_> {
+    fn request(&self) -> &dyn IRequest {
+        self.request
+    }
+
+    fn proceed(&self, request: &dyn IRequest) -> Result<()> {
+        self.pass_on(own(request))
+    }
+
+    fn proceed_with_imessage(&self, message: &dyn IMessage, request: &dyn IRequest) -> Result<()> {
+        let value = message.get_value();
+        let message = new_message(message.get_msg_id(), message.get_data().clone()).carrying(value);
+        self.pass_on(&own(request).with_message(message))
+    }
+}
+
+impl Connection {
+    /// Whether requests need not be passed on: no interceptor, no worker.
+    pub(crate) fn handles_directly(&self) -> bool {
+        self.tasks().worker().is_none() && self.core().handler().interceptors().is_empty()
+    }
+
+    /// Passes a request that was read on to the interceptors, and to who handles it.
+    pub(crate) fn pass_on(&self, request: Request) {
+        let left = self.core().handler().interceptors();
+        if left.is_empty() && self.tasks().worker().is_some() {
+            return self.queue_read(request);
+        }
+        let msg_id = request.get_msg_id();
+        let passed_on = contain(|| {
+            let chain = Chain { conn: self, left, request: &request };
+            if let Err(error) = chain.pass_on(&request) {
+                self.answer_or_log_error(msg_id, &error);
+            }
+        });
+        if let Err(words) = passed_on {
+            self.end_after_panic(msg_id, &words);
+        }
+    }
+}
+
+fn own(request: &dyn IRequest) -> &Request {
+    let request: &dyn Any = request;
+    request.downcast_ref().expect("the trait is sealed: no other type implements it")
+}

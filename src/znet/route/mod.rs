@@ -1,0 +1,46 @@
+//! From a message to the handler of the program.
+
+// A message becomes a request,
+pub(super) mod request;
+
+// passes the interceptors,
+pub(super) mod chain;
+
+// finds its route by its id,
+pub(super) mod dispatch;
+
+// in the table of routers,
+pub(super) mod table;
+
+// which runs its handlers step by step:
+pub(super) mod route;
+
+// those that a program has set before the start,
+pub(super) mod routing;
+
+// the ready-made ones,
+pub(super) mod middleware;
+
+// and the gate for peers that have not logged in.
+pub(super) mod login_gate;
+
+// which a program sets here.
+pub(super) mod require_login;
+
+// A handler reads the payload as text, JSON or protobuf.
+pub(super) mod payload;
+
+// What becomes of one that cannot be read.
+pub(super) mod bad_payload;
+
+// If workers handle requests, they wait here for their turn,
+pub(super) mod tasks;
+
+// and a worker takes them.
+pub(super) mod workers;
+
+// which handles them.
+pub(super) mod run_tasks;
+
+// A worker that would have to wait for a peer hands its queue to another coroutine.
+pub(super) mod aside;

@@ -1,0 +1,219 @@
+//! A request: a message, the connection it came on, and how far its route has been run.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, MutexGuard, OnceLock};
+
+use bytes::Bytes;
+
+use super::route::Route;
+use crate::error::Result;
+use crate::green::{drop_contained, drop_each};
+use crate::lock::Lock;
+use crate::ziface::sealed::Sealed;
+use crate::ziface::{
+    HandleStep, IConnection, IMessage, IRequest, IRouter, RouterHandler, Value, router_handler,
+};
+use crate::zpack::{Message, new_message};
+
+/// A message and the connection it came on.
+pub(crate) struct Request {
+    conn: Arc<dyn IConnection>,
+    message: Message,
+    /// The next step of the route. One coroutine at a time runs it.
+    step: AtomicU32,
+    /// The step to jump to, from 1; 0 for none.
+    goto: AtomicU8,
+    /// What few requests have.
+    extras: OnceLock<Box<Lock<Extras>>>,
+}
+
+#[derive(Clone, Default)]
+struct Extras {
+    values: Vec<(String, Value)>,
+    response: Option<Value>,
+    /// A route of its own, in place of the one its id has.
+    route: Option<Arc<Route>>,
+}
+
+/// A request that runs a closure, to be queued to whoever handles the connection's requests with
+/// [`send_msg_to_task_queue`](crate::ziface::IMsgHandler::send_msg_to_task_queue). Handled twice, it runs it once.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use zinx::prelude::*;
+/// use zinx::znet::new_func_request;
+///
+/// fn greet_later(conn: &Arc<dyn IConnection>) -> zinx::Result<()> {
+///     let theirs = Arc::clone(conn);
+///     let greet = new_func_request(conn, move || drop(theirs.send_msg(1, "hello")));
+///     conn.get_msg_handler().send_msg_to_task_queue(greet)
+/// }
+/// ```
+#[doc(alias = "NewFuncRequest")]
+pub fn new_func_request(
+    conn: &Arc<dyn IConnection>,
+    run: impl FnOnce() + Send + 'static,
+) -> Box<dyn IRequest> {
+    let request = Request::new(Arc::clone(conn), new_message(0, Bytes::new()));
+    let run = Lock::new(Some(run));
+    request.bind_router_slices(vec![router_handler(move |_| {
+        let run = run.lock().take();
+        run.into_iter().for_each(|run| run());
+        Ok(())
+    })]);
+    Box::new(request)
+}
+
+impl Request {
+    pub(crate) const fn new(conn: Arc<dyn IConnection>, message: Message) -> Self {
+        Self { conn, message, step: AtomicU32::new(0), goto: AtomicU8::new(0), extras: OnceLock::new() }
+    }
+
+    /// Puts the next message in: one request serves all that a connection's own coroutine handles.
+    #[inline]
+    pub(crate) fn set_message(&mut self, message: Message) {
+        self.message = message;
+        *self.step.get_mut() = 0;
+        *self.goto.get_mut() = 0;
+        if self.extras.get().is_some() {
+            self.extras = OnceLock::new();
+        }
+    }
+
+    pub(crate) const fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// The same request with another message, its route begun anew.
+    pub(crate) fn with_message(&self, message: Message) -> Self {
+        let request = Self::new(Arc::clone(&self.conn), message);
+        if let Some(extras) = self.extras.get() {
+            let extras = lock(extras).clone();
+            request.extras.get_or_init(|| Box::new(Lock::new(extras)));
+        }
+        request
+    }
+
+    /// The route it was given in place of the one its id has.
+    pub(crate) fn bound_route(&self) -> Option<Arc<Route>> {
+        lock(self.extras.get()?).route.clone()
+    }
+
+    /// Goes one step on; returns the one it stood at.
+    pub(crate) fn take_step(&self) -> u32 {
+        let step = self.step.load(Ordering::Relaxed);
+        self.step.store(step.saturating_add(1), Ordering::Relaxed);
+        step
+    }
+
+    /// Jumps where that was asked for.
+    pub(crate) fn take_goto(&self) -> Option<u32> {
+        let step = u32::from(self.goto.load(Ordering::Relaxed)).checked_sub(1)?;
+        self.goto.store(0, Ordering::Relaxed);
+        self.step.store(step + 1, Ordering::Relaxed);
+        Some(step)
+    }
+
+    fn bind(&self, route: Route) {
+        let replaced = self.extras().route.replace(Arc::new(route));
+        drop(replaced);
+        self.step.store(0, Ordering::Relaxed);
+        self.goto.store(0, Ordering::Relaxed);
+    }
+
+    fn extras(&self) -> MutexGuard<'_, Extras> {
+        lock(self.extras.get_or_init(Box::default))
+    }
+}
+
+/// Wherever it is dropped: a value of the program that panics then ends nobody who has nothing to do with it.
+impl Drop for Extras {
+    fn drop(&mut self) {
+        drop_each(self.values.drain(..).map(|(_, value)| value));
+        drop_contained(self.response.take());
+        drop_contained(self.route.take());
+    }
+}
+
+impl Sealed for Request {}
+
+impl IRequest for Request {
+    fn get_connection(&self) -> &Arc<dyn IConnection> {
+        &self.conn
+    }
+
+    fn get_data(&self) -> &Bytes {
+        self.message.get_data()
+    }
+
+    fn get_msg_id(&self) -> u32 {
+        self.message.get_msg_id()
+    }
+
+    fn get_message(&self) -> &dyn IMessage {
+        &self.message
+    }
+
+    fn copy(&self) -> Box<dyn IRequest> {
+        Box::new(self.with_message(self.message.clone()))
+    }
+
+    fn set(&self, key: &str, value: Value) {
+        let mut extras = self.extras();
+        let replaced = match extras.values.iter_mut().find(|(known, _)| known == key) {
+            Some((_, old)) => Some(std::mem::replace(old, value)),
+            None => {
+                extras.values.push((key.to_string(), value));
+                None
+            }
+        };
+        drop(extras);
+        // Dropped after the lock: its destructor may use the request.
+        drop(replaced);
+    }
+
+    fn get(&self, key: &str) -> Option<Value> {
+        let extras = lock(self.extras.get()?);
+        extras.values.iter().find(|(known, _)| known == key).map(|(_, value)| Arc::clone(value))
+    }
+
+    fn set_response(&self, response: Value) {
+        let replaced = self.extras().response.replace(response);
+        drop(replaced);
+    }
+
+    fn get_response(&self) -> Option<Value> {
+        lock(self.extras.get()?).response.clone()
+    }
+
+    fn bind_router(&self, router: Arc<dyn IRouter>) {
+        self.bind(Route::Router(router));
+    }
+
+    fn bind_router_slices(&self, handlers: Vec<RouterHandler>) {
+        self.bind(Route::Slices(handlers.into()));
+    }
+
+    fn call(&self) -> Result<()> {
+        self.conn.connection().core().handler().find(self).run(self)
+    }
+
+    fn router_slices_next(&self) -> Result<()> {
+        self.call()
+    }
+
+    fn abort(&self) {
+        self.goto.store(0, Ordering::Relaxed);
+        self.step.store(u32::MAX, Ordering::Relaxed);
+    }
+
+    fn goto(&self, step: HandleStep) {
+        self.goto.store(step as u8 + 1, Ordering::Relaxed);
+    }
+}
+
+fn lock(extras: &Lock<Extras>) -> MutexGuard<'_, Extras> {
+    extras.lock()
+}

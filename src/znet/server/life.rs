@@ -1,0 +1,35 @@
+//! What runs between the start and the stop.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
+use crate::error::Result;
+use crate::green::Thread;
+use crate::ziface::IContext;
+
+/// What runs between the start and the stop.
+#[derive(Default)]
+pub(crate) struct ServerLife {
+    pub(crate) started: bool,
+    pub(crate) stopping: bool,
+    /// `serve` has waited for the end, or does.
+    pub(super) served: bool,
+    /// The address listened on.
+    pub(crate) local: Option<SocketAddr>,
+    /// Ends the waits of who makes connections, so that it looks whether all stops.
+    pub(crate) interrupt: Option<Box<dyn FnOnce() + Send>>,
+    /// Makes connections; ended before they are, so that none comes after.
+    pub(crate) acceptor: Option<Thread>,
+    /// Ends the sweeping of the connections.
+    pub(super) sweeper: Option<Box<dyn FnOnce() + Send>>,
+    /// Given before the start.
+    pub(crate) tasks: Vec<Task>,
+}
+
+type TaskBody = dyn FnOnce(&dyn IContext) -> Result<()> + Send;
+
+/// A task that has not begun.
+pub(crate) struct Task {
+    pub(super) name: Cow<'static, str>,
+    pub(super) body: Box<TaskBody>,
+}

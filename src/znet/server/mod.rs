@@ -1,0 +1,37 @@
+//! A server or a client as a whole: what a program builds, starts and stops, and what its connections share.
+
+// The server,
+pub(super) mod server;
+
+// and the client: one connection that we make.
+pub(super) mod client;
+
+// What the connections share:
+pub(super) mod core;
+
+// the parts of it that a program asked for,
+pub(super) mod talk;
+
+// and what is counted.
+pub(super) mod stats;
+
+// Before the start: what the configuration needs of the machine.
+pub(super) mod needs;
+
+// Start and stop, in one order;
+pub(super) mod server_life;
+
+// (this is what runs in between)
+pub(super) mod life;
+
+// tasks beside the connections;
+pub(super) mod background;
+
+// what is cut off at the stop;
+pub(super) mod forced;
+
+// memory that goes back to the system.
+pub(super) mod tidying;
+
+// The lines that the framework of the tutorial prints.
+pub(super) mod tutorial;

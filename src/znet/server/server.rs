@@ -1,0 +1,337 @@
+//! The server: what a program builds, starts and stops.
+
+use std::io::Write;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::core::{Core, IdleAction};
+use super::needs::check_limits;
+use crate::error::{Error, Result};
+use crate::green::{self, TcpListener, Thread};
+use crate::zconf::Config;
+use crate::ziface::sealed::Sealed;
+use crate::ziface::{
+    CloseReason, ConnHook, HeartBeat, HeartBeatOption, IConnManager, IConnection, IDataPack, IMsgHandler,
+    IRouter, IServer,
+};
+use crate::znet::enter::acceptor;
+
+/// A server configured by `zinx.yaml` and the environment: see [`Config::load`].
+///
+/// # Errors
+///
+/// [`Error::Config`] with every problem of the configuration.
+#[doc(alias = "NewServer")]
+pub fn new_server() -> Result<Server> {
+    new_server_with_config(Config::load()?)
+}
+
+/// A server with a configuration of its own.
+///
+/// # Errors
+///
+/// [`Error::Config`] where a value is out of range.
+///
+/// # Examples
+///
+/// ```
+/// use zinx::prelude::*;
+///
+/// # fn main() -> zinx::Result<()> {
+/// let mut config = Config::default(); // or Config::load(), to change what the file says
+/// config.tcp_port = 0;
+/// config.max_conn = 100;
+/// let server = new_server_with_config(config)?;
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias = "NewServerWithConfig")]
+#[doc(alias = "NewUserConfServer")]
+#[doc(alias = "NewUserConfDefaultRouterSlicesServer")]
+pub fn new_server_with_config(config: Config) -> Result<Server> {
+    config.validate()?;
+    Ok(Server { core: Core::new(config, CloseReason::ServerStopped, Server::dyn_of) })
+}
+
+/// A server. Clones share it.
+///
+/// | to | there is |
+/// |---|---|
+/// | handle messages | [`add_router`](Self::add_router), [`set_not_found`](Self::set_not_found); lists of handlers by [`add_router_slices`](Self::add_router_slices), [`group`](Self::group), [`use_`](Self::use_) |
+/// | hold a whole dialogue in one function | [`on_session`](Self::on_session) |
+/// | run code when a connection begins, ends, is idle | [`set_on_conn_start`](Self::set_on_conn_start), [`set_on_conn_stop`](Self::set_on_conn_stop), [`set_on_idle`](Self::set_on_idle) |
+/// | let in only who has logged in | [`require_login`](Self::require_login); the users by [`sessions`](Self::sessions) |
+/// | send to many | [`get_group`](Self::get_group), [`get_groups`](Self::get_groups); all connections by [`get_conn_mgr`](IServer::get_conn_mgr) |
+/// | choose the bytes on the wire | [`set_packet`](Self::set_packet), [`set_decoder`](Self::set_decoder) |
+/// | look at messages before their routers do | [`add_interceptor`](Self::add_interceptor) |
+/// | set limits | [`set_rate_limits`](Self::set_rate_limits), [`set_bad_payload`](Self::set_bad_payload); all others are [keys of the configuration](Config) |
+/// | find dead peers | [`start_heart_beat`](Self::start_heart_beat), [`start_heart_beat_with_option`](Self::start_heart_beat_with_option), [`get_heart_beat`](Self::get_heart_beat) |
+/// | tell answers by a number | [`set_call_sequence`](Self::set_call_sequence) |
+/// | run | [`start`](IServer::start), [`serve`](IServer::serve), [`local_addr`](IServer::local_addr) |
+/// | run something beside the connections | [`spawn`](Self::spawn), [`context`](Self::context) |
+/// | stop | [`stop`](IServer::stop), [`wait_stopped`](Self::wait_stopped) |
+/// | look at it | [`stats`](Self::stats) |
+///
+/// # Examples
+///
+/// ```no_run
+/// use zinx::new_server;
+/// use zinx::ziface::{IRequest, IServer};
+///
+/// # fn main() -> zinx::Result<()> {
+/// let server = new_server()?;
+/// server.add_router(1, |request: &dyn IRequest| {
+///     request.get_connection().send_msg(1, "pong\n")
+/// })?;
+/// server.serve()
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Server {
+    core: Arc<Core>,
+}
+
+impl Server {
+    /// The server that a connection belongs to.
+    pub(super) fn dyn_of(core: Arc<Core>) -> Arc<dyn IServer> {
+        Arc::new(Self { core })
+    }
+
+    /// Adds the router of one message id: a type that implements [`IRouter`], a function, or a closure, which names the type
+    /// of its parameter: `|request: &dyn IRequest| ..`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RepeatedRouter`] where the id has one, [`Error::AlreadyStarted`] after the start.
+    #[doc(alias = "AddRouter")]
+    pub fn add_router(&self, msg_id: u32, router: impl IRouter + 'static) -> Result<()> {
+        self.core().handler().add_router(msg_id, Box::new(router))
+    }
+
+    /// Sets the router of messages whose id has none. They are counted with it too; without it they are also logged, at
+    /// most once a second.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyStarted`] after the start.
+    pub fn set_not_found(&self, router: impl IRouter + 'static) -> Result<()> {
+        self.core().handler().set_not_found(Box::new(router))
+    }
+
+    /// Sets what runs when a connection begins, before its first message.
+    #[doc(alias = "SetOnConnStart")]
+    pub fn set_on_conn_start(
+        &self,
+        hook: impl Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync + 'static,
+    ) {
+        self.core().set_hooks(|hooks| hooks.start = Some(Arc::new(hook)));
+    }
+
+    /// Sets what runs when a connection ends, after its last message. What it sends still reaches the peer.
+    #[doc(alias = "SetOnConnStop")]
+    pub fn set_on_conn_stop(
+        &self,
+        hook: impl Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync + 'static,
+    ) {
+        self.core().set_hooks(|hooks| hooks.stop = Some(Arc::new(hook)));
+    }
+
+    /// Sets what decides about a connection on which nothing was received for `IdleTimeoutMs`. Without it the
+    /// connection closes.
+    pub fn set_on_idle(&self, hook: impl Fn(&Arc<dyn IConnection>) -> IdleAction + Send + Sync + 'static) {
+        self.core().set_hooks(|hooks| hooks.idle = Some(Arc::new(hook)));
+    }
+
+    /// Sets the wire format, in place of the one the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyStarted`] once a format is in use or set.
+    #[doc(alias = "SetPacket")]
+    #[doc(alias = "WithPacket")]
+    pub fn set_packet(&self, pack: impl IDataPack + 'static) -> Result<()> {
+        self.core().set_pack(pack)
+    }
+
+    /// Has a heartbeat sent to every peer, and peers that stay silent found: see [`HeartBeatOption::new`] for what it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`start_heart_beat_with_option`](Self::start_heart_beat_with_option).
+    #[doc(alias = "StartHeartBeat")]
+    pub fn start_heart_beat(&self, interval: Duration) -> Result<()> {
+        self.start_heart_beat_with_option(interval, HeartBeatOption::new())
+    }
+
+    /// As [`start_heart_beat`](Self::start_heart_beat), with what the option says. `interval` is at least a millisecond.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RepeatedRouter`] where the message id has a router, [`Error::AlreadyStarted`] after the start, and
+    /// where a heartbeat is set up already.
+    #[doc(alias = "StartHeartBeatWithOption")]
+    pub fn start_heart_beat_with_option(&self, interval: Duration, option: HeartBeatOption) -> Result<()> {
+        self.core().start_heart_beat(interval, option)
+    }
+
+    /// The heartbeat, where one is set up.
+    #[doc(alias = "GetHeartBeat")]
+    pub fn get_heart_beat(&self) -> Option<HeartBeat> {
+        self.core().heart().map(|heart| *heart.beat())
+    }
+
+    /// Waits until the server has stopped, at most for `timeout`. `false` where it has not.
+    pub fn wait_stopped(&self, timeout: Duration) -> bool {
+        self.core.stopped.wait_timeout(timeout)
+    }
+
+    pub(crate) const fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// What `Host` means. Resolving a name may wait, so nothing is locked meanwhile.
+    fn addresses(&self) -> Result<Vec<SocketAddr>> {
+        let config = self.core().config();
+        let host = (config.host.clone(), config.tcp_port);
+        let found = green::blocking(move || host.to_socket_addrs().map(Vec::from_iter));
+        found.map_err(|source| self.cannot_listen(source))
+    }
+
+    fn bind(&self, addresses: Vec<SocketAddr>) -> Result<TcpListener> {
+        let backlog = self.core().config().backlog;
+        TcpListener::bind_first(addresses, backlog).map_err(|source| self.cannot_listen(source))
+    }
+
+    fn cannot_listen(&self, source: std::io::Error) -> Error {
+        let config = self.core().config();
+        Error::io(format!("listen on {}:{}", config.host, config.tcp_port), source)
+    }
+
+    /// The first signal stops in order, a second one cuts off. Heard by a thread, whatever coroutines do.
+    fn stop_on(&self, signals: &green::Terminate) -> Result<()> {
+        let (queue, this) = (signals.queue(), self.clone());
+        let listen = move || {
+            for (already, signal) in queue.iter().enumerate() {
+                if already == 0 {
+                    log::info!("signal {signal}: stopping; a second one cuts off what is still open");
+                    this.stop();
+                } else {
+                    log::info!("signal {signal}: cutting off what is still open");
+                    this.core().hurry();
+                }
+            }
+        };
+        let started = Thread::start("zinx-stop-on", listen);
+        started.map(drop).map_err(|source| Error::io("start the thread that hears signals", source))
+    }
+}
+
+/// A call of `serve`. Dropped, by a kill, a time limit or a panic, it asks the server to stop: which is nothing new where it
+/// has stopped.
+struct Serving<'a>(&'a Server);
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+impl Sealed for Server {}
+
+impl IServer for Server {
+    fn start(&self) -> Result<()> {
+        let core = self.core();
+        let addresses = if core.has_begun() { Vec::new() } else { self.addresses()? };
+        core.begin(|life, config| {
+            config.tell_warnings();
+            check_limits(config);
+            self.take_rate_limits(config);
+            let listener = Arc::new(self.bind(addresses)?);
+            life.local = Some(listener.local_addr());
+            log::info!("listening on {}", listener.local_addr());
+            let (theirs, accepting) = (Arc::clone(core), Arc::clone(&listener));
+            let acceptor = Thread::start("zinx-acceptor", move || acceptor::accept_all(&theirs, &accepting));
+            life.acceptor = Some(acceptor.map_err(|source| Error::io("start the acceptor", source))?);
+            // Ends the acceptor's wait, and clients are refused at once.
+            life.interrupt = Some(Box::new(move || listener.close()));
+            Ok(())
+        })
+    }
+
+    fn stop(&self) {
+        self.core().stop();
+    }
+
+    fn serve(&self) -> Result<()> {
+        let core = self.core();
+        // Caught before anybody can know that the server runs; heard once it does, for the first coroutine of all fixes
+        // the runtime, and that is the start's to choose.
+        let signals = core.config().handle_signals.then(green::on_terminate).transpose();
+        let signals = signals.map_err(|source| Error::io("catch SIGINT and SIGTERM", source))?;
+        core.serve_from(self.start())?;
+        let serving = Serving(self);
+        signals.iter().try_for_each(|signals| self.stop_on(signals))?;
+        self.core.stopped.wait();
+        drop(serving);
+        drop(signals);
+        match self.core().counters.forced.load(Ordering::Acquire) {
+            0 => Ok(()),
+            open => Err(Error::Forced { open }),
+        }
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.core().life().local
+    }
+
+    fn server_name(&self) -> &str {
+        self.core().name()
+    }
+
+    fn get_conn_mgr(&self) -> Arc<dyn IConnManager> {
+        self.core().shared_manager()
+    }
+
+    fn get_on_conn_start(&self) -> Option<Arc<ConnHook>> {
+        self.core().hooks().start
+    }
+
+    fn get_on_conn_stop(&self) -> Option<Arc<ConnHook>> {
+        self.core().hooks().stop
+    }
+
+    fn get_msg_handler(&self) -> &dyn IMsgHandler {
+        self.core().handler()
+    }
+
+    fn get_packet(&self) -> Arc<dyn IDataPack> {
+        Arc::clone(self.core().shared_pack())
+    }
+
+    fn call_on_conn_start(&self, conn: &Arc<dyn IConnection>) -> Result<()> {
+        self.core().call_start_hook(conn)
+    }
+
+    fn call_on_conn_stop(&self, conn: &Arc<dyn IConnection>) -> Result<()> {
+        self.core().call_stop_hook(conn)
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("local_addr", &self.local_addr()).finish_non_exhaustive()
+    }
+}
+
+/// Turns the result of `serve` into the exit code of `main`: flushes the log, prints an error on stderr, in one line where it is one,
+/// and maps configuration errors to 2, others to 1.
+pub fn exit(result: Result<()>) -> ExitCode {
+    log::logger().flush();
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    // Who has closed stderr does not want to know.
+    let _ = writeln!(std::io::stderr(), "{error}");
+    ExitCode::from(if matches!(error, Error::Config(_)) { 2 } else { 1 })
+}

@@ -1,0 +1,149 @@
+//! The life of a server or a client: begun once, stopped in one order.
+
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use super::core::Core;
+use super::life::ServerLife;
+use super::tutorial;
+use crate::error::{Error, Result};
+use crate::green::{Runtime, Thread, Until, drop_each};
+use crate::zconf::Config;
+use crate::ziface::IMsgHandler;
+use crate::znet::leave::sweeper;
+
+impl Core {
+    pub(crate) fn life(&self) -> MutexGuard<'_, ServerLife> {
+        self.life.lock()
+    }
+
+    /// Begins, once: `make` starts what makes connections.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        make: impl FnOnce(&mut ServerLife, &Config) -> Result<()>,
+    ) -> Result<()> {
+        let mut life = self.life();
+        if life.stopping {
+            return Err(Error::Stopped);
+        }
+        if life.started {
+            return Err(Error::AlreadyStarted { what: "start" });
+        }
+        self.check_framing()?;
+        let config = self.config();
+        Runtime { workers: config.workers, stack_bytes: config.stack_bytes }.start()?;
+        let sweeper = sweeper::begin(self)?;
+        let made = self.handler().start_worker_pool().and_then(|()| make(&mut life, config));
+        if let Err(error) = made {
+            // A start that fails leaves nothing behind: it may be tried again.
+            sweeper.end();
+            self.handler().workers().close();
+            return Err(error);
+        }
+        life.started = true;
+        self.handler().freeze();
+        self.framing();
+        life.sweeper = Some(Box::new(move || sweeper.end()));
+        let tasks = std::mem::take(&mut life.tasks);
+        let begun = tasks.into_iter().try_for_each(|task| self.begin_task(task));
+        drop(life);
+        begun.inspect_err(|_| self.stop())
+    }
+
+    /// What `serve` makes of the outcome of its start: it goes on with what has been started before. Where that has
+    /// stopped already, only the first `serve` does: the next would return at once, for ever.
+    pub(crate) fn serve_from(&self, begun: Result<()>) -> Result<()> {
+        let mut life = self.life();
+        let outcome = match begun {
+            Err(Error::AlreadyStarted { .. }) => Ok(()),
+            Err(Error::Stopped) if life.started && !(life.served && self.stopped.is_set()) => Ok(()),
+            begun => begun,
+        };
+        life.served |= outcome.is_ok();
+        outcome
+    }
+
+    /// Whether it has begun and nobody has asked it to stop.
+    pub(crate) fn is_running(&self) -> bool {
+        let life = self.life();
+        life.started && !life.stopping
+    }
+
+    /// Whether it has begun, be it stopped or not.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.life().started || self.life().stopping
+    }
+
+    /// May begin again, where it has stopped.
+    pub(crate) fn reset(&self) {
+        let mut life = self.life();
+        if self.stopped.is_set() {
+            *life = ServerLife::default();
+            self.stopping().clear();
+            self.hurried.clear();
+            self.stopped.clear();
+        }
+    }
+
+    /// Asks all to stop in order, and returns at once.
+    pub(crate) fn stop(self: &Arc<Self>) {
+        let mut life = self.life();
+        if std::mem::replace(&mut life.stopping, true) {
+            return;
+        }
+        self.stopping().set();
+        let interrupt = life.interrupt.take();
+        let (acceptor, sweeper) = (life.acceptor.take(), life.sweeper.take());
+        let (started, never_begun) = (life.started, std::mem::take(&mut life.tasks));
+        drop(life);
+        // What they own may use the server.
+        drop_each(never_begun);
+        if let Some(interrupt) = interrupt {
+            interrupt();
+        }
+        self.backoff().end_pause();
+        if !started {
+            return self.stopped.set();
+        }
+        let this = Arc::clone(self);
+        if let Err(error) = Thread::start("zinx-stop", move || this.wind_down(acceptor, sweeper)) {
+            log::error!("no thread to stop in order, so what is open is cut off: {error}");
+            self.cut_off_now();
+            self.stopped.set();
+        }
+    }
+
+    /// The end, in one order: listener, connections, workers, tasks, sweeper, whoever waits. On a thread of its own: the
+    /// deadline holds whatever coroutines do.
+    fn wind_down(&self, acceptor: Option<Thread>, sweeper: Option<Box<dyn FnOnce() + Send>>) {
+        let deadline = self.drain_deadline();
+        if let Some(acceptor) = acceptor {
+            acceptor.join_timeout(MOMENT);
+        }
+        self.manager().stop_all(self.stop_reason());
+        if !self.ends_in_time(deadline) {
+            self.cut_off();
+        }
+        tutorial::say(format_args!("清除所有链接: 当前数量 = {}", self.manager().places()));
+        if let Some(end_sweeping) = sweeper {
+            end_sweeping();
+        }
+        // First the line: who waits may end the process.
+        log::info!("{} stopped", self.config().name);
+        self.stopped.set();
+    }
+
+    /// Whether all ends that the stop waits for.
+    fn ends_in_time(&self, deadline: Until) -> bool {
+        if !self.join_in_time(self.group(), deadline) {
+            return false;
+        }
+        let workers = self.handler().workers();
+        workers.close();
+        workers.group().join_timeout(MOMENT);
+        self.wait_for_tasks(deadline)
+    }
+}
+
+/// What ends as soon as it runs gets this long, since it may have to wait for its turn.
+const MOMENT: Duration = Duration::from_millis(500);

@@ -1,0 +1,56 @@
+//! What a server knows beyond its routers: how answers are told apart, the dialogue of its connections, their
+//! groups and users.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::green::drop_contained;
+use crate::ziface::IConnection;
+use crate::znet::conn::addresses::Addresses;
+use crate::znet::people::registry::Groups;
+use crate::znet::people::registry::Users;
+use crate::znet::read::rate::Rates;
+use crate::znet::route::bad_payload::BadPayload;
+use crate::znet::transport::Transport;
+use crate::zpack::Message;
+
+/// What a server knows beyond its routers.
+#[derive(Default)]
+pub(crate) struct Talk {
+    /// Tells the sequence number of an answer.
+    pub(crate) sequence: OnceLock<Box<SequenceOf>>,
+    /// The dialogue of every connection.
+    pub(crate) dialogue: OnceLock<Box<Dialogue>>,
+    /// The groups, by name.
+    pub(crate) groups: Groups,
+    /// The users that are logged in.
+    pub(crate) users: Users,
+    pub(crate) bad_payload: OnceLock<BadPayload>,
+    pub(crate) rates: OnceLock<Rates>,
+    /// On a client that resumes: who connects again.
+    pub(crate) redial: OnceLock<Arc<dyn Redial>>,
+}
+
+/// What the program has set is dropped by whoever holds the last handle of its server.
+impl Drop for Talk {
+    fn drop(&mut self) {
+        drop_contained(self.sequence.take());
+        drop_contained(self.dialogue.take());
+    }
+}
+
+pub(crate) type SequenceOf = dyn Fn(&Message) -> Option<u64> + Send + Sync;
+
+/// Runs the dialogue of a connection.
+pub(crate) type Dialogue = dyn Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync;
+
+/// Connects again for a client's connection that has lost its peer. A trait, so that what a connection knows needs nothing
+/// that makes connections.
+pub(crate) trait Redial: Send + Sync {
+    /// A new transport to the same server, with its addresses. `None` if there is none; the error is kept.
+    fn dial_again(&self) -> Option<(Transport, Addresses)>;
+
+    /// The pause after so many failures of that. `None` if it gives up.
+    fn resume_pause(&self, failures: u32) -> Option<Duration>;
+}

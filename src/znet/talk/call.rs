@@ -1,0 +1,270 @@
+//! Asking the peer, and going on with its answer in the next line.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::calls::{Delivered, Key, Slot};
+use crate::error::{Error, Result};
+use crate::green::{Until, contain, is_unwinding};
+use crate::ziface::{IConnection, Payload, SendWait};
+use crate::znet::conn::connection::Connection;
+use crate::znet::route::aside::step_aside;
+use crate::znet::server::server::Server;
+use crate::znet::write::outbox::{Appended, State};
+use crate::zpack::Message;
+
+impl dyn IConnection {
+    /// Sends a message and waits for the answer: the next message with the id `reply_id`. From anywhere: a handler of
+    /// this connection, which reads on by itself and keeps other messages, in order, for later (`MaxKeptMessages`,
+    /// `MaxKeptBytes`); another connection's handler; any coroutine; a plain thread.
+    ///
+    /// In a destructor that runs while its coroutine unwinds nothing waits: nothing is asked, and the error is
+    /// [`TimedOut`](Error::TimedOut).
+    ///
+    /// Several may ask at a time: answers match first-in first-out by their id. An answer goes to one who asks, not to
+    /// a router; one that nobody waits for any more is counted ([`Stats::late_answers`](crate::znet::Stats)) and
+    /// dropped, unless its id has a router. After a timeout nobody asks for the same id until the answer has come or
+    /// `CallGraceMs` are over, so that it cannot pass for another; that wait comes on top of `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](Error::TimedOut) where nothing came within `timeout`, [`ConnectionClosed`](Error::ConnectionClosed)
+    /// where the connection closes first, [`KeptFull`](Error::KeptFull) where too much else came first, and those of
+    /// [`send_msg`](#method.send_msg).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zinx::prelude::*;
+    ///
+    /// fn trade(request: &dyn IRequest) -> zinx::Result<()> {
+    ///     let conn = request.get_connection();
+    ///     let answer = conn.call(10, "sell for 5?", 11, Duration::from_secs(30))?;
+    ///     conn.send_msg(12, if answer.get_data() == "yes" { "sold" } else { "kept" })
+    /// }
+    /// ```
+    pub fn call<'a>(
+        &self,
+        msg_id: u32,
+        data: impl Into<Payload<'a>>,
+        reply_id: u32,
+        timeout: Duration,
+    ) -> Result<Message> {
+        self.call_with(msg_id, data, reply_id, Call::new(timeout))
+    }
+
+    /// As [`call`](#method.call), with a policy: asked again where no answer comes, answers told by a sequence number.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](#method.call).
+    pub fn call_with<'a>(
+        &self,
+        msg_id: u32,
+        data: impl Into<Payload<'a>>,
+        reply_id: u32,
+        policy: Call,
+    ) -> Result<Message> {
+        self.connection().ask_peer(msg_id, data.into(), reply_id, policy)
+    }
+}
+
+impl Server {
+    /// Says where answers carry a sequence number, for [`Call::sequence`]: `None` where a message has none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyStarted`] the second time.
+    pub fn set_call_sequence(
+        &self,
+        sequence: impl Fn(&Message) -> Option<u64> + Send + Sync + 'static,
+    ) -> Result<()> {
+        let set = self.core().talk().sequence.set(Box::new(sequence));
+        set.map_err(|_| Error::AlreadyStarted { what: "set the sequence number" })
+    }
+}
+
+/// How to ask.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use zinx::znet::Call;
+///
+/// // Three times, two seconds each.
+/// let policy = Call::new(Duration::from_secs(2)).retries(2);
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Call {
+    timeout: Duration,
+    retries: u32,
+    grace: Option<Duration>,
+    sequence: Option<u64>,
+}
+
+impl Call {
+    /// Asks once and waits for so long.
+    pub const fn new(timeout: Duration) -> Self {
+        Self { timeout, retries: 0, grace: None, sequence: None }
+    }
+
+    /// Asks again, so many times, where no answer has come within the timeout, which begins anew. Default 0. An answer
+    /// to any of the questions is the answer; those to the others are late.
+    pub const fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// How long a late answer is recognised as such. Default `CallGraceMs`.
+    pub const fn grace(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
+    /// Takes only an answer with this sequence number; see `Server::set_call_sequence`. Default: any.
+    pub const fn sequence(mut self, sequence: u64) -> Self {
+        self.sequence = Some(sequence);
+        self
+    }
+}
+
+/// What is asked: each attempt is the same frame with the same slot.
+struct Question<'a> {
+    msg_id: u32,
+    data: Payload<'a>,
+    key: Key,
+    slot: Arc<Slot>,
+}
+
+/// However the asking ends, also by a kill, a time limit around it, or a panic: who does not wait any more has given up.
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        self.slot.give_up();
+    }
+}
+
+impl Connection {
+    fn ask_peer(&self, msg_id: u32, data: Payload<'_>, reply_id: u32, policy: Call) -> Result<Message> {
+        if is_unwinding() {
+            return Err(Error::TimedOut { what: CALL, waited: Duration::ZERO });
+        }
+        let default = Duration::from_millis(self.core().config().call_grace_ms);
+        let key = Key { reply_id, sequence: policy.sequence };
+        let slot = Slot::new(policy.grace.unwrap_or(default));
+        let question = Question { msg_id, data, key, slot };
+        let asked = (0..=policy.retries).find_map(|attempt| {
+            match self.ask_once(&question, attempt, policy.timeout) {
+                Err(Error::TimedOut { .. }) if attempt < policy.retries => None,
+                asked => Some(asked),
+            }
+        });
+        asked.unwrap_or(Err(Error::TimedOut { what: CALL, waited: policy.timeout }))
+    }
+
+    fn ask_once(&self, question: &Question<'_>, attempt: u32, timeout: Duration) -> Result<Message> {
+        while let Some(until) = self.queue_question(question, attempt)? {
+            self.wait_out(question.key, until)?;
+        }
+        self.wait_for(&question.slot, Until::after_running(timeout))?;
+        question.slot.take()?.ok_or(Error::TimedOut { what: CALL, waited: timeout })
+    }
+
+    /// Queues a question and takes note of it in one step, so that both are in one order. Returns until when it must
+    /// not be asked, where that is so. Asked again, it need not wait for its own late answer.
+    fn queue_question(&self, question: &Question<'_>, attempt: u32) -> Result<Option<Until>> {
+        let Question { msg_id, data, key, slot } = question;
+        let (pack, bounds) = (self.core().pack(), self.core().bounds());
+        let frame = pack.get_head_len() + data.as_slice().len();
+        let mut barred = None;
+        self.send_with(frame, SendWait::Configured, |outbox: &mut State| {
+            let mut guard = self.calls().lock();
+            let calls = guard.get_or_insert_default();
+            barred = self.calls().barred_until(calls, *key)?.filter(|_| attempt == 0);
+            if barred.is_some() {
+                return Ok(Appended::Barred);
+            }
+            let appended = outbox.append(pack, bounds, frame, *msg_id, data.reborrow())?;
+            if matches!(appended, Appended::Queued { .. }) {
+                self.calls().note(calls, *key, slot);
+            }
+            Ok(appended)
+        })?;
+        Ok(barred)
+    }
+
+    /// Waits until the same may be asked again.
+    fn wait_out(&self, key: Key, end: Until) -> Result<()> {
+        if !self.reader_mark().is_current() {
+            drop(step_aside());
+            self.calls().wait_for_place(key, end);
+            return Ok(());
+        }
+        let is_free = || {
+            let mut guard = self.calls().lock();
+            !matches!(self.calls().barred_until(guard.get_or_insert_default(), key), Ok(Some(_)))
+        };
+        match self.read_until(CALL, end, &is_free) {
+            Err(Error::TimedOut { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Waits until the slot has an outcome.
+    fn wait_for(&self, slot: &Slot, until: Until) -> Result<()> {
+        if !self.reader_mark().is_current() {
+            // Without another coroutine for the others, they wait too.
+            drop(step_aside());
+            slot.wait(until);
+            return Ok(());
+        }
+        match self.read_until(CALL, until, &|| slot.is_over()) {
+            // The slot says itself whether it was closed or answered in the last moment.
+            Err(Error::TimedOut { .. } | Error::ConnectionClosed) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Reads on until `done`, keeping all messages for later.
+    pub(crate) fn read_until(&self, what: &'static str, until: Until, done: &dyn Fn() -> bool) -> Result<()> {
+        while let Some(message) = self.read_ahead(what, until, done)? {
+            self.keep_for_later(message)?;
+        }
+        Ok(())
+    }
+
+    /// Counts a message and gives it to the call it answers; gives back one that answers none.
+    pub(crate) fn deliver(&self, message: Message) -> Option<Message> {
+        let message = match self.resume() {
+            Some(resume) => self.filter_resume_frames(resume, message)?,
+            None => message,
+        };
+        if !self.on_demand().is_some_and(|on_demand| on_demand.calls.is_open()) {
+            return Some(message);
+        }
+        let sequence = self.sequence_of(&message)?;
+        match self.calls().deliver(message, sequence) {
+            Delivered::Taken => None,
+            Delivered::Late => {
+                self.core().counters.late_answers.add();
+                None
+            }
+            Delivered::Other(message) => Some(message),
+        }
+    }
+}
+
+impl Connection {
+    /// The sequence number that the program's function finds in a message. `None` where it has panicked: then the message
+    /// is nobody's, and the connection closes.
+    fn sequence_of(&self, message: &Message) -> Option<Option<u64>> {
+        let Some(sequence) = self.core().talk().sequence.get() else { return Some(None) };
+        contain(|| sequence(message))
+            .map_err(|words| self.end_after_code("the sequence function", words))
+            .ok()
+    }
+}
+
+const CALL: &str = "call";

@@ -1,0 +1,202 @@
+//! The whole dialogue of a connection in one function.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::call::Call;
+use crate::error::{Error, Result};
+use crate::green::{Until, contain};
+use crate::ziface::{CloseReason, IConnection, IMessage, Payload};
+use crate::znet::conn::connection::Connection;
+use crate::znet::route::request::Request;
+use crate::znet::server::server::Server;
+use crate::zpack::Message;
+
+impl Server {
+    /// Sets the dialogue of every connection: it runs on the connection's own coroutine after the start hook, and the
+    /// connection closes in order when it returns. Routers serve the same port: a message whose id has a router goes to
+    /// it whenever the dialogue waits, one that has none is the dialogue's.
+    ///
+    /// An error ends the connection and is logged, unless it says that the connection is closed; so does a panic.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyStarted`] the second time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zinx::prelude::*;
+    ///
+    /// # fn set_up(server: &Server) -> zinx::Result<()> {
+    /// server.on_session(|s| {
+    ///     let name = s.with_timeout(Duration::from_secs(10), |s| s.recv_id(1))?;
+    ///     s.send(2, name.get_data())?;
+    ///     while s.ask(3, "again?", 4)?.get_data() == "yes" {}
+    ///     s.send(5, "bye")
+    /// })
+    /// # }
+    /// ```
+    pub fn on_session(
+        &self,
+        dialogue: impl Fn(&mut Session) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<()> {
+        let set = self.core().talk().dialogue.set(Box::new(move |conn| {
+            dialogue(&mut Session { conn: Arc::clone(conn), until: Until::never() })
+        }));
+        set.map_err(|_| Error::AlreadyStarted { what: "set the session" })
+    }
+}
+
+/// The dialogue of one connection, on its own coroutine. Elsewhere everything but sending is an error
+/// ([`NotOnConnection`](Error::NotOnConnection)).
+#[derive(Debug)]
+pub struct Session {
+    conn: Arc<dyn IConnection>,
+    /// The narrowest time limit around.
+    until: Until,
+}
+
+impl Session {
+    /// The connection.
+    pub const fn get_connection(&self) -> &Arc<dyn IConnection> {
+        &self.conn
+    }
+
+    /// Waits for the next message that has no router and answers no call, those kept for later first.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](Error::TimedOut) within [`with_timeout`](Self::with_timeout),
+    /// [`ConnectionClosed`](Error::ConnectionClosed) once the connection closes.
+    pub fn recv(&mut self) -> Result<Message> {
+        self.next("recv", |_| true)
+    }
+
+    /// Waits for the next message with this id. Others that have no router are kept for later, in order, up to `MaxKeptMessages` and `MaxKeptBytes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv), and [`KeptFull`](Error::KeptFull).
+    pub fn recv_id(&mut self, msg_id: u32) -> Result<Message> {
+        self.next("recv_id", |message| message.get_msg_id() == msg_id)
+    }
+
+    /// Sends a message: `send_msg` of the connection.
+    ///
+    /// # Errors
+    ///
+    /// Those of `send_msg`.
+    pub fn send<'a>(&mut self, msg_id: u32, data: impl Into<Payload<'a>>) -> Result<()> {
+        self.conn.send_msg(msg_id, data)
+    }
+
+    /// Sends a value as JSON: `send_json` of the connection. Feature `json`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `send_json`.
+    #[cfg(feature = "json")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "json")))]
+    pub fn send_json<T: serde::Serialize + ?Sized>(&mut self, msg_id: u32, value: &T) -> Result<()> {
+        self.conn.send_json(msg_id, value)
+    }
+
+    /// Sends a message of protobuf: `send_proto` of the connection. Feature `protobuf`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `send_proto`.
+    #[cfg(feature = "protobuf")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
+    pub fn send_proto<T: prost::Message>(&mut self, msg_id: u32, message: &T) -> Result<()> {
+        self.conn.send_proto(msg_id, message)
+    }
+
+    /// Sends a message and waits for the one with the id `reply_id`: `call` of the connection, limited by
+    /// [`with_timeout`](Self::with_timeout) only. Messages that come meanwhile are kept for later.
+    ///
+    /// # Errors
+    ///
+    /// Those of `call`.
+    pub fn ask<'a>(&mut self, msg_id: u32, data: impl Into<Payload<'a>>, reply_id: u32) -> Result<Message> {
+        self.on_own_coroutine("ask")?;
+        let timeout = self.until.left().unwrap_or(Duration::MAX);
+        self.conn.call_with(msg_id, data, reply_id, Call::new(timeout))
+    }
+
+    /// Runs a stretch of the dialogue within a time limit: what still waits then gets
+    /// [`TimedOut`](Error::TimedOut). Within another limit, the earlier end counts.
+    ///
+    /// # Errors
+    ///
+    /// Those of `stretch`.
+    pub fn with_timeout<T>(
+        &mut self,
+        timeout: Duration,
+        stretch: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let narrowed = self.until.or(Until::after_running(timeout));
+        let outer = std::mem::replace(&mut self.until, narrowed);
+        let result = stretch(self);
+        self.until = outer;
+        result
+    }
+
+    /// One message more: what the reader would count.
+    fn pay(&self, conn: &Connection) {
+        if let Some(transport) = conn.line().get() {
+            conn.keep_rate(&transport, 1, 0);
+        }
+    }
+
+    fn on_own_coroutine(&self, what: &'static str) -> Result<&Connection> {
+        let conn = self.conn.connection();
+        if conn.reader_mark().is_current() { Ok(conn) } else { Err(Error::NotOnConnection { what }) }
+    }
+
+    /// The next message that is `wanted`. What has a router goes there, the rest is kept for later.
+    fn next(&self, what: &'static str, wanted: impl Fn(&Message) -> bool) -> Result<Message> {
+        let conn = self.on_own_coroutine(what)?;
+        let routed = |message: &Message| conn.core().handler().has_router(message.get_msg_id());
+        let kept = || conn.take_kept(routed).or_else(|| conn.take_kept(&wanted));
+        loop {
+            let message = match kept() {
+                Some(message) => message,
+                None => conn.read_ahead(what, self.until, &|| false)?.ok_or(Error::ConnectionClosed)?,
+            };
+            if routed(&message) {
+                conn.route(&self.conn, message);
+            } else if wanted(&message) {
+                self.pay(conn);
+                return Ok(message);
+            } else {
+                conn.keep_for_later(message)?;
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Runs the dialogue, where there is one.
+    pub(crate) fn run_dialogue(&self, shared: &Arc<dyn IConnection>) {
+        let Some(dialogue) = self.core().talk().dialogue.get() else { return };
+        if self.is_stopping() {
+            return;
+        }
+        let ended = contain(|| match dialogue(shared) {
+            Ok(()) | Err(Error::ConnectionClosed) => CloseReason::SessionEnded,
+            Err(error) => CloseReason::SessionFailed { error: error.to_string() },
+        });
+        self.stop_because(ended.unwrap_or_else(|words| {
+            self.core().counters.handler_panics.add();
+            CloseReason::SessionFailed { error: format!("panicked: {words}") }
+        }));
+    }
+
+    fn route(&self, shared: &Arc<dyn IConnection>, message: Message) {
+        self.core().counters.requests.add();
+        self.pass_on(Request::new(Arc::clone(shared), message));
+    }
+}

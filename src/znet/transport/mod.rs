@@ -1,0 +1,162 @@
+//! What carries the bytes of a connection. A connection knows bytes and messages; only what is in here knows sockets.
+
+use std::io::{self, IoSlice};
+use std::time::{Duration, Instant};
+
+use crate::green::{Alarm, Builder, Readiness, Socket, Until};
+use crate::znet::transport::tcp::Tcp;
+
+// TCP is the one there is;
+pub(super) mod tcp;
+
+// the options that a program may set on it;
+pub(super) mod tcp_options;
+
+// and the transport that a connection has now: after it was resumed, it is another one.
+pub(super) mod line;
+
+/// What carries the bytes of a connection, chosen when the peer enters. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) enum Transport {
+    /// The bytes of the peer, as they are.
+    Tcp(Tcp),
+}
+
+/// What one read has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    /// Bytes.
+    pub(crate) n: usize,
+    pub(crate) left: Left,
+}
+
+/// Whether there may be more to read. Only the transport knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// There may be more.
+    More,
+    /// All that was there has been read: a wait tells when there is more.
+    Drained,
+    /// There was nothing.
+    Nothing,
+    /// The peer has ended its stream.
+    End,
+}
+
+impl Received {
+    pub(crate) const NOTHING: Self = Self { n: 0, left: Left::Nothing };
+}
+
+impl Transport {
+    /// Reads what is there, without waiting.
+    #[inline]
+    pub(crate) fn recv(&self, buf: &mut [u8]) -> io::Result<Received> {
+        match self {
+            Self::Tcp(tcp) => tcp.recv(buf),
+        }
+    }
+
+    /// As [`recv`](Self::recv), appending at most `max` bytes to `buf`, which has room for them.
+    pub(crate) fn recv_into(&self, buf: &mut Vec<u8>, max: usize) -> io::Result<Received> {
+        match self {
+            Self::Tcp(tcp) => tcp.recv_into(buf, max),
+        }
+    }
+
+    /// Sends what the transport takes, without waiting. Returns how many bytes that was; `WouldBlock` if it takes nothing.
+    #[inline]
+    pub(crate) fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => tcp.send(slices),
+        }
+    }
+
+    /// Whether bytes that [`send`](Self::send) has taken, or records of the transport itself, wait to be sent.
+    #[inline]
+    pub(crate) const fn has_unsent(&self) -> bool {
+        match self {
+            // The system has all that it took.
+            Self::Tcp(_) => false,
+        }
+    }
+
+    /// Sends what [`has_unsent`](Self::has_unsent) tells of. `WouldBlock` if something is left.
+    pub(crate) const fn flush(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(_) => Ok(()),
+        }
+    }
+
+    /// Waits until something of `interest` is ready, and takes it. Not to be called while the coroutine unwinds.
+    pub(crate) fn wait(&self, interest: Readiness) -> Readiness {
+        self.socket().wait(interest)
+    }
+
+    /// As [`wait`](Self::wait), for code that a destructor may call: `WouldBlock` while its coroutine unwinds.
+    pub(crate) fn wait_unless_unwinding(&self, interest: Readiness) -> io::Result<Readiness> {
+        self.socket().wait_unless_unwinding(interest)
+    }
+
+    /// Wakes whoever waits with [`Readiness::INTERRUPT`], or the next one that does. From any thread, without waiting.
+    pub(crate) fn interrupt(&self) {
+        self.socket().interrupt();
+    }
+
+    /// Interrupts the wait at a time, unless the alarm is dropped before.
+    pub(crate) fn alarm(&self, at: Instant) -> Alarm {
+        match self {
+            Self::Tcp(tcp) => tcp.alarm(at),
+        }
+    }
+
+    /// Has `alarm` go off at the end of `until`, which may have moved since it was set.
+    pub(crate) fn keep_alarm(&self, alarm: &mut Option<Alarm>, until: Until) {
+        match self {
+            Self::Tcp(tcp) => tcp.keep_alarm(alarm, until),
+        }
+    }
+
+    /// Whether something waits to be read, if only the end.
+    pub(crate) fn has_input(&self) -> bool {
+        self.socket().is_readable()
+    }
+
+    /// A coroutine that waits for this transport runs best where it is watched.
+    pub(crate) fn near(&self, builder: Builder) -> Builder {
+        builder.near(self.socket())
+    }
+
+    /// Tells the peer that nothing more is sent; what it sends can still be read.
+    pub(crate) fn shutdown(&self) {
+        self.socket().shutdown_write();
+    }
+
+    /// Ends both directions at once and wakes whoever waits.
+    pub(crate) fn end(&self) {
+        self.socket().shutdown_both();
+    }
+
+    /// Cuts the peer off: what the system holds for it is thrown away, and whoever waits is woken.
+    pub(crate) fn reset(&self) {
+        self.socket().reset();
+    }
+
+    /// How long the system goes on sending to a peer that takes nothing, once the transport is closed.
+    pub(crate) fn set_patience(&self, patience: Duration) {
+        self.socket().set_patience(patience);
+    }
+
+    /// The TCP socket with its options. `None` where there is none.
+    pub(crate) fn tcp(&self) -> Option<&Socket> {
+        match self {
+            Self::Tcp(tcp) => Some(tcp.socket()),
+        }
+    }
+
+    /// The descriptor that is watched.
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Tcp(tcp) => tcp.socket(),
+        }
+    }
+}

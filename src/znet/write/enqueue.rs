@@ -1,0 +1,175 @@
+//! From `send_msg` to the queue of the connection, and what happens if there is no room in it.
+
+use std::time::{Duration, Instant};
+
+use super::outbox::{Appended, State};
+use crate::error::{Error, Result};
+use crate::green::{Awaits, Until, fairness_point, is_unwinding};
+use crate::zconf::QueueFull;
+use crate::ziface::{CloseReason, Payload, SendWait};
+use crate::znet::conn::connection::Connection;
+use crate::znet::leave::eviction::Whom;
+use crate::znet::read::held::LOOK_AGAIN;
+use crate::znet::route::aside::step_aside;
+
+impl Connection {
+    /// Queues a frame. If there is no room, does what the policy says.
+    pub(crate) fn send(&self, msg_id: u32, data: Payload<'_>, wait: SendWait) -> Result<()> {
+        let (pack, bounds) = (self.core().pack(), self.core().bounds());
+        let frame = pack.get_head_len() + data.as_slice().len();
+        let append = |state: &mut State| state.append(pack, bounds, frame, msg_id, data.reborrow());
+        self.send_with(frame, wait, append).map(drop)
+    }
+
+    /// As [`send`](Self::send), without a head.
+    pub(crate) fn send_raw(&self, data: &Payload<'_>, wait: SendWait) -> Result<()> {
+        let (bounds, len) = (self.core().bounds(), data.as_slice().len());
+        let append = |state: &mut State| state.append_raw(bounds, data.reborrow());
+        if len == 0 { Ok(()) } else { self.send_with(len, wait, append).map(drop) }
+    }
+
+    /// As [`send`](Self::send), with what `append` does under the lock of the outbox. `false` if it is barred.
+    pub(crate) fn send_with(
+        &self,
+        frame: usize,
+        wait: SendWait,
+        mut append: impl FnMut(&mut State) -> Result<Appended>,
+    ) -> Result<bool> {
+        match self.append(&mut append)? {
+            Appended::Queued { flush, defer } => {
+                self.after_append(flush, defer, wait);
+                Ok(true)
+            }
+            Appended::Barred => Ok(false),
+            full @ (Appended::Full | Appended::OverAll) => self.send_to_full(frame, wait, full, &mut append),
+        }
+    }
+
+    #[inline]
+    fn append(&self, append: &mut impl FnMut(&mut State) -> Result<Appended>) -> Result<Appended> {
+        let appended = append(&mut self.outbox().lock());
+        appended.inspect_err(|error| self.note_panic(error))
+    }
+
+    fn after_append(&self, flush: bool, defer: bool, wait: SendWait) {
+        if flush {
+            // A handler that fills the socket may return soon: a writer starts only if it really yields.
+            self.send_now(wait);
+        }
+        if defer {
+            self.writer().flush_at_yield();
+        }
+    }
+
+    /// Does what the policy says if there was no room. Never inlined: the stack that it needs would cost every connection
+    /// that sends a second page (`tests/idle.rs`).
+    #[cold]
+    #[inline(never)]
+    fn send_to_full(
+        &self,
+        frame: usize,
+        wait: SendWait,
+        mut appended: Appended,
+        mut append: &mut dyn FnMut(&mut State) -> Result<Appended>,
+    ) -> Result<bool> {
+        let bounds = self.core().bounds();
+        let mut waits = None;
+        loop {
+            let over_all = matches!(appended, Appended::OverAll);
+            match appended {
+                Appended::Queued { flush, defer } => {
+                    self.after_append(flush, defer, wait);
+                    return Ok(true);
+                }
+                Appended::Barred => return Ok(false),
+                Appended::OverAll if self.core().make_room(frame, Whom::Stuck) => {
+                    appended = self.append(&mut append)?;
+                    continue;
+                }
+                Appended::OverAll if frame > bounds.ledger.most() => {
+                    return Err(self.queue_full(Duration::ZERO));
+                }
+                Appended::Full | Appended::OverAll => {}
+            }
+            if let Some((since, until)) = waits {
+                match bounds.policy {
+                    QueueFull::Wait if wait != SendWait::Never && !is_unwinding() => {
+                        self.wait_for_room(since, until, over_all)?;
+                    }
+                    QueueFull::DropOldest => {
+                        if !self.outbox().lock().drop_oldest_for(bounds, frame) {
+                            return Err(self.queue_full(Duration::ZERO));
+                        }
+                    }
+                    QueueFull::Disconnect => {
+                        let error = self.queue_full(Duration::ZERO);
+                        self.abort_because(CloseReason::QueueFull);
+                        return Err(error);
+                    }
+                    _ => return Err(self.queue_full(Duration::ZERO)),
+                }
+            } else {
+                // The socket may well take it: what is queued has just not been sent yet.
+                waits = Some((Instant::now(), self.wait_at_most(wait)));
+                self.send_now(wait);
+            }
+            appended = self.append(&mut append)?;
+        }
+    }
+
+    /// A handler that sends without end to a peer that reads as fast would never wait, and no other would run beside it:
+    /// so this is a point where it may yield.
+    #[inline(never)]
+    fn send_now(&self, wait: SendWait) {
+        if wait != SendWait::Never {
+            fairness_point();
+        }
+        self.writer().flush_or_defer();
+    }
+
+    /// If the wire format has panicked, the peer misses a message, and the sender may not look at the error: the connection
+    /// closes.
+    #[cold]
+    fn note_panic(&self, error: &Error) {
+        if let Error::Panicked { what, words } = error {
+            self.end_after_code(what, words.clone());
+        }
+    }
+
+    fn wait_at_most(&self, wait: SendWait) -> Until {
+        match wait {
+            SendWait::Never => Until::after_running(Duration::ZERO),
+            SendWait::Configured => self.core().bounds().wait.map_or_else(Until::never, Until::after_running),
+            SendWait::AtMost(timeout) => Until::after_running(timeout),
+        }
+    }
+
+    /// `over_all`: others hold too much, and no event tells when they hold less.
+    fn wait_for_room(&self, since: Instant, until: Until, over_all: bool) -> Result<()> {
+        if until.is_over() || step_aside().is_err() {
+            return Err(self.queue_full(since.elapsed()));
+        }
+        let waiter = {
+            let mut state = self.outbox().lock();
+            if state.is_closed() {
+                return Err(Error::ConnectionClosed);
+            }
+            let waiter = state.room().enlist();
+            let to_defer = state.defer_here();
+            drop(state);
+            if to_defer {
+                // Waiting yields, and so flushes, or starts the writer.
+                self.writer().flush_at_yield();
+            }
+            waiter
+        };
+        let left = if over_all { until.or(Until::after(LOOK_AGAIN)).left() } else { until.left() };
+        waiter.wait(Awaits::Room, left, |gone| self.outbox().lock().room().forget(gone));
+        Ok(())
+    }
+
+    fn queue_full(&self, waited: Duration) -> Error {
+        let state = self.outbox().lock();
+        Error::QueueFull { bytes: state.bytes(), messages: state.messages(), waited }
+    }
+}

@@ -1,0 +1,37 @@
+//! Who watches the socket, and who has it to itself.
+
+use super::bounds::Bounds;
+use super::outbox::{Sender, State};
+
+impl State {
+    /// Whether the connection's own coroutine watches the socket, and so waits for input.
+    pub(crate) const fn is_watched(&self) -> bool {
+        self.watched
+    }
+
+    pub(crate) const fn set_watched(&mut self, watched: bool) {
+        self.watched = watched;
+    }
+
+    /// Whether something waits to be sent on a full socket that nobody watches.
+    pub(crate) fn needs_writer(&self) -> bool {
+        self.sender == Sender::Blocked && !self.writer && !self.watched && !self.queue.is_empty()
+    }
+
+    /// Keeps what will be queued from leaving, if nothing is queued and nobody sends or watches.
+    pub(crate) fn hold(&mut self) -> bool {
+        let free = self.sender == Sender::Idle && self.queue.is_empty() && !self.writer;
+        if free {
+            self.sender = Sender::Sending;
+        }
+        free
+    }
+
+    /// Lets it leave again.
+    pub(crate) fn release(&mut self, bounds: &Bounds) {
+        self.sender = Sender::Idle;
+        if self.discarded {
+            self.give_back(bounds);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The ledger: how much memory the peers of a server make it hold, by kind, under one bound for all.
+//!
+//! Whoever holds something for a peer has a [`Share`], which asks the ledger before it grows and gives back what it was
+//! granted. Shares grow in steps, so a message seldom touches the ledger, and the first [`FREE_BYTES`] of each are free.
+
+use std::sync::MutexGuard;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::green::small_read_buffer_bytes;
+use crate::lock::Lock;
+
+/// What is held for a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Frames that wait to be sent.
+    Queued,
+    /// Frames of broadcasts, shared by all queues they are in.
+    Shared,
+    /// Frames kept until the peer has counted them, where it can resume.
+    Resume,
+    /// Messages read ahead and kept for handlers.
+    Replay,
+    /// Frames that have begun to arrive, and large ones until they are handled.
+    Arriving,
+    /// Requests that wait for whoever handles them.
+    Tasks,
+}
+
+/// Bytes that the peers of a server make it hold, by kind. The first 4 KiB of each kind and connection are not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeldBytes {
+    /// Frames that wait to be sent.
+    pub queued: usize,
+    /// Frames of broadcasts from 16 KiB on. Each counts once, however many queues it is in.
+    pub broadcasts: usize,
+    /// Frames kept for peers that may resume.
+    pub resume: usize,
+    /// Messages kept for handlers that wait for others.
+    pub kept: usize,
+    /// Frames of which a part has arrived, and large ones until they are handled.
+    pub arriving: usize,
+    /// Requests that wait for a worker.
+    pub tasks: usize,
+    /// Small read buffers, held by handlers that wait. Those of all servers of the process.
+    pub read_buffers: usize,
+}
+
+impl HeldBytes {
+    /// All kinds together: what `MaxQueuedBytes` bounds.
+    pub const fn total(&self) -> usize {
+        let sent = self.queued + self.broadcasts + self.resume;
+        sent + self.kept + self.arriving + self.tasks + self.read_buffers
+    }
+}
+
+/// What all peers of a server have been granted.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    /// `MaxQueuedBytes`.
+    most: usize,
+    all: AtomicUsize,
+    by_kind: [AtomicUsize; KINDS],
+    peak: AtomicUsize,
+    /// The same, since it was last asked for.
+    recent: AtomicUsize,
+    /// From when on it is of use to look for someone to evict, in milliseconds of the server's clock.
+    look_from: AtomicU64,
+    looking: Lock<()>,
+}
+
+impl Ledger {
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            most,
+            all: AtomicUsize::new(0),
+            by_kind: Default::default(),
+            peak: AtomicUsize::new(0),
+            recent: AtomicUsize::new(0),
+            look_from: AtomicU64::new(0),
+            looking: Lock::new(()),
+        }
+    }
+
+    /// The bound.
+    pub(crate) const fn most(&self) -> usize {
+        self.most
+    }
+
+    /// What is held now.
+    pub(crate) fn held(&self) -> HeldBytes {
+        let of = |kind: Kind| self.by_kind[kind as usize].load(Ordering::Relaxed);
+        HeldBytes {
+            queued: of(Kind::Queued),
+            broadcasts: of(Kind::Shared),
+            resume: of(Kind::Resume),
+            kept: of(Kind::Replay),
+            arriving: of(Kind::Arriving),
+            tasks: of(Kind::Tasks),
+            read_buffers: small_read_buffer_bytes(),
+        }
+    }
+
+    /// The most that was ever held at once.
+    pub(crate) fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
+    }
+
+    /// The most that was held at once since this was last called.
+    pub(crate) fn take_recent_peak(&self) -> usize {
+        self.recent.swap(self.all.load(Ordering::Relaxed), Ordering::Relaxed)
+    }
+
+    /// How many bytes too many there would be with so many more.
+    pub(crate) fn missing(&self, more: usize) -> usize {
+        let held = self.all.load(Ordering::Relaxed) + small_read_buffer_bytes();
+        (held + more).saturating_sub(self.limit())
+    }
+
+    /// Takes the only right to look for someone to evict, where that is of use `now`.
+    pub(crate) fn look(&self, now: u64) -> Option<MutexGuard<'_, ()>> {
+        let looking = self.looking.lock();
+        (now >= self.look_from.load(Ordering::Relaxed)).then_some(looking)
+    }
+
+    /// Nobody is to look before `then`.
+    pub(crate) fn look_again(&self, then: u64) {
+        self.look_from.store(then, Ordering::Relaxed);
+    }
+
+    fn grant(&self, kind: Kind, bytes: usize) -> bool {
+        let all = self.all.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if all + small_read_buffer_bytes() > self.limit() {
+            self.all.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        self.by_kind[kind as usize].fetch_add(bytes, Ordering::Relaxed);
+        if all > self.recent.load(Ordering::Relaxed) {
+            self.recent.fetch_max(all, Ordering::Relaxed);
+            self.peak.fetch_max(all, Ordering::Relaxed);
+        }
+        true
+    }
+
+    fn give_back(&self, kind: Kind, bytes: usize) {
+        if bytes > 0 {
+            self.by_kind[kind as usize].fetch_sub(bytes, Ordering::Relaxed);
+            self.all.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// One step is always possible: a small frame fits a server whose bound is smaller.
+    fn limit(&self) -> usize {
+        self.most.max(MAX_STEP)
+    }
+}
+
+/// What one holder has been granted. Its owner gives it back before it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Share(usize);
+
+impl Share {
+    pub(crate) const fn new() -> Self {
+        Self(0)
+    }
+
+    pub(crate) const fn granted(&self) -> usize {
+        self.0
+    }
+
+    /// Grows to cover so many bytes, of which the first [`FREE_BYTES`] are free. `false` where the bound is reached.
+    pub(crate) fn cover(&mut self, ledger: &Ledger, kind: Kind, bytes: usize) -> bool {
+        let needed = bytes.saturating_sub(FREE_BYTES);
+        if needed <= self.0 {
+            return true;
+        }
+        let missing = (needed - self.0).next_multiple_of(MIN_STEP);
+        // In larger steps the larger it is: never much more than twice what is needed.
+        let step = missing.max(self.0.clamp(MIN_STEP, MAX_STEP));
+        let granted = [step, missing].into_iter().find(|&step| ledger.grant(kind, step));
+        self.0 += granted.unwrap_or(0);
+        granted.is_some()
+    }
+
+    /// Gives back what is granted far beyond so many bytes.
+    pub(crate) fn shrink_to(&mut self, ledger: &Ledger, kind: Kind, bytes: usize) {
+        let needed = bytes.saturating_sub(FREE_BYTES).next_multiple_of(MIN_STEP);
+        if self.0 > 2 * needed {
+            ledger.give_back(kind, self.0 - needed);
+            self.0 = needed;
+        }
+    }
+
+    /// Gives all back.
+    pub(crate) fn give_back(&mut self, ledger: &Ledger, kind: Kind) {
+        ledger.give_back(kind, std::mem::take(&mut self.0));
+    }
+}
+
+/// Bytes of each kind that a connection holds without asking, so that a flood to some leaves the others a voice.
+pub(crate) const FREE_BYTES: usize = 4 * 1024;
+
+/// What a share asks for at once.
+const MIN_STEP: usize = 4 * 1024;
+const MAX_STEP: usize = 64 * 1024;
+
+const KINDS: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_covers_what_it_holds_and_not_much_more() {
+        let (ledger, mut share) = (Ledger::new(1 << 30), Share::default());
+        assert!(share.cover(&ledger, Kind::Replay, FREE_BYTES));
+        assert_eq!(ledger.held(), HeldBytes::default());
+        for bytes in (FREE_BYTES + 1..2 << 20).step_by(777) {
+            assert!(share.cover(&ledger, Kind::Replay, bytes));
+            let needed = bytes - FREE_BYTES;
+            assert!((needed..=2 * needed + MIN_STEP).contains(&share.granted()), "{bytes}");
+            assert_eq!(ledger.held().kept, share.granted());
+        }
+        share.shrink_to(&ledger, Kind::Replay, 100_000);
+        assert!((95_904..110_000).contains(&ledger.held().total()));
+        share.give_back(&ledger, Kind::Replay);
+        assert_eq!((share.granted(), ledger.held()), (0, HeldBytes::default()));
+        assert!(ledger.peak() > 2_000_000);
+    }
+
+    #[test]
+    fn at_the_bound_nothing_more_is_granted_until_some_is_given_back() {
+        let (ledger, mut one, mut other) = (Ledger::new(1 << 20), Share::default(), Share::default());
+        assert!(one.cover(&ledger, Kind::Queued, 1_000_000));
+        assert!(!other.cover(&ledger, Kind::Replay, 100_000));
+        assert!(other.cover(&ledger, Kind::Replay, 40_000), "exactly what is missing still fits");
+        assert!(ledger.missing(100_000) > 0);
+        one.give_back(&ledger, Kind::Queued);
+        assert!(other.cover(&ledger, Kind::Replay, 100_000));
+        assert_eq!(ledger.held().queued, 0);
+    }
+
+    #[test]
+    fn a_bound_smaller_than_a_step_still_lets_a_small_frame_through() {
+        let (ledger, mut share) = (Ledger::new(1), Share::default());
+        assert!(share.cover(&ledger, Kind::Queued, 60_000));
+        assert!(!share.cover(&ledger, Kind::Queued, 80_000));
+    }
+}

@@ -1,0 +1,37 @@
+//! From `send_msg` to the socket.
+
+// How much may wait for peers,
+pub(super) mod bounds;
+
+// which is counted here for all peers together.
+pub(super) mod ledger;
+
+// The queue of one connection:
+pub(super) mod outbox;
+
+// whether there is room for one more frame,
+pub(super) mod room;
+
+// what it needs only under load,
+pub(super) mod pressure;
+
+// who watches its socket,
+pub(super) mod holding;
+
+// and what it keeps for a peer that comes back.
+pub(super) mod replay;
+
+// The frames in it,
+pub(super) mod frame_queue;
+
+// in pieces that one system call can send.
+pub(super) mod chunk;
+
+// Queues a message,
+pub(super) mod enqueue;
+
+// sends what is queued,
+pub(super) mod writer;
+
+// and watches a full socket until the peer reads on.
+pub(super) mod watch;

@@ -1,0 +1,130 @@
+//! How much an outbox holds, and whether there is room for more: in its own queue, and under the bound over all.
+
+use super::bounds::Bounds;
+use super::ledger::{FREE_BYTES, Kind};
+use super::outbox::{Sender, State};
+use crate::zconf::QueueFull;
+
+/// Whether a frame fits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Enough,
+    /// The queue is full.
+    Full,
+    /// The server holds as much as it may.
+    OverAll,
+}
+
+impl State {
+    /// Whether there is room for a frame of which so many bytes are still to be granted. In an empty queue there is for
+    /// a frame of any size, if the server's bound allows it; and where the oldest frames are dropped, beside those that
+    /// another is sending: they cannot be dropped.
+    pub(super) fn room_for(&mut self, bounds: &Bounds, frame: usize, to_grant: usize) -> Room {
+        let (bytes, messages) = (self.bytes(), self.messages());
+        if (messages >= bounds.messages || bytes + frame > bounds.bytes) && !self.is_first(bounds) {
+            return Room::Full;
+        }
+        let needed = self.queue.own_bytes() + self.taken.2 + to_grant;
+        let granted =
+            needed <= FREE_BYTES || self.pressure().queued.cover(&bounds.ledger, Kind::Queued, needed);
+        if granted { Room::Enough } else { Room::OverAll }
+    }
+
+    /// Whether a frame would be the first that counts.
+    fn is_first(&self, bounds: &Bounds) -> bool {
+        self.queue.messages() == 0 && (self.taken.1 == 0 || bounds.policy == QueueFull::DropOldest)
+    }
+
+    /// Drops frames, oldest first, until one of `frame` bytes fits. `false` where nothing can be dropped: the peer counts
+    /// the frames of a connection that can be resumed.
+    pub(crate) fn drop_oldest_for(&mut self, bounds: &Bounds, frame: usize) -> bool {
+        while self.room_for(bounds, frame, frame) != Room::Enough {
+            let before = self.queue.bytes();
+            if self.keeps() || !self.queue.drop_oldest() {
+                return false;
+            }
+            let dropped = before - self.queue.bytes();
+            self.count_unsent(1, dropped);
+        }
+        true
+    }
+
+    /// Bytes queued or being sent.
+    pub(crate) fn bytes(&self) -> usize {
+        self.queue.bytes() + self.taken.0
+    }
+
+    /// Frames queued or being sent.
+    pub(crate) fn messages(&self) -> usize {
+        self.queue.messages() + self.taken.1
+    }
+
+    /// What is granted to the queue.
+    pub(crate) fn granted_queued(&self) -> usize {
+        self.pressure.as_ref().map_or(0, |pressure| pressure.queued.granted())
+    }
+
+    /// Whether so much waits on a full socket that the peer, which does not read, should not be read from either.
+    pub(crate) fn holds_back_reading(&self) -> bool {
+        self.sender == Sender::Blocked && self.queue.bytes() > HOLD_BACK_FROM
+    }
+
+    /// Wakes senders once half of the room is free: one wake-up for many frames.
+    pub(super) fn make_room(&mut self, bounds: &Bounds) {
+        if self.queue.bytes() <= bounds.bytes / 2 && self.queue.messages() <= bounds.messages / 2 {
+            self.wake_all();
+        }
+    }
+}
+
+/// More than this queued on a full socket, and the peer is not read from until it has read.
+const HOLD_BACK_FROM: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::super::outbox::Appended;
+    use super::*;
+    use crate::zconf::Config;
+
+    /// Frames of this length; two fit.
+    const FRAME: usize = 100;
+
+    fn bounds(policy: QueueFull) -> Bounds {
+        let mut config = Config::default();
+        (config.max_msg_chan_bytes, config.queue_full) = (2 * FRAME, policy);
+        Bounds::new(&config)
+    }
+
+    fn append(state: &mut State, bounds: &Bounds) -> bool {
+        let appended = state.append_with(bounds, FRAME, |queue| {
+            queue.push_packed(&vec![0; FRAME].into());
+            Ok(())
+        });
+        matches!(appended.unwrap(), Appended::Queued { .. })
+    }
+
+    #[test]
+    fn the_oldest_frame_that_nobody_is_sending_is_dropped() {
+        let bounds = bounds(QueueFull::DropOldest);
+        let mut state = State::default();
+        assert!(append(&mut state, &bounds) && append(&mut state, &bounds));
+        let being_sent = state.take();
+        assert!(append(&mut state, &bounds), "one fits beside those that are being sent");
+        assert!(!append(&mut state, &bounds), "only one does");
+        assert!(state.drop_oldest_for(&bounds, FRAME) && append(&mut state, &bounds));
+        assert_eq!((state.messages(), state.unsent().messages), (3, 1));
+        state.put_back(being_sent);
+        assert!(!append(&mut state, &bounds));
+        assert!(state.drop_oldest_for(&bounds, FRAME) && append(&mut state, &bounds));
+        assert_eq!((state.messages(), state.unsent().messages), (2, 3));
+    }
+
+    #[test]
+    fn what_is_being_sent_counts_where_nothing_is_dropped() {
+        let bounds = bounds(QueueFull::Wait);
+        let mut state = State::default();
+        assert!(append(&mut state, &bounds) && append(&mut state, &bounds));
+        let _being_sent = state.take();
+        assert!(!append(&mut state, &bounds));
+    }
+}

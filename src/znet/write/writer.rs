@@ -1,0 +1,172 @@
+//! From the queue to the transport.
+//!
+//! A message is queued and leaves when the coroutine that sent it next yields, whatever it yields on, with all that was
+//! queued by then. Only if the socket is full does someone have to watch it. The reader does, as long as it waits for input
+//! anyway; while it is in a handler, a writer coroutine takes its place until the queue is empty.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::{Arc, MutexGuard};
+
+use super::frame_queue::FrameQueue;
+use super::outbox::{Flushed, Sender, State};
+use crate::green::{Builder, Deferred, Readiness, defer, yield_now};
+use crate::znet::conn::connection::Connection;
+use crate::znet::server::tutorial;
+use crate::znet::transport::Transport;
+
+/// Sends what is queued to one connection.
+pub(crate) struct Writer<'a> {
+    conn: &'a Connection,
+}
+
+impl Connection {
+    #[inline]
+    pub(crate) const fn writer(&self) -> Writer<'_> {
+        Writer { conn: self }
+    }
+}
+
+impl Writer<'_> {
+    /// Has what is queued sent when the coroutine that calls next yields.
+    pub(crate) fn flush_at_yield(&self) {
+        defer(self.conn.arc());
+    }
+
+    /// As [`flush_at_yield`](Self::flush_at_yield), unless that is asked for already.
+    pub(crate) fn flush_soon(&self, mut state: MutexGuard<'_, State>) {
+        let to_defer = state.defer_here();
+        drop(state);
+        if to_defer {
+            self.flush_at_yield();
+        }
+    }
+
+    /// Sends what the transport takes. If it is full and nobody watches it, the next yield starts a writer coroutine.
+    pub(crate) fn flush_or_defer(&self) -> Flushed {
+        let flushed = self.flush();
+        if flushed == (Flushed::Blocked { watched: false }) && self.conn.outbox().lock().defer_here() {
+            self.flush_at_yield();
+        }
+        flushed
+    }
+
+    /// Sends what the transport takes. The caller sees to it that a full one is watched.
+    pub(crate) fn flush(&self) -> Flushed {
+        let flushed = self.send_queued();
+        if flushed == Flushed::Failed {
+            self.conn.fail_sending();
+        }
+        flushed
+    }
+
+    /// Sends what is queued, as far as the transport takes it, and what others append meanwhile.
+    fn send_queued(&self) -> Flushed {
+        let (outbox, core) = (self.conn.outbox(), self.conn.core());
+        let bounds = core.bounds();
+        let mut state = outbox.lock();
+        if state.sender == Sender::Sending {
+            state.again = true;
+            return Flushed::ByAnother;
+        }
+        let transport = self.conn.line().get();
+        loop {
+            if state.queue.is_empty() && !transport.as_ref().is_some_and(Transport::has_unsent) {
+                state.drained(bounds);
+                return Flushed::Empty;
+            }
+            let Some(transport) = &transport else { return Flushed::Failed };
+            let mut batch = state.take();
+            drop(state);
+            let before = batch.bytes();
+            let outcome = send(transport, &mut batch);
+            let sent = before - batch.bytes();
+            state = outbox.lock();
+            let again = state.put_back(batch);
+            match outcome {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock && !state.has_lost_line() => {
+                    // Read, not remembered: this time tells who is slow, by the tenth of a second.
+                    state.note_blocked(sent, core.clock().tick());
+                    state.make_room(bounds);
+                    if !again {
+                        return Flushed::Blocked { watched: state.watched || state.writer };
+                    }
+                }
+                Err(_) if state.lose_line(bounds) => {
+                    // A system call under the lock, once for each loss: afterwards the transport may be another.
+                    transport.end();
+                    return Flushed::Empty;
+                }
+                Err(_) => return Flushed::Failed,
+            }
+        }
+    }
+
+    /// Sends what the transport takes. If it is full and nobody watches it, starts the writer coroutine.
+    fn flush_or_watch(&self) {
+        if self.flush() != (Flushed::Blocked { watched: false }) {
+            return;
+        }
+        let conn = self.conn;
+        let transport = {
+            let mut state = conn.outbox().lock();
+            if !state.needs_writer() {
+                return;
+            }
+            state.set_writer(true);
+            conn.line().get()
+        };
+        let started = transport.map(|transport| {
+            let (this, builder) = (conn.arc(), transport.near(Builder::new().name("writer").shielded()));
+            conn.core().group().spawn(builder, move || this.writer().write_until_empty(&transport))
+        });
+        if let Some(Err(error)) = started {
+            // The connection's own coroutine watches the socket when its handler returns.
+            conn.outbox().lock().set_writer(false);
+            conn.core().log_refused(&error);
+        }
+    }
+
+    /// The writer coroutine.
+    fn write_until_empty(&self, transport: &Transport) {
+        let conn = self.conn;
+        tutorial::say(format_args!("[WRITER] conn id {} runs until its queue is empty", conn.id()));
+        loop {
+            if self.flush() == Flushed::ByAnother {
+                yield_now();
+                continue;
+            }
+            {
+                let mut state = conn.outbox().lock();
+                if !state.is_blocked() {
+                    state.set_writer(false);
+                    drop(state);
+                    // The reader watches the socket again, or reads on if it held back.
+                    return transport.interrupt();
+                }
+            }
+            transport.wait(Readiness::WRITE);
+        }
+    }
+}
+
+impl Deferred for Connection {
+    fn run(self: Arc<Self>) {
+        self.outbox().lock().undefer();
+        self.writer().flush_or_watch();
+    }
+}
+
+/// Sends until the batch is empty or the transport full.
+fn send(transport: &Transport, batch: &mut FrameQueue) -> io::Result<()> {
+    while !batch.is_empty() {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let filled = batch.slices(&mut slices);
+        let sent = transport.send(&slices[..filled])?;
+        batch.advance(sent);
+    }
+    transport.flush()
+}
+
+/// Buffers in one system call.
+const MAX_SLICES: usize = 16;

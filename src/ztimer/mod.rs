@@ -1,0 +1,219 @@
+//! Timers: work that is done later, or again and again, each on a coroutine of its own.
+
+mod keeper;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant, SystemTime};
+
+use self::keeper::KEEPER;
+use crate::green::{Builder, Group, Until, contain, drop_contained};
+use crate::lock::Lock;
+use crate::log_line::{Throttle, throttled};
+
+/// Timers that are kept together. A thread waits for the next of all in the process; each runs its work on a coroutine of
+/// its own, so that work that waits makes no other timer late, nor does work that computes while another worker is free.
+/// Never early, by the monotonic clock; works that are due within a moment of each other may run in either order. Without
+/// room for a coroutine, a timer is late until there is some.
+///
+/// Dropped, it cancels its timers; work that has begun goes on. A panic of the work is logged.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use zinx::green::{self, Event};
+/// use zinx::ztimer::TimerScheduler;
+///
+/// let (timers, rung) = (TimerScheduler::new(), Arc::new(Event::new()));
+/// let bell = Arc::clone(&rung);
+/// timers.create_timer_after(Duration::from_millis(5), move || bell.set());
+/// rung.wait();
+/// ```
+#[derive(Default)]
+pub struct TimerScheduler {
+    timers: Arc<Timers>,
+}
+
+/// A timer, to cancel it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TimerId(u64);
+
+impl TimerScheduler {
+    /// No timers.
+    #[doc(alias = "NewTimerScheduler")]
+    #[doc(alias = "NewAutoExecTimerScheduler")]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Does `work` after `delay`.
+    ///
+    /// # Panics
+    ///
+    /// If the thread that waits cannot be started, with the first timer of the process. The timer is not set then; the next
+    /// one tries again.
+    #[doc(alias = "CreateTimerAfter")]
+    pub fn create_timer_after(&self, delay: Duration, work: impl FnOnce() + Send + 'static) -> TimerId {
+        let mut work = Some(work);
+        let once = move || work.take().map_or((), |work| work());
+        self.timers.add(delay, None, Box::new(once))
+    }
+
+    /// Does `work` at a time of the wall clock, which is read now and not again; at once where it has passed.
+    ///
+    /// # Panics
+    ///
+    /// As [`create_timer_after`](Self::create_timer_after).
+    #[doc(alias = "CreateTimerAt")]
+    pub fn create_timer_at(&self, at: SystemTime, work: impl FnOnce() + Send + 'static) -> TimerId {
+        self.create_timer_after(at.duration_since(SystemTime::now()).unwrap_or_default(), work)
+    }
+
+    /// Does `work` every `period` (at least a millisecond), first after one. Times are counted from the beginning, so
+    /// they do not drift; one that comes while the work before it is not done is left out.
+    ///
+    /// # Panics
+    ///
+    /// As [`create_timer_after`](Self::create_timer_after).
+    pub fn create_timer_every(&self, period: Duration, work: impl FnMut() + Send + 'static) -> TimerId {
+        let period = period.max(Duration::from_millis(1));
+        self.timers.add(period, Some(period), Box::new(work))
+    }
+
+    /// Cancels a timer. `false` where it has gone already. Work that has begun goes on, and is not done again.
+    #[doc(alias = "CancelTimer")]
+    pub fn cancel_timer(&self, timer: TimerId) -> bool {
+        let cancelled = self.timers.lock().remove(&timer.0);
+        if let Some(cancelled) = &cancelled {
+            KEEPER.cancel(cancelled.at, timer.0);
+        }
+        // The work is dropped after the lock.
+        cancelled.is_some()
+    }
+
+    /// How many timers there are, those whose work is being done for the last time left out.
+    pub fn len(&self) -> usize {
+        self.timers.lock().len()
+    }
+
+    /// Whether there is no timer.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Cancels all timers and waits for the work that has begun, at most for `timeout`. `false` where it is not done.
+    pub fn stop(&self, timeout: Duration) -> bool {
+        self.cancel_all();
+        self.timers.group.join_timeout(timeout)
+    }
+
+    fn cancel_all(&self) {
+        let cancelled = std::mem::take(&mut *self.timers.lock());
+        for (number, timer) in &cancelled {
+            KEEPER.cancel(timer.at, *number);
+        }
+        drop(cancelled);
+    }
+}
+
+impl Drop for TimerScheduler {
+    fn drop(&mut self) {
+        self.cancel_all();
+    }
+}
+
+impl std::fmt::Debug for TimerScheduler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TimerScheduler").field("len", &self.len()).finish()
+    }
+}
+
+type Work = Box<dyn FnMut() + Send>;
+
+/// The timers of a scheduler.
+#[derive(Default)]
+struct Timers {
+    /// By number.
+    timers: Lock<HashMap<u64, Timer>>,
+    group: Group,
+}
+
+struct Timer {
+    at: Instant,
+    period: Option<Duration>,
+    /// Absent while it is being done.
+    work: Option<Work>,
+}
+
+impl Timers {
+    fn add(self: &Arc<Self>, delay: Duration, period: Option<Duration>, work: Work) -> TimerId {
+        let (at, number) = (Until::after(delay).end_or_far(), KEEPER.next_number());
+        self.lock().insert(number, Timer { at, period, work: Some(work) });
+        if let Err(error) = KEEPER.set(at, number, self) {
+            let refused = self.lock().remove(&number);
+            drop(refused);
+            panic!("cannot start a timer: {error}");
+        }
+        TimerId(number)
+    }
+
+    /// Does the work of a timer, on a coroutine of its own. Without room for one, it is as if this was not called.
+    fn start(self: &Arc<Self>, number: u64) -> io::Result<()> {
+        let taken = self.lock().get_mut(&number).and_then(|timer| timer.work.take());
+        let Some(work) = taken else { return Ok(()) };
+        let work = Arc::new(Lock::new(Some(work)));
+        let (this, theirs) = (Arc::clone(self), Arc::clone(&work));
+        let started = self.group.spawn(Builder::new().name("timer"), move || this.run(number, &theirs));
+        if started.is_err() {
+            self.take_back(number, work.lock().take());
+        }
+        started
+    }
+
+    fn take_back(&self, number: u64, work: Option<Work>) {
+        let cancelled = match self.lock().get_mut(&number) {
+            Some(timer) => std::mem::replace(&mut timer.work, work),
+            None => work,
+        };
+        drop_contained(cancelled);
+    }
+
+    fn run(self: &Arc<Self>, number: u64, work: &Lock<Option<Work>>) {
+        let Some(mut work) = work.lock().take() else { return };
+        if let Err(words) = contain(&mut work) {
+            static LOG: Throttle = Throttle::new();
+            throttled!(error, LOG, "a timer panicked: {words}");
+        }
+        if let Some(work) = self.set_anew(number, work) {
+            // What it owns may panic as well.
+            drop_contained(work);
+        }
+    }
+
+    /// Sets a repeating timer anew, on the first of its times that is still to come. Gives the work of another back.
+    fn set_anew(self: &Arc<Self>, number: u64, work: Work) -> Option<Work> {
+        let mut timers = self.lock();
+        let Some(timer) = timers.get_mut(&number) else { return Some(work) };
+        let Some(period) = timer.period else {
+            timers.remove(&number);
+            return Some(work);
+        };
+        let late = Instant::now().saturating_duration_since(timer.at);
+        let missed = u32::try_from(late.as_nanos() / period.as_nanos()).unwrap_or(u32::MAX - 1);
+        let next = period.saturating_mul(missed + 1);
+        timer.at = timer.at.checked_add(next).unwrap_or_else(|| Until::after(next).end_or_far());
+        timer.work = Some(work);
+        let at = timer.at;
+        drop(timers);
+        // The keeper runs: it has started this.
+        let _ = KEEPER.set(at, number, self);
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Timer>> {
+        self.timers.lock()
+    }
+}
