@@ -35,8 +35,9 @@ pub(super) struct Sweeping {
 impl Sweeping {
     /// Ends it, and the thread if that is its own.
     pub(super) fn end(mut self) {
-        let thread = self.thread.take();
+        let (thread, core) = (self.thread.take(), Arc::clone(&self.core));
         drop(self);
+        Tidying::end(&core);
         if let Some(thread) = thread {
             thread.join_timeout(MOMENT);
         }
