@@ -1,5 +1,6 @@
-//! A server for hours on bad networks: churn, floods, slow readers, silent peers, panics, crowds and drains; after each
-//! round descriptors, coroutines, hooks and memory are what they were.
+//! A server for hours on bad networks and under attack: churn, floods, slow readers, silent peers, panics, crowds, drains,
+//! and all who make it hold, wait or compute as much as they can. After each round descriptors, coroutines, hooks and memory
+//! are what they were, and healthy clients have been answered.
 //!
 //! It takes a few seconds; `.ci/soak` takes an hour, and says what it measures.
 
@@ -12,12 +13,17 @@
 #[expect(dead_code, reason = "each test file uses its share")]
 mod common;
 
+#[path = "soak/attackers.rs"]
+mod attackers;
+#[path = "soak/healthy.rs"]
+mod healthy;
 #[path = "soak/people.rs"]
 mod people;
 #[path = "soak/server.rs"]
 mod server;
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::child::open_files;
@@ -25,6 +31,7 @@ use common::comes_true;
 use common::coroutines::{runtime, within};
 use common::process::Process;
 use common::random::seeds;
+use healthy::Tally;
 use people::People;
 use server::{Control, MODES, Quiet};
 use zinx::green;
@@ -57,9 +64,9 @@ fn soak(process: &Process, time: Duration) {
     let here = (green::live_coroutines(), open_files());
     eprintln!("warm: {warm}");
     for n in 1.. {
-        let served = one_round(&mut control, process, round, first_seed + n, n);
+        let tally = one_round(&mut control, process, round, first_seed + n, n);
         let now = measure(&mut control, process, Some(&warm));
-        eprintln!("{:.0?}: {now}; {served} echoes beside", begun.elapsed());
+        eprintln!("{:.0?}: {now}; {tally}", begun.elapsed());
         now.check(&warm);
         let back = comes_true(LONG, || (green::live_coroutines(), open_files()) <= here);
         assert!(back, "here: {:?}, {here:?} before", (green::live_coroutines(), open_files()));
@@ -69,8 +76,8 @@ fn soak(process: &Process, time: Duration) {
     }
 }
 
-/// Everybody at once, a drain in the middle, and all gone at the end. Returns how often the healthy were served.
-fn one_round(control: &mut Control, process: &Process, time: Duration, seed: u64, n: u64) -> usize {
+/// Everybody at once, a drain in the middle, and all gone at the end. Returns what the healthy have seen.
+fn one_round(control: &mut Control, process: &Process, time: Duration, seed: u64, n: u64) -> Arc<Tally> {
     let mode = n as usize % MODES.len();
     control.drain(mode);
     let people = People::come(process.address, seed);
@@ -90,11 +97,14 @@ fn measure(control: &mut Control, process: &Process, warm: Option<&Quiet>) -> Qu
     let settled = comes_true(LONG, || {
         let before = std::mem::replace(&mut last, control.quiet(process)).coroutines();
         same = if last.coroutines() == before { same + 1 } else { 0 };
-        same >= SETTLED && warm.is_none_or(|warm| last.coroutines() == warm.coroutines())
+        same >= SETTLED && warm.is_none_or(|warm| last.is_back(warm))
     });
-    assert!(settled, "{} coroutines, {:?} when warm", last.coroutines(), warm.map(Quiet::coroutines));
+    assert!(settled, "{last}, {} when warm", warm.map_or_else(String::new, Quiet::to_string));
     last
 }
+
+/// Drains while all are there.
+const DRAINS: usize = 1;
 
 /// What must happen happens by then.
 const LONG: Duration = Duration::from_secs(20);

@@ -234,6 +234,28 @@ fn memory_goes_back_to_the_system_after_a_burst() {
     });
 }
 
+#[test]
+fn memory_goes_back_to_the_system_also_if_the_server_stops_after_a_burst() {
+    in_child("bounds::memory_goes_back_to_the_system_also_if_the_server_stops_after_a_burst", || {
+        let (keepers, other) = (keeping(64 * MIB), serve(MIB, |_| {}));
+        (0..20).for_each(|_| other.connect().check_echo());
+        let base = resident_kib();
+        let mut senders: Vec<_> = (0..40).map(|_| keepers.connect()).collect();
+        let burst = frame(OTHER, &[7; 4000]).repeat(250);
+        senders.iter_mut().for_each(|peer| peer.send(&burst));
+        wait_until("much held", || keepers.server.stats().held.total() > 30 * MIB);
+        drop((senders, burst));
+        keepers.stop();
+        let back = || resident_kib() <= base * 3 / 2;
+        assert!(
+            crate::common::comes_true(Duration::from_secs(20), back),
+            "{} KiB of a base of {base}",
+            resident_kib()
+        );
+        other.connect().check_echo();
+    });
+}
+
 /// A server under such a bound that replies to [`WANT`]; with a healthy client beside all that the test does.
 fn serve(bound: usize, change: impl FnOnce(&mut Config)) -> Running {
     let mut config = config();

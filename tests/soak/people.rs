@@ -3,8 +3,8 @@
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use socket2::SockRef;
 use zinx::green::{self, Builder, Greenlet, TcpStream};
@@ -13,7 +13,9 @@ use super::common::chaos::{Network, Proxy};
 use super::common::random::Random;
 use super::common::talks::{self, End};
 use super::common::{ECHO, frame};
+use super::healthy::Tally;
 use super::server::{ANSWER, ASK, BLAST, PANIC, TELL};
+use super::{DRAINS, attackers};
 
 /// All who are there at a time.
 pub(crate) struct People {
@@ -21,16 +23,18 @@ pub(crate) struct People {
     all: Vec<Greenlet<()>>,
     proxies: Vec<Proxy>,
     seeds: Random,
-    served: Arc<AtomicUsize>,
+    tally: Arc<Tally>,
 }
 
 impl People {
     pub(crate) fn come(server: SocketAddr, seed: u64) -> Self {
         let over = Arc::new(AtomicBool::new(false));
-        let served = Arc::new(AtomicUsize::new(0));
+        let tally = Arc::new(Tally::default());
         let (all, proxies, seeds) = (Vec::new(), Vec::new(), Random::new(seed));
-        let mut people = Self { over, all, proxies, seeds, served: Arc::clone(&served) };
-        people.add("healthy", move |_| healthy(server, &served));
+        let mut people = Self { over, all, proxies, seeds, tally: Arc::clone(&tally) };
+        let back = Arc::clone(&tally);
+        people.add("healthy", move |_| tally.echoes(server));
+        people.add("back again", move |_| back.comes_back(server).map_or_else(drop, drop));
         for _ in 0..4 {
             for network in [Network::Rough, Network::Cutting, Network::Damaging, Network::Silencing] {
                 let proxy = Proxy::start(server, network, people.seeds.below(1 << 40));
@@ -44,11 +48,12 @@ impl People {
             people.add("asked", move |random| be_asked(server, random).map_or_else(drop, drop));
         }
         people.add("crowd", move |_| crowd(server));
+        attackers::come(&mut people, server);
         people
     }
 
     /// Does something again and again.
-    fn add(&mut self, name: &'static str, mut act: impl FnMut(&mut Random) + Send + 'static) {
+    pub(crate) fn add(&mut self, name: &'static str, mut act: impl FnMut(&mut Random) + Send + 'static) {
         let (over, mut random) = (Arc::clone(&self.over), Random::new(self.seeds.below(1 << 40)));
         let body = move || {
             while !over.load(Ordering::Acquire) {
@@ -59,31 +64,15 @@ impl People {
         self.all.push(Builder::new().name(name).spawn(body).unwrap());
     }
 
-    /// Has all go. Returns how often the healthy ones were served.
-    pub(crate) fn go(self) -> usize {
+    /// Has all go. Returns what the healthy ones have seen.
+    pub(crate) fn go(self) -> Arc<Tally> {
         self.over.store(true, Ordering::Release);
         self.proxies.into_iter().for_each(Proxy::end);
         for one in self.all {
             one.get().unwrap();
         }
-        let served = self.served.load(Ordering::Relaxed);
-        assert!(served > 0, "the healthy one was never served");
-        served
-    }
-}
-
-/// Has a message echoed a hundred times, unless the server is full or drains. It is never kept waiting.
-fn healthy(server: SocketAddr, served: &AtomicUsize) {
-    let Ok(mut stream) = TcpStream::connect(server) else { return };
-    let ping = frame(ECHO, b"ping");
-    for _ in 0..100 {
-        let (begun, mut pong) = (Instant::now(), [0; 12]);
-        if stream.write_all(&ping).and_then(|()| stream.read_exact(&mut pong)).is_err() {
-            return;
-        }
-        assert!(pong == *ping && begun.elapsed() < SLOW, "{pong:?} after {:?}", begun.elapsed());
-        served.fetch_add(1, Ordering::Relaxed);
-        green::sleep(Duration::from_millis(5));
+        self.tally.check(DRAINS);
+        self.tally
     }
 }
 
@@ -159,9 +148,6 @@ fn crowd(server: SocketAddr) {
     drop(crowd);
     green::sleep(Duration::from_millis(400));
 }
-
-/// No echo may take longer, on however busy a machine.
-const SLOW: Duration = Duration::from_secs(10);
 
 /// No conversation may take longer.
 const PATIENCE: Duration = Duration::from_secs(60);

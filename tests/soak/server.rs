@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zinx::prelude::*;
 use zinx::zconf::WorkerMode;
@@ -17,22 +17,35 @@ use super::common::{ECHO, comes_true, config, frame};
 /// Set for the server's process.
 pub(crate) const CHILD: &str = "ZINX_TEST_SOAK_SERVER";
 
-/// What it answers: a thousand messages; nothing, it panics; what the peer answers to its question; the same to all.
+/// What it answers: a thousand messages; nothing, it panics; what the peer answers to its question; the same to all; a
+/// three megabytes; nothing, it waits for an answer; nothing for a while, it computes.
 pub(crate) const BLAST: u32 = 2;
 pub(crate) const PANIC: u32 = 3;
 pub(crate) const ASK: u32 = 4;
 pub(crate) const QUESTION: u32 = 5;
 pub(crate) const ANSWER: u32 = 6;
 pub(crate) const TELL: u32 = 7;
+pub(crate) const MUCH: u32 = 8;
+pub(crate) const KEEP: u32 = 9;
+pub(crate) const BURN: u32 = 10;
 
 /// What the one beside it is asked.
 const OPEN: u32 = 1;
 const DRAIN: u32 = 2;
 const COUNTS: u32 = 3;
 
-/// Where handlers run.
-pub(crate) const MODES: [(WorkerMode, usize); 4] =
-    [(WorkerMode::Hash, 0), (WorkerMode::Hash, 3), (WorkerMode::Bind, 3), (WorkerMode::DynamicBind, 3)];
+/// Where handlers run, and how many messages a second each peer may send; 0: as many as it likes.
+pub(crate) const MODES: [(WorkerMode, usize, u32); 6] = [
+    (WorkerMode::Hash, 0, 0),
+    (WorkerMode::Hash, 3, 0),
+    (WorkerMode::Hash, 0, RATE),
+    (WorkerMode::Bind, 3, 0),
+    (WorkerMode::Hash, 3, RATE),
+    (WorkerMode::DynamicBind, 3, 0),
+];
+
+/// More than the healthy ones send.
+const RATE: u32 = 1000;
 
 /// Most connections at a time: less than come.
 const MAX_CONN: usize = 150;
@@ -80,30 +93,38 @@ pub(crate) fn run() {
 fn start(port: u16, mode: usize) -> Server {
     let mut config = config();
     config.tcp_port = port;
-    (config.worker_mode, config.worker_pool_size) = MODES[mode];
+    (config.worker_mode, config.worker_pool_size, config.rate_messages) = MODES[mode];
     config.max_conn = MAX_CONN;
+    config.max_packet_size = 256 << 10;
     config.first_frame_timeout_ms = 1500;
     config.idle_timeout_ms = 1500;
     config.frame_timeout_ms = 1000;
     config.write_timeout_ms = 500;
     config.queue_wait_ms = 500;
     config.drain_ms = 1000;
+    config.resume_ms = 500;
     config.max_msg_chan_bytes = 64 << 10;
-    // Little: bytes that are counted as queued and are not would soon stop all sending.
-    config.max_queued_bytes = 4 << 20;
+    // Little: bytes that are counted as held and are not would soon stop all sending.
+    config.max_queued_bytes = MAX_QUEUED_BYTES;
     let server = new_server_with_config(config).unwrap();
     server.add_router(ECHO, echo).unwrap();
     server.add_router(BLAST, blast).unwrap();
     server.add_router(PANIC, |_: &dyn IRequest| -> Result<()> { panic!("on purpose") }).unwrap();
     server.add_router(ASK, ask).unwrap();
     server.add_router(TELL, tell).unwrap();
+    let much = |request: &dyn IRequest| request.get_connection().send_msg(MUCH, vec![7; 3 << 20]);
+    server.add_router(MUCH, much).unwrap();
+    server.add_router(KEEP, keep).unwrap();
+    server.add_router(BURN, burn).unwrap();
     // The port was another's a moment ago.
     assert!(comes_true(LONG, || server.start().is_ok()), "no server on port {port}");
     server
 }
 
+/// Where an echo is refused, because too much is held for others, the conversation cannot go on.
 fn echo(request: &dyn IRequest) -> Result<()> {
-    request.get_connection().send_msg(ECHO, request.get_data())
+    let conn = request.get_connection();
+    conn.send_msg(ECHO, request.get_data()).inspect_err(|_| conn.abort())
 }
 
 fn blast(request: &dyn IRequest) -> Result<()> {
@@ -114,6 +135,18 @@ fn ask(request: &dyn IRequest) -> Result<()> {
     let conn = request.get_connection();
     let answer = conn.call(QUESTION, "?", ANSWER, Duration::from_millis(100))?;
     conn.send_msg(ASK, answer.get_data())
+}
+
+fn keep(request: &dyn IRequest) -> Result<()> {
+    request.get_connection().call(QUESTION, "?", ANSWER, Duration::from_secs(1)).map(drop)
+}
+
+fn burn(request: &dyn IRequest) -> Result<()> {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(100) {
+        std::hint::spin_loop();
+    }
+    request.get_connection().send_msg(BURN, "")
 }
 
 fn tell(request: &dyn IRequest) -> Result<()> {
@@ -132,6 +165,10 @@ struct Totals {
     stop_hooks: usize,
     panics: usize,
     requests: usize,
+    resumed: usize,
+    evicted: usize,
+    /// Of the one that held most at once.
+    held_peak: usize,
 }
 
 impl Totals {
@@ -143,22 +180,50 @@ impl Totals {
         self.stop_hooks += stats.stop_hooks;
         self.panics += stats.handler_panics;
         self.requests += stats.requests;
+        self.resumed += stats.resumed;
+        self.evicted += stats.evicted;
+        self.held_peak = self.held_peak.max(stats.held_peak);
     }
 
     /// What its `Display` has written.
     fn read(text: &str) -> Self {
         let counts: Vec<usize> = text.split(' ').map(|count| count.parse().unwrap()).collect();
-        let [drains, accepted, over_max_conn, start_hooks, stop_hooks, panics, requests] = counts[..] else {
-            panic!("not seven counts: {text}");
+        let [
+            drains,
+            accepted,
+            over_max_conn,
+            start_hooks,
+            stop_hooks,
+            panics,
+            requests,
+            resumed,
+            evicted,
+            held_peak,
+        ] = counts[..]
+        else {
+            panic!("not ten counts: {text}");
         };
-        Self { drains, accepted, over_max_conn, start_hooks, stop_hooks, panics, requests }
+        Self {
+            drains,
+            accepted,
+            over_max_conn,
+            start_hooks,
+            stop_hooks,
+            panics,
+            requests,
+            resumed,
+            evicted,
+            held_peak,
+        }
     }
 }
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { drains, accepted, over_max_conn, start_hooks, stop_hooks, panics, requests } = self;
-        write!(f, "{drains} {accepted} {over_max_conn} {start_hooks} {stop_hooks} {panics} {requests}")
+        let Self { drains, accepted, over_max_conn, start_hooks, stop_hooks, panics, requests, .. } = self;
+        let Self { resumed, evicted, held_peak, .. } = self;
+        write!(f, "{drains} {accepted} {over_max_conn} {start_hooks} {stop_hooks} {panics} {requests}")?;
+        write!(f, " {resumed} {evicted} {held_peak}")
     }
 }
 
@@ -218,12 +283,18 @@ impl Quiet {
         self.coroutines
     }
 
+    /// It has as many coroutines as when it was warm, and about as much memory.
+    pub(crate) const fn is_back(&self, warm: &Self) -> bool {
+        self.coroutines == warm.coroutines && self.resident_kib <= warm.resident_kib + MORE_KIB
+    }
+
     /// All is as it was when it was warm.
     pub(crate) fn check(&self, warm: &Self) {
         assert_eq!((self.open_files, self.coroutines), (warm.open_files, warm.coroutines));
         let (now, before) = (&self.totals, &warm.totals);
         assert_eq!((now.start_hooks, now.stop_hooks), (now.accepted, now.accepted));
         assert!(now.accepted > before.accepted && now.requests > before.requests);
+        assert!(now.held_peak <= MAX_QUEUED_BYTES, "{} bytes were held", now.held_peak);
         let most = warm.resident_kib + MORE_KIB;
         assert!(self.resident_kib <= most, "{} KiB, {} KiB when warm", self.resident_kib, warm.resident_kib);
     }
@@ -233,7 +304,8 @@ impl fmt::Display for Quiet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} KiB, {} descriptors, {} coroutines; {} connections, {} refused, {} requests, {} panics, {} drains",
+            "{} KiB, {} descriptors, {} coroutines; {} connections, {} refused, {} requests, {} panics, \
+             {} evicted, at most {} KiB held, {} drains",
             self.resident_kib,
             self.open_files,
             self.coroutines,
@@ -241,10 +313,15 @@ impl fmt::Display for Quiet {
             self.totals.over_max_conn,
             self.totals.requests,
             self.totals.panics,
+            self.totals.evicted,
+            self.totals.held_peak / 1024,
             self.totals.drains
         )
     }
 }
+
+/// Most that peers may make it hold.
+const MAX_QUEUED_BYTES: usize = 4 << 20;
 
 /// What the allocator may keep more of than after the first round.
 const MORE_KIB: usize = 16 << 10;

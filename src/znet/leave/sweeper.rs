@@ -37,8 +37,9 @@ pub(crate) struct Sweeping {
 impl Sweeping {
     /// Ends it, and the thread if that is its own.
     pub(crate) fn end(mut self) {
-        let thread = self.thread.take();
+        let (thread, core) = (self.thread.take(), Arc::clone(&self.core));
         drop(self);
+        Tidying::end(&core);
         if let Some(thread) = thread {
             thread.join_timeout(MOMENT);
         }

@@ -22,6 +22,13 @@ impl Tidying {
         Self { most: 0, low_since: None, looked: Instant::now(), rounds: 0 }
     }
 
+    /// Gives back what is left of a burst when the server has stopped, and nobody looks any more.
+    pub(crate) fn end(core: &Core) {
+        if core.bounds().ledger.peak() >= WORTH_IT {
+            give_memory_back();
+        }
+    }
+
     /// Gives memory back where it is time.
     pub(crate) fn look(&mut self, core: &Core) {
         let now = Instant::now();
