@@ -1,5 +1,6 @@
 //! The architecture, kept: which module names which, how many `unsafe` blocks and thread-locals there are.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -124,4 +125,118 @@ fn every_folder_has_a_front_page() {
 fn no_file_has_more_than_400_lines() {
     let long = sources("").into_iter().filter(|(_, text)| text.lines().count() > 400);
     assert_eq!(long.map(|(path, _)| path).collect::<Vec<_>>(), Vec::<PathBuf>::new());
+}
+
+/// So that TLS, WebSocket and KCP need changes in `transport` alone.
+#[test]
+fn only_the_transport_and_the_entrance_name_sockets() {
+    let mut lines = Vec::new();
+    for word in ["Socket", "TcpStream"] {
+        lines.extend(lines_with("znet", &format!("{word},")));
+        lines.extend(lines_with("znet", &format!("{word}}}")));
+        lines.extend(lines_with("znet", &format!("{word}>")));
+        lines.extend(lines_with("znet", &format!("{word};")));
+    }
+    lines.retain(|line| !line.contains("/znet/transport/") && !line.contains("/znet/enter/"));
+    assert_eq!(lines, Vec::<String>::new());
+}
+
+/// A file that holds data never imports what acts on it: what `connection.rs` and `core.rs` need does not need them.
+/// `.ci/imports -v` prints the whole graph.
+#[test]
+fn no_circle_goes_through_the_connection_or_the_core() {
+    let graph = imports();
+    for hub in ["conn/connection", "server/core"] {
+        let mut needed = reached_from(&graph, hub);
+        needed.retain(|file| graph[*file].contains(hub));
+        assert_eq!(needed, BTreeSet::new(), "{hub} needs files that import it");
+    }
+}
+
+#[test]
+fn circles_of_files_are_small() {
+    let graph = imports();
+    let reached: BTreeMap<_, _> =
+        graph.keys().map(|file| (file.as_str(), reached_from(&graph, file))).collect();
+    for (file, after) in &reached {
+        let circle = after.iter().filter(|other| reached[*other].contains(file)).count();
+        assert!(circle <= LARGEST_CIRCLE, "{file} is in a circle of {circle} files");
+    }
+}
+
+/// The queue of one connection is one concept in four files.
+const LARGEST_CIRCLE: usize = 4;
+
+type Graph = BTreeMap<String, BTreeSet<String>>;
+
+/// Which file of `znet` names which in its code: by `folder/file`.
+fn imports() -> Graph {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/znet");
+    let name = |path: &Path| path.strip_prefix(&root).unwrap().with_extension("").display().to_string();
+    let files: BTreeMap<_, _> =
+        sources("znet").iter().map(|(path, text)| (name(path), text.clone())).collect();
+    let mut graph = Graph::new();
+    for (file, text) in &files {
+        let folder = file.split_once('/').map_or("", |(folder, _)| folder);
+        let code = text.split("\n#[cfg(test)]\nmod tests").next().unwrap();
+        let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let named = lines.flat_map(|line| {
+            let inside = line.match_indices("super::").map(|(at, word)| (folder, &line[at + word.len()..]));
+            let outside =
+                line.match_indices("crate::znet::").map(|(at, word)| ("", &line[at + word.len()..]));
+            inside.chain(outside).collect::<Vec<_>>()
+        });
+        let targets = named.filter_map(|(folder, path)| {
+            let mut steps =
+                path.split("::").map(|step| step.trim_end_matches(|c: char| !c.is_alphanumeric()));
+            let folder = if folder.is_empty() { steps.next()? } else { folder };
+            let target = format!("{folder}/{}", steps.next()?);
+            (files.contains_key(&target) && target != *file).then_some(target)
+        });
+        graph.insert(file.clone(), targets.collect());
+    }
+    graph
+}
+
+/// All files that a file needs, itself left out unless it is in a circle.
+fn reached_from<'a>(graph: &'a Graph, file: &str) -> BTreeSet<&'a str> {
+    let (mut reached, mut left) = (BTreeSet::new(), vec![file]);
+    while let Some(file) = left.pop() {
+        for target in &graph[file] {
+            if reached.insert(target.as_str()) {
+                left.push(target);
+            }
+        }
+    }
+    reached
+}
+
+/// The page "Follow one message" names a file and a function for each step.
+#[test]
+fn every_step_of_a_message_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in ["docs/architecture.md", "docs/zh/architecture.md"] {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        let steps = text.lines().filter_map(|line| {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            let [_, number, file, function, ..] = cells[..] else { return None };
+            number.parse::<usize>().ok()?;
+            Some((
+                number.to_string(),
+                file.trim_matches('`').to_string(),
+                function.trim_matches('`').to_string(),
+            ))
+        });
+        let steps: Vec<_> = steps.collect();
+        assert!(steps.len() >= 20, "{page}: {} steps", steps.len());
+        for (at, (number, file, function)) in steps.iter().enumerate() {
+            assert_eq!(number, &(at + 1).to_string(), "{page}");
+            let code = fs::read_to_string(root.join(file)).unwrap_or_default();
+            let starts = [format!("fn {function}("), format!("fn {function}<")];
+            assert!(
+                starts.iter().any(|start| code.contains(start)),
+                "{page}, step {number}: {file}, {function}"
+            );
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The acceptor: from the listener to connections. It is a thread, so that they come in whatever handlers do.
 
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,10 +10,10 @@ use super::place::Place;
 use crate::green::{Builder, Gate, Newcomer, TcpListener, TcpStream};
 use crate::log_line::{Throttle, throttled};
 use crate::zconf::MaxConnPolicy;
-use crate::znet::leave::last_word::say_last_word_on;
 use crate::znet::read::rate::network;
 use crate::znet::server::core::Core;
 use crate::znet::server::tutorial;
+use crate::zpack::new_message;
 
 /// Accepts until the server stops. An error costs a pause, never the loop.
 pub(crate) fn accept_all(core: &Arc<Core>, listener: &TcpListener) {
@@ -131,5 +132,15 @@ impl Acceptor<'_> {
         let max = core.config().max_conn;
         say_last_word_on(core, stream, &format_args!("{max} connections are open"));
         throttled!(warn, self.over_log, "closed {peer}: {max} connections are open, MaxConn is {max}");
+    }
+}
+
+/// Says why to a peer that is not accepted (`LastWordMsgId`), if its socket takes that at once.
+fn say_last_word_on(core: &Core, stream: &TcpStream, why: &dyn Display) {
+    let msg_id = core.config().last_word_msg_id;
+    if msg_id != 0
+        && let Ok(frame) = core.pack().pack(&new_message(msg_id, why.to_string()))
+    {
+        stream.send_and_end(&frame);
     }
 }

@@ -1,22 +1,7 @@
 //! The last word to a peer that is closed because it is over a limit: which limit that is, if `LastWordMsgId` is set.
 
-use std::fmt::Display;
-
-use crate::green::TcpStream;
 use crate::ziface::{CloseReason, IConnection, SendWait};
 use crate::znet::conn::connection::Connection;
-use crate::znet::server::core::Core;
-use crate::zpack::new_message;
-
-/// Says so to a peer that is not even accepted, if its socket takes it at once.
-pub(crate) fn say_last_word_on(core: &Core, stream: &TcpStream, why: &dyn Display) {
-    let msg_id = core.config().last_word_msg_id;
-    if msg_id != 0
-        && let Ok(frame) = core.pack().pack(&new_message(msg_id, why.to_string()))
-    {
-        stream.send_and_end(&frame);
-    }
-}
 
 impl Connection {
     /// Queues the last word, if there is one to say. A peer whose queue is full does not get it.

@@ -182,7 +182,10 @@ impl Reader<'_> {
         self.once_more = false;
     }
 
-    /// Reads what the socket has, once, and handles every whole frame in it.
+    /// Reads what the transport has, once, and handles every whole frame in it.
+    ///
+    /// Never inlined, as `handle_all`: the stack that it needs would be there while the connection waits.
+    #[inline(never)]
     fn pass(&mut self) -> Result<Left> {
         if !self.conn.may_read() {
             self.heard.held_back = true;
