@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-use super::input::{Filled, Input};
+use super::input::Input;
 use crate::error::{Error, Result};
 use crate::green::{READ_BUFFER_BYTES, ReadBuffer, drop_each};
 use crate::lock::Lock;
@@ -240,16 +240,22 @@ impl Backlog {
 
     /// Reads what the transport has, once. Everything before has been cut.
     pub(super) fn fill(&mut self, transport: &Transport, most: impl Fn(bool) -> usize) -> Received {
-        match self.input.fill(transport, most, ReadBuffer::take) {
-            Ok(Filled { received, pass }) => {
-                self.pass = pass;
-                received
-            }
-            Err(error) => {
-                self.failed = Some(error);
-                Received { n: 0, left: Left::End }
-            }
-        }
+        let filled = if self.input.is_in_large_frame() {
+            self.input.fill_large(transport, most(true))
+        } else {
+            self.fill_pass(transport, most(false))
+        };
+        filled.unwrap_or_else(|error| {
+            self.failed = Some(error);
+            Received { n: 0, left: Left::End }
+        })
+    }
+
+    fn fill_pass(&mut self, transport: &Transport, most: usize) -> Result<Received> {
+        let mut buffer = ReadBuffer::take(self.input.frames.received());
+        let (received, end) = self.input.fill(transport, &mut buffer, most)?;
+        self.pass = Some(Pass::new(buffer, end));
+        Ok(received)
     }
 
     /// Why nothing more can be read.

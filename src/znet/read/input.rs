@@ -1,22 +1,15 @@
-//! One read: from the transport to a pass of bytes, out of which frames are cut. Both loops that read use it: the reader,
+//! One read: from the transport to a buffer, out of which frames are cut. Both loops that read use it: the reader,
 //! and a handler that reads ahead.
 
 use crate::error::{Error, Result};
 use crate::green::ReadBuffer;
 use crate::znet::transport::{Received, Transport};
-use crate::zpack::{FrameReader, Pass};
+use crate::zpack::FrameReader;
 
 /// What has been read and not been cut into frames: the beginning of one.
 #[derive(Default)]
 pub(crate) struct Input {
     pub(super) frames: FrameReader,
-}
-
-/// What one read has brought.
-pub(crate) struct Filled {
-    pub(super) received: Received,
-    /// `None` if the read went into the buffer of a large frame.
-    pub(super) pass: Option<Pass<ReadBuffer>>,
 }
 
 impl Input {
@@ -29,8 +22,9 @@ impl Input {
         self.frames.large_rest().is_some()
     }
 
-    /// Reads what the transport has, once, behind what has been read of a frame. `most` says how much may be read, within
-    /// a large frame or not; `take` makes a buffer with room behind so many bytes.
+    /// Reads what the transport has, once, into `buffer`, behind what has been read of a frame: at most so many bytes.
+    /// Returns also up to where the buffer is filled then. It is lent, not moved, and so takes no stack while the connection
+    /// waits.
     ///
     /// # Errors
     ///
@@ -39,30 +33,29 @@ impl Input {
     pub(super) fn fill(
         &mut self,
         transport: &Transport,
-        most: impl Fn(bool) -> usize,
-        take: impl FnOnce(usize) -> ReadBuffer,
-    ) -> Result<Filled> {
-        if self.is_in_large_frame() {
-            return self.fill_large(transport, most(true));
-        }
-        let mut buffer = take(self.frames.received());
-        let start = self.frames.restore(&mut buffer);
-        let room = (buffer.len() - start).min(most(false));
+        buffer: &mut ReadBuffer,
+        most: usize,
+    ) -> Result<(Received, usize)> {
+        let start = self.frames.restore(buffer);
+        let room = (buffer.len() - start).min(most);
         let received = transport.recv(&mut buffer[start..start + room]).map_err(failed)?;
-        Ok(Filled { received, pass: Some(Pass::new(buffer, start + received.n)) })
+        Ok((received, start + received.n))
     }
 
-    #[inline(never)]
-    fn fill_large(&mut self, transport: &Transport, most: usize) -> Result<Filled> {
-        let Some((buffer, missing)) = self.frames.large_rest() else {
-            return Ok(Filled { received: Received::NOTHING, pass: None });
-        };
-        let received = transport.recv_into(buffer, missing.min(most)).map_err(failed)?;
-        Ok(Filled { received, pass: None })
+    /// As [`fill`](Self::fill), into the buffer of the large frame that has begun.
+    pub(super) fn fill_large(&mut self, transport: &Transport, most: usize) -> Result<Received> {
+        let Some((buffer, missing)) = self.frames.large_rest() else { return Ok(Received::NOTHING) };
+        transport.recv_into(buffer, missing.min(most)).map_err(failed)
     }
 }
 
 #[cold]
-pub(super) fn failed(source: std::io::Error) -> Error {
+fn failed(source: std::io::Error) -> Error {
     Error::io("read", source)
+}
+
+/// The peer is away, or has taken its socket to another connection.
+#[cold]
+pub(super) fn no_transport<T>() -> Result<T> {
+    Err(failed(std::io::ErrorKind::NotConnected.into()))
 }

@@ -1,12 +1,11 @@
 //! The reader coroutine: a connection's life from the start hook to the close, and in between from the socket to
 //! messages.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::input::{Filled, Input, failed};
+use super::input::{Input, no_transport};
 use super::wait::Heard;
 use crate::error::Result;
 use crate::green::{ReadBuffer, Turn, Until, contain, cuttable, deferred_calls};
@@ -17,7 +16,7 @@ use crate::znet::leave::closing::{end_within, reason_of};
 use crate::znet::route::request::Request;
 use crate::znet::server::tutorial;
 use crate::znet::transport::line::OwnLine;
-use crate::znet::transport::{Left, Transport};
+use crate::znet::transport::{Left, Received, Transport};
 use crate::znet::write::ledger::FREE_BYTES;
 use crate::zpack::{Message, Pass};
 
@@ -183,38 +182,25 @@ impl Reader<'_> {
     }
 
     /// Reads what the transport has, once, and handles every whole frame in it.
-    ///
-    /// Never inlined, as `handle_all`: the stack that it needs would be there while the connection waits.
-    #[inline(never)]
     fn pass(&mut self) -> Result<Left> {
         if !self.conn.may_read() {
             self.heard.held_back = true;
             return Ok(Left::Nothing);
         }
         if self.input.is_in_large_frame() {
-            self.hold_arriving(self.input.frames.will_hold())?;
+            return self.pass_large();
         }
-        let (conn, input) = (self.conn, &mut self.input);
-        let fill = |transport: &Transport| {
-            input.fill(transport, |large| conn.most_to_read(large), |begun| conn.take_read_buffer(begun))
-        };
-        let Filled { received, pass } =
-            self.line.with(fill).unwrap_or_else(|| Err(failed(ErrorKind::NotConnected.into())))?;
+        let mut buffer = self.conn.take_read_buffer(self.input.frames.received());
+        let (input, most) = (&mut self.input, self.conn.most_to_read(false));
+        let filled = self.line.with(|transport| input.fill(transport, &mut buffer, most));
+        let (received, end) = filled.unwrap_or_else(no_transport)?;
         self.heard.bytes |= received.n > 0;
         self.read = received.n;
-        match pass {
-            Some(pass) => self.handle_pass(pass, received.left),
-            None => self.finish_large(received.left),
-        }
-    }
-
-    /// Handles every whole frame of a pass.
-    fn handle_pass(&mut self, pass: Pass<ReadBuffer>, left: Left) -> Result<Left> {
-        let handled = self.handle_all(pass);
+        let handled = self.handle_all(Pass::new(buffer, end));
         if let Some(on_demand) = self.conn.on_demand() {
             on_demand.ahead.take_back();
         }
-        let left = if handled? { left } else { Left::More };
+        let left = if handled? { received.left } else { Left::More };
         if self.input.frames.held() > FREE_BYTES || self.holds_arriving {
             self.hold_arriving(self.input.frames.held())?;
         }
@@ -268,9 +254,15 @@ impl Reader<'_> {
         Ok(cut || self.handled > before)
     }
 
-    /// Handles a large frame, which has a buffer of its own, once it is whole.
+    /// Reads on a large frame, into its own buffer, and handles it once it is whole.
     #[inline(never)]
-    fn finish_large(&mut self, left: Left) -> Result<Left> {
+    fn pass_large(&mut self) -> Result<Left> {
+        self.hold_arriving(self.input.frames.will_hold())?;
+        let (input, most) = (&mut self.input, self.conn.most_to_read(true));
+        let filled = self.line.with(|transport| input.fill_large(transport, most));
+        let Received { n, left } = filled.unwrap_or_else(no_transport)?;
+        self.heard.bytes |= n > 0;
+        self.read = n;
         if let Some(message) = self.input.frames.take_large(self.conn.core().framing())? {
             self.conn.note_first_frame();
             match self.conn.looks_closely() {
