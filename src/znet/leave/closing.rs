@@ -16,27 +16,27 @@ use crate::znet::conn::connection::Connection;
 use crate::znet::transport::{Left, Transport};
 use crate::znet::write::outbox::Flushed;
 
-impl Connection {
-    /// Closes. Runs in the reader coroutine, once, after the last handler.
-    pub(crate) fn close(&self, shared: &Arc<dyn IConnection>) {
-        self.note_reason(CloseReason::Stopped);
-        self.calls().close();
-        self.finish_tasks();
-        self.stop_hook(shared);
-        self.say_last_word();
-        self.end_close_callbacks();
-        self.leave_all();
-        self.end_resuming();
-        self.outbox().lock().close();
-        // There is none if the peer has taken it to the connection that it resumes.
-        if let Some(transport) = self.line().get() {
-            self.close_transport(&transport);
-        } else {
-            self.outbox().lock().discard(self.core().bounds());
-        }
-        self.finish();
+/// Closes. Runs in the reader coroutine, once, after the last handler.
+pub(crate) fn close(conn: &Connection, shared: &Arc<dyn IConnection>) {
+    conn.note_reason(CloseReason::Stopped);
+    conn.calls().close();
+    conn.finish_tasks();
+    conn.stop_hook(shared);
+    conn.say_last_word();
+    conn.end_close_callbacks();
+    conn.leave_all();
+    conn.end_resuming();
+    conn.outbox().lock().close();
+    // There is none if the peer has taken it to the connection that it resumes.
+    if let Some(transport) = conn.line().get() {
+        conn.close_transport(&transport);
+    } else {
+        conn.outbox().lock().discard(conn.core().bounds());
     }
+    conn.finish();
+}
 
+impl Connection {
     fn close_transport(&self, transport: &Transport) {
         let deadline = self.core().drain_deadline();
         let _watch = self.watch();

@@ -11,25 +11,25 @@ use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
 use crate::znet::server::core::IdleAction;
 
+pub(crate) fn start_hook(conn: &Connection, shared: &Arc<dyn IConnection>) {
+    conn.core().counters.start_hooks.add();
+    let core = conn.core();
+    if !conn.contain("start hook", || core.call_start_hook(shared)) {
+        conn.stop_because(CloseReason::StartHookFailed);
+    }
+}
+
+/// Runs the hooks that the sweeper has asked for.
+pub(crate) fn run_hooks(conn: &Connection) {
+    if conn.asked().take(Asked::IDLE) {
+        conn.idle_hook();
+    }
+    if conn.asked().take(Asked::NOT_ALIVE) {
+        conn.not_alive();
+    }
+}
+
 impl Connection {
-    /// Runs the hooks that the sweeper has asked for.
-    pub(crate) fn run_hooks(&self) {
-        if self.asked().take(Asked::IDLE) {
-            self.idle_hook();
-        }
-        if self.asked().take(Asked::NOT_ALIVE) {
-            self.not_alive();
-        }
-    }
-
-    pub(crate) fn start_hook(&self, shared: &Arc<dyn IConnection>) {
-        self.core().counters.start_hooks.add();
-        let core = self.core();
-        if !self.contain("start hook", || core.call_start_hook(shared)) {
-            self.stop_because(CloseReason::StartHookFailed);
-        }
-    }
-
     pub(crate) fn stop_hook(&self, shared: &Arc<dyn IConnection>) {
         self.core().counters.stop_hooks.add();
         let core = self.core();

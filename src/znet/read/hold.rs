@@ -1,5 +1,7 @@
 //! Holding what comes from the peer: while there is no room for it, nothing is read.
 
+use std::time::Duration;
+
 use super::held::{Granted, LOOK_AGAIN};
 use crate::error::{Error, Result};
 use crate::green::{Readiness, Until, is_unwinding};
@@ -7,19 +9,18 @@ use crate::ziface::CloseReason;
 use crate::znet::conn::connection::Connection;
 use crate::znet::leave::eviction::Whom;
 use crate::znet::write::ledger::Kind;
-use std::time::Duration;
+
+/// Sets how much is held of what has begun to arrive; while there is no room, waits, and so does not read. In the
+/// connection's own coroutine only.
+///
+/// # Errors
+///
+/// [`Error::ConnectionClosed`] where the connection closes meanwhile, be it because it has waited too long.
+pub(crate) fn hold_arriving(conn: &Connection, bytes: usize) -> Result<()> {
+    conn.hold(Kind::Arriving, |_| bytes)
+}
 
 impl Connection {
-    /// Sets how much is held of what has begun to arrive; while there is no room, waits, and so does not read. In the
-    /// connection's own coroutine only.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ConnectionClosed`] where the connection closes meanwhile, be it because it has waited too long.
-    pub(crate) fn hold_arriving(&self, bytes: usize) -> Result<()> {
-        self.hold(Kind::Arriving, |_| bytes)
-    }
-
     /// As [`hold_arriving`](Self::hold_arriving), for one more message that is kept for later.
     pub(crate) fn hold_kept(&self, payload: usize) -> Result<()> {
         self.hold(Kind::Replay, |bytes| bytes + payload + MESSAGE_BYTES)

@@ -9,8 +9,19 @@ use crate::green::{Until, fairness_point, is_unwinding};
 use crate::ziface::{CloseReason, IMessage};
 use crate::znet::conn::connection::Connection;
 use crate::znet::leave::closing::{end_within, reason_of};
+use crate::znet::leave::hooks::run_hooks;
+use crate::znet::read::hold::hold_arriving;
+use crate::znet::read::keep_rate::{keep_rate, most_to_read};
+use crate::znet::read::wait::{may_read, note_first_frame, wait_for_input};
+use crate::znet::resume::returning::wait_for_return;
+use crate::znet::talk::call::deliver;
 use crate::znet::transport::{Left, Received};
 use crate::zpack::Message;
+
+/// The next message that has been read but not handled. `None` where there is no whole one.
+pub(crate) fn next_ahead(conn: &Connection) -> Option<Message> {
+    conn.take_kept(|_| true).or_else(|| conn.cut_ahead(&|| false))
+}
 
 impl Connection {
     /// Whether a handler has read on.
@@ -21,11 +32,6 @@ impl Connection {
     /// Whether the end of the stream is to be read.
     pub(crate) fn is_hung_up(&self) -> bool {
         self.on_demand().is_some_and(|on_demand| on_demand.ahead.is_hung_up())
-    }
-
-    /// The next message that has been read but not handled. `None` where there is no whole one.
-    pub(crate) fn next_ahead(&self) -> Option<Message> {
-        self.take_kept(|_| true).or_else(|| self.cut_ahead(&|| false))
     }
 
     /// Reads on, until a message that answers no call has come, or `done`: then `None`. In the connection's own
@@ -57,7 +63,7 @@ impl Connection {
                 None => ended.then(|| end_within(input.received())),
             });
             if let Some(reason) = failed {
-                if !self.wait_for_return(reason.clone(), until, &|| {}) {
+                if !wait_for_return(self, reason.clone(), until, &|| {}) {
                     return Err(self.nothing_more(reason));
                 }
                 self.ahead().with(Backlog::begin_again);
@@ -82,21 +88,21 @@ impl Connection {
                 transport.keep_alarm(&mut alarmed, until);
                 let (begun, frames) = self.ahead().with(|input| (input.received(), input.take_cut()));
                 heard.frames = frames;
-                self.wait_for_input(&transport, begun, std::mem::take(&mut heard));
-                self.run_hooks();
+                wait_for_input(self, &transport, begun, std::mem::take(&mut heard));
+                run_hooks(self);
                 continue;
             }
-            heard.held_back = !self.may_read();
+            heard.held_back = !may_read(self);
             if heard.held_back {
                 empty = true;
                 continue;
             }
             let will_hold = self.ahead().with(|input| input.will_hold());
-            self.hold_arriving(will_hold)?;
+            hold_arriving(self, will_hold)?;
             let Received { n, left } =
-                self.ahead().with(|input| input.fill(&transport, |large| self.most_to_read(large)));
+                self.ahead().with(|input| input.fill(&transport, |large| most_to_read(self, large)));
             heard.bytes |= n > 0;
-            heard.held_back |= self.keep_rate(&transport, 0, n);
+            heard.held_back |= keep_rate(self, &transport, 0, n);
             match left {
                 Left::More => fairness_point(),
                 Left::Drained => empty = !self.is_hung_up(),
@@ -117,8 +123,8 @@ impl Connection {
         let framing = self.core().framing();
         while !done() {
             let message = self.ahead().with(|input| input.cut(framing))?;
-            self.note_first_frame();
-            if let Some(message) = self.deliver(message) {
+            note_first_frame(self);
+            if let Some(message) = deliver(self, message) {
                 return Some(message);
             }
         }

@@ -12,9 +12,20 @@ use crate::green::{ReadBuffer, Turn, Until, contain, cuttable, deferred_calls};
 use crate::ziface::{CloseReason, IConnection, IRequest};
 use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
-use crate::znet::leave::closing::{end_within, reason_of};
+use crate::znet::leave::closing::{close, end_within, reason_of};
+use crate::znet::leave::hooks::{run_hooks, start_hook};
+use crate::znet::read::hold::hold_arriving;
+use crate::znet::read::keep_rate::{keep_rate, most_to_read};
+use crate::znet::read::read_ahead::next_ahead;
+use crate::znet::read::wait::{may_read, note_first_frame, take_read_buffer, wait_for_input};
+use crate::znet::resume::returning::wait_for_return;
+use crate::znet::route::chain::{handles_directly, pass_on};
+use crate::znet::route::dispatch::dispatch;
 use crate::znet::route::request::Request;
+use crate::znet::route::run_tasks::run_queued;
 use crate::znet::server::tutorial;
+use crate::znet::talk::call::deliver;
+use crate::znet::talk::session::run_dialogue;
 use crate::znet::transport::line::OwnLine;
 use crate::znet::transport::{Left, Received, Transport};
 use crate::znet::write::ledger::FREE_BYTES;
@@ -30,7 +41,7 @@ pub(crate) fn run(conn: &Arc<Connection>, transport: Transport) {
         conn.end_after_code("code of the program", words);
     }
     tutorial::say(format_args!("链接关闭,ID= {}", conn.id()));
-    conn.close(&shared);
+    close(conn, &shared);
     tutorial::say_writing_ends(conn.get_remote_addr());
 }
 
@@ -38,14 +49,14 @@ pub(crate) fn run(conn: &Arc<Connection>, transport: Transport) {
 fn live(conn: &Arc<Connection>, shared: &Arc<dyn IConnection>, transport: Transport) {
     let only = conn.resume().is_none().then_some(transport);
     let line = OwnLine::new(conn.line(), only);
-    conn.start_hook(shared);
+    start_hook(conn, shared);
     tutorial::say(format_args!("开启写业务"));
-    conn.run_dialogue(shared);
+    run_dialogue(conn, shared);
     let mut reader = Reader {
         conn,
         line,
         input: Input::default(),
-        direct: conn.handles_directly(),
+        direct: handles_directly(conn),
         request: Request::new(Arc::clone(shared), Message::default()),
         turn: Turn::new(),
         handled: 0,
@@ -96,7 +107,7 @@ impl Reader<'_> {
             let (bytes, handled) = (std::mem::take(&mut self.read), self.handled - before);
             self.heard.held_back |= self
                 .line
-                .with(|transport| self.conn.keep_rate(transport, handled, bytes))
+                .with(|transport| keep_rate(self.conn, transport, handled, bytes))
                 .unwrap_or_default();
             let ended = match read {
                 Ok(Left::More) => {
@@ -124,7 +135,7 @@ impl Reader<'_> {
     fn wait_for_return(&mut self, why: CloseReason) -> bool {
         let conn = self.conn;
         self.count_handled();
-        let back = conn.wait_for_return(why.clone(), Until::never(), &|| conn.run_queued());
+        let back = wait_for_return(conn, why.clone(), Until::never(), &|| run_queued(conn));
         if !back {
             conn.note_reason(why);
         }
@@ -134,7 +145,7 @@ impl Reader<'_> {
 
     fn run_queued(&mut self) {
         if self.conn.asked().is(Asked::TASKS) {
-            self.in_the_middle(Connection::run_queued);
+            self.in_the_middle(run_queued);
         }
     }
 
@@ -172,9 +183,9 @@ impl Reader<'_> {
         // What would end the wait may have been taken by a handler that waited itself.
         if !self.conn.is_stopping() && !self.conn.reads_ahead() {
             self.line
-                .with(|transport| self.conn.wait_for_input(transport, self.input.frames.received(), heard));
+                .with(|transport| wait_for_input(self.conn, transport, self.input.frames.received(), heard));
             if self.conn.asked().is(Asked::IDLE | Asked::NOT_ALIVE) {
-                self.in_the_middle(Connection::run_hooks);
+                self.in_the_middle(run_hooks);
             }
         }
         self.turn = Turn::new();
@@ -183,15 +194,15 @@ impl Reader<'_> {
 
     /// Reads what the transport has, once, and handles every whole frame in it.
     fn pass(&mut self) -> Result<Left> {
-        if !self.conn.may_read() {
+        if !may_read(self.conn) {
             self.heard.held_back = true;
             return Ok(Left::Nothing);
         }
         if self.input.is_in_large_frame() {
             return self.pass_large();
         }
-        let mut buffer = self.conn.take_read_buffer(self.input.frames.received());
-        let (input, most) = (&mut self.input, self.conn.most_to_read(false));
+        let mut buffer = take_read_buffer(self.conn, self.input.frames.received());
+        let (input, most) = (&mut self.input, most_to_read(self.conn, false));
         let filled = self.line.with(|transport| input.fill(transport, &mut buffer, most));
         let (received, end) = filled.unwrap_or_else(no_transport)?;
         self.heard.bytes |= received.n > 0;
@@ -211,7 +222,7 @@ impl Reader<'_> {
     #[inline(never)]
     fn hold_arriving(&mut self, bytes: usize) -> Result<()> {
         self.holds_arriving = bytes > FREE_BYTES;
-        self.conn.hold_arriving(bytes)
+        hold_arriving(self.conn, bytes)
     }
 
     /// Handles every whole frame of a pass. `false` where a handler has read on, and the socket may be in any state.
@@ -246,7 +257,7 @@ impl Reader<'_> {
     fn handle_ahead(&mut self) -> Result<bool> {
         let before = self.handled;
         while !self.conn.is_aborted() {
-            let Some(message) = self.conn.next_ahead() else { break };
+            let Some(message) = next_ahead(self.conn) else { break };
             self.handle(message);
         }
         let cut = self.conn.ahead().with(|input| input.has_cut());
@@ -258,15 +269,15 @@ impl Reader<'_> {
     #[inline(never)]
     fn pass_large(&mut self) -> Result<Left> {
         self.hold_arriving(self.input.frames.will_hold())?;
-        let (input, most) = (&mut self.input, self.conn.most_to_read(true));
+        let (input, most) = (&mut self.input, most_to_read(self.conn, true));
         let filled = self.line.with(|transport| input.fill_large(transport, most));
         let Received { n, left } = filled.unwrap_or_else(no_transport)?;
         self.heard.bytes |= n > 0;
         self.read = n;
         if let Some(message) = self.input.frames.take_large(self.conn.core().framing())? {
-            self.conn.note_first_frame();
+            note_first_frame(self.conn);
             match self.conn.looks_closely() {
-                true => self.conn.deliver(message).into_iter().for_each(|message| self.handle(message)),
+                true => deliver(self.conn, message).into_iter().for_each(|message| self.handle(message)),
                 false => self.handle(message),
             }
             // The frame has been there until it was handled.
@@ -279,16 +290,16 @@ impl Reader<'_> {
     #[inline(always)]
     fn handle(&mut self, message: Message) {
         if self.handled == 0 {
-            self.conn.note_first_frame();
+            note_first_frame(self.conn);
         }
         self.handled += 1;
         if self.direct {
             self.request.set_message(message);
-            self.conn.dispatch(&self.request);
+            dispatch(self.conn, &self.request);
             // What it shares with a read buffer must not be kept until the next message comes.
             self.request.set_message(Message::default());
         } else {
-            self.conn.pass_on(Request::new(Arc::clone(self.request.get_connection()), message));
+            pass_on(self.conn, Request::new(Arc::clone(self.request.get_connection()), message));
         }
         self.turn.unit();
     }

@@ -7,6 +7,46 @@ use crate::znet::conn::connection::Connection;
 use crate::znet::leave::eviction::Whom;
 use crate::znet::transport::Transport;
 
+/// Waits for input, and meanwhile sends what the socket takes, unless a writer does. Returns after any event.
+/// `begun`: bytes of a frame that have arrived.
+pub(crate) fn wait_for_input(conn: &Connection, transport: &Transport, begun: usize, heard: Heard) {
+    if heard.bytes || heard.held_back {
+        conn.stamp(begun, heard.frames || heard.held_back);
+    }
+    let watch = conn.watch();
+    let ready = transport.wait(watch.interest());
+    if ready.meets(Readiness::HANGUP) {
+        conn.ahead().hang_up();
+    }
+    if ready.meets(Readiness::WRITE) {
+        conn.writer().flush();
+    }
+}
+
+/// Whether more may be read: not while a peer does not read itself, nor after its last read.
+pub(crate) fn may_read(conn: &Connection) -> bool {
+    let held_back = conn.outbox().lock().holds_back_reading() || conn.is_past_its_last_read();
+    !held_back || conn.is_stopping()
+}
+
+/// A buffer to read into, behind so many bytes. If it is a small one because so many handlers wait with theirs, others
+/// make room for it.
+pub(crate) fn take_read_buffer(conn: &Connection, begun: usize) -> ReadBuffer {
+    let buffer = ReadBuffer::take(begun);
+    if buffer.is_small() && conn.core().bounds().ledger.missing(0) > 0 {
+        conn.core().make_room(0, Whom::Stuck);
+    }
+    buffer
+}
+
+/// Notes that the first whole frame has come.
+pub(crate) fn note_first_frame(conn: &Connection) {
+    let first = &conn.times().first_frame;
+    if first.load(Ordering::Relaxed) != 0 {
+        first.store(0, Ordering::Relaxed);
+    }
+}
+
 /// What has come since the last wait.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Heard {
@@ -26,38 +66,6 @@ impl Heard {
 }
 
 impl Connection {
-    /// A buffer to read into, behind so many bytes. If it is a small one because so many handlers wait with theirs, others
-    /// make room for it.
-    pub(crate) fn take_read_buffer(&self, begun: usize) -> ReadBuffer {
-        let buffer = ReadBuffer::take(begun);
-        if buffer.is_small() && self.core().bounds().ledger.missing(0) > 0 {
-            self.core().make_room(0, Whom::Stuck);
-        }
-        buffer
-    }
-
-    /// Whether more may be read: not while a peer does not read itself, nor after its last read.
-    pub(crate) fn may_read(&self) -> bool {
-        let held_back = self.outbox().lock().holds_back_reading() || self.is_past_its_last_read();
-        !held_back || self.is_stopping()
-    }
-
-    /// Waits for input, and meanwhile sends what the socket takes, unless a writer does. Returns after any event.
-    /// `begun`: bytes of a frame that have arrived.
-    pub(crate) fn wait_for_input(&self, transport: &Transport, begun: usize, heard: Heard) {
-        if heard.bytes || heard.held_back {
-            self.stamp(begun, heard.frames || heard.held_back);
-        }
-        let watch = self.watch();
-        let ready = transport.wait(watch.interest());
-        if ready.meets(Readiness::HANGUP) {
-            self.ahead().hang_up();
-        }
-        if ready.meets(Readiness::WRITE) {
-            self.writer().flush();
-        }
-    }
-
     /// Notes the time of the last sign of life, and of the frame in which the input ends. `afresh`: whatever frame that
     /// is, its time begins now.
     fn stamp(&self, begun: usize, afresh: bool) {
@@ -67,14 +75,6 @@ impl Connection {
             times.frame.store(0, Ordering::Relaxed);
         } else if afresh || times.frame.load(Ordering::Relaxed) == 0 {
             times.frame.store(now, Ordering::Relaxed);
-        }
-    }
-
-    /// Notes that the first whole frame has come.
-    pub(crate) fn note_first_frame(&self) {
-        let first = &self.times().first_frame;
-        if first.load(Ordering::Relaxed) != 0 {
-            first.store(0, Ordering::Relaxed);
         }
     }
 }

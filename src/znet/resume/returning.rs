@@ -1,12 +1,11 @@
 //! How a peer comes back: its new socket goes from the connection it came on to the one it resumes.
 
-use super::state::Handover;
 use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::away::{Absence, Noted};
-use super::state::{Away, Resume, Stage, State};
+use super::state::{Away, Handover, Resume, Stage, State};
 use super::token::Secret;
 use super::wire::{self, Asked, Granted, Token};
 use crate::green::{AsyncResult, Until, yield_now};
@@ -16,6 +15,41 @@ use crate::znet::conn::connection::Connection;
 use crate::znet::read::backlog::Backlog;
 use crate::znet::read::rate::network;
 use crate::znet::server::talk::Redial;
+
+/// The stream has ended: waits, in the connection's own coroutine, until the peer is back on another socket, or
+/// `until`. `meanwhile` runs now and then. `false` where it does not come back; the reason is noted.
+pub(crate) fn wait_for_return(
+    conn: &Connection,
+    why: CloseReason,
+    until: Until,
+    meanwhile: &dyn Fn(),
+) -> bool {
+    let Some(resume) = conn.resume() else { return false };
+    if !is_loss(&why) || !conn.lose_peer(why) {
+        return false;
+    }
+    let gone = conn.core().clock().now();
+    conn.settle();
+    conn.outbox().lock().release_lost(conn.line());
+    loop {
+        resume.wake.clear();
+        let Some(away) = resume.lock().away.clone() else { return false };
+        if conn.is_stopping()
+            || !conn.outbox().lock().keeps()
+            || away.until.is_over()
+            || conn.is_given_up(&away)
+        {
+            conn.note_reason(away.why);
+            return false;
+        }
+        if conn.take_handover(resume) || conn.try_redial(resume, &away) || until.is_over() {
+            conn.put_off_read_deadline(conn.core().clock().tick().saturating_sub(gone));
+            return true;
+        }
+        conn.wait_for_peer(resume, until);
+        meanwhile();
+    }
+}
 
 /// The connection that has lost its peer.
 impl Connection {
@@ -76,36 +110,6 @@ impl Connection {
         if let Some(away) = ended {
             resume.lock().since = now;
             away.absence.iter().for_each(|absence| self.core().absent.forget(absence));
-        }
-    }
-
-    /// The stream has ended: waits, in the connection's own coroutine, until the peer is back on another socket, or
-    /// `until`. `meanwhile` runs now and then. `false` where it does not come back; the reason is noted.
-    pub(crate) fn wait_for_return(&self, why: CloseReason, until: Until, meanwhile: &dyn Fn()) -> bool {
-        let Some(resume) = self.resume() else { return false };
-        if !is_loss(&why) || !self.lose_peer(why) {
-            return false;
-        }
-        let gone = self.core().clock().now();
-        self.settle();
-        self.outbox().lock().release_lost(self.line());
-        loop {
-            resume.wake.clear();
-            let Some(away) = resume.lock().away.clone() else { return false };
-            if self.is_stopping()
-                || !self.outbox().lock().keeps()
-                || away.until.is_over()
-                || self.is_given_up(&away)
-            {
-                self.note_reason(away.why);
-                return false;
-            }
-            if self.take_handover(resume) || self.try_redial(resume, &away) || until.is_over() {
-                self.put_off_read_deadline(self.core().clock().tick().saturating_sub(gone));
-                return true;
-            }
-            self.wait_for_peer(resume, until);
-            meanwhile();
         }
     }
 

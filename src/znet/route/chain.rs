@@ -8,7 +8,31 @@ use crate::green::contain;
 use crate::ziface::sealed::Closed;
 use crate::ziface::{IChain, IInterceptor, IMessage, IRequest};
 use crate::znet::conn::connection::Connection;
+use crate::znet::route::dispatch::dispatch;
 use crate::zpack::new_message;
+
+/// Passes a request that was read on to the interceptors, and to who handles it.
+pub(crate) fn pass_on(conn: &Connection, request: Request) {
+    let left = conn.core().handler().interceptors();
+    if left.is_empty() && conn.tasks().worker().is_some() {
+        return conn.queue_read(request);
+    }
+    let msg_id = request.get_msg_id();
+    let passed_on = contain(|| {
+        let chain = Chain { conn: conn, left, request: &request };
+        if let Err(error) = chain.pass_on(&request) {
+            conn.answer_or_log_error(msg_id, &error);
+        }
+    });
+    if let Err(words) = passed_on {
+        conn.end_after_panic(msg_id, &words);
+    }
+}
+
+/// Whether requests need not be passed on: no interceptor, no worker.
+pub(crate) fn handles_directly(conn: &Connection) -> bool {
+    conn.tasks().worker().is_none() && conn.core().handler().interceptors().is_empty()
+}
 
 /// A request that is to pass the interceptors that are left.
 struct Chain<'a> {
@@ -26,7 +50,7 @@ impl Chain<'_> {
                 Ok(())
             }
             None => {
-                self.conn.dispatch(request);
+                dispatch(self.conn, request);
                 Ok(())
             }
         }
@@ -48,31 +72,6 @@ impl IChain for Chain<'_> {
         let value = message.get_value();
         let message = new_message(message.get_msg_id(), message.get_data().clone()).carrying(value);
         self.pass_on(&own(request).with_message(message))
-    }
-}
-
-impl Connection {
-    /// Whether requests need not be passed on: no interceptor, no worker.
-    pub(crate) fn handles_directly(&self) -> bool {
-        self.tasks().worker().is_none() && self.core().handler().interceptors().is_empty()
-    }
-
-    /// Passes a request that was read on to the interceptors, and to who handles it.
-    pub(crate) fn pass_on(&self, request: Request) {
-        let left = self.core().handler().interceptors();
-        if left.is_empty() && self.tasks().worker().is_some() {
-            return self.queue_read(request);
-        }
-        let msg_id = request.get_msg_id();
-        let passed_on = contain(|| {
-            let chain = Chain { conn: self, left, request: &request };
-            if let Err(error) = chain.pass_on(&request) {
-                self.answer_or_log_error(msg_id, &error);
-            }
-        });
-        if let Err(words) = passed_on {
-            self.end_after_panic(msg_id, &words);
-        }
     }
 }
 

@@ -1,35 +1,34 @@
 //! From a message to the user's handler: the table of routers, and what contains a panic.
 
-use super::table::Found;
-
 use super::request::Request;
+use super::table::Found;
 use crate::error::Error;
 use crate::green::contain;
 use crate::log_line::throttled;
 use crate::ziface::{CloseReason, IRequest};
 use crate::znet::conn::connection::Connection;
 
-impl Connection {
-    /// Runs the router of a request. A panic ends the connection, an error is logged, an id without a router counted.
-    #[inline]
-    pub(crate) fn dispatch(&self, request: &Request) {
-        let run = || {
-            let found = self.core().handler().find(request);
-            if let Found::Unknown(route) = found {
-                if self.on_demand().is_some_and(|on_demand| on_demand.calls.has_asked(request.get_msg_id())) {
-                    return self.core().counters.late_answers.add();
-                }
-                self.count_unknown(request.get_msg_id(), route.is_some());
+/// Runs the router of a request. A panic ends the connection, an error is logged, an id without a router counted.
+#[inline]
+pub(crate) fn dispatch(conn: &Connection, request: &Request) {
+    let run = || {
+        let found = conn.core().handler().find(request);
+        if let Found::Unknown(route) = found {
+            if conn.on_demand().is_some_and(|on_demand| on_demand.calls.has_asked(request.get_msg_id())) {
+                return conn.core().counters.late_answers.add();
             }
-            if let Err(error) = found.run(request) {
-                self.answer_or_log_error(request.get_msg_id(), &error);
-            }
-        };
-        if let Err(words) = contain(run) {
-            self.end_after_panic(request.get_msg_id(), &words);
+            conn.count_unknown(request.get_msg_id(), route.is_some());
         }
+        if let Err(error) = found.run(request) {
+            conn.answer_or_log_error(request.get_msg_id(), &error);
+        }
+    };
+    if let Err(words) = contain(run) {
+        conn.end_after_panic(request.get_msg_id(), &words);
     }
+}
 
+impl Connection {
     #[cold]
     fn count_unknown(&self, msg_id: u32, is_handled: bool) {
         self.core().counters.unknown_ids.add();

@@ -11,6 +11,23 @@ use crate::green::{Contained, PutError, Queue, Until, cuttable, drop_contained};
 use crate::ziface::{CloseReason, IRequest};
 use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
+use crate::znet::route::dispatch::dispatch;
+
+/// Handles, in the reader, what others have queued.
+pub(crate) fn run_queued(conn: &Connection) {
+    if !conn.asked().take(Asked::TASKS) {
+        return;
+    }
+    if let Some(queue) = conn.on_demand().and_then(|on_demand| on_demand.queue.get()) {
+        // No more than there are: one may queue the next, and the stream has its turn.
+        for _ in 0..queue.len() {
+            if let Ok(request) = queue.try_get() {
+                conn.run_task(&request);
+                drop_contained(request);
+            }
+        }
+    }
+}
 
 impl Connection {
     /// Has the worker handle what was read. While its queue is full, or the connection put aside, nothing more is read, unless someone waits for an
@@ -90,23 +107,7 @@ impl Connection {
     pub(crate) fn run_task(&self, request: &Request) {
         let _pending = Pending { conn: self, bytes: request.get_data().len() };
         if !self.is_aborted() {
-            self.dispatch(request);
-        }
-    }
-
-    /// Handles, in the reader, what others have queued.
-    pub(crate) fn run_queued(&self) {
-        if !self.asked().take(Asked::TASKS) {
-            return;
-        }
-        if let Some(queue) = self.on_demand().and_then(|on_demand| on_demand.queue.get()) {
-            // No more than there are: one may queue the next, and the stream has its turn.
-            for _ in 0..queue.len() {
-                if let Ok(request) = queue.try_get() {
-                    self.run_task(&request);
-                    drop_contained(request);
-                }
-            }
+            dispatch(self, request);
         }
     }
 

@@ -6,6 +6,9 @@ pub(super) mod server;
 // and the client: one connection that we make.
 pub(super) mod client;
 
+// what a program sets before the start,
+pub(super) mod setters;
+
 // What the connections share:
 pub(super) mod core;
 

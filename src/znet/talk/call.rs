@@ -9,9 +9,28 @@ use crate::green::{Until, contain, is_unwinding};
 use crate::ziface::{IConnection, Payload, SendWait};
 use crate::znet::conn::connection::Connection;
 use crate::znet::route::aside::step_aside;
-use crate::znet::server::server::Server;
 use crate::znet::write::outbox::{Appended, State};
 use crate::zpack::Message;
+
+/// Counts a message and gives it to the call it answers; gives back one that answers none.
+pub(crate) fn deliver(conn: &Connection, message: Message) -> Option<Message> {
+    let message = match conn.resume() {
+        Some(resume) => conn.filter_resume_frames(resume, message)?,
+        None => message,
+    };
+    if !conn.on_demand().is_some_and(|on_demand| on_demand.calls.is_open()) {
+        return Some(message);
+    }
+    let sequence = conn.sequence_of(&message)?;
+    match conn.calls().deliver(message, sequence) {
+        Delivered::Taken => None,
+        Delivered::Late => {
+            conn.core().counters.late_answers.add();
+            None
+        }
+        Delivered::Other(message) => Some(message),
+    }
+}
 
 impl dyn IConnection {
     /// Sends a message and waits for the answer: the next message with the id `reply_id`. From anywhere: a handler of
@@ -67,21 +86,6 @@ impl dyn IConnection {
         policy: Call,
     ) -> Result<Message> {
         self.connection().ask_peer(msg_id, data.into(), reply_id, policy)
-    }
-}
-
-impl Server {
-    /// Says where answers carry a sequence number, for [`Call::sequence`]: `None` where a message has none.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::AlreadyStarted`] the second time.
-    pub fn set_call_sequence(
-        &self,
-        sequence: impl Fn(&Message) -> Option<u64> + Send + Sync + 'static,
-    ) -> Result<()> {
-        let set = self.core().talk().sequence.set(Box::new(sequence));
-        set.map_err(|_| Error::AlreadyStarted { what: "set the sequence number" })
     }
 }
 
@@ -233,26 +237,6 @@ impl Connection {
             self.keep_for_later(message)?;
         }
         Ok(())
-    }
-
-    /// Counts a message and gives it to the call it answers; gives back one that answers none.
-    pub(crate) fn deliver(&self, message: Message) -> Option<Message> {
-        let message = match self.resume() {
-            Some(resume) => self.filter_resume_frames(resume, message)?,
-            None => message,
-        };
-        if !self.on_demand().is_some_and(|on_demand| on_demand.calls.is_open()) {
-            return Some(message);
-        }
-        let sequence = self.sequence_of(&message)?;
-        match self.calls().deliver(message, sequence) {
-            Delivered::Taken => None,
-            Delivered::Late => {
-                self.core().counters.late_answers.add();
-                None
-            }
-            Delivered::Other(message) => Some(message),
-        }
     }
 }
 

@@ -8,45 +8,25 @@ use crate::error::{Error, Result};
 use crate::green::{Until, contain};
 use crate::ziface::{CloseReason, IConnection, IMessage, Payload};
 use crate::znet::conn::connection::Connection;
+use crate::znet::read::keep_rate::keep_rate;
+use crate::znet::route::chain::pass_on;
 use crate::znet::route::request::Request;
-use crate::znet::server::server::Server;
 use crate::zpack::Message;
 
-impl Server {
-    /// Sets the dialogue of every connection: it runs on the connection's own coroutine after the start hook, and the
-    /// connection closes in order when it returns. Routers serve the same port: a message whose id has a router goes to
-    /// it whenever the dialogue waits, one that has none is the dialogue's.
-    ///
-    /// An error ends the connection and is logged, unless it says that the connection is closed; so does a panic.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::AlreadyStarted`] the second time.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use zinx::prelude::*;
-    ///
-    /// # fn set_up(server: &Server) -> zinx::Result<()> {
-    /// server.on_session(|s| {
-    ///     let name = s.with_timeout(Duration::from_secs(10), |s| s.recv_id(1))?;
-    ///     s.send(2, name.get_data())?;
-    ///     while s.ask(3, "again?", 4)?.get_data() == "yes" {}
-    ///     s.send(5, "bye")
-    /// })
-    /// # }
-    /// ```
-    pub fn on_session(
-        &self,
-        dialogue: impl Fn(&mut Session) -> Result<()> + Send + Sync + 'static,
-    ) -> Result<()> {
-        let set = self.core().talk().dialogue.set(Box::new(move |conn| {
-            dialogue(&mut Session { conn: Arc::clone(conn), until: Until::never() })
-        }));
-        set.map_err(|_| Error::AlreadyStarted { what: "set the session" })
+/// Runs the dialogue, where there is one.
+pub(crate) fn run_dialogue(conn: &Connection, shared: &Arc<dyn IConnection>) {
+    let Some(dialogue) = conn.core().talk().dialogue.get() else { return };
+    if conn.is_stopping() {
+        return;
     }
+    let ended = contain(|| match dialogue(shared) {
+        Ok(()) | Err(Error::ConnectionClosed) => CloseReason::SessionEnded,
+        Err(error) => CloseReason::SessionFailed { error: error.to_string() },
+    });
+    conn.stop_because(ended.unwrap_or_else(|words| {
+        conn.core().counters.handler_panics.add();
+        CloseReason::SessionFailed { error: format!("panicked: {words}") }
+    }));
 }
 
 /// The dialogue of one connection, on its own coroutine. Elsewhere everything but sending is an error
@@ -59,6 +39,10 @@ pub struct Session {
 }
 
 impl Session {
+    pub(crate) fn of(conn: Arc<dyn IConnection>) -> Self {
+        Self { conn, until: Until::never() }
+    }
+
     /// The connection.
     pub const fn get_connection(&self) -> &Arc<dyn IConnection> {
         &self.conn
@@ -147,7 +131,7 @@ impl Session {
     /// One message more: what the reader would count.
     fn pay(&self, conn: &Connection) {
         if let Some(transport) = conn.line().get() {
-            conn.keep_rate(&transport, 1, 0);
+            keep_rate(conn, &transport, 1, 0);
         }
     }
 
@@ -179,24 +163,8 @@ impl Session {
 }
 
 impl Connection {
-    /// Runs the dialogue, where there is one.
-    pub(crate) fn run_dialogue(&self, shared: &Arc<dyn IConnection>) {
-        let Some(dialogue) = self.core().talk().dialogue.get() else { return };
-        if self.is_stopping() {
-            return;
-        }
-        let ended = contain(|| match dialogue(shared) {
-            Ok(()) | Err(Error::ConnectionClosed) => CloseReason::SessionEnded,
-            Err(error) => CloseReason::SessionFailed { error: error.to_string() },
-        });
-        self.stop_because(ended.unwrap_or_else(|words| {
-            self.core().counters.handler_panics.add();
-            CloseReason::SessionFailed { error: format!("panicked: {words}") }
-        }));
-    }
-
     fn route(&self, shared: &Arc<dyn IConnection>, message: Message) {
         self.core().counters.requests.add();
-        self.pass_on(Request::new(Arc::clone(shared), message));
+        pass_on(self, Request::new(Arc::clone(shared), message));
     }
 }
