@@ -3,13 +3,13 @@
 // One thread finds the idle, the stalled and the slow,
 pub(super) mod sweeper;
 
-// The heartbeat that is set,
+// by the heartbeat too, which a program sets for all connections or for one.
 pub(super) mod beat;
 
-// and sends the heartbeats.
+// It is sent, and a silent peer is found, here.
 pub(super) mod heartbeat;
 
-// Who has to go if all peers together hold too much memory.
+// If all peers together hold too much memory, some have to go.
 pub(super) mod eviction;
 
 // The last frame tells the peer why.
@@ -18,11 +18,11 @@ pub(super) mod last_word;
 // The close, in one order.
 pub(super) mod closing;
 
-// Who is told of it:
+// Those who are told of it:
 pub(super) mod close_listeners;
 
-// its context and its close callbacks,
+// who waits on the context, and the close callbacks,
 pub(super) mod context;
 
-// the hooks of the program, too.
+// and the hooks of the program.
 pub(super) mod hooks;

@@ -3,14 +3,14 @@
 // The user and the groups of one connection,
 pub(super) mod membership;
 
-// who belongs where on a server,
+// the groups and users of a server,
 pub(super) mod registry;
 
-// its groups as a program sees them,
+// as a program uses them: groups,
 pub(super) mod groups;
 
-// and its users.
+// and users.
 pub(super) mod users;
 
-// A connection that closes leaves them.
+// A connection that closes leaves all of them.
 pub(super) mod leaving;

@@ -21,17 +21,17 @@ pub(super) mod codec;
 // How fast a peer may send,
 pub(super) mod rate;
 
-// (one that sends too fast is not read from for a while)
+// and the rest of a peer that sends faster;
 pub(super) mod keep_rate;
 
 // how much of what it sent may wait here,
 pub(super) mod held;
 
-// (if there is no room for it, nothing is read)
+// and the wait for room;
 pub(super) mod hold;
 
-// and by when it has to send.
+// by when it has to send,
 pub(super) mod read_deadline;
 
-// and what becomes of a peer that has not.
+// and setting and keeping that time.
 pub(super) mod keep_deadline;

@@ -205,9 +205,9 @@ mod tests {
         let rates = Rates::new(limits);
         assert_eq!((rates.most_to_read(8, false), rates.most_to_read(8, true)), (80, 1000));
         let shared = Rates::new(limits.per_address(Rate { messages: 64, bytes: 0 }));
-        assert_eq!((most_to_read(shared, 8, false), most_to_read(shared, 8, true)), (32, 1000));
+        assert_eq!((shared.most_to_read(8, false), shared.most_to_read(8, true)), (32, 1000));
         let none = Rates::new(RateLimits::new(OverRate::Wait));
-        assert_eq!((most_to_read(none, 8, false), most_to_read(none, 8, true)), (usize::MAX, usize::MAX));
+        assert_eq!((none.most_to_read(8, false), none.most_to_read(8, true)), (usize::MAX, usize::MAX));
     }
 
     #[test]

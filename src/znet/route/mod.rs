@@ -9,19 +9,19 @@ pub(super) mod chain;
 // finds its route by its id,
 pub(super) mod dispatch;
 
-// in the table of routers,
+// in the table of routers.
 pub(super) mod table;
 
-// which runs its handlers step by step:
+// A route runs its handlers step by step:
 pub(super) mod route;
 
-// those that a program has set before the start,
+// those that a program has added before the start,
 pub(super) mod routing;
 
 // the ready-made ones,
 pub(super) mod middleware;
 
-// and the gate for peers that have not logged in.
+// and the gate for peers that have not logged in,
 pub(super) mod login_gate;
 
 // which a program sets here.
@@ -36,10 +36,10 @@ pub(super) mod bad_payload;
 // If workers handle requests, they wait here for their turn,
 pub(super) mod tasks;
 
-// and a worker takes them.
+// a worker takes them from its queue,
 pub(super) mod workers;
 
-// which handles them.
+// and handles them.
 pub(super) mod run_tasks;
 
 // A worker that would have to wait for a peer hands its queue to another coroutine.

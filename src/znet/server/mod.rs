@@ -3,10 +3,10 @@
 // The server,
 pub(super) mod server;
 
-// and the client: one connection that we make.
+// the client: one connection that we make,
 pub(super) mod client;
 
-// what a program sets before the start,
+// and what a program sets before the start, beside routers.
 pub(super) mod setters;
 
 // What the connections share:
@@ -21,19 +21,19 @@ pub(super) mod stats;
 // Before the start: what the configuration needs of the machine.
 pub(super) mod needs;
 
-// Start and stop, in one order;
+// Start and stop, in one order,
 pub(super) mod server_life;
 
-// (this is what runs in between)
+// what runs in between,
 pub(super) mod life;
 
-// tasks beside the connections;
+// tasks beside the connections,
 pub(super) mod background;
 
-// what is cut off at the stop;
+// what is cut off at the stop,
 pub(super) mod forced;
 
-// memory that goes back to the system.
+// and memory that goes back to the system.
 pub(super) mod tidying;
 
 // The lines that the framework of the tutorial prints.
