@@ -47,13 +47,16 @@ impl Groups {
 
 /// The users that are logged in, with their connections, oldest login first.
 #[derive(Default)]
-pub(crate) struct Users(Lock<HashMap<Arc<str>, Vec<Arc<dyn IConnection>>>>);
+pub(crate) struct Users(Lock<Logins>);
+
+/// By user, oldest login first.
+type Logins = HashMap<Arc<str>, Vec<Arc<dyn IConnection>>>;
 
 /// What a login does where the user is logged in on another connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDuplicate {
     /// The other connections are no longer logged in, and close with
-    /// [`LoggedInElsewhere`](CloseReason::LoggedInElsewhere): their stop hook can tell their peers.
+    /// [`LoggedInElsewhere`](crate::ziface::CloseReason::LoggedInElsewhere): their stop hook can tell their peers.
     KickOld,
     /// The login fails with [`Error::LoggedIn`].
     Reject,
@@ -97,7 +100,7 @@ impl Users {
         drop(removed);
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Vec<Arc<dyn IConnection>>>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Logins> {
         self.0.lock()
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn pass_on(conn: &Connection, request: Request) {
     }
     let msg_id = request.get_msg_id();
     let passed_on = contain(|| {
-        let chain = Chain { conn: conn, left, request: &request };
+        let chain = Chain { conn, left, request: &request };
         if let Err(error) = chain.pass_on(&request) {
             conn.answer_or_log_error(msg_id, &error);
         }
