@@ -52,10 +52,16 @@ pub use spawn::greenlet::{Greenlet, run, spawn, spawn_later};
 pub use spawn::group::Group;
 pub use spawn::imap::{IMap, IMapUnordered};
 pub(crate) use spawn::interrupt::is_unwinding;
-pub use spawn::joinall::{IWait, iwait, joinall, joinall_timeout, killall, wait_any, wait_any_timeout};
+pub use spawn::joinall::{
+    IWait, iwait, joinall, joinall_timeout, killall, killall_timeout, wait_any, wait_any_timeout,
+};
+pub use spawn::links::Link;
 pub use spawn::local::Local;
+pub use spawn::members::MemberFailed;
 pub use spawn::pool::Pool;
+pub use spawn::scope::{Scope, ScopeError, scope};
 pub use spawn::spawn_here::spawn_here;
+pub use spawn::thread_pool::ThreadPool;
 pub use spawn::timeout::Timeout;
 pub use spawn::with_timeout::{Elapsed, with_timeout};
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use zinx::green::{
     self, AsyncResult, Barrier, BoundedSemaphore, Channel, Condition, Event, Group, Pool, Queue, RLock,
-    Select, Semaphore, StreamServer, Timeout,
+    Select, Semaphore, StreamServer, ThreadPool, Timeout,
 };
 use zinx::prelude::*;
 use zinx::znet::Call;
@@ -147,6 +147,35 @@ pub(super) const WAITS: &[(&str, Begin)] = &[
     }),
     ("Greenlet::kill_timeout", |d| {
         share(Arc::new(Event::new()), move |e| started(stubborn(e)).kill_timeout(d), |e| e.set())
+    }),
+    ("Greenlet::kill_with_timeout", |d| {
+        let kills = move |e: &Arc<Event>| started(stubborn(e)).kill_with_timeout("it is time", d);
+        share(Arc::new(Event::new()), kills, |e| e.set())
+    }),
+    ("killall_timeout", |d| {
+        let kills = move |e: &Arc<Event>| green::killall_timeout(&[started(stubborn(e))], d);
+        share(Arc::new(Event::new()), kills, |e| e.set())
+    }),
+    ("Pool::add_timeout", |d| {
+        let (member, other) = (green::spawn(|| Event::new().wait()), green::spawn(|| Event::new().wait()));
+        let full = Pool::new(1);
+        full.add(member.coroutine());
+        share(
+            full,
+            move |p| p.add_timeout(other.coroutine(), d),
+            move |p| assert!(p.killone(member.coroutine())),
+        )
+    }),
+    ("Pool::wait_available_timeout", |d| {
+        let full = Pool::new(1);
+        full.spawn(|| Event::new().wait());
+        share(full, move |p| p.wait_available_timeout(d) > 0, Pool::kill)
+    }),
+    ("ThreadPool::join_timeout", |d| {
+        share(Arc::new(Event::new()), move |e| thread_pool(e).join_timeout(d), |e| e.set())
+    }),
+    ("ThreadPool::kill_timeout", |d| {
+        share(Arc::new(Event::new()), move |e| thread_pool(e).kill_timeout(d), |e| e.set())
     }),
     ("Group::join_timeout", |d| {
         share(Arc::new(Event::new()), move |e| group(e).join_timeout(d), |e| e.set())
@@ -383,6 +412,17 @@ fn group(event: &Arc<Event>) -> Group {
     group.spawn(green::Builder::new(), member).unwrap();
     begun.wait();
     group
+}
+
+fn thread_pool(event: &Arc<Event>) -> ThreadPool {
+    let (pool, begun) = (ThreadPool::new(1), Arc::new(Event::new()));
+    let (tell, event) = (Arc::clone(&begun), Arc::clone(event));
+    pool.spawn(move || {
+        tell.set();
+        event.wait();
+    });
+    begun.wait();
+    pool
 }
 
 fn pool(event: &Arc<Event>) -> Pool {

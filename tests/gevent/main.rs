@@ -13,8 +13,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod greenlets;
 mod locks;
+mod pools;
 mod queues;
+mod scopes;
+mod threadpools;
 mod timeouts;
 mod waits;
 
@@ -66,8 +70,8 @@ fn endless() -> Greenlet<()> {
 struct Count(Arc<AtomicUsize>);
 
 impl Count {
-    fn up(&self) -> usize {
-        self.0.fetch_add(1, Ordering::SeqCst)
+    fn up(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 
     fn get(&self) -> usize {
