@@ -83,12 +83,18 @@ pub use sync::wait::{IWaitAny, iwait_any, wait, wait_timeout};
 
 mod net;
 pub(crate) use net::connect::Connector;
+pub use net::datagram::{UdpSocket, UnixDatagram};
+pub use net::datagram_server::DatagramServer;
 pub(crate) use net::gate::{Gate, Newcomer};
 pub use net::listener::{Backoff, TcpListener};
+pub use net::poll::{
+    Events, Poll, select, select_timeout, wait_read, wait_read_timeout, wait_write, wait_write_timeout,
+};
 pub use net::resolve::resolve;
 pub(crate) use net::socket::{Readiness, Socket};
 pub use net::stream::TcpStream;
 pub use net::stream_server::StreamServer;
+pub use net::unix::{UnixListener, UnixStream, socketpair};
 
 pub mod bluelet;
 

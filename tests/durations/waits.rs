@@ -1,14 +1,15 @@
 //! The calls that wait.
 
-use std::io::{Read, Write};
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use zinx::green::{
-    self, AsyncResult, Barrier, BoundedSemaphore, Channel, Condition, Event, Group, Pool, Queue, RLock,
-    Select, Semaphore, StreamServer, ThreadPool, Timeout,
+    self, AsyncResult, Barrier, BoundedSemaphore, Channel, Condition, Event, Events, Group, Poll, Pool,
+    Queue, RLock, Select, Semaphore, StreamServer, ThreadPool, Timeout,
 };
 use zinx::prelude::*;
 use zinx::znet::Call;
@@ -185,6 +186,57 @@ pub(super) const WAITS: &[(&str, Begin)] = &[
     }),
     ("Pool::join_timeout", |d| share(Arc::new(Event::new()), move |e| pool(e).join_timeout(d), |e| e.set())),
     ("Pool::kill_timeout", |d| share(Arc::new(Event::new()), move |e| pool(e).kill_timeout(d), |e| e.set())),
+    ("wait_read_timeout", |d| {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        wait(move || green::wait_read_timeout(&reader, d).unwrap(), move || writer.write_all(b"x").unwrap())
+    }),
+    ("wait_write_timeout", |d| {
+        let (reader, writer) = full_pipe();
+        wait(move || green::wait_write_timeout(&writer, d).unwrap(), move || empty(&reader))
+    }),
+    ("select_timeout", |d| {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let selects = move || green::select_timeout(&[reader.as_fd()], &[], d).unwrap().0 == [0];
+        wait(selects, move || writer.write_all(b"x").unwrap())
+    }),
+    ("Poll::poll_timeout", |d| {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let polls = move || {
+            let mut poll = Poll::new().unwrap();
+            poll.register(&reader, Events::READ).unwrap();
+            !poll.poll_timeout(d).unwrap().is_empty()
+        };
+        wait(polls, move || writer.write_all(b"x").unwrap())
+    }),
+    ("TcpStream::connect_timeout", |d| {
+        // Nobody answers while the backlog is full.
+        let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        full.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        full.listen(0).unwrap();
+        let address = full.local_addr().unwrap().as_socket().unwrap();
+        let held = TcpStream::connect(address).unwrap();
+        let connect = move || {
+            let _kept = (&full, &held);
+            green::TcpStream::connect_timeout(address, d).is_ok()
+        };
+        // Once there is room again, the system takes its time to try.
+        if d.is_zero() { wait(connect, || {}) } else { until_killed(move || assert!(connect())) }
+    }),
+    ("DatagramServer::stop", |d| {
+        let (event, begun) = (Arc::new(Event::new()), Arc::new(Event::new()));
+        let (theirs, tell) = (Arc::clone(&event), Arc::clone(&begun));
+        let server = green::DatagramServer::bind("127.0.0.1:0").unwrap();
+        server
+            .start(move |_, _, _| {
+                tell.set();
+                theirs.wait();
+                Ok(())
+            })
+            .unwrap();
+        server.socket().send_to(b"x", server.local_addr()).unwrap();
+        assert!(begun.wait_timeout(LONG));
+        wait(move || server.stop(d), move || event.set())
+    }),
     ("StreamServer::stop", |d| {
         let (event, begun) = (Arc::new(Event::new()), Arc::new(Event::new()));
         let (theirs, tell) = (Arc::clone(&event), Arc::clone(&begun));
@@ -412,6 +464,22 @@ fn group(event: &Arc<Event>) -> Group {
     group.spawn(green::Builder::new(), member).unwrap();
     begun.wait();
     group
+}
+
+/// A pipe that takes nothing more.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    while green::wait_write_timeout(&writer, Duration::ZERO).unwrap() {
+        (&writer).write_all(&[0; 4096]).unwrap();
+    }
+    (reader, writer)
+}
+
+/// Takes out of a pipe what it has.
+fn empty(mut reader: &PipeReader) {
+    while green::wait_read_timeout(reader, Duration::ZERO).unwrap() {
+        let _ = reader.read(&mut [0; 4096]).unwrap();
+    }
 }
 
 fn thread_pool(event: &Arc<Event>) -> ThreadPool {

@@ -15,6 +15,8 @@ mod common;
 
 mod greenlets;
 mod locks;
+mod network;
+mod polls;
 mod pools;
 mod queues;
 mod scopes;
