@@ -33,6 +33,7 @@ pub(crate) use runtime::memory::give_memory_back;
 pub(crate) use runtime::park::WaitList;
 pub use runtime::settings::Runtime;
 pub use runtime::signal::{Terminate, on_terminate};
+pub use runtime::signal_handler::{SignalHandler, signal};
 pub(crate) use runtime::stack::StackMark;
 pub(crate) use runtime::thread::Thread;
 pub(crate) use runtime::timer::{Alarm, alarm, stood_still};
@@ -97,5 +98,7 @@ pub use net::stream_server::StreamServer;
 pub use net::unix::{UnixListener, UnixStream, socketpair};
 
 pub mod bluelet;
+
+pub mod subprocess;
 
 mod into_error;

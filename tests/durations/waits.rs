@@ -222,6 +222,13 @@ pub(super) const WAITS: &[(&str, Begin)] = &[
         // Once there is room again, the system takes its time to try.
         if d.is_zero() { wait(connect, || {}) } else { until_killed(move || assert!(connect())) }
     }),
+    ("Popen::wait_timeout", |d| {
+        let mut cat = std::process::Command::new("cat");
+        cat.stdin(std::process::Stdio::piped());
+        let mut cat = green::subprocess::Popen::new(cat).unwrap();
+        let stdin = cat.stdin.take();
+        wait(move || cat.wait_timeout(d).unwrap().is_some(), move || drop(stdin))
+    }),
     ("DatagramServer::stop", |d| {
         let (event, begun) = (Arc::new(Event::new()), Arc::new(Event::new()));
         let (theirs, tell) = (Arc::clone(&event), Arc::clone(&begun));

@@ -18,6 +18,7 @@ mod locks;
 mod network;
 mod polls;
 mod pools;
+mod processes;
 mod queues;
 mod scopes;
 mod threadpools;
