@@ -33,6 +33,7 @@ pub(crate) use runtime::memory::give_memory_back;
 pub(crate) use runtime::park::WaitList;
 pub use runtime::settings::Runtime;
 pub use runtime::signal::{Terminate, on_terminate};
+pub use runtime::signal_handler::{SignalHandler, signal};
 pub(crate) use runtime::stack::StackMark;
 pub(crate) use runtime::thread::Thread;
 pub(crate) use runtime::timer::{Alarm, alarm, stood_still};
@@ -52,10 +53,16 @@ pub use spawn::greenlet::{Greenlet, run, spawn, spawn_later};
 pub use spawn::group::Group;
 pub use spawn::imap::{IMap, IMapUnordered};
 pub(crate) use spawn::interrupt::is_unwinding;
-pub use spawn::joinall::{IWait, iwait, joinall, joinall_timeout, killall, wait_any, wait_any_timeout};
+pub use spawn::joinall::{
+    IWait, iwait, joinall, joinall_timeout, killall, killall_timeout, wait_any, wait_any_timeout,
+};
+pub use spawn::links::Link;
 pub use spawn::local::Local;
+pub use spawn::members::MemberFailed;
 pub use spawn::pool::Pool;
+pub use spawn::scope::{Scope, ScopeError, scope};
 pub use spawn::spawn_here::spawn_here;
+pub use spawn::thread_pool::ThreadPool;
 pub use spawn::timeout::Timeout;
 pub use spawn::with_timeout::{Elapsed, with_timeout};
 
@@ -77,13 +84,21 @@ pub use sync::wait::{IWaitAny, iwait_any, wait, wait_timeout};
 
 mod net;
 pub(crate) use net::connect::Connector;
+pub use net::datagram::{UdpSocket, UnixDatagram};
+pub use net::datagram_server::DatagramServer;
 pub(crate) use net::gate::{Gate, Newcomer};
 pub use net::listener::{Backoff, TcpListener};
+pub use net::poll::{
+    Events, Poll, select, select_timeout, wait_read, wait_read_timeout, wait_write, wait_write_timeout,
+};
 pub use net::resolve::resolve;
 pub(crate) use net::socket::{Readiness, Socket};
 pub use net::stream::TcpStream;
 pub use net::stream_server::StreamServer;
+pub use net::unix::{UnixListener, UnixStream, socketpair};
 
 pub mod bluelet;
+
+pub mod subprocess;
 
 mod into_error;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -119,6 +119,35 @@ fn bluelet_crawler_times_its_four_variants() {
 fn bluelet_ipc_squares_numbers_in_another_process() {
     let squares: String = (0..10).map(|n| format!("{}\n", n * n)).collect();
     assert_eq!(run("bluelet_ipc", &["0"]).stdout, squares);
+}
+
+#[test]
+fn gevent_udp_server_answers_each_datagram() {
+    let server = serve("gevent_udp_server", &["0"]);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(LIMIT)).unwrap();
+    for text in ["hello", "", "again"] {
+        client.send_to(text.as_bytes(), ("127.0.0.1", server.address.port())).unwrap();
+        let mut buf = [0; 64];
+        let len = client.recv(&mut buf).unwrap();
+        let answer = format!("Received {} bytes", text.len());
+        assert_eq!(String::from_utf8_lossy(&buf[..len]), answer);
+    }
+}
+
+#[test]
+fn gevent_processes_prints_what_both_have_printed() {
+    let said = run("gevent_processes", &[]).stdout;
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    assert!(lines[0].starts_with("uname: \"Linux") && lines[1].starts_with("ls: \""), "{said}");
+}
+
+#[test]
+fn gevent_threadpool_takes_two_rounds() {
+    let said = run("gevent_threadpool", &["100"]).stdout;
+    let took = said.rsplit_once(": ").unwrap().1.trim().trim_end_matches('s');
+    assert!(took.parse::<f64>().unwrap() >= 0.2, "{said}");
 }
 
 #[test]

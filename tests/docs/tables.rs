@@ -27,6 +27,21 @@ fn every_rust_name_of_the_porting_tables_is_real() {
 }
 
 #[test]
+fn every_public_name_of_gevent_has_its_row() {
+    for page in GREEN {
+        let rows = rows(page, |head| head.first().is_some_and(|title| title == "gevent"));
+        let named: Vec<_> = rows.iter().flat_map(|row| spans(&row[0])).collect();
+        for name in OF_GEVENT.split_whitespace() {
+            let is_it = |span: &String| Names::of(span).all.contains(name);
+            assert!(named.iter().any(is_it), "{page}: {name}");
+        }
+        for row in rows {
+            assert!(!row[1].is_empty() || !row[2].is_empty(), "{page}: nothing beside {}", row[0]);
+        }
+    }
+}
+
+#[test]
 fn the_lines_set_beside_the_originals_are_those_of_the_demos() {
     for (page, tables_there) in PORTING.into_iter().zip([4, 1, 4, 1]) {
         let mut checked = 0;
@@ -243,6 +258,22 @@ const PORTING: [&str; 4] = [
 
 const GREEN: [&str; 2] = ["docs/gevent.md", "docs/zh/gevent.md"];
 
+/// The public names of gevent's modules, as their `__all__` has them.
+const OF_GEVENT: &str = "
+    Greenlet GreenletExit Timeout config fork get_hub getcurrent getswitchinterval idle iwait joinall kill killall
+    reinit setswitchinterval signal_handler sleep spawn spawn_later spawn_raw wait with_timeout
+    link link_value link_exception unlink rawlink start start_later name minimal_ident
+    Event AsyncResult Queue SimpleQueue JoinableQueue PriorityQueue LifoQueue Channel Empty Full ShutDown
+    Semaphore BoundedSemaphore DummySemaphore RLock Condition Barrier
+    Group Pool PoolFull ThreadPool ThreadResult ThreadPoolExecutor StreamServer DatagramServer
+    create_connection socketpair fromfd getaddrinfo gethostbyname gethostbyaddr getnameinfo getfqdn ssl
+    wait_read wait_write wait_readwrite cancel_wait select poll
+    Popen PIPE STDOUT DEVNULL call check_call check_output run getoutput getstatusoutput CalledProcessError
+    TimeoutExpired signal getsignal local print_run_info format_run_info GreenletTree assert_switches wrap_errors
+    BackdoorServer LoopExit patch_all patch_module patch_item get_original is_module_patched is_object_patched
+    WSGIServer WSGIHandler LoggingLogAdapter Environ SecureEnviron WSGISecureEnviron
+";
+
 /// Names of the Python tutorial for which there is no type or function of that name here.
 const OF_THE_TUTORIAL: [&str; 14] = [
     "IConManager",
@@ -265,9 +296,10 @@ const OF_THE_TUTORIAL: [&str; 14] = [
 const DECLARED: [&str; 9] = ["const", "fn", "struct", "enum", "trait", "type", "mod", "pub", "as"];
 
 /// Names of the language and its library.
-const OF_RUST: [&str; 16] = [
+const OF_RUST: [&str; 18] = [
     "Arc",
     "Bytes",
+    "Command",
     "Duration",
     "Mutex",
     "None",
@@ -275,6 +307,7 @@ const OF_RUST: [&str; 16] = [
     "Read",
     "Result",
     "SocketAddr",
+    "Stdio",
     "String",
     "Write",
     "false",

@@ -22,6 +22,10 @@ pub(super) const SETTINGS: &[(&str, Set)] = &[
         let later = green::spawn_later(d, || ());
         assert!(later.kill_timeout(LONG));
     }),
+    ("Builder::start_later", |d| {
+        let later = green::Builder::new().start_later(d, || ()).unwrap();
+        assert!(later.kill_timeout(LONG));
+    }),
     ("TimerScheduler::create_timer_after", |d| {
         let timers = TimerScheduler::new();
         timers.create_timer_after(d, || ());

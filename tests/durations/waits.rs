@@ -1,14 +1,15 @@
 //! The calls that wait.
 
-use std::io::{Read, Write};
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use zinx::green::{
-    self, AsyncResult, Barrier, BoundedSemaphore, Channel, Condition, Event, Group, Pool, Queue, RLock,
-    Select, Semaphore, StreamServer, Timeout,
+    self, AsyncResult, Barrier, BoundedSemaphore, Channel, Condition, Event, Events, Group, Poll, Pool,
+    Queue, RLock, Select, Semaphore, StreamServer, ThreadPool, Timeout,
 };
 use zinx::prelude::*;
 use zinx::znet::Call;
@@ -148,6 +149,35 @@ pub(super) const WAITS: &[(&str, Begin)] = &[
     ("Greenlet::kill_timeout", |d| {
         share(Arc::new(Event::new()), move |e| started(stubborn(e)).kill_timeout(d), |e| e.set())
     }),
+    ("Greenlet::kill_with_timeout", |d| {
+        let kills = move |e: &Arc<Event>| started(stubborn(e)).kill_with_timeout("it is time", d);
+        share(Arc::new(Event::new()), kills, |e| e.set())
+    }),
+    ("killall_timeout", |d| {
+        let kills = move |e: &Arc<Event>| green::killall_timeout(&[started(stubborn(e))], d);
+        share(Arc::new(Event::new()), kills, |e| e.set())
+    }),
+    ("Pool::add_timeout", |d| {
+        let (member, other) = (green::spawn(|| Event::new().wait()), green::spawn(|| Event::new().wait()));
+        let full = Pool::new(1);
+        full.add(member.coroutine());
+        share(
+            full,
+            move |p| p.add_timeout(other.coroutine(), d),
+            move |p| assert!(p.killone(member.coroutine())),
+        )
+    }),
+    ("Pool::wait_available_timeout", |d| {
+        let full = Pool::new(1);
+        full.spawn(|| Event::new().wait());
+        share(full, move |p| p.wait_available_timeout(d) > 0, Pool::kill)
+    }),
+    ("ThreadPool::join_timeout", |d| {
+        share(Arc::new(Event::new()), move |e| thread_pool(e).join_timeout(d), |e| e.set())
+    }),
+    ("ThreadPool::kill_timeout", |d| {
+        share(Arc::new(Event::new()), move |e| thread_pool(e).kill_timeout(d), |e| e.set())
+    }),
     ("Group::join_timeout", |d| {
         share(Arc::new(Event::new()), move |e| group(e).join_timeout(d), |e| e.set())
     }),
@@ -156,6 +186,64 @@ pub(super) const WAITS: &[(&str, Begin)] = &[
     }),
     ("Pool::join_timeout", |d| share(Arc::new(Event::new()), move |e| pool(e).join_timeout(d), |e| e.set())),
     ("Pool::kill_timeout", |d| share(Arc::new(Event::new()), move |e| pool(e).kill_timeout(d), |e| e.set())),
+    ("wait_read_timeout", |d| {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        wait(move || green::wait_read_timeout(&reader, d).unwrap(), move || writer.write_all(b"x").unwrap())
+    }),
+    ("wait_write_timeout", |d| {
+        let (reader, writer) = full_pipe();
+        wait(move || green::wait_write_timeout(&writer, d).unwrap(), move || empty(&reader))
+    }),
+    ("select_timeout", |d| {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let selects = move || green::select_timeout(&[reader.as_fd()], &[], d).unwrap().0 == [0];
+        wait(selects, move || writer.write_all(b"x").unwrap())
+    }),
+    ("Poll::poll_timeout", |d| {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let polls = move || {
+            let mut poll = Poll::new().unwrap();
+            poll.register(&reader, Events::READ).unwrap();
+            !poll.poll_timeout(d).unwrap().is_empty()
+        };
+        wait(polls, move || writer.write_all(b"x").unwrap())
+    }),
+    ("TcpStream::connect_timeout", |d| {
+        // Nobody answers while the backlog is full.
+        let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        full.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        full.listen(0).unwrap();
+        let address = full.local_addr().unwrap().as_socket().unwrap();
+        let held = TcpStream::connect(address).unwrap();
+        let connect = move || {
+            let _kept = (&full, &held);
+            green::TcpStream::connect_timeout(address, d).is_ok()
+        };
+        // Once there is room again, the system takes its time to try.
+        if d.is_zero() { wait(connect, || {}) } else { until_killed(move || assert!(connect())) }
+    }),
+    ("Popen::wait_timeout", |d| {
+        let mut cat = std::process::Command::new("cat");
+        cat.stdin(std::process::Stdio::piped());
+        let mut cat = green::subprocess::Popen::new(cat).unwrap();
+        let stdin = cat.stdin.take();
+        wait(move || cat.wait_timeout(d).unwrap().is_some(), move || drop(stdin))
+    }),
+    ("DatagramServer::stop", |d| {
+        let (event, begun) = (Arc::new(Event::new()), Arc::new(Event::new()));
+        let (theirs, tell) = (Arc::clone(&event), Arc::clone(&begun));
+        let server = green::DatagramServer::bind("127.0.0.1:0").unwrap();
+        server
+            .start(move |_, _, _| {
+                tell.set();
+                theirs.wait();
+                Ok(())
+            })
+            .unwrap();
+        server.socket().send_to(b"x", server.local_addr()).unwrap();
+        assert!(begun.wait_timeout(LONG));
+        wait(move || server.stop(d), move || event.set())
+    }),
     ("StreamServer::stop", |d| {
         let (event, begun) = (Arc::new(Event::new()), Arc::new(Event::new()));
         let (theirs, tell) = (Arc::clone(&event), Arc::clone(&begun));
@@ -383,6 +471,34 @@ fn group(event: &Arc<Event>) -> Group {
     group.spawn(green::Builder::new(), member).unwrap();
     begun.wait();
     group
+}
+
+/// A pipe that takes nothing more.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    while green::wait_write_timeout(&writer, Duration::ZERO).unwrap() {
+        (&writer).write_all(&[0; 4096]).unwrap();
+    }
+    (reader, writer)
+}
+
+/// Takes out of a pipe what it has.
+fn empty(mut reader: &PipeReader) {
+    // The end can be read for ever.
+    while green::wait_read_timeout(reader, Duration::ZERO).unwrap()
+        && reader.read(&mut [0; 4096]).unwrap() > 0
+    {}
+}
+
+fn thread_pool(event: &Arc<Event>) -> ThreadPool {
+    let (pool, begun) = (ThreadPool::new(1), Arc::new(Event::new()));
+    let (tell, event) = (Arc::clone(&begun), Arc::clone(event));
+    pool.spawn(move || {
+        tell.set();
+        event.wait();
+    });
+    begun.wait();
+    pool
 }
 
 fn pool(event: &Arc<Event>) -> Pool {

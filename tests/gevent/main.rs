@@ -13,8 +13,15 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod greenlets;
 mod locks;
+mod network;
+mod polls;
+mod pools;
+mod processes;
 mod queues;
+mod scopes;
+mod threadpools;
 mod timeouts;
 mod waits;
 
@@ -66,8 +73,8 @@ fn endless() -> Greenlet<()> {
 struct Count(Arc<AtomicUsize>);
 
 impl Count {
-    fn up(&self) -> usize {
-        self.0.fetch_add(1, Ordering::SeqCst)
+    fn up(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 
     fn get(&self) -> usize {

@@ -13,7 +13,8 @@ use crate::common::coroutines::{LONG, bind, within};
 use zinx::green::generator::Generator;
 use zinx::green::{
     self, AsyncResult, Barrier, Channel, Condition, DummySemaphore, Event, Failed, Greenlet, Group, Pool,
-    Queue, RLock, Select, Semaphore, StreamServer, TcpListener, TcpStream, Timeout, bluelet,
+    Queue, RLock, ScopeError, Select, Semaphore, StreamServer, TcpListener, TcpStream, ThreadPool, Timeout,
+    bluelet,
 };
 
 #[test]
@@ -125,6 +126,20 @@ fn what_need_not_wait_works() {
             true
         }),
         ("write", |w| (&w.stream).write(&[0]).is_ok_and(|n| n == 1)),
+        ("links", |_| {
+            let greenlet = green::spawn(|| 7);
+            let link = greenlet.link(|_| {});
+            greenlet.unlink(&link);
+            greenlet.kill_with("no reason");
+            true
+        }),
+        ("members of a pool", |w| {
+            let pool = Pool::new(1);
+            let taken = pool.add_timeout(w.never.coroutine(), LONG);
+            taken && pool.wait_available_timeout(LONG) == 0 && pool.discard(w.never.coroutine())
+        }),
+        ("thread pool", |_| ThreadPool::new(1).apply(|| 7).is_ok_and(|seven| seven == 7)),
+        ("scope", |_| matches!(green::scope::<(), ()>(|_| Ok(())), Err(ScopeError::Cancelled))),
         ("with_timeout", |_| green::with_timeout(LONG, || 7) == Ok(7)),
         ("timeout", |_| {
             let timeout = Timeout::start_new(LONG);

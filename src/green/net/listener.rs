@@ -112,6 +112,11 @@ impl TcpListener {
         self.socket.interrupt();
     }
 
+    /// Changes how many connections may wait to be accepted.
+    pub(super) fn set_backlog(&self, connections: u32) -> io::Result<()> {
+        Ok(rustix::net::listen(&self.socket, i32::try_from(connections).unwrap_or(i32::MAX))?)
+    }
+
     /// Refuses clients from now on, also if others still hold the listener, and ends the accept that waits. Never waits.
     pub(crate) fn close(&self) {
         self.socket.shutdown_both();

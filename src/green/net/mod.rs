@@ -4,12 +4,19 @@
 
 // Waiting for a descriptor.
 pub(super) mod descriptor;
+pub(super) mod poll;
 pub(super) mod socket;
 
 // TCP: a listener, a stream, a server, a client.
 pub(super) mod connect;
+pub(super) mod dial;
 pub(super) mod gate;
 pub(super) mod listener;
 pub(super) mod resolve;
 pub(super) mod stream;
 pub(super) mod stream_server;
+
+// UDP and Unix sockets.
+pub(super) mod datagram;
+pub(super) mod datagram_server;
+pub(super) mod unix;

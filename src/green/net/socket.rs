@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::EventFlags;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, connect_unspec, recv, send, sendmsg, shutdown,
@@ -144,6 +145,32 @@ impl Socket {
     /// As [`wait`](Self::wait), for code that a destructor may call: `WouldBlock` while its coroutine unwinds.
     pub(crate) fn wait_unless_unwinding(&self, interest: Readiness) -> io::Result<Readiness> {
         if is_unwinding() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(self.wait(interest)) }
+    }
+
+    /// Does `call` as soon as it need not wait. `Interrupted` if that is what it says. As for all that waits here, it is a
+    /// fairness point, and `WouldBlock` while the coroutine unwinds.
+    pub(super) fn wait_to<T>(
+        &self,
+        interest: Readiness,
+        mut call: impl FnMut(&Self) -> io::Result<T>,
+    ) -> io::Result<T> {
+        fair::fairness_point();
+        loop {
+            match call(self) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return other,
+            }
+            self.wait_unless_unwinding(interest)?;
+        }
+    }
+
+    /// As [`wait_to`](Self::wait_to), for calls of the system's own.
+    pub(super) fn attempt<T>(
+        &self,
+        interest: Readiness,
+        mut call: impl FnMut(&Self) -> Result<T, Errno>,
+    ) -> io::Result<T> {
+        self.wait_to(interest, |socket| Ok(call(socket)?))
     }
 
     /// Wakes who waits with [`Readiness::INTERRUPT`], or the next who does. From any thread, without waiting.

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockRef, Type};
 
+use super::dial::connect_race;
 use super::resolve::first_of;
 use super::socket::{Readiness, Socket};
 use crate::green::runtime::blocking::blocking;
 use crate::green::runtime::{fair, settings};
+use crate::green::spawn::interrupt::is_unwinding;
 
 /// A connected TCP stream. Reading and writing wait without holding the worker; on a plain thread they block it.
 ///
@@ -26,8 +28,9 @@ impl TcpStream {
         Ok(Self { socket: Arc::new(Socket::new(fd)?) })
     }
 
-    /// Connects to `address` (`"host:port"` or a socket address), trying each address the name resolves to. Names are
-    /// resolved off the workers. `TCP_NODELAY` is set.
+    /// Connects to `address` (`"host:port"` or a socket address). If a name has several addresses, one of each family is
+    /// tried in turn: the next as soon as one fails, or beside it if it has not answered for 250 ms. Names are resolved off
+    /// the workers. `TCP_NODELAY` is set.
     ///
     /// # Errors
     ///
@@ -55,7 +58,11 @@ impl TcpStream {
 
     /// Connects to the first of `addresses` that answers.
     pub(in crate::green) fn connect_first(addresses: Vec<SocketAddr>) -> io::Result<Self> {
-        first_of(addresses, Self::connect_one)
+        // A destructor of a coroutine that unwinds waits for nobody.
+        if addresses.len() < 2 || is_unwinding() {
+            return first_of(addresses, Self::connect_one);
+        }
+        connect_race(addresses, Self::connect_one)
     }
 
     fn connect_one(address: SocketAddr) -> io::Result<Self> {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ struct Shared {
     state: Mutex<State>,
     handlers: Group,
     stopped: Event,
+    backlog: AtomicU32,
 }
 
 type Handler = dyn Fn(TcpStream, SocketAddr) -> io::Result<()> + Send + Sync;
@@ -93,6 +95,7 @@ impl StreamServer {
             state: Mutex::new(state),
             handlers: Group::new(),
             stopped: Event::new(),
+            backlog: AtomicU32::new(BACKLOG),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -103,6 +106,20 @@ impl StreamServer {
     pub fn max_conns(self, count: usize) -> Self {
         *self.shared.room.lock().unwrap_or_else(PoisonError::into_inner) = Semaphore::new(count.max(1));
         self
+    }
+
+    /// At most `connections` may wait to be accepted; the system caps it at `net.core.somaxconn`. Default 1,024. To be
+    /// called before [`start`](Self::start).
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn backlog(self, connections: u32) -> io::Result<Self> {
+        self.shared.backlog.store(connections, Ordering::Relaxed);
+        if let Some(listener) = &self.shared.lock().listener {
+            listener.set_backlog(connections)?;
+        }
+        Ok(self)
     }
 
     /// The address it is bound to, with the port the system chose.
@@ -140,6 +157,7 @@ impl StreamServer {
     /// # Errors
     ///
     /// Those of the system: another has taken the port meanwhile.
+    #[doc(alias = "start_accepting")]
     pub fn restart(&self) -> io::Result<()> {
         let shared = &self.shared;
         let mut state = shared.lock();
@@ -148,7 +166,7 @@ impl StreamServer {
         }
         let listener = match state.listener.take() {
             Some(listener) => listener,
-            None => Arc::new(TcpListener::bind_to(shared.address, BACKLOG)?),
+            None => Arc::new(TcpListener::bind_to(shared.address, shared.backlog.load(Ordering::Relaxed))?),
         };
         state.listener = Some(Arc::clone(&listener));
         shared.stopped.clear();
@@ -191,7 +209,8 @@ impl StreamServer {
     }
 
     /// [Stops accepting](Self::stop_accepting), waits for the handlers at most for `timeout`, and then ends both
-    /// directions of what is left, so that their reads and writes end. `true` if nothing was left.
+    /// directions of what is left, so that their reads and writes end, and kills its handlers, for whose end it waits a
+    /// second more. `true` if nothing was left.
     ///
     /// [`serve`](Self::serve) returns. Do not call it from a handler: it would wait for itself.
     pub fn stop(&self, timeout: Duration) -> bool {
@@ -200,6 +219,7 @@ impl StreamServer {
         if !all_ended {
             let left: Vec<_> = self.shared.lock().open.values().cloned().collect();
             left.iter().for_each(TcpStream::shutdown);
+            self.shared.handlers.kill_timeout(LAST_WAIT);
         }
         self.shared.stopped.set();
         all_ended
@@ -353,3 +373,6 @@ const DEFAULT_MAX_CONNS: usize = 10_000;
 
 /// How long a peer may take to end its side after the handler has returned.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// How long handlers that were killed are waited for.
+const LAST_WAIT: Duration = Duration::from_secs(1);

@@ -35,5 +35,6 @@ pub(super) mod memory;
 // Threads beside the workers.
 pub(super) mod blocking;
 pub(super) mod signal;
+pub(super) mod signal_handler;
 pub(super) mod thread;
 pub(super) mod watchdog;

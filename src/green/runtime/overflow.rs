@@ -48,13 +48,13 @@ pub(super) fn watch_worker() -> &'static StackNote {
 }
 
 /// Keeps watch over the calling thread's own stack until this is dropped. For a thread of the pool.
-pub(super) struct WatchedThread {
+pub(in crate::green) struct WatchedThread {
     note: &'static StackNote,
     _alternate: Option<AlternateStack>,
 }
 
 impl WatchedThread {
-    pub(super) fn enter() -> Self {
+    pub(in crate::green) fn enter() -> Self {
         let alternate = AlternateStack::enter();
         let note = StackNote::of_this_thread();
         if let Some((guard, stack_bytes)) = stack_of_this_thread() {
@@ -71,7 +71,7 @@ impl Drop for WatchedThread {
 }
 
 /// While `work` runs on a thread of the pool, the line names the coroutine that asked for it.
-pub(super) fn working_for<R>(coroutine: Option<&Record>, work: impl FnOnce() -> R) -> R {
+pub(in crate::green) fn working_for<R>(coroutine: Option<&Record>, work: impl FnOnce() -> R) -> R {
     let note = coroutine.filter(|coroutine| coroutine.is_coroutine()).and_then(|coroutine| {
         let note = StackNote::find()?;
         note.set_working_for(coroutine);

@@ -116,13 +116,18 @@ fn wait_for(mut signals: Signals) {
 
 /// Those of our signals that are neither ignored nor have a handler.
 fn signals_by_default() -> Vec<i32> {
+    ENDS.into_iter().chain(IGNORED).filter(|signal| is_by_default(*signal)).collect()
+}
+
+/// Whether a signal is neither ignored nor has a handler.
+pub(super) fn is_by_default(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = |name| {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
     };
-    let others = mask("SigIgn:") | mask("SigCgt:");
-    ENDS.into_iter().chain(IGNORED).filter(|signal| others >> (signal - 1) & 1 == 0).collect()
+    let others: u64 = mask("SigIgn:") | mask("SigCgt:");
+    others.checked_shr(signal.wrapping_sub(1).cast_unsigned()).unwrap_or(1) & 1 == 0
 }
 
 fn lock() -> MutexGuard<'static, Catching> {

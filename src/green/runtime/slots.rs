@@ -29,6 +29,16 @@ impl<T> Slots<T> {
         value
     }
 
+    pub(in crate::green) fn get(&self, place: u32) -> Option<&T> {
+        self.places.get(place as usize)?.as_ref()
+    }
+
+    /// The place of the first value that is meant.
+    pub(in crate::green) fn position(&self, is_meant: impl Fn(&T) -> bool) -> Option<u32> {
+        let at = self.places.iter().position(|value| value.as_ref().is_some_and(&is_meant));
+        at.map(|at| at as u32)
+    }
+
     pub(in crate::green) fn len(&self) -> usize {
         self.places.len() - self.free.len()
     }

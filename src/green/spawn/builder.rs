@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::coroutine::{Coroutine, Exit};
 use super::failed::Failed;
-use super::greenlet::{Greenlet, lock};
+use super::greenlet::Greenlet;
+use super::links::Outcome;
 use super::record::{Kind, Name, Record};
 use crate::green::net::socket::Socket;
 use crate::green::runtime::awaits::Awaits;
@@ -110,6 +112,22 @@ impl Builder {
         self.spawn_as(record, body)
     }
 
+    /// As [`spawn`](Self::spawn), begun after `delay`: see [`spawn_later`](crate::green::spawn_later).
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    pub fn start_later<F, T>(self, delay: Duration, body: F) -> io::Result<Greenlet<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.spawn(move || {
+            crate::green::sleep(delay);
+            body()
+        })
+    }
+
     /// As [`spawn`](Self::spawn), with a record that others know already.
     pub(super) fn spawn_as<F, T>(self, record: Arc<Record>, body: F) -> io::Result<Greenlet<T>>
     where
@@ -117,9 +135,9 @@ impl Builder {
         T: Send + 'static,
     {
         settings::ensure_started().map_err(io::Error::other)?;
-        let result = Arc::new(Mutex::new(None));
+        let result = Arc::new(Outcome::new());
         let (theirs, coroutine) = (Arc::clone(&result), Coroutine::new(Arc::clone(&record)));
-        self.launch(record, body, move |outcome| *lock(&theirs) = Some(outcome))?;
+        self.launch(record, body, move |outcome| theirs.keep(outcome))?;
         Ok(Greenlet::new(coroutine, result))
     }
 
@@ -184,7 +202,7 @@ fn run_body<T>(record: &Record, body: impl FnOnce() -> T) -> Result<T, Failed> {
     outcome.map_err(Failed::from_payload)?.ok_or(Failed::Killed)
 }
 
-const fn exit_of<T>(outcome: &Result<T, Failed>) -> Exit {
+pub(super) const fn exit_of<T>(outcome: &Result<T, Failed>) -> Exit {
     match outcome {
         Ok(_) => Exit::Returned,
         Err(Failed::Panicked(_)) => Exit::Panicked,

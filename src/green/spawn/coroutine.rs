@@ -120,9 +120,48 @@ impl Coroutine {
         if timeout.is_zero() || !may_end { self.ready() } else { self.join_timeout(timeout) }
     }
 
+    /// As [`kill`](Self::kill), and says why: see [`kill_reason`](Self::kill_reason). The result is
+    /// [`Failed::Killed`](super::failed::Failed::Killed) all the same.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use zinx::green::{self, Event};
+    ///
+    /// let waits = green::spawn(|| Event::new().wait());
+    /// waits.kill_with("took too long");
+    /// assert_eq!(waits.coroutine().kill_reason().as_deref(), Some("took too long"));
+    /// ```
+    pub fn kill_with(&self, reason: impl Into<Cow<'static, str>>) {
+        self.record.note_reason(reason.into());
+        self.kill();
+    }
+
+    /// As [`kill_with`](Self::kill_with), waiting at most for `timeout`: see [`kill_timeout`](Self::kill_timeout).
+    pub fn kill_with_timeout(&self, reason: impl Into<Cow<'static, str>>, timeout: Duration) -> bool {
+        self.record.note_reason(reason.into());
+        self.kill_timeout(timeout)
+    }
+
+    pub(super) fn hold(&self, what: impl Send + 'static) {
+        self.record.hold(what);
+    }
+
+    /// Why it was killed, if that was said, for the coroutine's own destructors and for others. The first reason stays. One
+    /// that came after the end is not kept.
+    pub fn kill_reason(&self) -> Option<Cow<'static, str>> {
+        self.record.reason()
+    }
+
+    /// A number that no other coroutine has while this one is known, as small as possible: for tables and logs. Used again
+    /// later, unlike [`id`](Self::id).
+    pub fn minimal_ident(&self) -> u64 {
+        self.record.minimal_ident()
+    }
+
     /// Calls `call` once, when it has ended: the coroutine does it itself, after its result is there. If it has ended
     /// already, the caller does it at once. A panic of `call` is logged.
-    #[doc(alias = "link")]
+    #[doc(alias = "rawlink")]
     pub fn on_exit(&self, call: impl FnOnce(Exit) + Send + 'static) {
         self.record.on_exit(Box::new(call));
     }

@@ -49,6 +49,12 @@ pub(super) fn add(record: &Arc<Record>) -> u32 {
     shard(record.id()).insert(Arc::downgrade(record))
 }
 
+/// A number that belongs to a place alone.
+pub(super) fn number_of(id: u64, place: u32) -> u64 {
+    let shards = SHARDS.len() as u64;
+    u64::from(place) * shards + id % shards
+}
+
 pub(super) fn remove(id: u64, place: u32) {
     shard(id).remove(place);
 }

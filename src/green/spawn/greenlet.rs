@@ -1,13 +1,14 @@
 //! Spawning coroutines and waiting for them.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::Builder;
 use super::coroutine::{Coroutine, Exit};
 use super::failed::Failed;
 use super::interrupt::is_unwinding;
+use super::links::{Link, Outcome};
 
 /// Spawns a coroutine (a green thread): sequential code that runs concurrently with its spawner.
 ///
@@ -99,9 +100,6 @@ pub struct Greenlet<T> {
     result: Arc<Outcome<T>>,
 }
 
-/// Where a coroutine leaves its result, for the one who takes it.
-pub(super) type Outcome<T> = Mutex<Option<Result<T, Failed>>>;
-
 impl<T> Greenlet<T> {
     pub(super) const fn new(coroutine: Coroutine, result: Arc<Outcome<T>>) -> Self {
         Self { coroutine, result }
@@ -158,7 +156,55 @@ impl<T> Greenlet<T> {
         self.coroutine.kill_timeout(timeout)
     }
 
+    /// As [`kill`](Self::kill), and says why: see [`Coroutine::kill_with`].
+    pub fn kill_with(&self, reason: impl Into<Cow<'static, str>>) {
+        self.coroutine.kill_with(reason);
+    }
+
+    /// As [`kill_with`](Self::kill_with), waiting at most for `timeout`: see [`kill_timeout`](Self::kill_timeout).
+    pub fn kill_with_timeout(&self, reason: impl Into<Cow<'static, str>>, timeout: Duration) -> bool {
+        self.coroutine.kill_with_timeout(reason, timeout)
+    }
+
+    /// Has `call` called, once, with the result: by the coroutine itself when it has it, before those who join it go on;
+    /// at once, by the caller, if it has ended already. A call that waits holds the joins up. A panic of it is logged.
+    ///
+    /// What this returns takes the call back: [`unlink`](Self::unlink). A call that needs no result is one for
+    /// [`on_exit`](Self::on_exit).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use zinx::green::{self, Queue};
+    ///
+    /// let done = Arc::new(Queue::unbounded());
+    /// let tell = Arc::clone(&done);
+    /// let work = green::spawn(|| 42);
+    /// work.link(move |result| tell.try_put(*result.unwrap()).unwrap());
+    /// assert_eq!((done.get(), work.get().unwrap()), (Some(42), 42));
+    /// ```
+    pub fn link(&self, call: impl FnOnce(Result<&T, &Failed>) + Send + 'static) -> Link {
+        self.result.link(Box::new(call))
+    }
+
+    /// As [`link`](Self::link), called only if the coroutine returns.
+    pub fn link_value(&self, call: impl FnOnce(&T) + Send + 'static) -> Link {
+        self.link(|result| result.map(call).unwrap_or_default())
+    }
+
+    /// As [`link`](Self::link), called only if the coroutine panics or is killed.
+    pub fn link_exception(&self, call: impl FnOnce(&Failed) + Send + 'static) -> Link {
+        self.link(|result| result.err().map(call).unwrap_or_default())
+    }
+
+    /// Takes a call back. `false` if it has been made, has begun, or is another greenlet's.
+    pub fn unlink(&self, link: &Link) -> bool {
+        self.result.unlink(link)
+    }
+
     /// Calls `call` once, when the coroutine has ended: see [`Coroutine::on_exit`].
+    #[doc(alias = "rawlink")]
     pub fn on_exit(&self, call: impl FnOnce(Exit) + Send + 'static) {
         self.coroutine.on_exit(call);
     }
@@ -205,14 +251,11 @@ impl<T> Greenlet<T> {
     }
 
     fn take(self) -> Result<T, Failed> {
-        let result = lock(&self.result).take();
-        result.expect("an ended coroutine leaves a result, and only the last use of its one handle takes it")
+        self.result
+            .take()
+            .expect("an ended coroutine leaves a result, and only the last use of its one handle takes it")
     }
 }
 
 /// What a destructor gets that cannot wait for the result.
 const NOT_JOINED: &str = "not waited for: the caller is unwinding";
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

@@ -12,6 +12,7 @@ use crate::green::runtime::park::{WaitList, wait_unless};
 use crate::green::runtime::settings;
 use crate::green::runtime::slots::Slots;
 use crate::green::sync::select::{Waitable, Watch, Watcher};
+use crate::green::sync::semaphore::Permit;
 use crate::green::with_timeout;
 
 /// Coroutines that are waited for together. Clones share the group.
@@ -36,7 +37,7 @@ pub struct Group {
 
 #[derive(Default)]
 struct Members {
-    alive: Slots<Coroutine>,
+    alive: Slots<Member>,
     waiting: WaitList,
 }
 
@@ -75,7 +76,7 @@ impl Group {
     /// The members that are alive, in no order.
     #[doc(alias = "greenlets")]
     pub fn coroutines(&self) -> Vec<Coroutine> {
-        self.lock().alive.iter().cloned().collect()
+        self.lock().alive.iter().map(|member| member.coroutine.clone()).collect()
     }
 
     /// Cuts short whatever its members run that [may be](crate::green::cuttable).
@@ -112,7 +113,7 @@ impl Group {
         wait_unless(&self.members, is_empty, |members| &mut members.waiting, Awaits::Group, timeout)
     }
 
-    fn ask_to_end(&self) -> Vec<Coroutine> {
+    pub(super) fn ask_to_end(&self) -> Vec<Coroutine> {
         let mut members = self.coroutines();
         members.retain(Coroutine::ask_to_end);
         members
@@ -120,9 +121,37 @@ impl Group {
 
     /// Makes a coroutine that is about to be spawned a member, until what this returns is dropped.
     pub(super) fn enter(&self, record: &Arc<Record>) -> Membership {
-        let coroutine = Coroutine::new(Arc::clone(record));
-        let place = self.lock().alive.insert(coroutine);
-        Membership { group: self.clone(), place }
+        self.enter_with(Coroutine::new(Arc::clone(record)), Permit::none())
+    }
+
+    /// As [`enter`](Self::enter), with a permit that goes back when it is no member any more.
+    pub(super) fn enter_with(&self, coroutine: Coroutine, permit: Permit) -> Membership {
+        let id = coroutine.id();
+        let place = self.lock().alive.insert(Member { coroutine, permit });
+        Membership { group: self.clone(), place, id }
+    }
+
+    /// Ends a membership. `false` if it is no member.
+    pub(super) fn leave(&self, id: u64) -> bool {
+        let mut members = self.lock();
+        let place = members.alive.position(|member| member.coroutine.id() == id);
+        let gone = place.and_then(|place| members.remove(place));
+        drop(members);
+        gone.is_some()
+    }
+
+    /// Waits until no member is alive, whatever interrupts the caller.
+    pub(super) fn join_out(&self) {
+        loop {
+            let waiter = {
+                let mut members = self.lock();
+                if members.alive.len() == 0 {
+                    return;
+                }
+                members.waiting.enlist()
+            };
+            waiter.wait_out(Awaits::Group);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Members> {
@@ -154,19 +183,38 @@ impl Watch for Group {
     }
 }
 
+struct Member {
+    coroutine: Coroutine,
+    /// Its place in a pool; nobody's in a group.
+    permit: Permit,
+}
+
+impl Members {
+    /// Takes a member out. What it returns is to be dropped without the lock.
+    fn remove(&mut self, place: u32) -> Option<Coroutine> {
+        let Member { coroutine, permit } = self.alive.remove(place)?;
+        // Back before anybody learns that nobody is left.
+        drop(permit);
+        if self.alive.len() == 0 {
+            self.waiting.wake_all();
+        }
+        Some(coroutine)
+    }
+}
+
 /// One member's place in its group.
 pub(super) struct Membership {
     group: Group,
     place: u32,
+    id: u64,
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
         let mut members = self.group.lock();
-        let gone = members.alive.remove(self.place);
-        if members.alive.len() == 0 {
-            members.waiting.wake_all();
-        }
+        // It may have been taken out, and its place have gone to another.
+        let stays = members.alive.get(self.place).is_some_and(|member| member.coroutine.id() == self.id);
+        let gone = if stays { members.remove(self.place) } else { None };
         drop(members);
         drop(gone);
     }

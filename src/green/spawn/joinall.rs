@@ -55,6 +55,24 @@ pub fn killall<T>(greenlets: &[Greenlet<T>]) {
     asked.into_iter().for_each(Coroutine::join);
 }
 
+/// As [`killall`], waiting at most for `timeout` for all of them together. `false` if some still run; they are killed all the
+/// same. [`Duration::ZERO`] only asks.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use zinx::green::{self, Event};
+///
+/// let stuck = [green::spawn(|| Event::new().wait())];
+/// assert!(green::killall_timeout(&stuck, Duration::from_secs(5)));
+/// ```
+pub fn killall_timeout<T>(greenlets: &[Greenlet<T>], timeout: Duration) -> bool {
+    let until = Until::after(timeout);
+    let asked: Vec<_> = greenlets.iter().map(Greenlet::coroutine).filter(|one| one.ask_to_end()).collect();
+    asked.into_iter().all(|one| one.join_timeout(until.left().unwrap_or(Duration::MAX)))
+}
+
 /// Iterates over coroutines in the order in which they end. Dropped early, it lets the others go on.
 ///
 /// # Examples

@@ -8,6 +8,7 @@ pub(super) mod builder;
 pub(super) mod coroutine;
 pub(super) mod dump;
 pub(super) mod greenlet;
+pub(super) mod links;
 pub(super) mod local;
 pub(super) mod record;
 pub(super) mod spawn_here;
@@ -24,7 +25,11 @@ pub(super) mod with_timeout;
 pub(super) mod group;
 pub(super) mod imap;
 pub(super) mod joinall;
+pub(super) mod members;
 pub(super) mod pool;
+pub(super) mod pool_members;
+pub(super) mod scope;
+pub(super) mod thread_pool;
 
 // One that yields values.
 pub mod generator;

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::coroutine::Coroutine;
 use super::imap::{IMap, IMapUnordered};
 use crate::green::runtime::settings;
 use crate::green::{Builder, Failed, Greenlet, Group, Permit, Semaphore};
@@ -26,8 +27,8 @@ use crate::green::{Builder, Failed, Greenlet, Group, Permit, Semaphore};
 #[derive(Clone, Debug)]
 pub struct Pool {
     size: usize,
-    places: Semaphore,
-    members: Group,
+    pub(super) places: Semaphore,
+    pub(super) members: Group,
 }
 
 impl Pool {
@@ -35,6 +36,16 @@ impl Pool {
     pub fn new(size: usize) -> Self {
         let size = size.max(1);
         Self { size, places: Semaphore::new(size), members: Group::new() }
+    }
+
+    /// A pool that is never full: each member can be spawned at once.
+    pub fn unlimited() -> Self {
+        Self::new(usize::MAX)
+    }
+
+    /// A pool that is never full, whose members are those of a group.
+    pub(super) fn of(members: Group) -> Self {
+        Self { members, ..Self::unlimited() }
     }
 
     /// Spawns a member, waiting for a place if there is none. See [`spawn`](crate::green::spawn()) for the contract.
@@ -133,12 +144,12 @@ impl Pool {
         IMapUnordered::new(self.clone(), items.into_iter(), work)
     }
 
-    /// How many places it has.
+    /// How many places it has; [`usize::MAX`] if it is unlimited.
     pub const fn size(&self) -> usize {
         self.size
     }
 
-    /// How many places are free.
+    /// How many places are free; in an unlimited pool more than can be needed.
     pub fn free_count(&self) -> usize {
         self.places.available()
     }
@@ -195,10 +206,10 @@ impl Pool {
         settings::ensure_started().map_err(io::Error::other)?;
         let builder = Builder::new().name("pool");
         let record = builder.record();
-        let membership = self.members.enter(&record);
+        let membership = self.members.enter_with(Coroutine::new(Arc::clone(&record)), place);
         builder.spawn_as(record, move || {
             // Given back also if the body panics, and after all that the body owned.
-            let _given_back = (place, membership);
+            let _membership = membership;
             body()
         })
     }

@@ -77,6 +77,9 @@ struct Extras {
     waiting: WaitList,
     calls: Vec<Box<dyn FnOnce(Exit) + Send>>,
     locals: Locals,
+    reason: Option<Cow<'static, str>>,
+    /// Dropped when it has ended, before that is known.
+    held: Vec<Box<dyn Send>>,
 }
 
 impl Record {
@@ -181,19 +184,52 @@ impl Record {
         self.log_panic("a coroutine-local value", || drop(self.take_locals()));
         // What the body has put off is done before anybody learns of its end.
         fair::before_yield();
-        let calls = {
+        let calls = loop {
             let mut end = self.lock();
+            let held = end.extras.as_mut().map(|extras| std::mem::take(&mut extras.held));
+            if held.as_ref().is_some_and(|held| !held.is_empty()) {
+                drop(end);
+                drop(held);
+                continue;
+            }
             end.exit = Some(exit);
-            end.extras.as_mut().map(|extras| {
+            break end.extras.as_mut().map(|extras| {
                 extras.waiting.wake_all();
                 std::mem::take(&mut extras.calls)
-            })
+            });
         };
         for call in calls.into_iter().flatten() {
             self.log_panic("a call on exit", || call(exit));
         }
         fair::before_yield();
         self.activity.set(Awaits::Never);
+    }
+
+    /// Has something of ours dropped when it has ended, just before that is known; at once if it has ended already.
+    pub(super) fn hold(&self, what: impl Send + 'static) {
+        let mut end = self.lock();
+        if end.exit.is_none() {
+            end.extras.get_or_insert_default().held.push(Box::new(what));
+        } else {
+            drop(end);
+            drop(what);
+        }
+    }
+
+    /// Keeps why it is killed, if it has not ended and there is no reason yet.
+    pub(super) fn note_reason(&self, reason: Cow<'static, str>) {
+        let mut end = self.lock();
+        if end.exit.is_none() && self.kind == Kind::Coroutine {
+            end.extras.get_or_insert_default().reason.get_or_insert(reason);
+        }
+    }
+
+    pub(super) fn reason(&self) -> Option<Cow<'static, str>> {
+        self.lock().extras.as_ref().and_then(|extras| extras.reason.clone())
+    }
+
+    pub(super) fn minimal_ident(&self) -> u64 {
+        dump::number_of(self.id, self.place.load(Ordering::Relaxed))
     }
 
     fn log_panic(&self, of: &str, call: impl FnOnce()) {
