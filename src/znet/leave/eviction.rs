@@ -18,61 +18,78 @@ pub(crate) enum Whom {
     Stuck,
     /// Also those of whose frames more arrives.
     Anybody,
+    /// Also those for whom anything waits to be sent.
+    Unsent,
 }
 
 impl Core {
     /// Makes room for so many bytes more. `false` where nobody could be disconnected for it: all that is held moves, or
     /// those who hold it are on their way out, or it would never fit. Never waits.
     pub(crate) fn make_room(&self, bytes: usize, of: Whom) -> bool {
+        self.evict_for(bytes, of).is_some_and(|found| found.evicted > 0)
+    }
+
+    /// As [`make_room`](Self::make_room), for a sender that would wait with so many bytes, and for those who wait beyond what
+    /// they may.
+    pub(crate) fn make_room_for_waiting(&self, bytes: usize) -> RoomToWait {
+        let more = bytes + self.bounds().ledger.overdrawn_too_much();
+        match self.evict_for(more, Whom::Unsent) {
+            Some(Found { evicted: 1.., is_enough: true }) => RoomToWait::Made,
+            Some(Found { is_enough: true, .. }) => RoomToWait::OnItsWay,
+            _ => RoomToWait::None,
+        }
+    }
+
+    fn evict_for(&self, bytes: usize, of: Whom) -> Option<Found> {
         let ledger = &self.bounds().ledger;
         if bytes > ledger.most() {
-            return false;
+            return None;
         }
         let now = self.clock().tick();
-        let victims = {
-            let Some(_looking) = ledger.look(now) else { return false };
-            if ledger.missing(bytes) == 0 {
+        let (victims, is_enough) = {
+            let _looking = ledger.look(of as usize, now)?;
+            let missing = ledger.missing(bytes);
+            if missing == 0 {
                 // Another has made room meanwhile.
-                return true;
+                return Some(Found { evicted: 1, is_enough: true });
             }
-            let victims = self.choose(ledger.missing(bytes + ledger.most() / SPARE), of, now);
-            if victims.is_empty() {
-                ledger.look_again(now + REST_MS);
+            let (victims, leaving) = self.choose(ledger.missing(bytes + ledger.most() / SPARE), of, now);
+            if victims.is_empty() && leaving < missing {
+                ledger.look_again(of as usize, now + REST_MS);
             }
-            victims
+            (victims, leaving >= missing)
         };
         for victim in &victims {
             victim.evict();
         }
-        !victims.is_empty()
+        Some(Found { evicted: victims.len(), is_enough })
     }
 
-    /// Those to be disconnected for so many bytes. They are marked, so that nobody counts on them twice.
-    fn choose(&self, mut missing: usize, of: Whom, now: u64) -> Vec<Arc<Connection>> {
+    /// Those to be disconnected for so many bytes, and how many are on their way out with them. They are marked, so that
+    /// nobody counts on them twice.
+    fn choose(&self, missing: usize, of: Whom, now: u64) -> (Vec<Arc<Connection>>, usize) {
         let (max, mut leaving, mut candidates) = (self.bounds().ledger.most(), 0_usize, Vec::new());
         self.manager().each(|shared| {
             let conn = shared.connection();
             if conn.is_aborted() {
                 leaving += conn.bytes_granted();
-            } else if let Some(rank) =
-                conn.rank(now, self.slow_after()).filter(|rank| rank.is_stuck || of == Whom::Anybody)
-            {
+            } else if let Some(rank) = conn.rank(now, self.slow_after(), of) {
                 candidates.push((rank, conn.arc()));
             }
             true
         });
         candidates.sort_unstable_by_key(|(rank, _)| Reverse(*rank));
-        missing = missing.saturating_sub(leaving);
         let mut victims = Vec::new();
         for (_, conn) in candidates {
-            if missing == 0 {
+            if leaving >= missing {
                 break;
             }
-            missing = missing.saturating_sub(conn.bytes_granted());
-            conn.doom(CloseReason::HeldTooMuch { held: conn.bytes_granted(), max });
+            let held = conn.bytes_granted();
+            leaving += held;
+            conn.doom(CloseReason::HeldTooMuch { held, max });
             victims.push(conn);
         }
-        victims
+        (victims, leaving)
     }
 
     /// From when on a peer whose socket takes nothing counts as slow, in milliseconds.
@@ -84,8 +101,30 @@ impl Core {
     }
 }
 
-/// Who goes first: those that hold what does not move, of them the largest, and of two sizes that differ by less than
-/// twice the slower one.
+/// Whether there is room for a sender that would wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RoomToWait {
+    Made,
+    OnItsWay,
+    None,
+}
+
+impl RoomToWait {
+    pub(crate) fn is_enough(self) -> bool {
+        self != Self::None
+    }
+}
+
+/// What came of looking for somebody.
+struct Found {
+    /// How many were disconnected; 1 if there was room by then.
+    evicted: usize,
+    /// Whether what is on its way out is enough.
+    is_enough: bool,
+}
+
+/// Who goes first: those that hold what does not move; the largest, and of two sizes that differ by less than twice the
+/// slower one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     is_stuck: bool,
@@ -95,26 +134,35 @@ struct Rank {
 }
 
 impl Connection {
-    /// `None` where it holds nothing, or all it holds is on its way to a peer that reads.
-    fn rank(&self, now: u64, slow_after: u64) -> Option<Rank> {
+    /// `None` where it is none of those, or holds nothing.
+    fn rank(&self, now: u64, slow_after: u64, of: Whom) -> Option<Rank> {
         let (queued, resume, blocked, is_read) = {
             let state = self.outbox().lock();
             (state.granted_queued(), state.granted_resume(), state.blocked_since(), state.is_watched())
         };
-        let received = self.granted_received();
+        let beside = self.granted_beside();
         let deaf = if blocked == 0 { 0 } else { now.saturating_sub(blocked) };
         let silent = now.saturating_sub(self.times().active.load(Ordering::Relaxed));
-        let mut stuck = resume + received.kept;
-        stuck += if deaf >= slow_after { queued } else { 0 };
+        let mut stuck = resume + beside.kept;
+        stuck += if deaf >= slow_after { queued + beside.waiting } else { 0 };
         // While a handler runs or room is waited for, the peer is not read from: it may have sent all.
-        stuck += if is_read && silent >= slow_after { received.arriving } else { 0 };
+        stuck += if is_read && silent >= slow_after { beside.arriving } else { 0 };
         if stuck > 0 {
             return Some(Rank { is_stuck: true, size: stuck.ilog2(), slow: deaf.max(silent) });
         }
-        // Of frames that arrive, the one that takes longest: whoever sends a large one fast is not to blame.
-        let begun = self.times().frame.load(Ordering::Relaxed);
-        let slow = if begun == 0 { 0 } else { now.saturating_sub(begun) };
-        (received.arriving > 0).then_some(Rank { is_stuck: false, size: 0, slow })
+        match of {
+            Whom::Stuck => None,
+            // The one that takes longest: whoever sends a large one fast is not to blame.
+            Whom::Anybody => {
+                let begun = self.times().frame.load(Ordering::Relaxed);
+                let slow = if begun == 0 { 0 } else { now.saturating_sub(begun) };
+                (beside.arriving > 0).then_some(Rank { is_stuck: false, size: 0, slow })
+            }
+            Whom::Unsent => {
+                let size = (queued + beside.waiting).checked_ilog2()?;
+                Some(Rank { is_stuck: false, size, slow: deaf })
+            }
+        }
     }
 
     /// Disconnects it at once. It has its reason already.
