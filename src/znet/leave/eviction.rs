@@ -26,53 +26,36 @@ impl Core {
     /// Makes room for so many bytes more. `false` where nobody could be disconnected for it: all that is held moves, or
     /// those who hold it are on their way out, or it would never fit. Never waits.
     pub(crate) fn make_room(&self, bytes: usize, of: Whom) -> bool {
-        self.evict_for(bytes, of).is_some_and(|found| found.evicted > 0)
-    }
-
-    /// As [`make_room`](Self::make_room), for a sender that would wait with so many bytes, and for those who wait beyond what
-    /// they may.
-    pub(crate) fn make_room_for_waiting(&self, bytes: usize) -> RoomToWait {
-        let more = bytes + self.bounds().ledger.overdrawn_too_much();
-        match self.evict_for(more, Whom::Unsent) {
-            Some(Found { evicted: 1.., is_enough: true }) => RoomToWait::Made,
-            Some(Found { is_enough: true, .. }) => RoomToWait::OnItsWay,
-            _ => RoomToWait::None,
-        }
-    }
-
-    fn evict_for(&self, bytes: usize, of: Whom) -> Option<Found> {
         let ledger = &self.bounds().ledger;
         if bytes > ledger.most() {
-            return None;
+            return false;
         }
         let now = self.clock().tick();
-        let (victims, is_enough) = {
-            let _looking = ledger.look(of as usize, now)?;
-            let missing = ledger.missing(bytes);
-            if missing == 0 {
+        let victims = {
+            let Some(_looking) = ledger.look(of as usize, now) else { return false };
+            if ledger.missing(bytes) == 0 {
                 // Another has made room meanwhile.
-                return Some(Found { evicted: 1, is_enough: true });
+                return true;
             }
-            let (victims, leaving) = self.choose(ledger.missing(bytes + ledger.most() / SPARE), of, now);
-            if victims.is_empty() && leaving < missing {
+            let victims = self.choose(ledger.missing(bytes + ledger.most() / SPARE), of, now);
+            if victims.is_empty() {
                 ledger.look_again(of as usize, now + REST_MS);
             }
-            (victims, leaving >= missing)
+            victims
         };
         for victim in &victims {
             victim.evict();
         }
-        Some(Found { evicted: victims.len(), is_enough })
+        !victims.is_empty()
     }
 
-    /// Those to be disconnected for so many bytes, and how many are on their way out with them. They are marked, so that
-    /// nobody counts on them twice.
-    fn choose(&self, missing: usize, of: Whom, now: u64) -> (Vec<Arc<Connection>>, usize) {
+    /// Those to be disconnected for so many bytes. They are marked, so that nobody counts on them twice.
+    fn choose(&self, missing: usize, of: Whom, now: u64) -> Vec<Arc<Connection>> {
         let (max, mut leaving, mut candidates) = (self.bounds().ledger.most(), 0_usize, Vec::new());
         self.manager().each(|shared| {
             let conn = shared.connection();
             if conn.is_aborted() {
-                leaving += conn.bytes_granted();
+                leaving += conn.bytes_leaving(of);
             } else if let Some(rank) = conn.rank(now, self.slow_after(), of) {
                 candidates.push((rank, conn.arc()));
             }
@@ -84,12 +67,11 @@ impl Core {
             if leaving >= missing {
                 break;
             }
-            let held = conn.bytes_granted();
-            leaving += held;
-            conn.doom(CloseReason::HeldTooMuch { held, max });
+            leaving += conn.bytes_leaving(of);
+            conn.doom(CloseReason::HeldTooMuch { held: conn.bytes_granted(), max });
             victims.push(conn);
         }
-        (victims, leaving)
+        victims
     }
 
     /// From when on a peer whose socket takes nothing counts as slow, in milliseconds.
@@ -99,28 +81,6 @@ impl Core {
             timeout => (timeout / 8).clamp(50, 1000),
         }
     }
-}
-
-/// Whether there is room for a sender that would wait.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RoomToWait {
-    Made,
-    OnItsWay,
-    None,
-}
-
-impl RoomToWait {
-    pub(crate) fn is_enough(self) -> bool {
-        self != Self::None
-    }
-}
-
-/// What came of looking for somebody.
-struct Found {
-    /// How many were disconnected; 1 if there was room by then.
-    evicted: usize,
-    /// Whether what is on its way out is enough.
-    is_enough: bool,
 }
 
 /// Who goes first: those that hold what does not move; the largest, and of two sizes that differ by less than twice the
@@ -159,10 +119,15 @@ impl Connection {
                 (beside.arriving > 0).then_some(Rank { is_stuck: false, size: 0, slow })
             }
             Whom::Unsent => {
-                let size = (queued + beside.waiting).checked_ilog2()?;
+                let size = queued.checked_ilog2()?;
                 Some(Rank { is_stuck: false, size, slow: deaf })
             }
         }
+    }
+
+    /// What is given back when it is disconnected: at once, where a sender cannot wait for more.
+    fn bytes_leaving(&self, of: Whom) -> usize {
+        if of == Whom::Unsent { self.outbox().lock().granted_queued() } else { self.bytes_granted() }
     }
 
     /// Disconnects it at once. It has its reason already.

@@ -153,16 +153,6 @@ impl Ledger {
         held == 0 || held + bytes <= self.limit() / OVERDRAFT
     }
 
-    /// As [`overdraw`](Self::overdraw), without a limit: as much is on its way out.
-    pub(super) fn overdraw_anyway(&self, bytes: usize) {
-        self.overdrawn.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// How much more senders that wait hold beyond the bound than they may.
-    pub(crate) fn overdrawn_too_much(&self) -> usize {
-        self.overdrawn.load(Ordering::Relaxed).saturating_sub(self.limit() / OVERDRAFT)
-    }
-
     /// Gives back what was overdrawn.
     pub(super) fn pay_back(&self, bytes: usize) {
         self.overdrawn.fetch_sub(bytes, Ordering::Relaxed);

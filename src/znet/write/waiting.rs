@@ -8,30 +8,33 @@ use super::ledger::Kind;
 use crate::zconf::QueueFull;
 use crate::ziface::SendWait;
 use crate::znet::conn::connection::Connection;
-use crate::znet::leave::eviction::RoomToWait;
+use crate::znet::leave::eviction::Whom;
 
 impl Connection {
     /// Counts a message of so many bytes until the guard is dropped. `None` if the senders that wait hold too much
     /// already: then this one should not wait.
     pub(super) fn hold_waiting(&self, bytes: usize) -> Option<Waiting<'_>> {
         let ledger = &self.core().bounds().ledger;
-        let is_granted = self.make_on_demand().held.set(ledger, Kind::Waiting, |held| held + bytes);
-        if !is_granted && !ledger.overdraw(bytes) {
-            if !self.core().make_room_for_waiting(bytes).is_enough() {
-                return None;
-            }
-            ledger.overdraw_anyway(bytes);
+        let is_granted = || self.make_on_demand().held.set(ledger, Kind::Waiting, |held| held + bytes);
+        let waiting = |is_granted| Some(Waiting { conn: self, bytes, is_granted });
+        if is_granted() {
+            waiting(true)
+        } else if ledger.overdraw(bytes) {
+            waiting(false)
+        } else if self.core().make_room(bytes, Whom::Unsent) && is_granted() {
+            waiting(true)
+        } else {
+            None
         }
-        Some(Waiting { conn: self, bytes, is_granted })
     }
 
-    /// Has others disconnected where it could not wait with so many bytes. `true` if there should be room now.
+    /// Has others disconnected if it could not wait with so many bytes. `true` if there should be room now.
     pub(super) fn displaces(&self, bytes: usize, wait: SendWait) -> bool {
         let bounds = self.core().bounds();
         bounds.policy == QueueFull::Wait
             && wait != SendWait::Never
             && !bounds.ledger.can_overdraw(bytes)
-            && self.core().make_room_for_waiting(bytes) == RoomToWait::Made
+            && self.core().make_room(bytes, Whom::Unsent)
     }
 }
 
