@@ -334,7 +334,7 @@ impl IConnection for Connection {
     }
 
     fn send_bytes(&self, data: Payload<'_>, wait: SendWait) -> Result<()> {
-        self.send_raw(&data, wait)
+        self.send_raw(data, wait)
     }
 
     fn set_property(&self, name: &str, value: Property) {

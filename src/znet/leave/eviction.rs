@@ -18,6 +18,8 @@ pub(crate) enum Whom {
     Stuck,
     /// Also those of whose frames more arrives.
     Anybody,
+    /// Also those for whom anything waits to be sent.
+    Unsent,
 }
 
 impl Core {
@@ -30,14 +32,14 @@ impl Core {
         }
         let now = self.clock().tick();
         let victims = {
-            let Some(_looking) = ledger.look(now) else { return false };
+            let Some(_looking) = ledger.look(of as usize, now) else { return false };
             if ledger.missing(bytes) == 0 {
                 // Another has made room meanwhile.
                 return true;
             }
             let victims = self.choose(ledger.missing(bytes + ledger.most() / SPARE), of, now);
             if victims.is_empty() {
-                ledger.look_again(now + REST_MS);
+                ledger.look_again(of as usize, now + REST_MS);
             }
             victims
         };
@@ -48,27 +50,24 @@ impl Core {
     }
 
     /// Those to be disconnected for so many bytes. They are marked, so that nobody counts on them twice.
-    fn choose(&self, mut missing: usize, of: Whom, now: u64) -> Vec<Arc<Connection>> {
+    fn choose(&self, missing: usize, of: Whom, now: u64) -> Vec<Arc<Connection>> {
         let (max, mut leaving, mut candidates) = (self.bounds().ledger.most(), 0_usize, Vec::new());
         self.manager().each(|shared| {
             let conn = shared.connection();
             if conn.is_aborted() {
-                leaving += conn.bytes_granted();
-            } else if let Some(rank) =
-                conn.rank(now, self.slow_after()).filter(|rank| rank.is_stuck || of == Whom::Anybody)
-            {
+                leaving += conn.bytes_leaving(of);
+            } else if let Some(rank) = conn.rank(now, self.slow_after(), of) {
                 candidates.push((rank, conn.arc()));
             }
             true
         });
         candidates.sort_unstable_by_key(|(rank, _)| Reverse(*rank));
-        missing = missing.saturating_sub(leaving);
         let mut victims = Vec::new();
         for (_, conn) in candidates {
-            if missing == 0 {
+            if leaving >= missing {
                 break;
             }
-            missing = missing.saturating_sub(conn.bytes_granted());
+            leaving += conn.bytes_leaving(of);
             conn.doom(CloseReason::HeldTooMuch { held: conn.bytes_granted(), max });
             victims.push(conn);
         }
@@ -84,8 +83,8 @@ impl Core {
     }
 }
 
-/// Who goes first: those that hold what does not move, of them the largest, and of two sizes that differ by less than
-/// twice the slower one.
+/// Who goes first: those that hold what does not move; the largest, and of two sizes that differ by less than twice the
+/// slower one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     is_stuck: bool,
@@ -95,26 +94,40 @@ struct Rank {
 }
 
 impl Connection {
-    /// `None` where it holds nothing, or all it holds is on its way to a peer that reads.
-    fn rank(&self, now: u64, slow_after: u64) -> Option<Rank> {
+    /// `None` where it is none of those, or holds nothing.
+    fn rank(&self, now: u64, slow_after: u64, of: Whom) -> Option<Rank> {
         let (queued, resume, blocked, is_read) = {
             let state = self.outbox().lock();
             (state.granted_queued(), state.granted_resume(), state.blocked_since(), state.is_watched())
         };
-        let received = self.granted_received();
+        let beside = self.granted_beside();
         let deaf = if blocked == 0 { 0 } else { now.saturating_sub(blocked) };
         let silent = now.saturating_sub(self.times().active.load(Ordering::Relaxed));
-        let mut stuck = resume + received.kept;
-        stuck += if deaf >= slow_after { queued } else { 0 };
+        let mut stuck = resume + beside.kept;
+        stuck += if deaf >= slow_after { queued + beside.waiting } else { 0 };
         // While a handler runs or room is waited for, the peer is not read from: it may have sent all.
-        stuck += if is_read && silent >= slow_after { received.arriving } else { 0 };
+        stuck += if is_read && silent >= slow_after { beside.arriving } else { 0 };
         if stuck > 0 {
             return Some(Rank { is_stuck: true, size: stuck.ilog2(), slow: deaf.max(silent) });
         }
-        // Of frames that arrive, the one that takes longest: whoever sends a large one fast is not to blame.
-        let begun = self.times().frame.load(Ordering::Relaxed);
-        let slow = if begun == 0 { 0 } else { now.saturating_sub(begun) };
-        (received.arriving > 0).then_some(Rank { is_stuck: false, size: 0, slow })
+        match of {
+            Whom::Stuck => None,
+            // The one that takes longest: whoever sends a large one fast is not to blame.
+            Whom::Anybody => {
+                let begun = self.times().frame.load(Ordering::Relaxed);
+                let slow = if begun == 0 { 0 } else { now.saturating_sub(begun) };
+                (beside.arriving > 0).then_some(Rank { is_stuck: false, size: 0, slow })
+            }
+            Whom::Unsent => {
+                let size = queued.checked_ilog2()?;
+                Some(Rank { is_stuck: false, size, slow: deaf })
+            }
+        }
+    }
+
+    /// What is given back when it is disconnected: at once, where a sender cannot wait for more.
+    fn bytes_leaving(&self, of: Whom) -> usize {
+        if of == Whom::Unsent { self.outbox().lock().granted_queued() } else { self.bytes_granted() }
     }
 
     /// Disconnects it at once. It has its reason already.

@@ -1,4 +1,5 @@
-//! What the peer of one connection makes us hold beside what is sent to it: messages and frames that came from it.
+//! What the peer of one connection makes us hold beside its queue: messages and frames that came from it, and messages whose
+//! senders wait for room in the queue.
 
 use std::sync::MutexGuard;
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub(crate) struct Granted {
     pub(crate) kept: usize,
     pub(crate) arriving: usize,
     pub(crate) tasks: usize,
+    pub(crate) waiting: usize,
 }
 
 #[derive(Default)]
@@ -23,6 +25,7 @@ struct Amounts {
     kept: Amount,
     arriving: Amount,
     tasks: Amount,
+    waiting: Amount,
 }
 
 #[derive(Default)]
@@ -33,7 +36,7 @@ struct Amount {
 
 impl Held {
     /// Sets how much of a kind is held. `false`, and nothing is changed, where the bound of the server is reached.
-    pub(super) fn set(&self, ledger: &Ledger, kind: Kind, to: impl FnOnce(usize) -> usize) -> bool {
+    pub(crate) fn set(&self, ledger: &Ledger, kind: Kind, to: impl FnOnce(usize) -> usize) -> bool {
         let mut amounts = self.lock();
         let amount = amounts.of(kind);
         let bytes = to(amount.bytes);
@@ -47,9 +50,10 @@ impl Held {
 
     pub(super) fn granted(&self) -> Granted {
         let amounts = self.lock();
-        let [kept, arriving, tasks] =
-            [&amounts.kept, &amounts.arriving, &amounts.tasks].map(|amount| amount.share.granted());
-        Granted { kept, arriving, tasks }
+        let [kept, arriving, tasks, waiting] =
+            [&amounts.kept, &amounts.arriving, &amounts.tasks, &amounts.waiting]
+                .map(|amount| amount.share.granted());
+        Granted { kept, arriving, tasks, waiting }
     }
 
     pub(super) fn give_back(&self, ledger: &Ledger) {
@@ -71,6 +75,7 @@ impl Amounts {
         match kind {
             Kind::Replay => &mut self.kept,
             Kind::Arriving => &mut self.arriving,
+            Kind::Waiting => &mut self.waiting,
             Kind::Tasks | Kind::Queued | Kind::Shared | Kind::Resume => &mut self.tasks,
         }
     }

@@ -46,7 +46,8 @@ impl Connection {
         self.let_go(Kind::Tasks, payload + MESSAGE_BYTES);
     }
 
-    fn let_go(&self, kind: Kind, less: usize) {
+    /// Gives back what has held so many bytes.
+    pub(crate) fn let_go(&self, kind: Kind, less: usize) {
         if let Some(on_demand) = self.on_demand() {
             on_demand.held.set(&self.core().bounds().ledger, kind, |bytes| bytes.saturating_sub(less));
         }
@@ -94,8 +95,8 @@ impl Connection {
         transport.wait(Readiness::INTERRUPT);
     }
 
-    /// What is granted for what came from the peer.
-    pub(crate) fn granted_received(&self) -> Granted {
+    /// What is granted beside the queue.
+    pub(crate) fn granted_beside(&self) -> Granted {
         self.on_demand().map_or_else(Granted::default, |on_demand| on_demand.held.granted())
     }
 
@@ -104,8 +105,8 @@ impl Connection {
         let state = self.outbox().lock();
         let sent = state.granted_queued() + state.granted_resume();
         drop(state);
-        let Granted { kept, arriving, tasks } = self.granted_received();
-        sent + kept + arriving + tasks
+        let Granted { kept, arriving, tasks, waiting } = self.granted_beside();
+        sent + kept + arriving + tasks + waiting
     }
 
     /// Gives back all that came from the peer: the connection is closed.

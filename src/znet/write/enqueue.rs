@@ -17,14 +17,14 @@ impl Connection {
     pub(crate) fn send(&self, msg_id: u32, data: Payload<'_>, wait: SendWait) -> Result<()> {
         let (pack, bounds) = (self.core().pack(), self.core().bounds());
         let frame = pack.get_head_len() + data.as_slice().len();
-        let append = |state: &mut State| state.append(pack, bounds, frame, msg_id, data.reborrow());
+        let append = move |state: &mut State| state.append(pack, bounds, frame, msg_id, data.reborrow());
         self.send_with(frame, wait, append).map(drop)
     }
 
     /// As [`send`](Self::send), without a head.
-    pub(crate) fn send_raw(&self, data: &Payload<'_>, wait: SendWait) -> Result<()> {
+    pub(crate) fn send_raw(&self, data: Payload<'_>, wait: SendWait) -> Result<()> {
         let (bounds, len) = (self.core().bounds(), data.as_slice().len());
-        let append = |state: &mut State| state.append_raw(bounds, data.reborrow());
+        let append = move |state: &mut State| state.append_raw(bounds, data.reborrow());
         if len == 0 { Ok(()) } else { self.send_with(len, wait, append).map(drop) }
     }
 
@@ -35,14 +35,21 @@ impl Connection {
         wait: SendWait,
         mut append: impl FnMut(&mut State) -> Result<Appended>,
     ) -> Result<bool> {
-        match self.append(&mut append)? {
-            Appended::Queued { flush, defer } => {
-                self.after_append(flush, defer, wait);
-                Ok(true)
+        let (appended, was_full) = match self.append(&mut append)? {
+            full @ (Appended::Full | Appended::OverAll) => {
+                (self.append_to_full(frame, wait, full, &mut append), true)
             }
-            Appended::Barred => Ok(false),
-            full @ (Appended::Full | Appended::OverAll) => self.send_to_full(frame, wait, full, &mut append),
+            appended => (Ok(appended), false),
+        };
+        // Others may run from here on, and what is queued be thrown away meanwhile: then nothing of it is to be left.
+        drop(append);
+        if let Ok(Appended::Queued { flush, defer }) = appended {
+            self.after_append(flush, defer, wait);
         }
+        if was_full {
+            self.let_others_run(wait);
+        }
+        appended.map(|appended| matches!(appended, Appended::Queued { .. }))
     }
 
     #[inline]
@@ -65,24 +72,22 @@ impl Connection {
     /// that sends a second page (`tests/idle.rs`).
     #[cold]
     #[inline(never)]
-    fn send_to_full(
+    fn append_to_full(
         &self,
         frame: usize,
         wait: SendWait,
         mut appended: Appended,
         mut append: &mut dyn FnMut(&mut State) -> Result<Appended>,
-    ) -> Result<bool> {
+    ) -> Result<Appended> {
         let bounds = self.core().bounds();
         let mut waits = None;
         loop {
             let over_all = matches!(appended, Appended::OverAll);
             match appended {
-                Appended::Queued { flush, defer } => {
-                    self.after_append(flush, defer, wait);
-                    return Ok(true);
-                }
-                Appended::Barred => return Ok(false),
-                Appended::OverAll if self.core().make_room(frame, Whom::Stuck) => {
+                Appended::Queued { .. } | Appended::Barred => return Ok(appended),
+                Appended::OverAll
+                    if self.core().make_room(frame, Whom::Stuck) || self.displaces(frame, wait) =>
+                {
                     appended = self.append(&mut append)?;
                     continue;
                 }
@@ -91,40 +96,48 @@ impl Connection {
                 }
                 Appended::Full | Appended::OverAll => {}
             }
-            if let Some((since, until)) = waits {
-                match bounds.policy {
-                    QueueFull::Wait if wait != SendWait::Never && !is_unwinding() => {
-                        self.wait_for_room(since, until, over_all)?;
-                    }
-                    QueueFull::DropOldest => {
-                        if !self.outbox().lock().drop_oldest_for(bounds, frame) {
-                            return Err(self.queue_full(Duration::ZERO));
-                        }
-                    }
-                    QueueFull::Disconnect => {
-                        let error = self.queue_full(Duration::ZERO);
-                        self.abort_because(CloseReason::QueueFull);
-                        return Err(error);
-                    }
-                    _ => return Err(self.queue_full(Duration::ZERO)),
-                }
-            } else {
+            let may_wait = bounds.policy == QueueFull::Wait && wait != SendWait::Never && !is_unwinding();
+            // Who waits lets others run: what is in hand counts from now on.
+            let waiting = if may_wait { self.hold_waiting(frame) } else { None };
+            let Some((since, until)) = waits else {
                 // The socket may well take it: what is queued has just not been sent yet.
                 waits = Some((Instant::now(), self.wait_at_most(wait)));
-                self.send_now(wait);
+                self.send_now(if waiting.is_some() { wait } else { SendWait::Never });
+                drop(waiting);
+                appended = self.append(&mut append)?;
+                continue;
+            };
+            match bounds.policy {
+                QueueFull::Wait if waiting.is_some() => self.wait_for_room(since, until, over_all)?,
+                QueueFull::DropOldest => {
+                    if !self.outbox().lock().drop_oldest_for(bounds, frame) {
+                        return Err(self.queue_full(Duration::ZERO));
+                    }
+                }
+                QueueFull::Disconnect => {
+                    let error = self.queue_full(Duration::ZERO);
+                    self.abort_because(CloseReason::QueueFull);
+                    return Err(error);
+                }
+                _ => return Err(self.queue_full(Duration::ZERO)),
             }
+            drop(waiting);
             appended = self.append(&mut append)?;
         }
     }
 
-    /// A handler that sends without end to a peer that reads as fast would never wait, and no other would run beside it:
-    /// so this is a point where it may yield.
     #[inline(never)]
     fn send_now(&self, wait: SendWait) {
+        self.let_others_run(wait);
+        self.writer().flush_or_defer();
+    }
+
+    /// A handler that sends without end to a peer that reads as fast would never wait, and no other would run beside it:
+    /// so this is a point where it may yield.
+    fn let_others_run(&self, wait: SendWait) {
         if wait != SendWait::Never {
             fairness_point();
         }
-        self.writer().flush_or_defer();
     }
 
     /// If the wire format has panicked, the peer misses a message, and the sender may not look at the error: the connection

@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Arriving,
     /// Requests that wait for whoever handles them.
     Tasks,
+    /// Messages whose senders wait for room.
+    Waiting,
 }
 
 /// Bytes that the peers of a server make it hold, by kind. The first 4 KiB of each kind and connection are not counted.
@@ -42,14 +44,17 @@ pub struct HeldBytes {
     pub arriving: usize,
     /// Requests that wait for a worker.
     pub tasks: usize,
+    /// Messages whose senders wait for room. When the bound is reached, they may be a quarter of it beyond it, or one message
+    /// where that is larger.
+    pub waiting: usize,
     /// Small read buffers, held by handlers that wait. Those of all servers of the process.
     pub read_buffers: usize,
 }
 
 impl HeldBytes {
-    /// All kinds together: what `MaxQueuedBytes` bounds.
+    /// All kinds together: what `MaxQueuedBytes` bounds, but for the quarter that `waiting` may be beyond it.
     pub const fn total(&self) -> usize {
-        let sent = self.queued + self.broadcasts + self.resume;
+        let sent = self.queued + self.broadcasts + self.resume + self.waiting;
         sent + self.kept + self.arriving + self.tasks + self.read_buffers
     }
 }
@@ -61,11 +66,13 @@ pub(crate) struct Ledger {
     most: usize,
     all: AtomicUsize,
     by_kind: [AtomicUsize; KINDS],
+    /// What senders hold beyond the bound while they wait.
+    overdrawn: AtomicUsize,
     peak: AtomicUsize,
     /// The same, since it was last asked for.
     recent: AtomicUsize,
-    /// From when on it is of use to look for someone to evict, in milliseconds of the server's clock.
-    look_from: AtomicU64,
+    /// From when on it is of use to look for someone to evict, by who may be, in milliseconds of the server's clock.
+    look_from: [AtomicU64; 3],
     looking: Lock<()>,
 }
 
@@ -75,9 +82,10 @@ impl Ledger {
             most,
             all: AtomicUsize::new(0),
             by_kind: Default::default(),
+            overdrawn: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
             recent: AtomicUsize::new(0),
-            look_from: AtomicU64::new(0),
+            look_from: Default::default(),
             looking: Lock::new(()),
         }
     }
@@ -97,6 +105,7 @@ impl Ledger {
             kept: of(Kind::Replay),
             arriving: of(Kind::Arriving),
             tasks: of(Kind::Tasks),
+            waiting: of(Kind::Waiting) + self.overdrawn.load(Ordering::Relaxed),
             read_buffers: small_read_buffer_bytes(),
         }
     }
@@ -118,14 +127,35 @@ impl Ledger {
     }
 
     /// Takes the only right to look for someone to evict, where that is of use `now`.
-    pub(crate) fn look(&self, now: u64) -> Option<MutexGuard<'_, ()>> {
+    pub(crate) fn look(&self, whom: usize, now: u64) -> Option<MutexGuard<'_, ()>> {
         let looking = self.looking.lock();
-        (now >= self.look_from.load(Ordering::Relaxed)).then_some(looking)
+        (now >= self.look_from[whom].load(Ordering::Relaxed)).then_some(looking)
     }
 
-    /// Nobody is to look before `then`.
-    pub(crate) fn look_again(&self, then: u64) {
-        self.look_from.store(then, Ordering::Relaxed);
+    /// Nobody is to look for these before `then`.
+    pub(crate) fn look_again(&self, whom: usize, then: u64) {
+        self.look_from[whom].store(then, Ordering::Relaxed);
+    }
+
+    /// Lets a sender that waits hold so many bytes beyond the bound. `false` if others do so already, and it would be more
+    /// than a quarter of the bound.
+    pub(super) fn overdraw(&self, bytes: usize) -> bool {
+        let add = |held: usize| self.may_overdraw(held, bytes).then_some(held + bytes);
+        self.overdrawn.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    }
+
+    /// Whether [`overdraw`](Self::overdraw) would succeed.
+    pub(super) fn can_overdraw(&self, bytes: usize) -> bool {
+        self.may_overdraw(self.overdrawn.load(Ordering::Relaxed), bytes)
+    }
+
+    fn may_overdraw(&self, held: usize, bytes: usize) -> bool {
+        held == 0 || held + bytes <= self.limit() / OVERDRAFT
+    }
+
+    /// Gives back what was overdrawn.
+    pub(super) fn pay_back(&self, bytes: usize) {
+        self.overdrawn.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     fn grant(&self, kind: Kind, bytes: usize) -> bool {
@@ -204,7 +234,10 @@ pub(crate) const FREE_BYTES: usize = 4 * 1024;
 const MIN_STEP: usize = 4 * 1024;
 const MAX_STEP: usize = 64 * 1024;
 
-const KINDS: usize = 6;
+/// The part of the bound that senders who wait may hold beyond it.
+const OVERDRAFT: usize = 4;
+
+const KINDS: usize = 7;
 
 #[cfg(test)]
 mod tests {
@@ -238,6 +271,16 @@ mod tests {
         one.give_back(&ledger, Kind::Queued);
         assert!(other.cover(&ledger, Kind::Replay, 100_000));
         assert_eq!(ledger.held().queued, 0);
+    }
+
+    #[test]
+    fn who_waits_may_overdraw_by_a_quarter_or_by_one_message() {
+        let ledger = Ledger::new(1 << 20);
+        assert!(ledger.overdraw(200_000) && !ledger.overdraw(100_000) && ledger.overdraw(60_000));
+        assert_eq!((ledger.held().waiting, ledger.missing(0)), (260_000, 0));
+        ledger.pay_back(200_000);
+        ledger.pay_back(60_000);
+        assert!(ledger.overdraw(1 << 20) && !ledger.overdraw(1), "one may be of any size");
     }
 
     #[test]

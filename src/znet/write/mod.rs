@@ -30,6 +30,9 @@ pub(super) mod chunk;
 // Queues a message,
 pub(super) mod enqueue;
 
+// counts it while its sender waits for room,
+pub(super) mod waiting;
+
 // sends what is queued,
 pub(super) mod writer;
 
