@@ -25,6 +25,7 @@ mod runtime;
 pub(crate) use runtime::awaits::Awaits;
 pub use runtime::blocking::blocking;
 pub(crate) use runtime::buffers::{READ_BUFFER_BYTES, ReadBuffer, SendBuffer, small_read_buffer_bytes};
+pub(crate) use runtime::carrier::{Halt, Passenger};
 pub(crate) use runtime::fair::Turn;
 pub use runtime::fair::{fair_yields, fairness_point, yield_now};
 pub(crate) use runtime::home::next as next_home;
@@ -91,8 +92,9 @@ pub use net::listener::{Backoff, TcpListener};
 pub use net::poll::{
     Events, Poll, select, select_timeout, wait_read, wait_read_timeout, wait_write, wait_write_timeout,
 };
+pub(crate) use net::readiness::Readiness;
 pub use net::resolve::resolve;
-pub(crate) use net::socket::{Readiness, Socket};
+pub(crate) use net::socket::Socket;
 pub use net::stream::TcpStream;
 pub use net::stream_server::StreamServer;
 pub use net::unix::{UnixListener, UnixStream, socketpair};

@@ -232,7 +232,11 @@ fn what_is_spawned_after_the_end_never_runs() {
             Ok(())
         });
         assert!(matches!(late.get(), Err(Failed::Killed)));
-        assert_eq!((ran.get(), scope.is_cancelled(), scope.is_empty()), (0, true, true));
+        assert_eq!((ran.get(), scope.is_cancelled()), (0, true));
+        // It leaves after those who wait for it go on.
+        while !scope.is_empty() {
+            green::yield_now();
+        }
     });
 }
 

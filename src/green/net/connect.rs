@@ -5,8 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::readiness::Readiness;
 use super::resolve::resolve;
-use super::socket::{Readiness, Socket};
+use super::socket::Socket;
 use super::stream::{Connecting, TcpStream};
 use crate::green::runtime::timer::set_alarm;
 use crate::green::{Builder, GetError, Queue, Until};

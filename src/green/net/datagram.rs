@@ -12,8 +12,9 @@ use rustix::net::{
     sendto, socket_with, socketpair,
 };
 
+use super::readiness::Readiness;
 use super::resolve::first_of;
-use super::socket::{Readiness, Socket};
+use super::socket::Socket;
 use super::unix::{address_of, local_path, open, path_of, until_taken};
 use crate::green::runtime::blocking::blocking;
 use crate::green::runtime::settings;

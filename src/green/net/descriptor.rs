@@ -8,7 +8,8 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::socket::{Readiness, Socket};
+use super::readiness::Readiness;
+use super::socket::Socket;
 use crate::green::runtime::blocking::{blocking, step_aside};
 
 /// Reads once, waiting until there is something to read, or the end; `WouldBlock` instead in a coroutine that unwinds.

@@ -8,8 +8,9 @@ use std::time::Duration;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, Type};
 
+use super::readiness::Readiness;
 use super::resolve::first_of;
-use super::socket::{Readiness, Socket};
+use super::socket::Socket;
 use super::stream::TcpStream;
 use crate::green::Event;
 use crate::green::runtime::blocking::blocking;

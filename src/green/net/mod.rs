@@ -5,6 +5,7 @@
 // Waiting for a descriptor.
 pub(super) mod descriptor;
 pub(super) mod poll;
+pub(super) mod readiness;
 pub(super) mod socket;
 
 // TCP: a listener, a stream, a server, a client.

@@ -10,7 +10,8 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::socket::{Readiness, Socket};
+use super::readiness::Readiness;
+use super::socket::Socket;
 use crate::green::runtime::blocking::step_aside;
 use crate::green::runtime::fair;
 use crate::green::runtime::timer;

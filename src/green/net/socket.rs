@@ -17,52 +17,13 @@ use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, connect_unspec, recv, send, sendmsg, shutdown,
 };
 
+use super::readiness::Readiness;
 use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::blocking::step_aside;
+use crate::green::runtime::carrier::Ride;
 use crate::green::runtime::park::Sleeper;
 use crate::green::runtime::{fair, home};
 use crate::green::spawn::interrupt::is_unwinding;
-
-/// What a wait on a socket is for, and what it ended with: a set of the constants below.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Readiness(u8);
-
-impl Readiness {
-    /// Something can be read.
-    pub(crate) const READ: Self = Self(1);
-    /// Something can be written.
-    pub(crate) const WRITE: Self = Self(2);
-    /// Someone has called [`Socket::interrupt`].
-    pub(crate) const INTERRUPT: Self = Self(4);
-    /// The peer has ended or reset the stream. Read on until the end is reached: no other event tells of it.
-    pub(crate) const HANGUP: Self = Self(8);
-    /// Any of them.
-    pub(crate) const ANY: Self = Self(15);
-
-    /// Both sets.
-    pub(crate) const fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether the two sets have something in common.
-    pub(crate) const fn meets(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    fn from_epoll(flags: EventFlags) -> Self {
-        let mut ready = 0;
-        if flags.contains(EventFlags::IN) {
-            ready |= Self::READ.0;
-        }
-        if flags.intersects(EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR)) {
-            ready |= Self::READ.0 | Self::HANGUP.0;
-        }
-        if flags.intersects(EventFlags::OUT.union(EventFlags::HUP).union(EventFlags::ERR)) {
-            ready |= Self::WRITE.0;
-        }
-        Self(ready)
-    }
-}
 
 /// A connected or listening socket. Dropped, it leaves epoll first and closes its descriptor then, so that a
 /// descriptor of the same number opened meanwhile keeps its registration.
@@ -84,9 +45,16 @@ struct Watch {
     ready: u8,
     place: Place,
     /// Who waits, and for what: mostly one.
-    first: Option<(Sleeper, Readiness)>,
+    first: Option<(Waits, Readiness)>,
     #[expect(clippy::box_collection, reason = "one word while empty")]
-    others: Option<Box<Vec<(Sleeper, Readiness)>>>,
+    others: Option<Box<Vec<(Waits, Readiness)>>>,
+}
+
+/// Who waits for a socket.
+enum Waits {
+    Parked(Sleeper),
+    /// One that has no stack meanwhile.
+    AtRest(Arc<Ride>),
 }
 
 /// Where the socket is watched: on the worker where it was first waited for.
@@ -125,13 +93,13 @@ impl Socket {
         loop {
             let (sleeper, to_watch) = {
                 let mut watch = self.watching.lock();
-                let hit = watch.ready & interest.0;
+                let hit = watch.ready & interest.bits();
                 if hit != 0 {
                     watch.ready &= !hit;
-                    return Readiness(hit);
+                    return Readiness::from_bits(hit);
                 }
                 let sleeper = Sleeper::begin();
-                watch.enlist(sleeper.clone(), interest);
+                watch.enlist(Waits::Parked(sleeper.clone()), interest);
                 (sleeper, watch.is_to_be_placed())
             };
             if to_watch && let Err(error) = self.watch() {
@@ -139,6 +107,26 @@ impl Socket {
                 return unwatched(interest, &error);
             }
             sleeper.wait(Awaits::Socket, |gone| self.watching.lock().forget(gone));
+        }
+    }
+
+    /// Has `ride`, which holds no stack any more, go on once something of `interest` is ready. If something is, returns it.
+    pub(in crate::green) fn rest(&self, interest: Readiness, ride: &Arc<Ride>) -> Option<Readiness> {
+        let mut watch = self.watching.lock();
+        let hit = watch.ready & interest.bits();
+        watch.ready &= !hit;
+        if hit == 0 {
+            watch.enlist(Waits::AtRest(Arc::clone(ride)), interest);
+        }
+        (hit != 0).then_some(Readiness::from_bits(hit))
+    }
+
+    /// Sees to it that the socket is watched. Waits while the system refuses.
+    pub(in crate::green) fn ensure_watched(&self) {
+        while self.watching.lock().is_to_be_placed() {
+            if let Err(error) = self.watch() {
+                unwatched(Readiness::ANY, &error);
+            }
         }
     }
 
@@ -264,7 +252,7 @@ impl Socket {
         flags.set(PollFlags::OUT, interest.meets(Readiness::WRITE));
         // An interrupted poll returns early: the caller tries, and comes back.
         let _ = step_aside(|| poll(&mut [PollFd::new(&self.fd, flags)], None));
-        Readiness(interest.0 & !Readiness::INTERRUPT.0)
+        Readiness::from_bits(interest.bits() & !Readiness::INTERRUPT.bits())
     }
 }
 
@@ -291,28 +279,31 @@ impl Watching {
 impl Watch {
     /// Each looks for itself: one takes what came, another waits on.
     fn note(&mut self, ready: Readiness) {
-        self.ready |= ready.0;
-        let ready = Readiness(self.ready);
-        if let Some((sleeper, _)) = self.first.take_if(|(_, interest)| ready.meets(*interest)) {
-            sleeper.wake();
+        self.ready |= ready.bits();
+        let ready = Readiness::from_bits(self.ready);
+        if let Some((first, interest)) = self.first.take_if(|(_, interest)| ready.meets(*interest)) {
+            first.wake(interest, &mut self.ready);
         }
         if let Some(others) = &mut self.others {
-            others.retain(|(sleeper, interest)| !(ready.meets(*interest) && sleeper.wake()));
+            let mut is_woken = |other: &Waits, interest: Readiness| {
+                ready.meets(interest) && other.wake(interest, &mut self.ready)
+            };
+            others.retain(|(other, interest)| !is_woken(other, *interest));
         }
     }
 
-    fn enlist(&mut self, sleeper: Sleeper, interest: Readiness) {
+    fn enlist(&mut self, waits: Waits, interest: Readiness) {
         if self.first.is_none() {
-            self.first = Some((sleeper, interest));
+            self.first = Some((waits, interest));
         } else {
-            self.others.get_or_insert_default().push((sleeper, interest));
+            self.others.get_or_insert_default().push((waits, interest));
         }
     }
 
     fn forget(&mut self, gone: &Sleeper) {
-        self.first.take_if(|(sleeper, _)| sleeper.is(gone));
+        self.first.take_if(|(waits, _)| waits.is(gone));
         if let Some(others) = &mut self.others {
-            others.retain(|(sleeper, _)| !sleeper.is(gone));
+            others.retain(|(waits, _)| !waits.is(gone));
         }
     }
 
@@ -323,6 +314,25 @@ impl Watch {
             self.place = Place::Soon;
         }
         nowhere
+    }
+}
+
+impl Waits {
+    /// Wakes it, if it still waits. One that parks looks for itself what is ready; to one without a stack it is given.
+    fn wake(&self, interest: Readiness, ready: &mut u8) -> bool {
+        match self {
+            Self::Parked(sleeper) => sleeper.wake(),
+            Self::AtRest(ride) => {
+                let hit = *ready & interest.bits();
+                *ready &= !hit;
+                ride.go_on(Readiness::from_bits(hit));
+                true
+            }
+        }
+    }
+
+    fn is(&self, other: &Sleeper) -> bool {
+        matches!(self, Self::Parked(sleeper) if sleeper.is(other))
     }
 }
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::dial::connect_race;
+use super::readiness::Readiness;
 use super::resolve::first_of;
-use super::socket::{Readiness, Socket};
+use super::socket::Socket;
 use crate::green::runtime::blocking::blocking;
 use crate::green::runtime::{fair, settings};
 use crate::green::spawn::interrupt::is_unwinding;

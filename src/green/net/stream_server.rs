@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::gate::{Gate, Newcomer};
-use super::socket::Readiness;
+use super::readiness::Readiness;
 use crate::green::runtime::buffers::ReadBuffer;
 use crate::green::runtime::timer::set_alarm;
 use crate::green::{

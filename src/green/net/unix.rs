@@ -15,7 +15,8 @@ use rustix::net::{
     getpeername, getsockname, listen, socket_with,
 };
 
-use super::socket::{Readiness, Socket};
+use super::readiness::Readiness;
+use super::socket::Socket;
 use crate::green::runtime::settings;
 
 /// A listening Unix socket.

@@ -112,16 +112,22 @@ impl Turn {
     }
 
     /// Looks at the clock and lets others run if this turn and the worker's slice are over.
-    pub(crate) fn look(&mut self) {
+    fn look(&mut self) {
+        if self.is_over() {
+            yield_now();
+            *self = Self::new();
+        }
+    }
+
+    /// Looks at the clock: whether this turn and the worker's slice are over.
+    pub(crate) fn is_over(&mut self) -> bool {
         let now = clock();
         self.pace.looked(now);
         let over = look(now);
         if self.started == 0 {
             self.started = now;
-        } else if over && now - self.started > TURN {
-            yield_now();
-            *self = Self::new();
         }
+        over && now - self.started > TURN
     }
 }
 

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use rustix::event::epoll;
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::carrier::{Ready, Spares};
 use super::poller::{BELL, Sockets, note_stealing};
 use super::worker;
 use crate::green::spawn::record::Record;
@@ -28,6 +29,9 @@ pub(in crate::green) struct Home {
     sockets: Mutex<Sockets>,
     /// Green threads of this worker that others have woken.
     inbox: Mutex<Vec<Arc<Record>>>,
+    /// Rides that can go on.
+    ready: Ready,
+    spares: Spares,
     /// There may be some. Raised after they are in, lowered before they are taken.
     mail: AtomicBool,
     /// Green threads on their way here, which only `may` knows of yet.
@@ -39,8 +43,9 @@ pub(in crate::green) struct Home {
     slice: AtomicU64,
     looks: AtomicU64,
     to_may: AtomicBool,
-    /// Written by the watchdog.
+    /// Written by the watchdog, as the next.
     held: AtomicBool,
+    busy: AtomicBool,
 }
 
 /// Where the poller is.
@@ -67,6 +72,8 @@ impl Home {
             bell,
             sockets: Mutex::default(),
             inbox: Mutex::default(),
+            ready: Ready::default(),
+            spares: Spares::default(),
             mail: AtomicBool::new(false),
             arriving: AtomicUsize::new(0),
             rest: AtomicU8::new(Rest::InMay as u8),
@@ -75,6 +82,7 @@ impl Home {
             looks: AtomicU64::new(0),
             to_may: AtomicBool::new(false),
             held: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
         })
     }
 
@@ -84,6 +92,21 @@ impl Home {
 
     pub(super) const fn epoll(&self) -> &OwnedFd {
         &self.epoll
+    }
+
+    pub(super) const fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    pub(super) const fn spares(&self) -> &Spares {
+        &self.spares
+    }
+
+    /// Has the poller end carriers that nobody has needed since the last time.
+    pub(super) fn trim_spares(&self) {
+        if self.spares.ask_to_trim() {
+            self.ring();
+        }
     }
 
     pub(super) const fn slice(&self) -> &AtomicU64 {
@@ -116,7 +139,12 @@ impl Home {
             self.mail.store(false, Ordering::Relaxed);
             std::mem::swap(&mut *self.inbox(), list);
             for record in list.drain(..) {
-                record.unpark();
+                if record.home() == self.index {
+                    record.unpark();
+                } else {
+                    // A ride that was here when it was posted.
+                    of(record.home()).post(&record);
+                }
             }
         }
     }
@@ -138,6 +166,12 @@ impl Home {
         }
     }
 
+    /// As [`ring`](Self::ring), if another has taken the event.
+    pub(super) fn ring_again(&self) {
+        self.rung.store(false, Ordering::SeqCst);
+        self.ring();
+    }
+
     /// Rings the bell: an event for the poller, wherever it rests.
     pub(super) fn ring(&self) {
         if !self.rung.swap(true, Ordering::SeqCst) {
@@ -152,7 +186,8 @@ impl Home {
         // After it is seen to rest and before it looks once more: a bell that is rung in between is heard.
         self.rung.store(false, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        let nothing = !self.mail.load(Ordering::Acquire) && (at == Rest::InMay || !self.has_arriving());
+        let nothing = !self.mail.load(Ordering::Acquire)
+            && (at == Rest::InMay || !self.has_arriving() && self.ready.is_empty());
         if !nothing {
             self.is_awake();
         }
@@ -194,6 +229,15 @@ impl Home {
         self.held.load(Ordering::Relaxed)
     }
 
+    /// Whether one green thread has kept the worker for a few milliseconds.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_busy(&self, is_busy: bool) {
+        self.busy.store(is_busy, Ordering::Relaxed);
+    }
+
     pub(super) fn set_held(&self, is_held: bool) {
         self.held.store(is_held, Ordering::Relaxed);
     }
@@ -226,7 +270,9 @@ pub(in crate::green) fn come_home(record: &Arc<Record>) {
 
 #[cold]
 fn hop(record: &Arc<Record>) {
-    note_stealing();
+    if !record.is_carried() {
+        note_stealing();
+    }
     while !worker::is_home(record.home()) {
         record.park_for(|| of(record.home()).post(record));
     }
@@ -265,6 +311,13 @@ pub(crate) fn next() -> usize {
     let turn = (number + first as usize) % workers;
     let mut from_there = all()[turn..].iter().chain(&all()[..turn]);
     from_there.find(|home| !home.is_held()).map_or(turn, Home::index)
+}
+
+/// A worker that is not busy, beginning behind another.
+pub(super) fn next_to(busy: &Home) -> Option<&'static Home> {
+    let homes = all();
+    let (before, behind) = homes.split_at((busy.index + 1).min(homes.len()));
+    behind.iter().chain(before).find(|home| !home.is_busy())
 }
 
 /// `may` gives descriptor `n` to worker `n % workers`: opens epoll instances until one falls to `worker`.

@@ -9,6 +9,7 @@ pub(super) mod limits;
 pub(super) mod settings;
 
 // Where a coroutine runs.
+pub(super) mod carrier;
 pub(super) mod fair;
 pub(super) mod home;
 pub(super) mod poller;
@@ -23,7 +24,6 @@ pub(super) mod timer;
 pub(super) mod until;
 
 // Its stack.
-pub(super) mod lean_stack;
 pub(super) mod overflow;
 pub(super) mod stack;
 pub(super) mod stack_note;

@@ -15,11 +15,12 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
 use super::awaits::Awaits;
-use super::home::{Home, Rest};
-use super::{fair, worker};
+use super::home::{self, Home, Rest};
+use super::{carrier, fair, worker};
 use crate::green::Builder;
 use crate::green::net::socket::Watching;
 use crate::green::spawn::record::Record;
+use crate::log_line::{Throttle, throttled};
 
 /// Starts the poller of a worker, and returns when it is ready to serve.
 pub(super) fn start(home: &'static Home) -> std::io::Result<()> {
@@ -29,6 +30,8 @@ pub(super) fn start(home: &'static Home) -> std::io::Result<()> {
         // Nobody's record is with the thread while this runs, and nobody's turn is held up by it.
         let _me = worker::leave(Awaits::Socket);
         poller.settle();
+        // The first of them is there from the start, so that none has to be made when there is no room for it.
+        let _ = carrier::add(home);
         // The thread that starts the runtime waits for this.
         let _ = settled.send(());
         poller.serve()
@@ -92,11 +95,20 @@ impl Poller {
             self.come_home();
             self.home.empty_inbox(&mut self.inbox);
             let mut turns = worker::take_turns();
-            let idle = worker::woken() == 0 && turns.is_empty() && !self.home.has_arriving();
+            let idle = worker::woken() == 0
+                && turns.is_empty()
+                && !self.home.has_arriving()
+                && self.home.ready().is_empty();
             if self.more || !turns.is_empty() || !idle && fair::slice_is_over(self.home) {
                 self.look(Some(&NOW));
             } else if idle {
                 self.rest();
+            }
+            if let Err(error) = carrier::see_to(self.home) {
+                throttled!(warn, NO_ROOM, "rides wait for a carrier: {error}");
+                if worker::woken() == 0 {
+                    self.look(Some(&A_MOMENT));
+                }
             }
             if idle && worker::woken() == 0 {
                 continue;
@@ -144,6 +156,7 @@ impl Poller {
     /// Nothing is left to run: waits for the network, on the spot. If nothing comes for long, or `may` is used by
     /// others, in the poll of `may`, which sees everything.
     fn rest(&mut self) {
+        carrier::trim(self.home);
         if self.home.is_sent_to_may() || may_is_used() {
             self.through_may();
         } else if self.home.rests(Rest::InPoll) {
@@ -173,7 +186,7 @@ impl Poller {
     /// Waits in the poll of `may`.
     fn through_may(&mut self) {
         if self.home.rests(Rest::InMay) {
-            if self.more {
+            if self.more || !self.home.ready().is_empty() {
                 self.home.ring();
             }
             self.pass_door();
@@ -187,6 +200,26 @@ impl Poller {
         notice_strangers();
         self.home.is_awake();
         self.more = true;
+    }
+}
+
+/// Looks at the network for a worker that is busy, and has another go on with the rides that wait there.
+pub(super) fn relieve(busy: &'static Home) {
+    let Some(free) = home::next_to(busy) else { return };
+    let mut events = Vec::with_capacity(BATCH);
+    let _ = epoll::wait(busy.epoll(), spare_capacity(&mut events), Some(&NOW));
+    let sockets = busy.sockets();
+    for event in &events {
+        match sockets.get(event.data.u64()) {
+            Some(watching) => watching.note(event.flags),
+            // The worker's own poller has to hear of it.
+            None if event.data.u64() == BELL => busy.ring_again(),
+            None => {}
+        }
+    }
+    drop(sockets);
+    if free.ready().take_over(busy.ready()) {
+        free.call_poller();
     }
 }
 
@@ -300,13 +333,18 @@ const BATCH: usize = 256;
 /// Sends pollers that have not looked at the network since the last time to wait where `may` does: coroutines of `may`
 /// that are not ours must not wait for long. `seen` is how often each had looked.
 pub(super) fn send_the_idle_to_may(seen: &mut Vec<u64>) {
-    let homes = super::home::all();
+    let homes = home::all();
     seen.resize(homes.len(), u64::MAX);
     for (home, seen) in homes.iter().zip(seen) {
         home.send_to_may(*seen);
         *seen = home.looks().load(Ordering::Relaxed);
     }
 }
+
+static NO_ROOM: Throttle = Throttle::new();
+
+/// While there is no room for a carrier.
+const A_MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 
 const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 

@@ -15,6 +15,11 @@ impl StackMark {
         self.0.store(stack_position(), Ordering::Relaxed);
     }
 
+    /// Marks none.
+    pub(crate) fn clear(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
     /// Whether the marked coroutine is the one that calls.
     pub(crate) fn is_current(&self) -> bool {
         let mark = self.0.load(Ordering::Relaxed);

@@ -63,10 +63,11 @@ impl StackNote {
     /// Notes the coroutine that runs on this thread. The note stays while the coroutine yields, because the way into a
     /// yield uses its stack too.
     pub(super) fn set_running(&self, coroutine: &Record) {
-        if self.coroutine.load(Ordering::Relaxed) == coroutine.id() {
+        let stack = coroutine.stack();
+        let is_noted = self.guarded_to.load(Ordering::Relaxed) == stack.highest;
+        if is_noted && self.coroutine.load(Ordering::Relaxed) == coroutine.id() {
             return;
         }
-        let stack = coroutine.stack();
         self.set_stack(stack.guarded(), stack.bytes());
         self.set_working_for(coroutine);
     }

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::poller::send_the_idle_to_may;
+use super::home::Home;
+use super::poller::{self, send_the_idle_to_may};
 use super::stack_note::StackNote;
 use super::{home, overflow, start};
 use crate::green::coroutines;
@@ -62,6 +63,12 @@ impl Beat {
         }
     }
 
+    fn set_busy(&self, is_busy: bool) {
+        if let Some(home) = home::all().get(self.home.load(Ordering::Relaxed)) {
+            home.set_busy(is_busy);
+        }
+    }
+
     fn look(&self) -> (u64, u64) {
         (self.running.load(Ordering::Relaxed), self.turns.load(Ordering::Relaxed))
     }
@@ -80,22 +87,48 @@ pub(super) fn start() {
 
 #[expect(clippy::disallowed_methods, reason = "a thread of its own, that runs no coroutine")]
 fn keep_watch() {
-    let mut seen: Vec<Seen> = Vec::new();
-    let mut looks = Vec::new();
+    let (mut seen, mut looks, mut turns) = (Vec::new(), Vec::new(), Vec::new());
     loop {
-        send_the_idle_to_may(&mut looks);
         let beats = BEATS.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut quiet = true;
-        for (worker, beat) in beats.iter().enumerate() {
-            if seen.len() == worker {
-                seen.push(Seen { turn: (0, 0), since: Instant::now(), told: None });
-            }
-            quiet &= !seen[worker].look(worker, beat.look());
-            beat.set_held(seen[worker].told.is_some());
-        }
+        send_the_idle_to_may(&mut looks);
+        let quiet = !look_for_held(&beats, &mut seen);
         start::look_after();
-        std::thread::sleep(if quiet { QUIET_PERIOD } else { PERIOD });
+        home::all().iter().for_each(Home::trim_spares);
+        if quiet {
+            std::thread::sleep(QUIET_PERIOD);
+        } else if home::all().len() == 1 {
+            std::thread::sleep(PERIOD);
+        } else {
+            for _ in 0..RELIEFS {
+                std::thread::sleep(PERIOD / RELIEFS);
+                relieve_busy(&beats, &mut turns);
+            }
+        }
     }
+}
+
+/// `true` where something has run since the last look.
+fn look_for_held(beats: &[&'static Beat], seen: &mut Vec<Seen>) -> bool {
+    let mut has_run = false;
+    for (worker, beat) in beats.iter().enumerate() {
+        if seen.len() == worker {
+            seen.push(Seen { turn: (0, 0), since: Instant::now(), told: None });
+        }
+        has_run |= seen[worker].look(worker, beat.look());
+        beat.set_held(seen[worker].told.is_some());
+    }
+    has_run
+}
+
+/// Has others go on with what waits for a worker that has been in the same turn since the last look.
+fn relieve_busy(beats: &[&'static Beat], turns: &mut Vec<(u64, u64)>) {
+    turns.resize(beats.len(), (0, 0));
+    for (beat, before) in beats.iter().zip(&mut *turns) {
+        let turn = beat.look();
+        beat.set_busy(turn.0 != 0 && turn == *before);
+        *before = turn;
+    }
+    home::all().iter().filter(|home| home.is_busy()).for_each(poller::relieve);
 }
 
 /// What was seen of one worker at the last look.
@@ -145,3 +178,6 @@ const STALL: Duration = Duration::from_millis(50);
 /// Between two looks, and between two while nothing has run.
 const PERIOD: Duration = Duration::from_millis(25);
 const QUIET_PERIOD: Duration = Duration::from_millis(100);
+
+/// How often in a period it is looked whether rides wait for a worker that is busy, while another is free: every 2 ms.
+const RELIEFS: u32 = 12;

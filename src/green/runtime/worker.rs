@@ -178,6 +178,15 @@ pub(in crate::green) fn take_body(at: u32) -> Option<Box<dyn Any>> {
     with(|local| local.bodies.borrow_mut().remove(at))
 }
 
+/// Whether a carrier goes through the queue of rides.
+pub(super) fn is_seen_to() -> bool {
+    with(|local| local.seen_to.get())
+}
+
+pub(super) fn set_seen_to(is: bool) {
+    with(|local| local.seen_to.set(is));
+}
+
 /// Runs `f` on the spare buffers of this thread. `None` if the thread is past its thread-locals, as when a static drops
 /// its last value.
 pub(super) fn with_spare<R>(f: impl FnOnce(&mut Spare) -> R) -> Option<R> {
@@ -199,6 +208,8 @@ struct Local {
     woken: Cell<u32>,
     turns: RefCell<Vec<Sleeper>>,
     bodies: RefCell<Slots<Box<dyn Any>>>,
+    /// A carrier goes through the queue of rides.
+    seen_to: Cell<bool>,
     /// Shared with who empties it.
     spare: OnceCell<Arc<SharedSpare>>,
 }
@@ -217,6 +228,7 @@ mod local {
                 woken: Cell::new(0),
                 turns: RefCell::new(Vec::new()),
                 bodies: RefCell::new(Slots::new()),
+                seen_to: Cell::new(false),
                 spare: OnceCell::new(),
             }
         };

@@ -13,7 +13,7 @@ use super::links::Outcome;
 use super::record::{Kind, Name, Record};
 use crate::green::net::socket::Socket;
 use crate::green::runtime::awaits::Awaits;
-use crate::green::runtime::lean_stack::LeanStack;
+use crate::green::runtime::home::next as next_home;
 use crate::green::runtime::start::{Begun, Where, start};
 use crate::green::runtime::{settings, worker};
 use crate::log_line::{Throttle, throttled};
@@ -24,7 +24,6 @@ pub struct Builder {
     name: Name,
     stack_bytes: Option<usize>,
     place: Where,
-    lean: bool,
     kind: Kind,
 }
 
@@ -52,14 +51,6 @@ impl Builder {
     #[must_use]
     pub const fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_bytes = Some(bytes);
-        self
-    }
-
-    /// Makes an idle stack cost one page less, at the price of a system call when it starts and a page fault when it
-    /// ends: for coroutines that live long and mostly wait.
-    #[must_use]
-    pub(crate) const fn lean(mut self) -> Self {
-        self.lean = true;
         self
     }
 
@@ -94,7 +85,24 @@ impl Builder {
     /// The poller of a worker.
     pub(in crate::green) const fn poller(home: usize) -> Self {
         let name = Name::Text(Cow::Borrowed("poller"));
-        Self { name, stack_bytes: None, place: Where::At(home), lean: false, kind: Kind::Poller }
+        Self { name, stack_bytes: None, place: Where::At(home), kind: Kind::Poller }
+    }
+
+    /// A carrier of a worker.
+    pub(in crate::green) const fn carrier(home: usize) -> Self {
+        let name = Name::Text(Cow::Borrowed("carrier"));
+        Self { name, stack_bytes: None, place: Where::At(home), kind: Kind::Shielded }
+    }
+
+    /// The record of one that has no stack of its own, settled where it begins.
+    pub(in crate::green) fn carried(self) -> Arc<Record> {
+        let record = Record::new(self.name, Kind::Carried);
+        record.make_known();
+        record.settle(match self.place {
+            Where::Anywhere => next_home(),
+            Where::Near(home) | Where::At(home) => home,
+        });
+        record
     }
 
     /// Spawns the coroutine. See [`spawn`](crate::green::spawn()) for the contract.
@@ -178,9 +186,7 @@ impl Builder {
     {
         record.make_known();
         let stack_bytes = self.stack_bytes.unwrap_or_else(settings::default_stack_bytes);
-        let lean = self.lean && self.stack_bytes.is_none();
         let body = move |begun: Begun| {
-            let _lean = if lean { LeanStack::enter() } else { None };
             record.note_stack(stack_bytes);
             record.settle(begun.home);
             record.begin();

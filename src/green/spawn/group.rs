@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::builder::Builder;
 use super::coroutine::Coroutine;
 use super::record::Record;
+use crate::green::net::readiness::Readiness;
 use crate::green::runtime::awaits::Awaits;
+use crate::green::runtime::carrier::{Passenger, Ride};
 use crate::green::runtime::park::{WaitList, wait_unless};
 use crate::green::runtime::settings;
 use crate::green::runtime::slots::Slots;
@@ -61,6 +63,19 @@ impl Group {
             let _membership = membership;
             body();
         })
+    }
+
+    /// Has a passenger carried, as a member until its end: a green thread that has no stack while it rests.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime does not start.
+    pub(crate) fn carry(&self, builder: Builder, passenger: impl Passenger + 'static) -> io::Result<()> {
+        settings::ensure_started().map_err(io::Error::other)?;
+        let record = builder.carried();
+        let membership = self.enter(&record);
+        Ride::new(record, Box::new(passenger), membership).go_on(Readiness::NONE);
+        Ok(())
     }
 
     /// How many members are alive.
@@ -203,7 +218,7 @@ impl Members {
 }
 
 /// One member's place in its group.
-pub(super) struct Membership {
+pub(in crate::green) struct Membership {
     group: Group,
     place: u32,
     id: u64,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::coroutine::Exit;
 use super::dump;
@@ -29,7 +29,8 @@ pub(in crate::green) struct Record {
     parked: AtomicBool,
     /// The worker it runs on.
     home: AtomicU32,
-    handle: OnceLock<may::coroutine::Coroutine>,
+    /// What it is to `may`; of a ride, whoever carries it when it waits.
+    handle: Mutex<Option<may::coroutine::Coroutine>>,
     interrupts: Interrupts,
     end: Mutex<End>,
     /// Its place among those known to [`dump`](crate::green::dump()).
@@ -61,6 +62,8 @@ pub(super) enum Kind {
     Coroutine,
     /// A coroutine that is not killed: its owner closes what it waits on.
     Shielded,
+    /// Shielded too, and without a stack of its own.
+    Carried,
     /// Shielded too, and on its worker before that knows its number.
     Poller,
     Thread,
@@ -93,7 +96,7 @@ impl Record {
             wait: AtomicU8::new(0),
             parked: AtomicBool::new(false),
             home: AtomicU32::new(0),
-            handle: OnceLock::new(),
+            handle: Mutex::default(),
             interrupts: Interrupts::new(),
             end: Mutex::new(End { exit: None, extras: None }),
             place: AtomicU32::new(NOWHERE),
@@ -121,8 +124,7 @@ impl Record {
     /// Its coroutine or thread calls this first of all.
     pub(super) fn begin(self: &Arc<Self>) {
         if self.is_coroutine() {
-            // It begins once.
-            let _ = self.handle.set(may::coroutine::current());
+            *self.handle() = Some(may::coroutine::current());
             if self.kind != Kind::Poller {
                 home::come_home(self);
             }
@@ -133,8 +135,28 @@ impl Record {
         worker::resume(Some(Arc::clone(self)));
     }
 
+    /// To be called once if it has no stack of its own: from now on it can be interrupted.
+    pub(in crate::green) fn reach_by_itself(self: &Arc<Self>) {
+        self.interrupts.begin(Who::Green(Arc::clone(self)));
+    }
+
+    /// It goes on on the stack of `carrier`, which calls.
+    pub(in crate::green) fn board(&self, carrier: &Self, home: usize) {
+        self.stack_pages.store(carrier.stack_pages.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.stack_highest.store(carrier.stack_highest.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.settle(home);
+    }
+
+    pub(in crate::green) fn is_carried(&self) -> bool {
+        self.kind == Kind::Carried
+    }
+
+    fn handle(&self) -> MutexGuard<'_, Option<may::coroutine::Coroutine>> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Stores its result with `keep`. A result that nobody waits for any more is dropped at once.
-    pub(super) fn keep(&self, keep: impl FnOnce()) {
+    pub(in crate::green) fn keep(&self, keep: impl FnOnce()) {
         self.interrupts.end();
         self.log_panic("its result, dropped,", keep);
     }
@@ -147,6 +169,9 @@ impl Record {
 
     /// As [`park`](Self::park), wherever that ends; does `call` when it can be unparked.
     pub(in crate::green) fn park_for(&self, call: impl FnOnce()) {
+        if self.is_carried() {
+            *self.handle() = Some(may::coroutine::current());
+        }
         self.parked.store(true, Ordering::Relaxed);
         call();
         while self.parked.load(Ordering::Relaxed) {
@@ -159,7 +184,7 @@ impl Record {
         if self.parked.load(Ordering::Relaxed) {
             self.parked.store(false, Ordering::Relaxed);
             worker::count_woken();
-            if let Some(handle) = self.handle.get() {
+            if let Some(handle) = &*self.handle() {
                 handle.unpark();
             }
         }
@@ -179,7 +204,7 @@ impl Record {
     }
 
     /// Its coroutine calls this once, when its result is there.
-    pub(super) fn finish(&self, exit: Exit) {
+    pub(in crate::green) fn finish(&self, exit: Exit) {
         self.interrupts.end();
         self.log_panic("a coroutine-local value", || drop(self.take_locals()));
         // What the body has put off is done before anybody learns of its end.
@@ -268,7 +293,7 @@ impl Record {
         &self.name
     }
 
-    pub(super) fn name(&self) -> Cow<'_, str> {
+    pub(in crate::green) fn name(&self) -> Cow<'_, str> {
         match &self.name {
             Name::Text(text) => Cow::Borrowed(text),
             Name::Numbered(what, number) => Cow::Owned(format!("{what} {number}")),

@@ -11,6 +11,7 @@ use crate::green::{Builder, Gate, Newcomer, TcpListener, TcpStream};
 use crate::log_line::{Throttle, throttled};
 use crate::zconf::MaxConnPolicy;
 use crate::znet::read::rate::network;
+use crate::znet::read::rider::Rider;
 use crate::znet::server::core::Core;
 use crate::znet::server::tutorial;
 use crate::zpack::new_message;
@@ -98,15 +99,12 @@ impl Acceptor<'_> {
             Err(error) => return core.log_refused(&format_args!("connection {id}: {error}")),
         };
         let conn = Arc::clone(place.conn());
-        let mut reader = Builder::new().numbered(&"connection", id).shielded().lean();
+        let mut reader = Builder::new().numbered(&"connection", id);
         if let Some(worker) = conn.tasks().worker() {
             reader = reader.on(worker.home());
         }
-        let run = move || {
-            newcomer.begin();
-            place.run();
-        };
-        match core.group().spawn(reader, run) {
+        let Some(rider) = Rider::new(place, Some(newcomer)) else { return };
+        match core.group().carry(reader, rider) {
             Ok(()) => core.counters.accepted.add(),
             Err(error) => core.log_refused(&format_args!("connection {conn}: {error}")),
         }

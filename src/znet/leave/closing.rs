@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::green::{Awaits, ReadBuffer, Readiness, Until, yield_now};
+use crate::green::{Alarm, Awaits, Halt, ReadBuffer, Readiness, Until};
 use crate::log_line::{Shown, throttled};
 use crate::ziface::{CloseReason, IConnection};
 use crate::znet::conn::asked::Asked;
@@ -16,8 +16,22 @@ use crate::znet::conn::connection::Connection;
 use crate::znet::transport::{Left, Transport};
 use crate::znet::write::outbox::Flushed;
 
-/// Closes. Runs in the reader coroutine, once, after the last handler.
-pub(crate) fn close(conn: &Connection, shared: &Arc<dyn IConnection>) {
+/// A connection that closes, from its last handler's end to that of its transport. While it waits for its peer it rests.
+pub(crate) struct Closing {
+    transport: Transport,
+    deadline: Until,
+    alarm: Option<Alarm>,
+    linger: Option<Linger>,
+}
+
+/// Our stream has ended: how long the peer gets to end its own.
+struct Linger {
+    deadline: Until,
+    silent: Until,
+}
+
+/// Closes, once, after the last handler. `None` if there is no peer to wait for.
+pub(crate) fn begin_close(conn: &Connection, shared: &Arc<dyn IConnection>) -> Option<Closing> {
     conn.note_reason(CloseReason::Stopped);
     conn.calls().close();
     conn.finish_tasks();
@@ -28,44 +42,23 @@ pub(crate) fn close(conn: &Connection, shared: &Arc<dyn IConnection>) {
     conn.end_resuming();
     conn.outbox().lock().close();
     // There is none if the peer has taken it to the connection that it resumes.
-    if let Some(transport) = conn.line().get() {
-        conn.close_transport(&transport);
-    } else {
+    let Some(transport) = conn.line().get() else {
         conn.outbox().lock().discard(conn.core().bounds());
-    }
-    conn.finish();
+        conn.finish();
+        return None;
+    };
+    conn.watch().leave();
+    Some(Closing { transport, deadline: conn.core().drain_deadline(), alarm: None, linger: None })
 }
 
 impl Connection {
-    fn close_transport(&self, transport: &Transport) {
-        let deadline = self.core().drain_deadline();
-        let _watch = self.watch();
-        self.drain(transport, deadline);
-        if self.report_cut_off() {
-            transport.reset();
-        } else {
-            transport.shutdown();
-            self.linger(transport, deadline);
-        }
+    fn end_close(&self, transport: &Transport) {
         self.outbox().lock().discard(self.core().bounds());
         transport.end();
+        drop(self.watch_on());
         self.wait_for_writer();
         self.line().release();
-    }
-
-    /// Sends what is queued until the deadline.
-    fn drain(&self, transport: &Transport, deadline: Until) {
-        let mut alarm = None;
-        while !self.is_aborted() && !deadline.is_over() {
-            match self.writer().flush() {
-                Flushed::Empty | Flushed::Failed => return,
-                Flushed::ByAnother => yield_now(),
-                Flushed::Blocked { .. } => {
-                    transport.keep_alarm(&mut alarm, deadline);
-                    transport.wait(Readiness::WRITE.or(Readiness::INTERRUPT));
-                }
-            }
-        }
+        self.finish();
     }
 
     /// Whether something could not be sent in time. A stopping server has then not stopped in order.
@@ -85,32 +78,6 @@ impl Connection {
             );
         }
         left > 0
-    }
-
-    /// Reads and throws away until the peer has ended too, has been silent for a while, has had time enough, or the
-    /// deadline has come.
-    fn linger(&self, transport: &Transport, deadline: Until) {
-        let deadline = deadline.or(Until::after_running(LINGER_AT_MOST));
-        let (mut silent, mut alarm) = (Until::after_running(LINGER), None);
-        while !self.is_aborted() && !deadline.or(silent).is_over() {
-            let received = transport.recv(&mut ReadBuffer::take(0));
-            match received.map(|received| received.left) {
-                Ok(Left::More | Left::Drained) => {
-                    silent = Until::after_running(LINGER);
-                    yield_now();
-                }
-                Ok(Left::Nothing) => {
-                    transport.keep_alarm(&mut alarm, deadline.or(silent));
-                    transport.wait(Readiness::ANY);
-                }
-                Ok(Left::End) | Err(_) => return,
-            }
-        }
-        // The peer may still read what the system holds, but not without end.
-        let write_timeout = self.core().config().write_timeout_ms;
-        if write_timeout > 0 {
-            transport.set_patience(Duration::from_millis(write_timeout));
-        }
     }
 
     /// Waits until there is no writer.
@@ -158,6 +125,73 @@ impl Connection {
                 "connection {id} closed: {reason}; {messages} messages, {bytes} bytes unsent"
             );
         }
+    }
+}
+
+impl Closing {
+    /// Goes on until it has to wait for the peer, or is over.
+    pub(crate) fn go_on(&mut self, conn: &Connection) -> Halt {
+        let waits = if self.linger.is_some() { None } else { self.drain(conn) };
+        match waits.or_else(|| self.linger(conn)) {
+            Some(halt) => halt,
+            None => {
+                conn.end_close(&self.transport);
+                Halt::Over
+            }
+        }
+    }
+
+    /// Sends what is queued until the deadline, and ends our stream then. `None` once that is done.
+    fn drain(&mut self, conn: &Connection) -> Option<Halt> {
+        if !conn.is_aborted() && !self.deadline.is_over() {
+            match conn.writer().flush() {
+                Flushed::Empty | Flushed::Failed => {}
+                Flushed::ByAnother => return Some(Halt::Again),
+                Flushed::Blocked { .. } => {
+                    return Some(self.rest(self.deadline, Readiness::WRITE.or(Readiness::INTERRUPT)));
+                }
+            }
+        }
+        // Whoever aborts may not have come to the reset yet, and our end of stream must not come before it.
+        if conn.is_aborted() || conn.report_cut_off() {
+            self.transport.reset();
+        } else {
+            self.transport.shutdown();
+            let deadline = self.deadline.or(Until::after_running(LINGER_AT_MOST));
+            self.linger = Some(Linger { deadline, silent: Until::after_running(LINGER) });
+        }
+        None
+    }
+
+    /// Reads and throws away until the peer has ended too, has been silent for a while, has had time enough, or the
+    /// deadline has come: then `None`, and also if the peer was cut off.
+    fn linger(&mut self, conn: &Connection) -> Option<Halt> {
+        let Linger { deadline, silent } = self.linger.as_mut()?;
+        if !conn.is_aborted() && !deadline.or(*silent).is_over() {
+            let received = self.transport.recv(&mut ReadBuffer::take(0));
+            return match received.map(|received| received.left) {
+                Ok(Left::More | Left::Drained) => {
+                    *silent = Until::after_running(LINGER);
+                    Some(Halt::Again)
+                }
+                Ok(Left::Nothing) => {
+                    let until = deadline.or(*silent);
+                    Some(self.rest(until, Readiness::ANY))
+                }
+                Ok(Left::End) | Err(_) => None,
+            };
+        }
+        // The peer may still read what the system holds, but not without end.
+        let write_timeout = conn.core().config().write_timeout_ms;
+        if write_timeout > 0 {
+            self.transport.set_patience(Duration::from_millis(write_timeout));
+        }
+        None
+    }
+
+    fn rest(&mut self, until: Until, interest: Readiness) -> Halt {
+        self.transport.keep_alarm(&mut self.alarm, until);
+        self.transport.rest(interest)
     }
 }
 

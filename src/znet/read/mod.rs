@@ -1,6 +1,9 @@
 //! From the bytes of the peer to messages.
 
-// The coroutine that runs a connection: start hook, read, handle, close.
+// A connection's way through life: start hook, read, handle, close.
+pub(super) mod rider;
+
+// What the peer has sent becomes messages, each of which is handled.
 pub(super) mod reader;
 
 // One read brings bytes,

@@ -1,5 +1,4 @@
-//! The reader coroutine: a connection's life from the start hook to the close, and in between from the socket to
-//! messages.
+//! The reader: from the socket to messages.
 
 use std::sync::Arc;
 
@@ -8,67 +7,29 @@ use bytes::Bytes;
 use super::input::{Input, no_transport};
 use super::wait::Heard;
 use crate::error::Result;
-use crate::green::{ReadBuffer, Turn, Until, contain, cuttable, deferred_calls};
+use crate::green::{Halt, ReadBuffer, Turn, Until, deferred_calls};
 use crate::ziface::{CloseReason, IConnection, IRequest};
 use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
-use crate::znet::leave::closing::{close, end_within, reason_of};
-use crate::znet::leave::hooks::{run_hooks, start_hook};
+use crate::znet::leave::closing::{end_within, reason_of};
+use crate::znet::leave::hooks::run_hooks;
 use crate::znet::read::hold::hold_arriving;
 use crate::znet::read::keep_rate::{keep_rate, most_to_read};
 use crate::znet::read::read_ahead::next_ahead;
-use crate::znet::read::wait::{may_read, note_first_frame, take_read_buffer, wait_for_input};
+use crate::znet::read::wait::{begin_rest, may_read, note_first_frame, take_read_buffer};
 use crate::znet::resume::returning::wait_for_return;
 use crate::znet::route::chain::{handles_directly, pass_on};
 use crate::znet::route::dispatch::dispatch;
 use crate::znet::route::request::Request;
 use crate::znet::route::run_tasks::run_queued;
-use crate::znet::server::tutorial;
 use crate::znet::talk::call::deliver;
-use crate::znet::talk::session::run_dialogue;
 use crate::znet::transport::line::OwnLine;
-use crate::znet::transport::{Left, Received, Transport};
+use crate::znet::transport::{Left, Received};
 use crate::znet::write::ledger::FREE_BYTES;
 use crate::zpack::{Message, Pass};
 
-/// Runs a connection. Everything of it but its writer happens in here, in this order, in one coroutine.
-pub(crate) fn run(conn: &Arc<Connection>, transport: Transport) {
-    conn.reader_mark().set();
-    let shared = Arc::clone(conn) as Arc<dyn IConnection>;
-    tutorial::say(format_args!("链接开启,ID= {}", conn.id()));
-    // Whatever comes through here, be it that a stop cuts it short, the connection closes in order.
-    if let Some(Err(words)) = cuttable(|| contain(|| live(conn, &shared, transport))) {
-        conn.end_after_code("code of the program", words);
-    }
-    tutorial::say(format_args!("链接关闭,ID= {}", conn.id()));
-    close(conn, &shared);
-    tutorial::say_writing_ends(conn.get_remote_addr());
-}
-
-/// From the start hook to the last handler.
-fn live(conn: &Arc<Connection>, shared: &Arc<dyn IConnection>, transport: Transport) {
-    let only = conn.resume().is_none().then_some(transport);
-    let line = OwnLine::new(conn.line(), only);
-    start_hook(conn, shared);
-    tutorial::say(format_args!("开启写业务"));
-    run_dialogue(conn, shared);
-    let mut reader = Reader {
-        conn,
-        line,
-        input: Input::default(),
-        direct: handles_directly(conn),
-        request: Request::new(Arc::clone(shared), Message::default()),
-        turn: Turn::new(),
-        handled: 0,
-        read: 0,
-        heard: Heard::default(),
-        once_more: false,
-        holds_arriving: false,
-    };
-    reader.read_until_end();
-}
-
-struct Reader<'a> {
+/// Reads while there is something, in one ride.
+pub(super) struct Reader<'a> {
     conn: &'a Connection,
     line: OwnLine<'a>,
     input: Input,
@@ -88,8 +49,48 @@ struct Reader<'a> {
     holds_arriving: bool,
 }
 
-impl Reader<'_> {
-    fn read_until_end(&mut self) {
+/// What it leaves between two rides.
+#[derive(Default)]
+pub(super) struct Unread {
+    /// The beginning of a frame.
+    input: Option<Box<Input>>,
+    heard: Heard,
+    holds_arriving: bool,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(
+        conn: &'a Connection,
+        shared: &Arc<dyn IConnection>,
+        line: OwnLine<'a>,
+        unread: Unread,
+    ) -> Self {
+        Self {
+            conn,
+            line,
+            input: unread.input.map_or_else(Input::default, |input| *input),
+            direct: handles_directly(conn),
+            request: Request::new(Arc::clone(shared), Message::default()),
+            turn: Turn::new(),
+            handled: 0,
+            read: 0,
+            heard: unread.heard,
+            once_more: false,
+            holds_arriving: unread.holds_arriving,
+        }
+    }
+
+    pub(super) fn into_unread(self) -> Unread {
+        let Self { input, heard, holds_arriving, .. } = self;
+        let input = (input.frames.received() > 0).then(|| input.into());
+        Unread { input, heard, holds_arriving }
+    }
+
+    /// Reads and handles until there is nothing, or others should have their turn, or the connection is to close.
+    pub(super) fn read_until_rest(&mut self) -> Halt {
+        if self.conn.asked().is(Asked::IDLE | Asked::NOT_ALIVE) {
+            self.in_the_middle(run_hooks);
+        }
         loop {
             let before = self.handled;
             if self.conn.reads_ahead() {
@@ -97,11 +98,12 @@ impl Reader<'_> {
                 if let Err(error) = self.handle_ahead()
                     && !self.wait_for_return(reason_of(&error))
                 {
-                    return;
+                    return Halt::Over;
                 }
             }
             if self.conn.is_stopping() {
-                return;
+                self.count_handled();
+                return Halt::Over;
             }
             let read = self.pass();
             let (bytes, handled) = (std::mem::take(&mut self.read), self.handled - before);
@@ -112,19 +114,24 @@ impl Reader<'_> {
             let ended = match read {
                 Ok(Left::More) => {
                     self.run_queued();
-                    self.turn.look();
+                    if self.turn.is_over() {
+                        self.heard.frames |= self.count_handled() > 0;
+                        return Halt::Again;
+                    }
                     continue;
                 }
                 Ok(Left::Drained) if self.conn.is_hung_up() || self.reads_once_more() => continue,
                 Ok(Left::Drained | Left::Nothing) => {
-                    self.wait();
+                    if let Some(halt) = self.rest() {
+                        return halt;
+                    }
                     continue;
                 }
                 Ok(Left::End) => end_within(self.input.frames.received()),
                 Err(error) => reason_of(&error),
             };
             if !self.wait_for_return(ended) {
-                return;
+                return Halt::Over;
             }
         }
     }
@@ -175,21 +182,20 @@ impl Reader<'_> {
         handled
     }
 
-    fn wait(&mut self) {
+    /// Nothing is left to be read. `None` if there is something to do all the same.
+    fn rest(&mut self) -> Option<Halt> {
         let handled = self.count_handled();
         let mut heard = std::mem::take(&mut self.heard);
         heard.frames |= handled > 0;
         self.run_queued();
-        // What would end the wait may have been taken by a handler that waited itself.
-        if !self.conn.is_stopping() && !self.conn.reads_ahead() {
-            self.line
-                .with(|transport| wait_for_input(self.conn, transport, self.input.frames.received(), heard));
-            if self.conn.asked().is(Asked::IDLE | Asked::NOT_ALIVE) {
-                self.in_the_middle(run_hooks);
-            }
-        }
         self.turn = Turn::new();
         self.once_more = false;
+        // What would end the rest may have been taken by a handler that waited itself.
+        if self.conn.is_stopping() || self.conn.reads_ahead() {
+            return None;
+        }
+        let begun = self.input.frames.received();
+        self.line.with(|transport| transport.rest(begin_rest(self.conn, begun, heard)))
     }
 
     /// Reads what the transport has, once, and handles every whole frame in it.

@@ -10,17 +10,22 @@ use crate::znet::transport::Transport;
 /// Waits for input, and meanwhile sends what the socket takes, unless a writer does. Returns after any event.
 /// `begun`: bytes of a frame that have arrived.
 pub(crate) fn wait_for_input(conn: &Connection, transport: &Transport, begun: usize, heard: Heard) {
-    if heard.bytes || heard.held_back {
-        conn.stamp(begun, heard.frames || heard.held_back);
-    }
+    conn.stamp(begun, heard);
     let watch = conn.watch();
     let ready = transport.wait(watch.interest());
-    if ready.meets(Readiness::HANGUP) {
-        conn.ahead().hang_up();
-    }
-    if ready.meets(Readiness::WRITE) {
-        conn.writer().flush();
-    }
+    conn.take_ready(ready);
+}
+
+/// As [`wait_for_input`], before a rest. Returns what ends it.
+pub(super) fn begin_rest(conn: &Connection, begun: usize, heard: Heard) -> Readiness {
+    conn.stamp(begun, heard);
+    conn.watch().leave()
+}
+
+/// After a rest that this has ended.
+pub(super) fn end_rest(conn: &Connection, ready: Readiness) {
+    let _watch = conn.watch_on();
+    conn.take_ready(ready);
 }
 
 /// Whether more may be read: not while a peer does not read itself, nor after its last read.
@@ -66,9 +71,22 @@ impl Heard {
 }
 
 impl Connection {
-    /// Notes the time of the last sign of life, and of the frame in which the input ends. `afresh`: whatever frame that
-    /// is, its time begins now.
-    fn stamp(&self, begun: usize, afresh: bool) {
+    fn take_ready(&self, ready: Readiness) {
+        if ready.meets(Readiness::HANGUP) {
+            self.ahead().hang_up();
+        }
+        if ready.meets(Readiness::WRITE) {
+            self.writer().flush();
+        }
+    }
+
+    /// Notes the time of the last sign of life, and of the frame in which the input ends: that one's begins now, if a whole
+    /// frame came before it.
+    fn stamp(&self, begun: usize, heard: Heard) {
+        if !heard.bytes && !heard.held_back {
+            return;
+        }
+        let afresh = heard.frames || heard.held_back;
         let (times, now) = (self.times(), self.core().clock().now());
         times.active.store(now, Ordering::Relaxed);
         if begun == 0 {

@@ -1,10 +1,11 @@
-//! What a configuration needs of the machine: one formula for open files, coroutines and memory maps, which
+//! What a configuration needs of the machine: one formula for open files, stacks and memory maps, which
 //! `docs/operations.md` states too.
 
 use crate::green::{self, Runtime};
 use crate::zconf::{Config, WorkerMode};
 
-/// What a server needs for all the connections that its configuration allows.
+/// What a server needs for all the connections that its configuration allows, while no handler waits: a connection that
+/// rests has no stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Needs {
     files: usize,
@@ -14,7 +15,7 @@ pub(crate) struct Needs {
 impl Needs {
     /// With so many threads that run coroutines.
     fn of(config: &Config, threads: usize) -> Self {
-        // Beside those whose peers are here, others may wait for peers that are away, each with a coroutine.
+        // Those wait for their peers with a stack.
         let away = match (config.resume_ms, config.max_away) {
             (0, _) => 0,
             (_, 0) => config.max_conn,
@@ -29,7 +30,7 @@ impl Needs {
         };
         Self {
             files: config.max_conn.saturating_add(SPARE_FILES.max(16 + FILES_PER_THREAD * threads)),
-            coroutines: connections.saturating_add(workers).saturating_add(SPARE_COROUTINES),
+            coroutines: away.saturating_add(workers).saturating_add(SPARE_COROUTINES),
         }
     }
 
@@ -42,7 +43,6 @@ impl Needs {
 pub(crate) fn check_limits(config: &Config) {
     let threads = Runtime::current().map_or(0, |runtime| runtime.workers);
     let (max_conn, needs) = (config.max_conn, Needs::of(config, threads));
-    let resumed = if config.resume_ms > 0 { " and others may be away" } else { "" };
     let files = green::raise_open_files(needs.files);
     if files < needs.files {
         let set = needs.files;
@@ -50,10 +50,10 @@ pub(crate) fn check_limits(config: &Config) {
     }
     let coroutines = green::max_coroutines();
     if coroutines < needs.coroutines {
-        let set = needs.maps();
+        let (needed, set) = (needs.coroutines, needs.maps());
         log::warn!(
-            "MaxConn is {max_conn}{resumed} but the machine has room for {coroutines} coroutines: \
-             set sysctl vm.max_map_count={set}"
+            "{needed} stacks may be needed, for workers and for connections whose peers are away, but the machine has \
+             room for {coroutines}: set sysctl vm.max_map_count={set}"
         );
     }
 }
@@ -63,8 +63,7 @@ pub(crate) fn check_limits(config: &Config) {
 const SPARE_FILES: usize = 64;
 const FILES_PER_THREAD: usize = 3;
 
-/// Coroutines beside those of connections and workers: a writer for each connection whose peer does not read, the
-/// server's own.
+/// Coroutines beside those: a writer for each connection whose peer does not read, handlers that wait, the server's own.
 const SPARE_COROUTINES: usize = 256;
 
 /// Maps beside the two of each coroutine: code, libraries, threads, the allocator's.
@@ -83,17 +82,17 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_needs_a_descriptor_and_a_coroutine() {
-        assert_eq!(needs(|_| {}, 2), (1064, 1256, 6608));
-        assert_eq!(needs(|_| {}, 16), (1064, 1256, 6608));
-        assert_eq!(needs(|_| {}, 32), (1112, 1256, 6608));
+    fn a_connection_needs_a_descriptor_and_no_stack() {
+        assert_eq!(needs(|_| {}, 2), (1064, 256, 4608));
+        assert_eq!(needs(|_| {}, 16), (1064, 256, 4608));
+        assert_eq!(needs(|_| {}, 32), (1112, 256, 4608));
     }
 
     #[test]
-    fn connections_that_are_away_need_a_coroutine() {
-        assert_eq!(needs(|config| config.resume_ms = 1, 2), (1064, 2256, 8608));
+    fn connections_that_are_away_need_a_stack() {
+        assert_eq!(needs(|config| config.resume_ms = 1, 2), (1064, 1256, 6608));
         let few = |config: &mut Config| (config.resume_ms, config.max_away) = (1, 10);
-        assert_eq!(needs(few, 2), (1064, 1266, 6628));
+        assert_eq!(needs(few, 2), (1064, 266, 4628));
     }
 
     #[test]
@@ -104,13 +103,13 @@ mod tests {
             };
             needs(change, 2).1
         };
-        assert_eq!(workers(WorkerMode::Hash, 10, 0), 1266);
-        assert_eq!(workers(WorkerMode::Hash, 0, 0), 1256);
+        assert_eq!(workers(WorkerMode::Hash, 10, 0), 266);
+        assert_eq!(workers(WorkerMode::Hash, 0, 0), 256);
         for mode in [WorkerMode::Bind, WorkerMode::DynamicBind] {
-            assert_eq!(workers(mode, 10, 0), 2256);
-            assert_eq!(workers(mode, 10, 1), 4256);
-            assert_eq!(workers(mode, 5000, 0), 6256);
-            assert_eq!(workers(mode, 0, 1), 2256);
+            assert_eq!(workers(mode, 10, 0), 1256);
+            assert_eq!(workers(mode, 10, 1), 3256);
+            assert_eq!(workers(mode, 5000, 0), 5256);
+            assert_eq!(workers(mode, 0, 1), 1256);
         }
     }
 }

@@ -41,11 +41,11 @@ impl Line {
 /// a lost one closes at once; any other keeps it, which saves a lock for each read.
 pub(crate) struct OwnLine<'a> {
     line: &'a Line,
-    only: Option<Transport>,
+    only: Option<&'a Transport>,
 }
 
 impl<'a> OwnLine<'a> {
-    pub(crate) fn new(line: &'a Line, only: Option<Transport>) -> Self {
+    pub(crate) const fn new(line: &'a Line, only: Option<&'a Transport>) -> Self {
         Self { line, only }
     }
 

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
-use crate::green::{Alarm, Builder, Readiness, Socket, Until};
+use crate::green::{Alarm, Builder, Halt, Readiness, Socket, Until};
 use crate::znet::transport::tcp::Tcp;
 
 // TCP is the one there is;
@@ -90,6 +90,13 @@ impl Transport {
     /// Waits until something of `interest` is ready, and takes it. Not to be called while the coroutine unwinds.
     pub(crate) fn wait(&self, interest: Readiness) -> Readiness {
         self.socket().wait(interest)
+    }
+
+    /// How a connection rests until something of `interest` is ready.
+    pub(crate) fn rest(&self, interest: Readiness) -> Halt {
+        match self {
+            Self::Tcp(tcp) => tcp.rest(interest),
+        }
     }
 
     /// As [`wait`](Self::wait), for code that a destructor may call: `WouldBlock` while its coroutine unwinds.

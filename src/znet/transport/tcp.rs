@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Left, Received};
-use crate::green::{Alarm, Socket, TcpStream, Until};
+use crate::green::{Alarm, Halt, Readiness, Socket, TcpStream, Until};
 
 /// A TCP connection. Its descriptor closes with the last clone.
 #[derive(Clone, Debug)]
@@ -31,6 +31,10 @@ impl Tcp {
             [one] => self.0.try_send(one),
             several => self.0.try_send_vectored(several),
         }
+    }
+
+    pub(super) fn rest(&self, interest: Readiness) -> Halt {
+        Halt::AtRest(Arc::clone(&self.0), interest)
     }
 
     pub(super) fn alarm(&self, at: Instant) -> Alarm {

@@ -19,6 +19,13 @@ impl Watch<'_> {
     pub(crate) const fn interest(&self) -> Readiness {
         if self.beside_writer { READ_OR_ASKED } else { Readiness::ANY }
     }
+
+    /// Watches on without it, until [`Connection::watch_on`]. Returns what to wait for.
+    pub(crate) const fn leave(self) -> Readiness {
+        let interest = self.interest();
+        std::mem::forget(self);
+        interest
+    }
 }
 
 /// Also where a time limit ends the wait: nothing here yields.
@@ -41,6 +48,11 @@ impl Connection {
         let mut state = self.outbox().lock();
         state.set_watched(true);
         Watch { conn: self, beside_writer: state.has_writer() }
+    }
+
+    /// What was left.
+    pub(crate) const fn watch_on(&self) -> Watch<'_> {
+        Watch { conn: self, beside_writer: false }
     }
 }
 

@@ -1,0 +1,120 @@
+//! A connection's way through life: start hook, messages, close. While it rests, it is what is in here; a carrier lends it a
+//! stack when its socket has something.
+
+use std::sync::Arc;
+
+use crate::green::{Halt, Newcomer, Passenger, Readiness, contain, cuttable, yield_now};
+use crate::ziface::IConnection;
+use crate::znet::conn::connection::Connection;
+use crate::znet::enter::place::Place;
+use crate::znet::leave::closing::{Closing, begin_close};
+use crate::znet::leave::hooks::start_hook;
+use crate::znet::read::reader::{Reader, Unread};
+use crate::znet::read::wait::end_rest;
+use crate::znet::server::tutorial;
+use crate::znet::talk::session::run_dialogue;
+use crate::znet::transport::Transport;
+use crate::znet::transport::line::OwnLine;
+
+/// A connection between two rides.
+pub(crate) struct Rider {
+    place: Place,
+    /// That of a connection that ends with it: see [`OwnLine`].
+    only: Option<Transport>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Nothing has been done. The newcomer is dropped once it begins.
+    New(Option<Newcomer>),
+    Reads(Unread),
+    Closes(Box<Closing>),
+}
+
+impl Rider {
+    /// `None` if the place has given its transport away.
+    pub(crate) fn new(mut place: Place, newcomer: Option<Newcomer>) -> Option<Self> {
+        let transport = place.take_transport()?;
+        let only = place.conn().resume().is_none().then_some(transport);
+        Some(Self { place, only, stage: Stage::New(newcomer) })
+    }
+
+    /// Runs it to its end in the coroutine that calls, which waits where others rest.
+    pub(crate) fn run(mut self) {
+        let mut ready = Readiness::NONE;
+        loop {
+            match self.ride(ready) {
+                Halt::AtRest(socket, interest) => ready = socket.wait(interest),
+                Halt::Again => {
+                    yield_now();
+                    ready = Readiness::NONE;
+                }
+                Halt::Over => return,
+            }
+        }
+    }
+
+    /// From the start hook to the last handler.
+    fn live(&mut self, conn: &Connection, shared: &Arc<dyn IConnection>, ready: Readiness) -> Halt {
+        let unread = match std::mem::replace(&mut self.stage, Stage::New(None)) {
+            Stage::New(newcomer) => {
+                drop(newcomer);
+                tutorial::say(format_args!("链接开启,ID= {}", conn.id()));
+                start_hook(conn, shared);
+                tutorial::say(format_args!("开启写业务"));
+                run_dialogue(conn, shared);
+                Unread::default()
+            }
+            Stage::Reads(unread) => {
+                end_rest(conn, ready);
+                unread
+            }
+            Stage::Closes(_) => return Halt::Over,
+        };
+        let line = OwnLine::new(conn.line(), self.only.as_ref());
+        let mut reader = Reader::new(conn, shared, line, unread);
+        let halt = reader.read_until_rest();
+        self.stage = Stage::Reads(reader.into_unread());
+        halt
+    }
+
+    /// After the last handler.
+    fn close(&mut self, conn: &Connection, shared: &Arc<dyn IConnection>) -> Halt {
+        tutorial::say(format_args!("链接关闭,ID= {}", conn.id()));
+        let Some(closing) = begin_close(conn, shared) else { return Halt::Over };
+        self.stage = Stage::Closes(closing.into());
+        self.go_on_closing(conn)
+    }
+
+    fn go_on_closing(&mut self, conn: &Connection) -> Halt {
+        let Stage::Closes(closing) = &mut self.stage else { return Halt::Over };
+        closing.go_on(conn)
+    }
+}
+
+impl Passenger for Rider {
+    fn ride(&mut self, ready: Readiness) -> Halt {
+        let conn = Arc::clone(self.place.conn());
+        conn.reader_mark().set();
+        let halt = if matches!(self.stage, Stage::Closes(_)) {
+            self.go_on_closing(&conn)
+        } else {
+            let shared = Arc::clone(&conn) as Arc<dyn IConnection>;
+            // Whatever comes through here, be it that a stop cuts it short, the connection closes in order.
+            let halt = match cuttable(|| contain(|| self.live(&conn, &shared, ready))) {
+                Some(Ok(halt)) => halt,
+                Some(Err(words)) => {
+                    conn.end_after_code("code of the program", words);
+                    Halt::Over
+                }
+                None => Halt::Over,
+            };
+            if matches!(halt, Halt::Over) { self.close(&conn, &shared) } else { halt }
+        };
+        if matches!(halt, Halt::Over) {
+            tutorial::say_writing_ends(conn.get_remote_addr());
+        }
+        conn.reader_mark().clear();
+        halt
+    }
+}
