@@ -20,5 +20,6 @@ mod heartbeat;
 mod hooks;
 mod properties;
 mod rates;
+mod resting;
 mod standstill;
 mod timeouts;
