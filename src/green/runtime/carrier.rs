@@ -275,6 +275,7 @@ fn carry_all(home: &'static Home) {
             if rides.is_multiple_of(RIDES_PER_LOOK) && fair::slice_is_over(home) {
                 // Behind the poller, which looks at the network.
                 may::coroutine::yield_now();
+                home::come_home(&me);
             }
         }
         if goes_on {
