@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::common::coroutines::runtime;
 use crate::common::{Watchdog, wait_until};
 use zinx::green::{self, Event};
 use zinx::ztimer::TimerScheduler;
@@ -180,6 +181,7 @@ fn snowflake_ids_are_unique_and_grow() {
 }
 
 fn start() -> (Watchdog, TimerScheduler) {
+    runtime();
     (Watchdog::start(Duration::from_secs(60)), TimerScheduler::new())
 }
 

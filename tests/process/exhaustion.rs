@@ -21,6 +21,7 @@ use zinx::{Config, new_client_with_config, new_server_with_config, zlog};
 
 #[test]
 fn a_stack_for_which_there_is_no_memory_is_an_error_and_the_next_one_is_not() {
+    runtime();
     let before = green::spawn(green::live_coroutines).get().unwrap();
     let error = Builder::new().stack_size(1 << 47).spawn(|| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
@@ -184,6 +185,7 @@ fn what_found_no_room_to_start_starts_when_there_is_some() {
 #[test]
 fn blocking_work_for_which_there_is_no_thread_is_done_when_there_is_one() {
     in_child("exhaustion::blocking_work_for_which_there_is_no_thread_is_done_when_there_is_one", || {
+        runtime();
         let go = Arc::new(Event::new());
         let theirs = Arc::clone(&go);
         // It has its stack before memory is short.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::common::coroutines::runtime;
 use crate::common::port::ReservedPort;
 use crate::common::{ECHO, Running, Watchdog, config, start, start_alone, wait_until};
 use zinx::green;
@@ -278,6 +279,7 @@ fn stopping_its_server_view_stops_the_client() {
 
 #[test]
 fn a_start_that_is_killed_or_out_of_time_stops_its_client() {
+    runtime();
     let silent = BlackHole::new();
     for kill in [true, false] {
         let client = client("127.0.0.1", silent.port());
