@@ -21,11 +21,13 @@ use zinx::{Config, new_client_with_config, new_server_with_config, zlog};
 
 #[test]
 fn a_stack_for_which_there_is_no_memory_is_an_error_and_the_next_one_is_not() {
-    runtime();
-    let before = green::spawn(green::live_coroutines).get().unwrap();
-    let error = Builder::new().stack_size(1 << 47).spawn(|| ()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
-    assert_eq!(green::spawn(green::live_coroutines).get().unwrap(), before);
+    in_child("exhaustion::a_stack_for_which_there_is_no_memory_is_an_error_and_the_next_one_is_not", || {
+        runtime();
+        let before = green::spawn(green::live_coroutines).get().unwrap();
+        let error = Builder::new().stack_size(1 << 47).spawn(|| ()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
+        assert_eq!(green::spawn(green::live_coroutines).get().unwrap(), before);
+    });
 }
 
 #[test]
