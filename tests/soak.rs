@@ -90,7 +90,7 @@ fn one_round(control: &mut Control, process: &Process, time: Duration, seed: u64
 /// What is there when nobody is, and the last coroutine of who has gone has ended.
 fn measure(control: &mut Control, process: &Process, warm: Option<&Quiet>) -> Quiet {
     let gone = comes_true(LONG, || control.open_connections() == 0);
-    assert!(gone, "{} connections are still open", control.open_connections());
+    assert!(gone, "{} connections are still open:\n{}", control.open_connections(), control.dump());
     // Of all servers the same kind, so that the same number of workers waits.
     control.drain(0);
     let (mut last, mut same) = (control.quiet(process), 0);
@@ -99,7 +99,8 @@ fn measure(control: &mut Control, process: &Process, warm: Option<&Quiet>) -> Qu
         same = if last.coroutines() == before { same + 1 } else { 0 };
         same >= SETTLED && warm.is_none_or(|warm| last.is_back(warm))
     });
-    assert!(settled, "{last}, {} when warm", warm.map_or_else(String::new, Quiet::to_string));
+    let before = || warm.map_or_else(String::new, Quiet::to_string);
+    assert!(settled, "{last}, {} when warm:\n{}", before(), control.dump());
     last
 }
 

@@ -33,6 +33,7 @@ pub(crate) const BURN: u32 = 10;
 const OPEN: u32 = 1;
 const DRAIN: u32 = 2;
 const COUNTS: u32 = 3;
+const DUMP: u32 = 4;
 
 /// Where handlers run, and how many messages a second each peer may send; 0: as many as it likes.
 pub(crate) const MODES: [(WorkerMode, usize, u32); 6] = [
@@ -83,6 +84,9 @@ pub(crate) fn run() {
             let counts = format!("{} {}", green::live_coroutines(), totals);
             request.get_connection().send_msg(COUNTS, counts)
         })
+        .unwrap();
+    beside
+        .add_router(DUMP, |request: &dyn IRequest| request.get_connection().send_msg(DUMP, green::dump()))
         .unwrap();
     beside.start().unwrap();
     eprintln!("beside on {}", beside.local_addr().unwrap());
@@ -258,6 +262,11 @@ impl Control {
             coroutines: coroutines.parse().unwrap(),
             totals: Totals::read(totals),
         }
+    }
+
+    /// What each coroutine of the process waits for.
+    pub(crate) fn dump(&mut self) -> String {
+        self.ask(DUMP, &[])
     }
 
     fn ask(&mut self, what: u32, data: &[u8]) -> String {

@@ -54,6 +54,11 @@ impl Chunk {
         if self.shared { self.left() } else { 0 }
     }
 
+    /// Bytes of it that have left, but are still in memory; 0 where other queues hold it too.
+    pub(super) const fn gone_own(&self) -> usize {
+        if self.shared { 0 } else { self.gone }
+    }
+
     fn len(&self) -> usize {
         match &self.frames {
             Frames::Small(frames) => frames.len(),

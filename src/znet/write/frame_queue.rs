@@ -40,9 +40,12 @@ impl FrameQueue {
         self.tail.len() + self.backlog.as_ref().map_or(0, |backlog| backlog.bytes)
     }
 
-    /// Bytes of those frames that no other queue holds.
+    /// Bytes in memory of those frames that no other queue holds. What has left of the first one is still there.
     pub(crate) fn own_bytes(&self) -> usize {
-        self.bytes() - self.backlog.as_ref().map_or(0, |backlog| backlog.shared)
+        let backlog = self.backlog.as_ref();
+        let not_own = backlog.map_or(0, |backlog| backlog.shared);
+        let left_already = backlog.and_then(|backlog| backlog.chunks.front()).map_or(0, Chunk::gone_own);
+        self.bytes() - not_own + left_already
     }
 
     /// Frames whose last byte is still to be sent.
@@ -371,6 +374,16 @@ mod tests {
         assert!(queue.is_empty() && queue.messages() == 0);
         queue.push(&Headless, 1, "data".into()).unwrap();
         assert_eq!((queue.messages(), bytes(&queue)), (1, b"data".to_vec()));
+    }
+
+    #[test]
+    fn a_frame_that_has_left_in_part_is_in_memory_as_a_whole() {
+        let (mut first, frames) = queue(&[1_000_000, 20_000]);
+        let (len, rest) = (frames.concat().len(), frames[1].len());
+        first.advance(999_000);
+        assert_eq!((first.bytes(), first.own_bytes()), (len - 999_000, len));
+        first.advance(len - 999_000 - rest);
+        assert_eq!((first.bytes(), first.own_bytes()), (rest, rest));
     }
 
     #[test]
