@@ -151,7 +151,7 @@ fn a_connection_is_one_green_thread_whatever_stack_it_runs_on() {
         let who = |request: &dyn IRequest| {
             let me = green::current().unwrap();
             // Every second message waits, so that others take the stacks.
-            if request.get_data()[0] % 2 == 0 {
+            if request.get_data()[0].is_multiple_of(2) {
                 green::sleep(Duration::from_micros(100));
             }
             assert_eq!(green::current().unwrap(), me);
