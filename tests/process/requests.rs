@@ -16,7 +16,12 @@ use zinx::ziface::{IRequest, IServer};
 const CARRIERS: usize = 8;
 
 #[test]
-fn one_request_serves_all_messages_of_a_connection_or_of_a_worker() {
+fn one_request_serves_all_messages_of_a_carrier_or_of_a_worker() {
+    // In a process of its own: other tests have more carriers.
+    in_child("requests::one_request_serves_all_messages_of_a_carrier_or_of_a_worker", count_requests);
+}
+
+fn count_requests() {
     // Without workers, each carrier has one.
     for (workers, connections, most) in [(0, 1, CARRIERS), (0, 3, CARRIERS), (1, 3, 1)] {
         let mut config = config();
