@@ -28,17 +28,17 @@ fn the_default_heartbeat_has_the_documented_id_and_body() {
 
 #[test]
 fn heartbeats_keep_to_a_schedule_and_do_not_drift() {
-    let interval = INTERVAL / 2;
-    let running = start_alone(config(), |server| server.start_heart_beat(interval).unwrap());
+    let running = start_alone(config(), |server| server.start_heart_beat(INTERVAL).unwrap());
     let begun = Instant::now();
     let mut peer = running.connect();
     let late = |_| {
         assert_eq!(peer.read_frame().0, HEART_BEAT_DEFAULT_MSG_ID);
-        begun.elapsed().as_nanos() % interval.as_nanos()
+        begun.elapsed().as_nanos() % INTERVAL.as_nanos()
     };
-    // On a busy machine one may be late, or left out. If each began with the one before, they would be anywhere.
-    let in_time = (0..40).map(late).filter(|late| *late < interval.as_nanos() / 2).count();
-    assert!(in_time >= 30, "{in_time} of 40 in time");
+    // On a busy machine one may be late, or left out. If each began with the one before, they would drift by 4 % of the
+    // interval each time, and 12 be in time.
+    let in_time = (0..20).map(late).filter(|late| *late < INTERVAL.as_nanos() / 2).count();
+    assert!(in_time >= 14, "{in_time} of 20 in time");
 }
 
 #[test]
