@@ -258,7 +258,12 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let place = self.watching.lock().place;
+        let place = {
+            let mut watch = self.watching.lock();
+            // One that rests here would be forgotten with the list: it goes on, and finds what has become of its socket.
+            watch.note(Readiness::INTERRUPT);
+            watch.place
+        };
         if let Place::At { home, number } = place {
             home::of(usize::from(home)).unwatch(&self.fd, number);
         }
