@@ -1,6 +1,6 @@
 //! Processes of other programs, as Python's `subprocess` has them: nothing here holds a worker, and nothing leaves a zombie.
 //!
-//! A process is described by the standard library's [`Command`], with [`Stdio`](std::process::Stdio) for `PIPE` and `DEVNULL`.
+//! A process is described by the standard library's [`Command`], with [`Stdio`] for `PIPE` and `DEVNULL`.
 //!
 //! ```
 //! use std::process::Command;
@@ -27,7 +27,7 @@ use super::{Builder, ScopeError, blocking, bluelet, scope, wait_read, wait_read_
 
 /// A process that was started. Dropped, it lets the process go on, which is waited for when it ends.
 ///
-/// [`bluelet::read`](super::bluelet::read) and [`write`](super::bluelet::write) read and write its pipes without holding a
+/// [`bluelet::read`] and [`write`](super::bluelet::write) read and write its pipes without holding a
 /// worker.
 ///
 /// # Examples
