@@ -1,4 +1,4 @@
-//! The pages whose Rust code `cargo test` compiles. Those that would serve for ever are compiled and not run.
+//! The pages whose Rust code `cargo test` compiles. Those that would serve forever are compiled and not run.
 
 macro_rules! pages {
     ($($name:ident: $path:literal,)*) => {

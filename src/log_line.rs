@@ -120,7 +120,7 @@ pub(crate) fn tell_without_logger(told: &AtomicBool, words: &Shown<'_>) {
         return;
     }
     let hint = if HINT.swap(true, Ordering::Relaxed) { "" } else { NO_LOGGER };
-    // Who has closed stderr does not want to know.
+    // If stderr is closed, nobody wants to know.
     let _ = writeln!(io::stderr(), "zinx: {words}{hint}");
 }
 

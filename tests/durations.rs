@@ -1,5 +1,5 @@
 //! Every timed call, with the shortest and the longest times there are: zero is "at once", what the clock cannot reach is
-//! "for ever". Nothing panics.
+//! "forever". Nothing panics.
 
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests are plain threads")]
 

@@ -55,7 +55,7 @@ fn a_handler_that_computes_is_named_and_others_keep_their_heartbeats() {
     }
     GO_ON.store(false, Ordering::Relaxed);
     wait_until("how long it took", || LINES.hold("connection 4", "\" held worker", "ms"));
-    assert!(!LINES.hold("sleeper", "", ""), "who waits holds no worker");
+    assert!(!LINES.hold("sleeper", "", ""), "a coroutine that waits holds no worker");
     sleeper.kill();
 }
 

@@ -271,7 +271,7 @@ fn connections_that_close_may_still_need_a_task_which_is_killed_at_the_drain_dea
             }
             Ok(())
         };
-        server.spawn("doubles for ever", double).unwrap();
+        server.spawn("doubles forever", double).unwrap();
         server.set_on_conn_stop(move |conn| {
             let answer = Arc::new(AsyncResult::new());
             asked.put((21, Arc::clone(&answer)))?;
@@ -288,8 +288,8 @@ fn connections_that_close_may_still_need_a_task_which_is_killed_at_the_drain_dea
     running.server.serve().unwrap();
     assert!(ended.load(Ordering::Acquire) && start.elapsed() >= Duration::from_millis(1400));
     assert_eq!(
-        log_lines::with("task \"doubles for ever\""),
-        ["WARN killed at the drain deadline: task \"doubles for ever\""]
+        log_lines::with("task \"doubles forever\""),
+        ["WARN killed at the drain deadline: task \"doubles forever\""]
     );
 }
 
@@ -307,7 +307,7 @@ fn a_second_signal_kills_the_tasks_at_once() {
                     green::sleep(Duration::from_millis(1));
                 }
             };
-            server.spawn("sleeps for ever", sleeps).unwrap();
+            server.spawn("sleeps forever", sleeps).unwrap();
         });
         let context = running.server.context();
         let first = thread::spawn(move || {

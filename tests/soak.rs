@@ -87,7 +87,7 @@ fn one_round(control: &mut Control, process: &Process, time: Duration, seed: u64
     people.go()
 }
 
-/// What is there when nobody is, and the last coroutine of who has gone has ended.
+/// What is there when all peers have gone and their last coroutine has ended.
 fn measure(control: &mut Control, process: &Process, warm: Option<&Quiet>) -> Quiet {
     let gone = comes_true(LONG, || control.open_connections() == 0);
     assert!(gone, "{} connections are still open:\n{}", control.open_connections(), control.dump());

@@ -11,7 +11,10 @@ fn main() -> Result<(), std::num::ParseIntError> {
     let pool = ThreadPool::new(3);
     let start = Instant::now();
     for _ in 0..4 {
-        #[expect(clippy::disallowed_methods, reason = "it blocks its thread, to show who waits")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it blocks its thread, to show that no worker is blocked"
+        )]
         pool.spawn(move || std::thread::sleep(second));
     }
     pool.join();

@@ -36,7 +36,7 @@ pub trait IConnManager: Sealed + Send + Sync {
         self.len() == 0
     }
 
-    /// The connections there are now, in no order. Who sends to all of them uses `try_send_msg`, which never waits, or a
+    /// The connections there are now, in no order. To send to all of them, use `try_send_msg`, which never waits, or a
     /// group. [`range`](Self::range) makes no list.
     ///
     /// # Examples

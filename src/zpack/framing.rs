@@ -67,7 +67,7 @@ fn cut_decoded(decoder: &dyn IDecoder, begun: &[u8], seen: usize) -> Result<Opti
         return Ok(None);
     }
     match decoder.frame_len(begun, seen)? {
-        // It would be cut for ever.
+        // It would be cut forever.
         Some(0) => Err(Error::BadFrame { reason: "a frame of no bytes" }),
         Some(frame_len) => Ok(Some(Cut { frame_len, head_len: 0, msg_id: 0 })),
         None if begun.len() >= MAX_UNKNOWN => {

@@ -176,7 +176,7 @@ fn a_peer_that_goes_on_sending_past_the_end_is_closed_also_without_a_drain_deadl
         // An error once the socket is closed on the other side.
         peer.stream.write_all(&frame(ECHO, b"more")).is_err()
     });
-    assert!(closed, "a peer that sends for ever is kept for ever");
+    assert!(closed, "a peer that sends forever is kept forever");
     assert_eq!(running.close_reason(peer.addr()), CloseReason::Stopped);
     assert_eq!(running.stop_hooks(peer.addr()), 1);
 }

@@ -26,7 +26,7 @@ fn a_stop_closes_a_connection_whatever_its_peer_does() {
     let begun = Instant::now();
     conn.stop();
     assert!(conn.wait_closed(Duration::from_secs(10)).unwrap());
-    // A server that waited for the peer would wait for ever.
+    // A server that waited for the peer would wait forever.
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(conn.get_close_reason(), Some(CloseReason::Stopped));
     let unsent = conn.get_unsent();

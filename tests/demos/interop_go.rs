@@ -190,7 +190,7 @@ fn our_heartbeat_keeps_a_connection_to_a_go_server_and_silence_loses_it() {
     let conn = client.wait_connected(SOON).unwrap();
     // Three seconds, where the server allows one of silence.
     wait_until("the server's heartbeats", || beats.load(Ordering::Acquire) >= 15);
-    assert!(lost.wait_closed(SOON).unwrap(), "the server keeps who is silent");
+    assert!(lost.wait_closed(SOON).unwrap(), "the server keeps a silent client");
     assert_eq!(lost.get_close_reason(), Some(CloseReason::PeerClosed));
     conn.send_msg(1, "still there?").unwrap();
     wait_until("an echo", || received.lock().unwrap().len() == 1);

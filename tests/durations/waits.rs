@@ -484,7 +484,7 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
 
 /// Takes out of a pipe what it has.
 fn empty(mut reader: &PipeReader) {
-    // The end can be read for ever.
+    // The end can be read forever.
     while green::wait_read_timeout(reader, Duration::ZERO).unwrap()
         && reader.read(&mut [0; 4096]).unwrap() > 0
     {}

@@ -170,7 +170,7 @@ fn large_frames_that_never_end_stay_under_the_bound() {
     wait_until("many evicted", || running.server.stats().evicted >= 6);
     let stats = running.server.stats();
     assert!(stats.held_peak <= 4 * MIB, "{}", stats.held_peak);
-    // Who sends all is served, and holds nothing afterwards.
+    // A peer that sends all is served, and holds nothing afterwards.
     let mut sender = running.connect();
     sender.send(&whole);
     assert_eq!(sender.read_frame().1.len(), MIB);

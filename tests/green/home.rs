@@ -65,7 +65,7 @@ impl Things {
         match way % 12 {
             0 => green::sleep(Duration::from_micros(300)),
             1 => green::yield_now(),
-            // There are as many who put as who get, and nobody waits for ever for one that has ended.
+            // There are as many that put as that get, and none waits forever for one that has ended.
             2 => drop(self.queue.put_timeout(1, Duration::from_millis(2))),
             3 => drop(self.queue.get_timeout(Duration::from_millis(2))),
             4 => drop(self.channel.put_timeout(1, Duration::from_millis(2))),
@@ -240,7 +240,7 @@ fn sockets_that_come_and_go_take_no_events_of_each_other() {
     });
 }
 
-/// One that computes keeps its own worker only: who waits elsewhere is woken as before.
+/// One that computes keeps its own worker only: a green thread that waits elsewhere is woken as before.
 #[test]
 fn one_that_computes_holds_up_no_other_worker() {
     // In a process of its own: beside it no coroutine would begin on its worker.
@@ -381,7 +381,7 @@ fn on_worker<T: Send + 'static>(at: usize, body: impl FnOnce() -> T + Send + 'st
     }
 }
 
-/// Accepts for ever, and echoes to the end of each stream.
+/// Accepts forever, and echoes to the end of each stream.
 fn echo_server() -> (SocketAddr, Greenlet<()>) {
     let listener = bind();
     let address = listener.local_addr();

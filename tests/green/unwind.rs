@@ -266,7 +266,7 @@ fn guards_nest_and_contain_panics_of_their_own() {
     });
 }
 
-/// What the destructors use: some of it would keep them waiting for ever, the rest is to be had.
+/// What the destructors use: some of it would keep them waiting forever, the rest is to be had.
 struct World {
     full: Queue<u32>,
     roomy: Queue<u32>,

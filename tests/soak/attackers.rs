@@ -77,7 +77,7 @@ fn say_nothing(server: SocketAddr, random: &mut Random) -> io::Result<()> {
         stream.read_exact(&mut [0; 9])?;
     }
     let ended = green::with_timeout(LONG, || stream.read(&mut [0]));
-    assert!(ended.is_ok(), "it may stay for ever");
+    assert!(ended.is_ok(), "it may stay forever");
     Ok(())
 }
 

@@ -68,7 +68,7 @@ pub fn wait_write_timeout(fd: impl AsFd, timeout: Duration) -> io::Result<bool> 
 }
 
 /// Waits until one of `reads` can be read or one of `writes` written. Returns the places of all that are ready then, in
-/// either list. With empty lists it waits for ever.
+/// either list. With empty lists it waits forever.
 ///
 /// # Errors
 ///

@@ -20,8 +20,8 @@ use rustix::net::{
 use super::readiness::Readiness;
 use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::blocking::step_aside;
-use crate::green::runtime::carrier::Ride;
 use crate::green::runtime::park::Sleeper;
+use crate::green::runtime::ride::Ride;
 use crate::green::runtime::{fair, home};
 use crate::green::spawn::interrupt::is_unwinding;
 
@@ -38,19 +38,19 @@ pub(crate) struct Socket {
 #[derive(Default)]
 pub(in crate::green) struct Watching(Mutex<Watch>);
 
-/// What is ready, and who waits for it.
+/// What is ready, and which green threads wait for it.
 #[derive(Default)]
 struct Watch {
     /// What has become ready and nobody has taken yet. Edge-triggered: what is lost here comes no second time.
     ready: u8,
     place: Place,
-    /// Who waits, and for what: mostly one.
+    /// The first one that waits, and for what. Mostly there is only one.
     first: Option<(Waits, Readiness)>,
     #[expect(clippy::box_collection, reason = "one word while empty")]
     others: Option<Box<Vec<(Waits, Readiness)>>>,
 }
 
-/// Who waits for a socket.
+/// A green thread that waits for a socket.
 enum Waits {
     Parked(Sleeper),
     /// One that has no stack meanwhile.
@@ -161,7 +161,7 @@ impl Socket {
         self.wait_to(interest, |socket| Ok(call(socket)?))
     }
 
-    /// Wakes who waits with [`Readiness::INTERRUPT`], or the next who does. From any thread, without waiting.
+    /// Wakes the green thread that waits with [`Readiness::INTERRUPT`], or the next that does. From any thread, without waiting.
     pub(crate) fn interrupt(&self) {
         self.watching.lock().note(Readiness::INTERRUPT);
     }

@@ -15,8 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use rustix::event::epoll;
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::carrier::{Ready, Spares};
+use super::carrier::Spares;
 use super::poller::{BELL, Sockets, note_stealing};
+use super::ride::Ready;
 use super::worker;
 use crate::green::spawn::record::Record;
 

@@ -13,6 +13,7 @@ pub(super) mod carrier;
 pub(super) mod fair;
 pub(super) mod home;
 pub(super) mod poller;
+pub(super) mod ride;
 pub(super) mod slots;
 pub(super) mod start;
 pub(super) mod worker;

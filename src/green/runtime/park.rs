@@ -26,7 +26,7 @@ pub(crate) struct Waiter {
     state: AtomicU8,
 }
 
-/// Who waits, and how to wake it.
+/// The coroutine or thread that waits, and how to wake it.
 pub(in crate::green) enum Who {
     Green(Arc<Record>),
     /// A coroutine that was spawned by calling `may` itself.

@@ -76,7 +76,7 @@ impl Poller {
         }
     }
 
-    /// Finds out which thread the worker is: the one on which `may` resumes who waits for this epoll instance. Another
+    /// Finds out which thread the worker is: the one on which `may` resumes a coroutine that waits for this epoll instance. Another
     /// may have stolen it once, but hardly three times while nothing else runs.
     fn settle(&mut self) {
         let (mut on, mut times) = (std::thread::current().id(), 0);
@@ -157,6 +157,10 @@ impl Poller {
     /// others, in the poll of `may`, which sees everything.
     fn rest(&mut self) {
         carrier::trim(self.home);
+        if worker::woken() > 0 {
+            // Those that are to end run first.
+            return;
+        }
         if self.home.is_sent_to_may() || may_is_used() {
             self.through_may();
         } else if self.home.rests(Rest::InPoll) {

@@ -1,4 +1,4 @@
-//! What belongs to a worker, the thread that green threads run on: calls put off until one next yields, who has been
+//! What belongs to a worker, the thread that green threads run on: calls put off until one next yields, what has been
 //! woken, the pace, read buffers.
 //!
 //! This file holds the crate's only thread-local. No reference into it outlives one of the accessors below, and none of

@@ -86,13 +86,7 @@ impl Pool {
         F: Fn(I::Item) -> T + Send + Sync + 'static,
         T: Send + 'static,
     {
-        let work = Arc::new(work);
-        let start = |item| {
-            let work = Arc::clone(&work);
-            self.spawn(move || work(item))
-        };
-        let started: Vec<_> = items.into_iter().map(start).collect();
-        started.into_iter().map(Greenlet::get).collect()
+        map_each(items, work, |one| self.spawn(move || one.run()))
     }
 
     /// As [`map`](Self::map), lazily: work begins with the first `next`, and never runs further ahead of what has been
@@ -212,5 +206,35 @@ impl Pool {
             let _membership = membership;
             body()
         })
+    }
+}
+
+/// Starts `work` for each item with `spawn`, and waits for all; results in the order of the items.
+pub(super) fn map_each<I, F, T>(
+    items: I,
+    work: F,
+    spawn: impl Fn(One<I::Item, F>) -> Greenlet<T>,
+) -> Vec<Result<T, Failed>>
+where
+    I: IntoIterator,
+{
+    let work = Arc::new(work);
+    let start = |item| spawn(One { item, work: Arc::clone(&work) });
+    let started: Vec<_> = items.into_iter().map(start).collect();
+    started.into_iter().map(Greenlet::get).collect()
+}
+
+/// The work for one item.
+pub(super) struct One<I, F> {
+    item: I,
+    work: Arc<F>,
+}
+
+impl<I, F> One<I, F> {
+    pub(super) fn run<T>(self) -> T
+    where
+        F: Fn(I) -> T,
+    {
+        (self.work)(self.item)
     }
 }

@@ -135,8 +135,8 @@ impl Record {
         worker::resume(Some(Arc::clone(self)));
     }
 
-    /// To be called once if it has no stack of its own: from now on it can be interrupted.
-    pub(in crate::green) fn reach_by_itself(self: &Arc<Self>) {
+    /// Makes one that has no stack of its own interruptible. To be called once, before it first runs.
+    pub(in crate::green) fn make_interruptible(self: &Arc<Self>) {
         self.interrupts.begin(Who::Green(Arc::clone(self)));
     }
 

@@ -14,6 +14,7 @@ use super::greenlet::Greenlet;
 use super::group::Group;
 use super::interrupt::is_unwinding;
 use super::links::Outcome;
+use super::pool::map_each;
 use super::record::{Kind, Name, Record};
 use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::overflow::{self, WatchedThread};
@@ -150,13 +151,7 @@ impl ThreadPool {
         F: Fn(I::Item) -> T + Send + Sync + 'static,
         T: Send + 'static,
     {
-        let work = Arc::new(work);
-        let start = |item| {
-            let work = Arc::clone(&work);
-            self.spawn(move || work(item))
-        };
-        let started: Vec<_> = items.into_iter().map(start).collect();
-        started.into_iter().map(Greenlet::get).collect()
+        map_each(items, work, |one| self.spawn(move || one.run()))
     }
 
     /// How many threads it may have.

@@ -260,7 +260,7 @@ impl<T> Default for Channel<T> {
 }
 
 /// Gives what [`get`](Channel::get) does: a putter's item, or `None` if it is closed. To [`try_put`](Channel::try_put)
-/// who waits here is no getter.
+/// one that waits here is no getter.
 impl<T> Waitable for Channel<T> {
     type Item = Option<T>;
 

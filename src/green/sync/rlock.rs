@@ -16,7 +16,7 @@ use crate::log_line::{Throttle, throttled};
 /// A lock that its holder may take again: the coroutine (or thread) that has it gets it at once, and others when the
 /// holder has given it back as often as taken.
 ///
-/// It may be held across waits. Fair: it goes to who has waited longest. A panic gives it back too. What it guards is
+/// It may be held across waits. Fair: it goes to the one that has waited longest. A panic gives it back too. What it guards is
 /// shared, not exclusive, since the holder may have it twice: a counter or a flag in it is an atomic.
 ///
 /// # Examples

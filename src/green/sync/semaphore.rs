@@ -12,7 +12,7 @@ use crate::log_line::{Throttle, throttled};
 
 /// A number of permits. [`acquire`](Self::acquire) takes one, waiting while there is none; dropped, the permit comes back.
 ///
-/// It is fair: a permit that comes back goes to who has waited longest, and nobody overtakes. Clones share the permits.
+/// It is fair: a permit that comes back goes to the one that has waited longest, and nobody overtakes. Clones share the permits.
 ///
 /// # Examples
 ///

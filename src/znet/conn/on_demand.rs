@@ -21,7 +21,7 @@ use crate::znet::talk::calls::Calls;
 pub(crate) type Property = Arc<dyn Any + Send + Sync>;
 
 /// The state of a connection that most connections never have. One that looks may find nothing made; one that waits,
-/// or must be found by who closes, makes it.
+/// or must be found by the close, makes it.
 #[derive(Default)]
 pub(crate) struct OnDemand {
     /// What its handlers have read and not handled.

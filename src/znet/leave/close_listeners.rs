@@ -47,7 +47,7 @@ impl CloseListeners {
         }
     }
 
-    /// Set when the connection begins to close. Who waits looks first whether it has: it may have before this.
+    /// Set when the connection begins to close. Code that waits looks first whether it has: it may have before this.
     pub(super) fn closing(&self) -> Arc<Event> {
         Arc::clone(&self.lock().told.get_or_insert_default().closing)
     }

@@ -21,7 +21,7 @@ pub(super) mod closing;
 // Those who are told of it:
 pub(super) mod close_listeners;
 
-// who waits on the context, and the close callbacks,
+// code that waits on the context, and the close callbacks,
 pub(super) mod context;
 
 // and the hooks of the program.

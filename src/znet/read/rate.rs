@@ -63,7 +63,7 @@ impl RateLimits {
     }
 }
 
-/// The limits, and who has used how much.
+/// The limits, and how much each peer has used.
 pub(crate) struct Rates {
     pub(super) limits: RateLimits,
     /// In two halves: when the first is full it becomes the second, and what was the second is forgotten. So both

@@ -296,7 +296,7 @@ impl Connection {
 impl Resume {
     fn check(&self, secret: &Secret) -> Result<(), ResumeRefusal> {
         let state = self.lock();
-        // Who has no token learns nothing of the connection.
+        // A peer without a token learns nothing of the connection.
         let tokens = state.tokens.as_ref().ok_or(ResumeRefusal::WrongToken)?;
         tokens.check(secret)?;
         if state.stage == Stage::Counting { Ok(()) } else { Err(ResumeRefusal::Gone) }

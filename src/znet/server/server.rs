@@ -331,7 +331,7 @@ impl std::fmt::Debug for Server {
 pub fn exit(result: Result<()>) -> ExitCode {
     log::logger().flush();
     let Err(error) = result else { return ExitCode::SUCCESS };
-    // Who has closed stderr does not want to know.
+    // If stderr is closed, nobody wants to know.
     let _ = writeln!(std::io::stderr(), "{error}");
     ExitCode::from(if matches!(error, Error::Config(_)) { 2 } else { 1 })
 }

@@ -51,7 +51,7 @@ impl Core {
     }
 
     /// What `serve` makes of the outcome of its start: it goes on with what has been started before. Where that has
-    /// stopped already, only the first `serve` does: the next would return at once, for ever.
+    /// stopped already, only the first `serve` does: the next would return at once, forever.
     pub(crate) fn serve_from(&self, begun: Result<()>) -> Result<()> {
         let mut life = self.life();
         let outcome = match begun {
@@ -128,7 +128,7 @@ impl Core {
         if let Some(end_sweeping) = sweeper {
             end_sweeping();
         }
-        // First the line: who waits may end the process.
+        // First the line: the thread that waits may end the process.
         log::info!("{} stopped", self.config().name);
         self.stopped.set();
     }

@@ -11,7 +11,7 @@ pub(crate) struct Bounds {
     pub(crate) messages: usize,
     pub(crate) bytes: usize,
     pub(crate) policy: QueueFull,
-    /// How long a sender waits for room; `None` for ever.
+    /// How long a sender waits for room; `None` forever.
     pub(crate) wait: Option<Duration>,
     /// What all peers of the server hold together.
     pub(crate) ledger: Ledger,

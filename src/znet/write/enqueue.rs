@@ -97,7 +97,7 @@ impl Connection {
                 Appended::Full | Appended::OverAll => {}
             }
             let may_wait = bounds.policy == QueueFull::Wait && wait != SendWait::Never && !is_unwinding();
-            // Who waits lets others run: what is in hand counts from now on.
+            // Others run while this one waits: what is in hand counts from now on.
             let waiting = if may_wait { self.hold_waiting(frame) } else { None };
             let Some((since, until)) = waits else {
                 // The socket may well take it: what is queued has just not been sent yet.

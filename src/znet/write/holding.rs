@@ -1,4 +1,4 @@
-//! Who watches the socket, and who has it to itself.
+//! Whether the socket is watched, and whether one sender has it to itself.
 
 use super::bounds::Bounds;
 use super::outbox::{Sender, State};

@@ -1,6 +1,6 @@
 //! The outbox: the queue that a connection's handlers and its writer share.
 //!
-//! It owns the closed state, so there is no window between "is it closed" and "put". Who sends takes everything out,
+//! It owns the closed state, so there is no window between "is it closed" and "put". A sender takes everything out,
 //! sends without the lock, and takes along what others have appended meanwhile; so frames of all senders leave in one
 //! order, whole. The lock is a plain mutex held for a few instructions and never across a yield or a system call (except
 //! for the one that wakes whoever waits on a lost socket, if the connection can be resumed).

@@ -1,4 +1,4 @@
-//! What an outbox keeps from when it first held much or its socket was first full: grants, who waits, what was lost.
+//! What an outbox keeps from when it first held much or its socket was first full: grants, waiting senders, what was lost.
 
 use super::ledger::Share;
 use super::replay::Replay;

@@ -230,7 +230,7 @@ impl State {
         (kept.away, kept.lost) = (true, true);
         let queue = std::mem::take(&mut self.queue);
         self.count_lost(&queue);
-        // Who waits for room finds that what it sends is kept.
+        // A sender that waits for room finds that its frame is kept.
         match self.sender {
             Sender::Sending => self.wake_all(),
             Sender::Idle | Sender::Blocked => self.drained(bounds),

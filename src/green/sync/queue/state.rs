@@ -1,4 +1,4 @@
-//! What a queue's lock guards: its items, and who waits for what.
+//! What a queue's lock guards: its items, and what waits for it.
 
 use super::errors::{GetError, PutError};
 use super::store::Store;
