@@ -3,14 +3,15 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use crate::green::{TcpListener, TcpStream, resolve};
+use crate::lock::Lock;
 
 /// A listening socket.
 pub struct Listener {
     /// `None` once closed.
-    socket: Mutex<Option<Arc<TcpListener>>>,
+    socket: Lock<Option<Arc<TcpListener>>>,
     address: SocketAddr,
 }
 
@@ -23,7 +24,7 @@ impl Listener {
     pub fn new(host: &str, port: u16) -> io::Result<Self> {
         let socket = TcpListener::bind_to(address_of(host, port)?, BACKLOG)?;
         let address = socket.local_addr();
-        Ok(Self { socket: Mutex::new(Some(Arc::new(socket))), address })
+        Ok(Self { socket: Lock::new(Some(Arc::new(socket))), address })
     }
 
     /// The address it is bound to, with the port the system chose.
@@ -55,7 +56,7 @@ impl Listener {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<TcpListener>>> {
-        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+        self.socket.lock()
     }
 }
 

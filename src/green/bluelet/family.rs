@@ -1,13 +1,14 @@
 //! Which coroutines belong to which `run`.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, MutexGuard};
 
 use crate::green::{Event, current};
+use crate::lock::Lock;
 
 /// A `run` and all that was spawned on its way.
 pub(super) struct Family {
-    alive: Mutex<usize>,
+    alive: Lock<usize>,
     /// Set while nobody is alive. Written under the lock of `alive`.
     pub(super) nobody: Event,
 }
@@ -19,7 +20,7 @@ impl Family {
     pub(super) fn new() -> Arc<Self> {
         let nobody = Event::new();
         nobody.set();
-        Arc::new(Self { alive: Mutex::new(0), nobody })
+        Arc::new(Self { alive: Lock::new(0), nobody })
     }
 
     /// The family of the coroutine that calls.
@@ -42,7 +43,7 @@ impl Family {
     }
 
     fn alive(&self) -> MutexGuard<'_, usize> {
-        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
+        self.alive.lock()
     }
 }
 
@@ -78,6 +79,6 @@ impl Drop for Adopted {
 
 /// The family of each coroutine that has one, by its number.
 fn families() -> MutexGuard<'static, HashMap<u64, Arc<Family>>> {
-    static FAMILIES: LazyLock<Mutex<HashMap<u64, Arc<Family>>>> = LazyLock::new(Mutex::default);
-    FAMILIES.lock().unwrap_or_else(PoisonError::into_inner)
+    static FAMILIES: LazyLock<Lock<HashMap<u64, Arc<Family>>>> = LazyLock::new(Lock::default);
+    FAMILIES.lock()
 }

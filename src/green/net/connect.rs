@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use super::readiness::Readiness;
@@ -11,11 +11,12 @@ use super::socket::Socket;
 use super::stream::{Connecting, TcpStream};
 use crate::green::runtime::timer::set_alarm;
 use crate::green::{Builder, GetError, Queue, Until};
+use crate::lock::Lock;
 
 /// One connect after the other, on a coroutine, until called off.
 #[derive(Default)]
 pub(crate) struct Connector {
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Default)]
@@ -123,6 +124,6 @@ impl Connector {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::datagram::UdpSocket;
 use crate::green::runtime::until::Until;
 use crate::green::{Builder, Coroutine, Event, Failed, Pool};
+use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 
 /// Receives datagrams and runs a handler on a coroutine of its own for each, until it is stopped. Clones are the same
@@ -38,8 +39,8 @@ pub struct DatagramServer {
 struct Shared {
     socket: UdpSocket,
     address: SocketAddr,
-    handlers: Mutex<Pool>,
-    receiver: Mutex<Option<Coroutine>>,
+    handlers: Lock<Pool>,
+    receiver: Lock<Option<Coroutine>>,
     stopped: Event,
 }
 
@@ -54,8 +55,8 @@ impl DatagramServer {
         let shared = Shared {
             address: socket.local_addr()?,
             socket,
-            handlers: Mutex::new(Pool::new(DEFAULT_MAX_HANDLERS)),
-            receiver: Mutex::default(),
+            handlers: Lock::new(Pool::new(DEFAULT_MAX_HANDLERS)),
+            receiver: Lock::default(),
             stopped: Event::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -65,7 +66,7 @@ impl DatagramServer {
     /// no room for. Default 1,000. To be called before [`start`](Self::start).
     #[must_use]
     pub fn max_handlers(self, count: usize) -> Self {
-        *lock(&self.shared.handlers) = Pool::new(count);
+        *self.shared.handlers.lock() = Pool::new(count);
         self
     }
 
@@ -90,12 +91,12 @@ impl DatagramServer {
         &self,
         handler: impl Fn(&UdpSocket, Vec<u8>, SocketAddr) -> io::Result<()> + Send + Sync + 'static,
     ) -> io::Result<()> {
-        let mut receiver = lock(&self.shared.receiver);
+        let mut receiver = self.shared.receiver.lock();
         if receiver.is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         self.shared.stopped.clear();
-        let (socket, handlers) = (self.shared.socket.clone(), lock(&self.shared.handlers).clone());
+        let (socket, handlers) = (self.shared.socket.clone(), self.shared.handlers.lock().clone());
         let receive = move || receive_all(&socket, &handlers, &Arc::new(handler));
         *receiver = Some(Builder::new().name("datagrams").spawn(receive)?.coroutine().clone());
         Ok(())
@@ -120,11 +121,11 @@ impl DatagramServer {
     /// left. The address stays bound, and [`start`](Self::start) receives again. Twice is the same as once.
     pub fn stop(&self, timeout: Duration) -> bool {
         let until = Until::after(timeout);
-        let receiver = lock(&self.shared.receiver).take();
+        let receiver = self.shared.receiver.lock().take();
         if let Some(receiver) = receiver {
             receiver.kill_timeout(until.left().unwrap_or(Duration::MAX));
         }
-        let handlers = lock(&self.shared.handlers).clone();
+        let handlers = self.shared.handlers.lock().clone();
         let all_ended = handlers.join_timeout(until.left().unwrap_or(Duration::MAX));
         if !all_ended {
             handlers.kill_timeout(LAST_WAIT);
@@ -163,10 +164,6 @@ where
             }
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for DatagramServer {

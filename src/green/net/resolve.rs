@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::green::runtime::blocking::blocking;
+use crate::lock::Lock;
 
 /// The addresses of `host`, each with `port`, in the order the system gives them; never none.
 ///
@@ -88,8 +89,8 @@ impl Remembered {
 }
 
 fn memory() -> MutexGuard<'static, Memory> {
-    static MEMORY: LazyLock<Mutex<Memory>> = LazyLock::new(Mutex::default);
-    MEMORY.lock().unwrap_or_else(PoisonError::into_inner)
+    static MEMORY: LazyLock<Lock<Memory>> = LazyLock::new(Lock::default);
+    MEMORY.lock()
 }
 
 /// Tries each address until one does; returns the last one's error.

@@ -5,7 +5,7 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
@@ -24,6 +24,7 @@ use crate::green::runtime::park::Sleeper;
 use crate::green::runtime::ride::Ride;
 use crate::green::runtime::{fair, home};
 use crate::green::spawn::interrupt::is_unwinding;
+use crate::lock::Lock;
 
 /// A connected or listening socket. Dropped, it leaves epoll first and closes its descriptor then, so that a
 /// descriptor of the same number opened meanwhile keeps its registration.
@@ -36,7 +37,7 @@ pub(crate) struct Socket {
 
 /// What a socket and the poller share.
 #[derive(Default)]
-pub(in crate::green) struct Watching(Mutex<Watch>);
+pub(in crate::green) struct Watching(Lock<Watch>);
 
 /// What is ready, and which green threads wait for it.
 #[derive(Default)]
@@ -277,7 +278,7 @@ impl Watching {
     }
 
     fn lock(&self) -> MutexGuard<'_, Watch> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

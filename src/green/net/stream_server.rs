@@ -6,7 +6,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use super::gate::{Gate, Newcomer};
@@ -17,6 +17,7 @@ use crate::green::{
     Backoff, Builder, Event, Group, Permit, Select, Semaphore, TcpListener, TcpStream, Thread, Until,
     is_unwinding,
 };
+use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 
 /// Listens, and runs a handler on a coroutine of its own for each connection, until it is stopped.
@@ -47,8 +48,8 @@ pub struct StreamServer {
 struct Shared {
     address: SocketAddr,
     handler: OnceLock<Box<Handler>>,
-    room: Mutex<Semaphore>,
-    state: Mutex<State>,
+    room: Lock<Semaphore>,
+    state: Lock<State>,
     handlers: Group,
     stopped: Event,
     backlog: AtomicU32,
@@ -91,8 +92,8 @@ impl StreamServer {
         let shared = Shared {
             address,
             handler: OnceLock::new(),
-            room: Mutex::new(Semaphore::new(DEFAULT_MAX_CONNS)),
-            state: Mutex::new(state),
+            room: Lock::new(Semaphore::new(DEFAULT_MAX_CONNS)),
+            state: Lock::new(state),
             handlers: Group::new(),
             stopped: Event::new(),
             backlog: AtomicU32::new(BACKLOG),
@@ -104,7 +105,7 @@ impl StreamServer {
     /// Default 10,000. Call it before [`start`](Self::start).
     #[must_use]
     pub fn max_conns(self, count: usize) -> Self {
-        *self.shared.room.lock().unwrap_or_else(PoisonError::into_inner) = Semaphore::new(count.max(1));
+        *self.shared.room.lock() = Semaphore::new(count.max(1));
         self
     }
 
@@ -231,7 +232,7 @@ impl StreamServer {
     }
 
     fn accept_all(&self, listener: &TcpListener, stop: &Stop) {
-        let room = self.shared.room.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let room = self.shared.room.lock().clone();
         let (gate, mut failures) = (Gate::new(), 0);
         loop {
             let Some(newcomer) = gate.wait(&stop.asked) else { return };
@@ -317,7 +318,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

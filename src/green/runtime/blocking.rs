@@ -1,7 +1,7 @@
 //! Work that blocks its thread, off the workers: a bounded pool of threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, MutexGuard};
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::worker;
 use crate::green::spawn::contain::contain;
 use crate::green::spawn::interrupt::is_unwinding;
 use crate::green::sync::queue::Queue;
+use crate::lock::Lock;
 
 /// Runs `work` on a pool of at most 16 threads; the coroutine that calls waits, its worker does not.
 ///
@@ -40,16 +41,16 @@ where
     if is_unwinding() || POOL.has_caller() {
         return work();
     }
-    let answer = Arc::new(Mutex::new(None));
+    let answer = Arc::new(Lock::new(None));
     let waiter = Waiter::new();
     let (theirs, wake, caller) = (Arc::clone(&answer), Arc::clone(&waiter), worker::current());
     POOL.submit(Box::new(move || {
         let outcome = overflow::working_for(caller.as_deref(), || catch_unwind(AssertUnwindSafe(work)));
-        *theirs.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        *theirs.lock() = Some(outcome);
         wake.wake();
     }));
     waiter.wait(Awaits::Thread, None, |_| {});
-    let outcome = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let outcome = answer.lock().take();
     outcome
         .expect("the waiter is woken after the answer is there")
         .unwrap_or_else(|payload| resume_unwind(payload))
@@ -73,7 +74,7 @@ type Job = Box<dyn FnOnce() + Send>;
 struct Pool {
     jobs: Queue<Job>,
     /// Its threads; they start with the work and end after [`IDLE`] without. Never locked across a wait.
-    threads: Mutex<Vec<Member>>,
+    threads: Lock<Vec<Member>>,
 }
 
 struct Member {
@@ -171,7 +172,7 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Member>> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+        self.threads.lock()
     }
 }
 
@@ -185,7 +186,7 @@ fn present(threads: &[Member]) -> usize {
 }
 
 static POOL: LazyLock<Pool> =
-    LazyLock::new(|| Pool { jobs: Queue::bounded(MAX_QUEUED), threads: Mutex::default() });
+    LazyLock::new(|| Pool { jobs: Queue::bounded(MAX_QUEUED), threads: Lock::default() });
 
 /// Threads at work, at most; those that have stepped aside do not count.
 const MAX_THREADS: usize = 16;

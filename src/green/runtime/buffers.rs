@@ -2,13 +2,14 @@
 //! back to the system.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 
 use super::worker::with_spare;
+use crate::lock::Lock;
 
 /// Frees the spare buffers of threads that have needed none since this was last called.
 pub(super) fn free_unused() {
-    lock(&ALL).retain(|spare| {
+    ALL.lock().retain(|spare| {
         let Some(spare) = spare.upgrade() else { return false };
         // What was taken out is freed after the lock.
         let unused = spare.lock().take_unused();
@@ -18,18 +19,18 @@ pub(super) fn free_unused() {
 }
 
 /// The buffers that a thread has to spare, and may take them from it.
-pub(super) struct SharedSpare(Mutex<Spare>);
+pub(super) struct SharedSpare(Lock<Spare>);
 
 impl SharedSpare {
     /// Those of a new thread.
     pub(super) fn register() -> Arc<Self> {
-        let spare = Arc::new(Self(Mutex::default()));
-        lock(&ALL).push(Arc::downgrade(&spare));
+        let spare = Arc::new(Self(Lock::default()));
+        ALL.lock().push(Arc::downgrade(&spare));
         spare
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Spare> {
-        lock(&self.0)
+        self.0.lock()
     }
 }
 
@@ -253,11 +254,7 @@ pub(crate) fn small_read_buffer_bytes() -> usize {
 }
 
 /// The spare buffers of all threads.
-static ALL: Mutex<Vec<Weak<SharedSpare>>> = Mutex::new(Vec::new());
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+static ALL: Lock<Vec<Weak<SharedSpare>>> = Lock::new(Vec::new());
 
 /// Spare buffers for frames a thread keeps, and how large each may be: 8 MiB together at most.
 const MAX_SPARE_SEND_BUFFERS: usize = 64;

@@ -10,7 +10,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, MutexGuard, OnceLock};
 
 use rustix::event::epoll;
 use rustix::event::{EventfdFlags, eventfd};
@@ -20,6 +20,7 @@ use super::poller::{BELL, Sockets, note_stealing};
 use super::ride::Ready;
 use super::worker;
 use crate::green::spawn::record::Record;
+use crate::lock::Lock;
 
 /// The part of a worker that other threads use.
 pub(in crate::green) struct Home {
@@ -27,9 +28,9 @@ pub(in crate::green) struct Home {
     /// The sockets that are waited for here, and the bell.
     epoll: OwnedFd,
     bell: OwnedFd,
-    sockets: Mutex<Sockets>,
+    sockets: Lock<Sockets>,
     /// Green threads of this worker that others have woken.
-    inbox: Mutex<Vec<Arc<Record>>>,
+    inbox: Lock<Vec<Arc<Record>>>,
     /// Rides that can go on.
     ready: Ready,
     spares: Spares,
@@ -71,8 +72,8 @@ impl Home {
             index,
             epoll,
             bell,
-            sockets: Mutex::default(),
-            inbox: Mutex::default(),
+            sockets: Lock::default(),
+            inbox: Lock::default(),
             ready: Ready::default(),
             spares: Spares::default(),
             mail: AtomicBool::new(false),
@@ -115,7 +116,7 @@ impl Home {
     }
 
     pub(super) fn sockets(&self) -> MutexGuard<'_, Sockets> {
-        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sockets.lock()
     }
 
     /// Has a parked green thread go on. From any thread.
@@ -249,7 +250,7 @@ impl Home {
     }
 
     fn inbox(&self) -> MutexGuard<'_, Vec<Arc<Record>>> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inbox.lock()
     }
 }
 

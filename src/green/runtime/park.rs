@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use super::until::Until;
 use super::{fair, home, timer, worker};
 use crate::green::spawn::interrupt::{Interrupt, Interrupts, is_unwinding};
 use crate::green::spawn::record::Record;
+use crate::lock::Lock;
 
 /// One wait of one coroutine or thread.
 pub(crate) struct Waiter {
@@ -280,14 +281,14 @@ impl WaitList {
 /// Waits for what `look` looks for behind a lock: not at all if it is there, else until the list beside it is woken.
 /// `false` if the time is up first.
 pub(in crate::green) fn wait_unless<S>(
-    state: &Mutex<S>,
+    state: &Lock<S>,
     look: impl FnOnce(&mut S) -> bool,
     list: impl Fn(&mut S) -> &mut WaitList,
     what: Awaits,
     timeout: Option<Duration>,
 ) -> bool {
     fair::fairness_point();
-    let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
+    let lock = || state.lock();
     let waiter = {
         let mut state = lock();
         if look(&mut state) {

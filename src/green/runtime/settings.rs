@@ -1,10 +1,10 @@
 //! The coroutine runtime: set up once a process, before its first coroutine.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
 
 use super::{home, limits, memory, overflow, poller, watchdog};
 use crate::error::{Error, Result};
+use crate::lock::Lock;
 
 /// How the coroutine runtime of the process is set up. The first to start it decides for all.
 ///
@@ -35,7 +35,7 @@ impl Runtime {
     /// [`Error::RuntimeMismatch`] if it runs with other settings, [`Error::Io`] if the system refuses eventfds, epoll
     /// instances or signal handlers.
     pub fn start(self) -> Result<()> {
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = RUNNING.lock();
         if let Some(have) = *running {
             return self.check_against(have);
         }
@@ -56,7 +56,7 @@ impl Runtime {
 
     /// What runs, or nothing before the first start.
     pub fn current() -> Option<Self> {
-        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+        *RUNNING.lock()
     }
 
     fn with_defaults(self) -> Self {
@@ -101,7 +101,7 @@ pub(in crate::green) fn default_stack_bytes() -> usize {
     may::config().get_stack_size() * size_of::<usize>()
 }
 
-static RUNNING: Mutex<Option<Runtime>> = Mutex::new(None);
+static RUNNING: Lock<Option<Runtime>> = Lock::new(None);
 static STARTED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
 /// A panic with its backtrace takes 26 KB of stack in a debug build and the deepest library seen 129 KB; a release

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, MutexGuard};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::flag::register_conditional_default;
@@ -10,6 +10,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, signal_name};
 
 use crate::green::Queue;
+use crate::lock::Lock;
 
 /// Catches SIGTERM, SIGINT and SIGQUIT from now on: each arrives in the queue as its number, instead of ending the
 /// process. Several may catch them; each gets all.
@@ -131,8 +132,8 @@ pub(super) fn is_by_default(signal: i32) -> bool {
 }
 
 fn lock() -> MutexGuard<'static, Catching> {
-    static CATCHING: LazyLock<Mutex<Catching>> = LazyLock::new(Mutex::default);
-    CATCHING.lock().unwrap_or_else(PoisonError::into_inner)
+    static CATCHING: LazyLock<Lock<Catching>> = LazyLock::new(Lock::default);
+    CATCHING.lock()
 }
 
 /// Set while nobody catches signals. Read by the signal handler. Written under the lock.

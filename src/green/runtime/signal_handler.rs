@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, MutexGuard};
 use std::time::Duration;
 
 use signal_hook::SigId;
@@ -15,6 +15,7 @@ use signal_hook::low_level::{pipe, unregister};
 
 use super::signal::is_by_default;
 use crate::green::{Builder, Coroutine, wait_read};
+use crate::lock::Lock;
 
 /// Calls `callback` whenever signal `number` arrives, from now on until the handle is dropped: each time on a coroutine of its
 /// own, where it may wait. Signals that come faster than they are served may be served as one. Several handlers of one signal
@@ -125,8 +126,8 @@ impl Drop for User {
 }
 
 fn all() -> MutexGuard<'static, HashMap<i32, Users>> {
-    static ALL: LazyLock<Mutex<HashMap<i32, Users>>> = LazyLock::new(Mutex::default);
-    ALL.lock().unwrap_or_else(PoisonError::into_inner)
+    static ALL: LazyLock<Lock<HashMap<i32, Users>>> = LazyLock::new(Lock::default);
+    ALL.lock()
 }
 
 impl fmt::Debug for SignalHandler {

@@ -7,13 +7,14 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::home::{self, Arrival};
 use super::limits::StackPermit;
 use super::worker;
 use crate::green::Panicked;
+use crate::lock::Lock;
 
 /// Where a coroutine begins.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,10 +46,10 @@ pub(in crate::green) fn start(
         Where::Near(home) if home::of(home).is_held() => home::next(),
         Where::Near(home) | Where::At(home) => home,
     };
-    let start = Arc::new(Start { home: AtomicUsize::new(home), stack_bytes, body: Mutex::new(Some(body)) });
+    let start = Arc::new(Start { home: AtomicUsize::new(home), stack_bytes, body: Lock::new(Some(body)) });
     start.give_to(home)?;
     if !matches!(place, Where::At(_)) {
-        let mut waiting = lock(&WAITING);
+        let mut waiting = WAITING.lock();
         if waiting.len() == waiting.capacity() {
             // Not left to the watchdog alone: many may begin between two of its looks.
             waiting.retain(|start| !start.has_begun());
@@ -60,7 +61,7 @@ pub(in crate::green) fn start(
 
 /// Gives those that have not begun to another worker if theirs is held. The watchdog calls it now and then.
 pub(super) fn look_after() {
-    let mut waiting = lock(&WAITING);
+    let mut waiting = WAITING.lock();
     waiting.retain(|start| !start.has_begun());
     let stuck: Vec<_> = waiting.iter().filter(|start| home::of(start.home()).is_held()).cloned().collect();
     drop(waiting);
@@ -71,7 +72,7 @@ pub(super) fn look_after() {
 struct Start<F> {
     home: AtomicUsize,
     stack_bytes: Option<usize>,
-    body: Mutex<Option<F>>,
+    body: Lock<Option<F>>,
 }
 
 impl<F: FnOnce(Begun) + Send + 'static> Start<F> {
@@ -90,7 +91,7 @@ impl<F: FnOnce(Begun) + Send + 'static> Start<F> {
                 // Begun inside of the caller: goes behind it in the queue, which costs no system call.
                 may::coroutine::yield_now();
             }
-            let body = lock(&this.body).take();
+            let body = this.body.lock().take();
             drop(this);
             if let Some(body) = body {
                 body(Begun { home, arrival });
@@ -133,7 +134,7 @@ impl<F: FnOnce(Begun) + Send + 'static> Waiting for Start<F> {
     }
 
     fn has_begun(&self) -> bool {
-        lock(&self.body).is_none()
+        self.body.lock().is_none()
     }
 
     fn move_on(self: Arc<Self>) {
@@ -145,9 +146,5 @@ impl<F: FnOnce(Begun) + Send + 'static> Waiting for Start<F> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Those that had not begun at the last look, and those that came since.
-static WAITING: Mutex<Vec<Arc<dyn Waiting>>> = Mutex::new(Vec::new());
+static WAITING: Lock<Vec<Arc<dyn Waiting>>> = Lock::new(Vec::new());

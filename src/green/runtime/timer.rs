@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::until::Until;
 use crate::green::net::socket::Socket;
+use crate::lock::Lock;
 
 /// Something that waits with a deadline.
 pub(in crate::green) trait Timed: Send + Sync {
@@ -112,8 +113,8 @@ struct Pending {
 }
 
 fn lock() -> MutexGuard<'static, Pending> {
-    static PENDING: Mutex<Pending> = Mutex::new(Pending { timed: BTreeMap::new(), last: 0 });
-    PENDING.lock().unwrap_or_else(PoisonError::into_inner)
+    static PENDING: Lock<Pending> = Lock::new(Pending { timed: BTreeMap::new(), last: 0 });
+    PENDING.lock()
 }
 
 /// The thread, started with the first deadline.

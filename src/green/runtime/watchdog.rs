@@ -4,8 +4,8 @@
 //! now and then; if it finds the same turn of the same coroutine for longer than [`STALL`], it says so in the log,
 //! and again, with how long it took, when it is over. Meanwhile new coroutines begin on other workers (`start.rs`).
 
+use std::sync::Once;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::home::Home;
@@ -14,6 +14,7 @@ use super::stack_note::StackNote;
 use super::{home, overflow, start};
 use crate::green::coroutines;
 use crate::green::spawn::record::Record;
+use crate::lock::Lock;
 
 /// How often a coroutine has kept its worker for longer than 50 ms without waiting. Each time is a warning in the log
 /// that names it. For tests and metrics.
@@ -39,7 +40,7 @@ impl Beat {
         let (running, turns, home) = (AtomicU64::new(0), AtomicU64::new(0), AtomicUsize::new(usize::MAX));
         let beat: &'static Self =
             Box::leak(Box::new(Self { running, turns, home, note: overflow::watch_worker() }));
-        BEATS.lock().unwrap_or_else(PoisonError::into_inner).push(beat);
+        BEATS.lock().push(beat);
         beat
     }
 
@@ -89,7 +90,7 @@ pub(super) fn start() {
 fn keep_watch() {
     let (mut seen, mut looks, mut turns) = (Vec::new(), Vec::new(), Vec::new());
     loop {
-        let beats = BEATS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let beats = BEATS.lock().clone();
         send_the_idle_to_may(&mut looks);
         let quiet = !look_for_held(&beats, &mut seen);
         start::look_after();
@@ -169,7 +170,7 @@ fn name_of(id: u64) -> String {
     )
 }
 
-static BEATS: Mutex<Vec<&'static Beat>> = Mutex::new(Vec::new());
+static BEATS: Lock<Vec<&'static Beat>> = Lock::new(Vec::new());
 static STALLS: AtomicU64 = AtomicU64::new(0);
 
 /// How long one coroutine may keep a worker.

@@ -1,11 +1,12 @@
 //! Which coroutines are alive, and what each waits for.
 
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 
 use super::record::Record;
 use crate::green::Coroutine;
 use crate::green::runtime::slots::Slots;
+use crate::lock::Lock;
 
 /// All coroutines that are alive, also those that have not started, by number.
 ///
@@ -63,8 +64,8 @@ type Known = Slots<Weak<Record>>;
 
 fn shard(id: u64) -> MutexGuard<'static, Known> {
     let at = (id % SHARDS.len() as u64) as usize;
-    SHARDS[at].lock().unwrap_or_else(PoisonError::into_inner)
+    SHARDS[at].lock()
 }
 
 /// Several, so that coroutines started at once do not wait for each other.
-static SHARDS: [Mutex<Known>; 16] = [const { Mutex::new(Slots::new()) }; 16];
+static SHARDS: [Lock<Known>; 16] = [const { Lock::new(Slots::new()) }; 16];

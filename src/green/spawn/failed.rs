@@ -2,10 +2,10 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
 use super::contain::drop_contained;
 use super::interrupt::Interrupt;
+use crate::lock::Lock;
 
 /// Why a coroutine left no value.
 #[derive(Debug)]
@@ -46,12 +46,12 @@ impl std::error::Error for Failed {}
 
 /// A coroutine ended by a panic.
 pub struct Panicked {
-    payload: Mutex<Box<dyn Any + Send>>,
+    payload: Lock<Box<dyn Any + Send>>,
 }
 
 impl Panicked {
     pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
-        Self { payload: Mutex::new(payload) }
+        Self { payload: Lock::new(payload) }
     }
 
     /// What the coroutine panicked with.
@@ -60,7 +60,7 @@ impl Panicked {
     }
 
     fn take_payload(&mut self) -> Box<dyn Any + Send> {
-        std::mem::replace(self.payload.get_mut().unwrap_or_else(PoisonError::into_inner), Box::new(()))
+        std::mem::replace(self.payload.get_mut(), Box::new(()))
     }
 }
 
@@ -73,7 +73,7 @@ impl Drop for Panicked {
 
 impl fmt::Display for Panicked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let payload = self.payload.lock().unwrap_or_else(PoisonError::into_inner);
+        let payload = self.payload.lock();
         let text = payload.downcast_ref::<&str>().copied();
         f.write_str(
             text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no text)"),

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use crate::green::{Builder, Channel, Event, Greenlet, is_unwinding};
+use crate::lock::Lock;
 
 /// A body that yields values to a `for` loop. It runs only while its consumer waits for a value.
 ///
@@ -55,7 +56,7 @@ pub struct Yielder<Y, S = ()> {
 
 enum State<Y, S> {
     /// A start for which there is no room leaves the body to the next.
-    Unstarted(Arc<Mutex<Option<Body<Y, S>>>>),
+    Unstarted(Arc<Lock<Option<Body<Y, S>>>>),
     Started {
         link: Arc<Link<Y, S>>,
         body: Greenlet<()>,
@@ -70,7 +71,7 @@ type Body<Y, S> = Box<dyn FnOnce(Yielder<Y, S>) + Send>;
 /// Consumer and body take turns: values one way, leave to go on the other.
 struct Link<Y, S> {
     values: Channel<Y>,
-    turns: Mutex<Turns<S>>,
+    turns: Lock<Turns<S>>,
     /// Set when the body may go on, or is to end.
     leave: Event,
 }
@@ -89,7 +90,7 @@ impl<Y: Send + 'static, S: Send + 'static> Generator<Y, S> {
     /// A generator that has not begun: `body` runs with the first value asked for.
     pub fn new(body: impl FnOnce(&Yielder<Y, S>) + Send + 'static) -> Self {
         let body: Body<Y, S> = Box::new(move |yielder| body(&yielder));
-        Self { state: State::Unstarted(Arc::new(Mutex::new(Some(body)))) }
+        Self { state: State::Unstarted(Arc::new(Lock::new(Some(body)))) }
     }
 
     /// Resumes the body, whose `yield_` returns `Some(value)`; returns what it yields next. `None` if it has ended:
@@ -162,12 +163,12 @@ impl<Y: Send + 'static, S: Send + 'static> Generator<Y, S> {
 }
 
 /// Starts the body: the first value is asked for.
-fn start<Y: Send + 'static, S: Send + 'static>(body: &Arc<Mutex<Option<Body<Y, S>>>>) -> State<Y, S> {
+fn start<Y: Send + 'static, S: Send + 'static>(body: &Arc<Lock<Option<Body<Y, S>>>>) -> State<Y, S> {
     let turns = Turns { asked: 1, given: 0, sent: None, closed: false };
-    let link = Arc::new(Link { values: Channel::new(), turns: Mutex::new(turns), leave: Event::new() });
+    let link = Arc::new(Link { values: Channel::new(), turns: Lock::new(turns), leave: Event::new() });
     let (body, yielder) = (Arc::clone(body), Yielder { link: Arc::clone(&link) });
     let spawned = Builder::new().here().spawn(move || {
-        let body = body.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let body = body.lock().take();
         if let Some(body) = body {
             body(yielder);
         }
@@ -256,7 +257,7 @@ impl<Y, S> Link<Y, S> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Turns<S>> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+        self.turns.lock()
     }
 }
 

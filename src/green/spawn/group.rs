@@ -1,7 +1,7 @@
 //! A group of coroutines that are joined together. It owns coroutines whose handles nobody keeps.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::Builder;
@@ -16,6 +16,7 @@ use crate::green::runtime::slots::Slots;
 use crate::green::sync::select::{Waitable, Watch, Watcher};
 use crate::green::sync::semaphore::Permit;
 use crate::green::with_timeout;
+use crate::lock::Lock;
 
 /// Coroutines that are waited for together. Clones share the group.
 ///
@@ -34,7 +35,7 @@ use crate::green::with_timeout;
 #[doc(alias = "GlobalGevents")]
 #[derive(Clone, Debug, Default)]
 pub struct Group {
-    members: Arc<Mutex<Members>>,
+    members: Arc<Lock<Members>>,
 }
 
 #[derive(Default)]
@@ -170,7 +171,7 @@ impl Group {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Members> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+        self.members.lock()
     }
 }
 

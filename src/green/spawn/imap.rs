@@ -5,10 +5,11 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::green::{Builder, Failed, Greenlet, Pool, Queue, Semaphore, is_unwinding};
+use crate::lock::Lock;
 
 /// Results in the order of the items: see [`Pool::imap`]. Dropped early, it takes no more items and lets what has been
 /// started go on.
@@ -97,7 +98,7 @@ impl<I, F, T> fmt::Debug for IMapUnordered<I, F, T> {
 
 struct Results<I, F, T> {
     /// Until the feeder has begun. A feeder for which there was no room leaves it to the next.
-    source: Arc<Mutex<Option<Source<I, F>>>>,
+    source: Arc<Lock<Option<Source<I, F>>>>,
     feeder: Option<Greenlet<()>>,
     /// What has been started, or has ended, in the order in which it is given out.
     queue: Arc<Queue<Greenlet<T>>>,
@@ -126,7 +127,7 @@ impl<I, F, T> Results<I, F, T> {
     fn new(pool: Pool, items: I, work: F) -> Self {
         let ahead = pool.size();
         Self {
-            source: Arc::new(Mutex::new(Some(Source { pool, items, work: Arc::new(work) }))),
+            source: Arc::new(Lock::new(Some(Source { pool, items, work: Arc::new(work) }))),
             feeder: None,
             queue: Arc::new(Queue::unbounded()),
             next: None,
@@ -182,7 +183,7 @@ where
 
     /// Lets the feeder start one more for the one taken. The first time it starts the feeder.
     fn go_on(&mut self, give: impl Fn(Greenlet<T>, &Arc<Giver<T>>) + Send + 'static) {
-        if lock(&self.source).is_some() && self.feeder.is_none() {
+        if self.source.lock().is_some() && self.feeder.is_none() {
             self.start_feeder(give);
             self.leave.release_many(self.ahead);
         } else if self.taken {
@@ -195,7 +196,7 @@ where
         let (source, leave) = (Arc::clone(&self.source), self.leave.clone());
         let queue = Arc::clone(&self.queue);
         let feed = move || {
-            let Some(source) = lock(&source).take() else { return };
+            let Some(source) = source.lock().take() else { return };
             source.feed(&leave, &Arc::new(Giver { queue }), give);
         };
         let started = Builder::new().name("imap").spawn(feed);
@@ -243,8 +244,4 @@ impl<T> Drop for Giver<T> {
     fn drop(&mut self) {
         self.queue.close();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

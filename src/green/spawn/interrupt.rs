@@ -6,13 +6,14 @@
 //! that catches the unwinding gains nothing but its clean-up.
 
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::record::Record;
 use crate::green::runtime::park::Who;
 use crate::green::runtime::timer::Timed;
 use crate::green::runtime::worker;
+use crate::lock::Lock;
 
 /// How far the unwinding goes. The payload of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,7 @@ pub(in crate::green) struct Interrupts {
     cut: AtomicU8,
     /// The body has returned: nothing interrupts what is still to be done.
     over: AtomicBool,
-    reach: Mutex<Reach>,
+    reach: Lock<Reach>,
 }
 
 #[derive(Default)]
@@ -82,19 +83,19 @@ impl Interrupts {
             killed: AtomicBool::new(false),
             cut: AtomicU8::new(WHOLE),
             over: AtomicBool::new(false),
-            reach: Mutex::new(Reach { who: None, scopes: None }),
+            reach: Lock::new(Reach { who: None, scopes: None }),
         }
     }
 
     /// Says who is interrupted, when it begins. What came before is found by the first wait.
     pub(super) fn begin(&self, who: Who) {
-        lock(&self.reach).who = Some(who);
+        self.reach.lock().who = Some(who);
     }
 
     /// Nothing interrupts from here on.
     pub(super) fn end(&self) {
         self.over.store(true, Ordering::Relaxed);
-        let reach = std::mem::take(&mut *lock(&self.reach));
+        let reach = std::mem::take(&mut *self.reach.lock());
         drop(reach);
     }
 
@@ -138,11 +139,11 @@ impl Interrupts {
     }
 
     pub(super) fn enter(&self, scope: &Arc<Scope>) {
-        lock(&self.reach).scopes.get_or_insert_default().push(Arc::clone(scope));
+        self.reach.lock().scopes.get_or_insert_default().push(Arc::clone(scope));
     }
 
     pub(super) fn leave(&self, scope: &Arc<Scope>) {
-        let mut reach = lock(&self.reach);
+        let mut reach = self.reach.lock();
         let at = reach.scopes().iter().position(|other| Arc::ptr_eq(scope, other));
         let left = at.and_then(|at| Some(reach.scopes.as_mut()?.remove(at)));
         drop(reach);
@@ -158,7 +159,7 @@ impl Interrupts {
         // Lowered before the look: what comes after it raises the alert again.
         self.alert.swap(false, Ordering::AcqRel);
         let elapsed =
-            || lock(&self.reach).scopes().iter().find(|scope| scope.is_over()).map(|scope| scope.number);
+            || self.reach.lock().scopes().iter().find(|scope| scope.is_over()).map(|scope| scope.number);
         let found = if self.is_killed() {
             Some(Interrupt::Kill)
         } else if self.is_cut() {
@@ -174,7 +175,7 @@ impl Interrupts {
 
     fn alarm(&self) {
         self.alert.store(true, Ordering::Release);
-        let reach = lock(&self.reach);
+        let reach = self.reach.lock();
         if let Some(who) = &reach.who {
             who.unpark();
         }
@@ -218,10 +219,6 @@ impl Timed for Scope {
         self.over.store(true, Ordering::Release);
         self.interrupts().alarm();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the owner runs is not cut short, but ends by itself.

@@ -1,9 +1,10 @@
 //! Where a coroutine leaves its result, and the calls that get to see it before anybody takes it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use super::contain::contain;
 use super::failed::Failed;
+use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 
 /// A call that was [linked](crate::green::Greenlet::link), to take it back with
@@ -17,7 +18,7 @@ pub struct Link {
 
 /// Where a coroutine leaves its result, for the one who takes it.
 pub(super) struct Outcome<T> {
-    kept: Mutex<Kept<T>>,
+    kept: Lock<Kept<T>>,
 }
 
 struct Kept<T> {
@@ -37,7 +38,7 @@ pub(super) type Call<T> = Box<dyn FnOnce(Result<&T, &Failed>) + Send>;
 
 impl<T> Outcome<T> {
     pub(super) const fn new() -> Self {
-        Self { kept: Mutex::new(Kept { result: None, has_ended: false, links: None }) }
+        Self { kept: Lock::new(Kept { result: None, has_ended: false, links: None }) }
     }
 
     /// Keeps the result, once all calls have seen it.
@@ -82,7 +83,7 @@ impl<T> Outcome<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept<T>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 }
 

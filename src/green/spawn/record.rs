@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use super::coroutine::Exit;
 use super::dump;
@@ -14,6 +14,7 @@ use crate::green::runtime::awaits::{Activity, Awaits};
 use crate::green::runtime::park::{WaitList, Waiter, Who};
 use crate::green::runtime::stack_note::Stack;
 use crate::green::runtime::{fair, home, worker};
+use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 
 /// What is known of a coroutine, or of a thread that has asked for it. It is with the thread while its coroutine runs
@@ -30,9 +31,9 @@ pub(in crate::green) struct Record {
     /// The worker it runs on.
     home: AtomicU32,
     /// What it is to `may`; of a ride, whoever carries it when it waits.
-    handle: Mutex<Option<may::coroutine::Coroutine>>,
+    handle: Lock<Option<may::coroutine::Coroutine>>,
     interrupts: Interrupts,
-    end: Mutex<End>,
+    end: Lock<End>,
     /// Its place among those known to [`dump`](crate::green::dump()).
     place: AtomicU32,
     /// Its stack, as it has noted when it began.
@@ -96,9 +97,9 @@ impl Record {
             wait: AtomicU8::new(0),
             parked: AtomicBool::new(false),
             home: AtomicU32::new(0),
-            handle: Mutex::default(),
+            handle: Lock::default(),
             interrupts: Interrupts::new(),
-            end: Mutex::new(End { exit: None, extras: None }),
+            end: Lock::new(End { exit: None, extras: None }),
             place: AtomicU32::new(NOWHERE),
             stack_pages: AtomicU32::new(0),
             stack_highest: AtomicUsize::new(0),
@@ -152,7 +153,7 @@ impl Record {
     }
 
     fn handle(&self) -> MutexGuard<'_, Option<may::coroutine::Coroutine>> {
-        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.handle.lock()
     }
 
     /// Stores its result with `keep`. A result that nobody waits for any more is dropped at once.
@@ -350,7 +351,7 @@ impl Record {
     }
 
     fn lock(&self) -> MutexGuard<'_, End> {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+        self.end.lock()
     }
 }
 

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use super::builder::Builder;
 use super::coroutine::Coroutine;
@@ -14,6 +14,7 @@ use super::group::Group;
 use super::interrupt::{Interrupt, Scope as Limit, is_unwinding};
 use super::record::Record;
 use crate::green::runtime::timer::Timed;
+use crate::lock::Lock;
 
 /// Runs `body`, in which coroutines are spawned through the [`Scope`] it is given, and waits until all of them have ended.
 ///
@@ -88,7 +89,7 @@ pub struct Scope<E> {
 
 struct Shared<E> {
     children: Group,
-    state: Mutex<State<E>>,
+    state: Lock<State<E>>,
 }
 
 struct State<E> {
@@ -198,7 +199,7 @@ impl<E: Send + 'static> Scope<E> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<E>> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock()
     }
 }
 
@@ -213,7 +214,7 @@ impl<E: Send + 'static> Entered<E> {
         let limit = Limit::new(Record::of_caller());
         limit.interrupts().enter(&limit);
         let state = State { error: None, is_over: false, owner: Some(Arc::clone(&limit)) };
-        let shared = Shared { children: Group::new(), state: Mutex::new(state) };
+        let shared = Shared { children: Group::new(), state: Lock::new(state) };
         Self { scope: Scope { shared: Arc::new(shared) }, limit }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::overflow::{self, WatchedThread};
 use crate::green::runtime::worker;
 use crate::green::{GetError, Queue, Semaphore};
+use crate::lock::Lock;
 
 /// A pool of at most so many threads, for work that blocks: [`blocking`](crate::green::blocking) is the default one, this is
 /// for work that must not take its threads, or needs a bound of its own. Clones are the same pool.
@@ -63,7 +64,7 @@ struct Crew {
     maxsize: usize,
     /// At most as many as there are places.
     jobs: Queue<Job>,
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Default)]
@@ -78,7 +79,7 @@ impl ThreadPool {
     /// A pool of at most `maxsize` threads; 0 is taken as 1. None is started yet.
     pub fn new(maxsize: usize) -> Self {
         let maxsize = maxsize.max(1);
-        let crew = Crew { maxsize, jobs: Queue::unbounded(), state: Mutex::default() };
+        let crew = Crew { maxsize, jobs: Queue::unbounded(), state: Lock::default() };
         let (places, tasks) = (Semaphore::new(maxsize), Group::new());
         Self { shared: Arc::new(Shared { places, tasks, crew: Arc::new(crew) }) }
     }
@@ -269,7 +270,7 @@ impl Crew {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

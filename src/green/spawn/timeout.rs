@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use super::interrupt::{Interrupt, Scope};
@@ -10,6 +10,7 @@ use super::record::Record;
 use super::with_timeout::Elapsed;
 use crate::green::runtime::timer::{self, Deadline, Timed};
 use crate::green::runtime::until::Until;
+use crate::lock::Lock;
 
 /// A time limit that is started, closed and renewed by hand; [`run`](Self::run) runs code under it.
 ///
@@ -44,7 +45,7 @@ pub struct Timeout {
 }
 
 struct Clock {
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 struct State {
@@ -61,7 +62,7 @@ impl Timeout {
     /// A timeout of `limit` that does not run yet: see [`start`](Self::start). [`Duration::MAX`] is no limit.
     pub fn new(limit: Duration) -> Self {
         let state = State { limit, expired: false, end: None, deadline: None, scopes: Vec::new() };
-        Self { clock: Arc::new(Clock { state: Mutex::new(state) }) }
+        Self { clock: Arc::new(Clock { state: Lock::new(state) }) }
     }
 
     /// As [`new`](Self::new), in seconds, as gevent has them: zero, a negative number and NaN are over at once, what is too
@@ -160,13 +161,13 @@ impl Timed for Clock {
 
 impl Clock {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
 impl Drop for Clock {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.get_mut();
         if let Some(deadline) = state.deadline.take() {
             timer::cancel(deadline);
         }

@@ -1,12 +1,13 @@
 //! A result that is there later.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use super::select::{Waitable, Watch, Watcher};
 use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::park::{WaitList, wait_unless};
+use crate::lock::Lock;
 
 /// A value, or an error, that is set once and for which any number of coroutines and threads wait.
 ///
@@ -24,7 +25,7 @@ use crate::green::runtime::park::{WaitList, wait_unless};
 /// assert_eq!(answer.get(), Ok(42));
 /// ```
 pub struct AsyncResult<T, E = String> {
-    state: Mutex<State<T, E>>,
+    state: Lock<State<T, E>>,
 }
 
 struct State<T, E> {
@@ -35,7 +36,7 @@ struct State<T, E> {
 impl<T, E> AsyncResult<T, E> {
     /// A result that is not there yet.
     pub const fn new() -> Self {
-        Self { state: Mutex::new(State { outcome: None, waiting: WaitList::new() }) }
+        Self { state: Lock::new(State { outcome: None, waiting: WaitList::new() }) }
     }
 
     /// Sets the value and wakes all who wait. `false` if there is a value or an error already, which stays.
@@ -85,7 +86,7 @@ impl<T, E> AsyncResult<T, E> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T, E>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

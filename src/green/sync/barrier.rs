@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::park::{WaitList, wait_unless};
+use crate::lock::Lock;
 
 /// A place where a fixed number of coroutines and threads wait for each other, round after round.
 ///
@@ -32,14 +33,14 @@ use crate::green::runtime::park::{WaitList, wait_unless};
 pub struct Barrier {
     parties: usize,
     action: Option<Box<dyn Fn() + Send + Sync>>,
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 struct State {
     broken: bool,
     /// How many have come in this round.
     arrived: usize,
-    round: Arc<Mutex<Round>>,
+    round: Arc<Lock<Round>>,
 }
 
 #[derive(Default)]
@@ -53,7 +54,7 @@ impl Barrier {
     /// A barrier for `parties`; 0 is taken as 1.
     pub fn new(parties: usize) -> Self {
         let state = State { broken: false, arrived: 0, round: Arc::default() };
-        Self { parties: parties.max(1), action: None, state: Mutex::new(state) }
+        Self { parties: parties.max(1), action: None, state: Lock::new(state) }
     }
 
     /// As [`new`](Self::new); whoever comes last runs `action` before anybody passes. It may wait. If it panics, the barrier
@@ -129,12 +130,12 @@ impl Barrier {
             // All have come, and one of them runs the action.
             place.wait(None);
         }
-        let passed = lock(&place.round).passed;
+        let passed = place.round.lock().passed;
         if passed == Some(true) { Ok(index) } else { Err(BrokenBarrier) }
     }
 
     /// The time of one who waits is up: breaks the barrier. `true` if its round is complete instead.
-    fn is_late(&self, round: &Arc<Mutex<Round>>) -> bool {
+    fn is_late(&self, round: &Arc<Lock<Round>>) -> bool {
         let mut state = self.lock();
         let is_current = Arc::ptr_eq(&state.round, round);
         if is_current {
@@ -143,7 +144,7 @@ impl Barrier {
         !is_current
     }
 
-    fn act(&self, round: &Mutex<Round>) -> Result<(), BrokenBarrier> {
+    fn act(&self, round: &Lock<Round>) -> Result<(), BrokenBarrier> {
         let acted = catch_unwind(AssertUnwindSafe(|| self.action.iter().for_each(|action| action())));
         if acted.is_err() {
             self.abort();
@@ -153,12 +154,12 @@ impl Barrier {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        self.state.lock()
     }
 }
 
 impl State {
-    fn next_round(&mut self) -> Arc<Mutex<Round>> {
+    fn next_round(&mut self) -> Arc<Lock<Round>> {
         self.arrived = 0;
         std::mem::take(&mut self.round)
     }
@@ -170,8 +171,8 @@ impl State {
     }
 }
 
-fn end(round: &Mutex<Round>, passed: bool) {
-    let mut round = lock(round);
+fn end(round: &Lock<Round>, passed: bool) {
+    let mut round = round.lock();
     round.passed = Some(passed);
     round.waiting.wake_all();
 }
@@ -179,7 +180,7 @@ fn end(round: &Mutex<Round>, passed: bool) {
 /// One who waits; no longer counted when it leaves before its round has ended.
 struct Place<'a> {
     barrier: &'a Barrier,
-    round: Arc<Mutex<Round>>,
+    round: Arc<Lock<Round>>,
 }
 
 impl Place<'_> {
@@ -219,8 +220,4 @@ impl fmt::Debug for Barrier {
             .field("n_waiting", &self.n_waiting())
             .finish_non_exhaustive()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

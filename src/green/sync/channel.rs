@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use super::queue::{GetError, PutError};
@@ -11,6 +11,7 @@ use crate::green::Until;
 use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::fair;
 use crate::green::runtime::park::{WaitList, Waiter};
+use crate::lock::Lock;
 
 /// A channel on which putter and getter meet: [`put`](Self::put) returns when a getter has the item, not before.
 ///
@@ -29,7 +30,7 @@ use crate::green::runtime::park::{WaitList, Waiter};
 /// putter.get().unwrap().unwrap();
 /// ```
 pub struct Channel<T> {
-    state: Mutex<State<T>>,
+    state: Lock<State<T>>,
 }
 
 struct State<T> {
@@ -44,7 +45,7 @@ struct State<T> {
 /// moment it is given. Whoever ends the wait by waking has the right to the place.
 struct Meeting<T> {
     waiter: Arc<Waiter>,
-    place: Arc<Mutex<Option<T>>>,
+    place: Arc<Lock<Option<T>>>,
 }
 
 impl<T> Channel<T> {
@@ -56,7 +57,7 @@ impl<T> Channel<T> {
             wishes: VecDeque::new(),
             watchers: WaitList::new(),
         };
-        Self { state: Mutex::new(state) }
+        Self { state: Lock::new(state) }
     }
 
     /// Gives an item to a getter, waiting until one takes it.
@@ -186,7 +187,7 @@ impl<T> Channel<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -230,15 +231,15 @@ impl<T> State<T> {
 
 impl<T> Meeting<T> {
     fn new(item: Option<T>) -> Self {
-        Self { waiter: Waiter::new(), place: Arc::new(Mutex::new(item)) }
+        Self { waiter: Waiter::new(), place: Arc::new(Lock::new(item)) }
     }
 
     fn set(&self, item: Option<T>) {
-        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = item;
+        *self.place.lock() = item;
     }
 
     fn take(&self) -> Option<T> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.place.lock().take()
     }
 
     /// Ends the wait. `false` if it has ended already.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use super::rlock::{RLock, RLockGuard};
@@ -11,6 +11,7 @@ use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::park::WaitList;
 use crate::green::runtime::until::Until;
 use crate::green::spawn::interrupt::is_unwinding;
+use crate::lock::Lock;
 
 /// A lock whose holder can wait until another holder notifies it; the lock is free while it waits.
 ///
@@ -45,13 +46,13 @@ use crate::green::spawn::interrupt::is_unwinding;
 pub struct Condition<T = ()> {
     lock: RLock<T>,
     /// Those who wait. Changed by holders of the lock, and by those who give up.
-    waiting: Mutex<WaitList>,
+    waiting: Lock<WaitList>,
 }
 
 impl<T> Condition<T> {
     /// A condition that nobody holds, around `value`, which is `()` if it guards something else.
     pub fn new(value: T) -> Self {
-        Self { lock: RLock::new(value), waiting: Mutex::default() }
+        Self { lock: RLock::new(value), waiting: Lock::default() }
     }
 
     /// Takes the lock, waiting while another holds it: see [`RLock::acquire`].
@@ -76,7 +77,7 @@ impl<T> Condition<T> {
     }
 
     fn waiting(&self) -> MutexGuard<'_, WaitList> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 }
 

@@ -1,11 +1,12 @@
 //! An event: a flag that coroutines and threads can wait for.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use super::select::{Waitable, Watch, Watcher};
 use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::park::{WaitList, wait_unless};
+use crate::lock::Lock;
 
 /// A flag that any number of coroutines and threads wait for.
 ///
@@ -23,7 +24,7 @@ use crate::green::runtime::park::{WaitList, wait_unless};
 /// ```
 #[derive(Default)]
 pub struct Event {
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Default)]
@@ -35,7 +36,7 @@ struct State {
 impl Event {
     /// An event that is not set.
     pub const fn new() -> Self {
-        Self { state: Mutex::new(State { is_set: false, waiting: WaitList::new() }) }
+        Self { state: Lock::new(State { is_set: false, waiting: WaitList::new() }) }
     }
 
     /// Sets the flag and wakes all who wait. Those who waited are woken even if [`clear`](Self::clear) follows at
@@ -71,7 +72,7 @@ impl Event {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

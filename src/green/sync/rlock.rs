@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use crate::green::current;
 use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::fair;
 use crate::green::runtime::park::WaitList;
+use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 
 /// A lock that its holder may take again: the coroutine (or thread) that has it gets it at once, and others when the
@@ -32,7 +33,7 @@ use crate::log_line::{Throttle, throttled};
 /// ```
 #[derive(Default)]
 pub struct RLock<T = ()> {
-    state: Mutex<State>,
+    state: Lock<State>,
     value: T,
 }
 
@@ -55,7 +56,7 @@ enum Holder {
 impl<T> RLock<T> {
     /// A lock that nobody holds, around `value`, which is `()` if it guards something else.
     pub fn new(value: T) -> Self {
-        Self { state: Mutex::default(), value }
+        Self { state: Lock::default(), value }
     }
 
     /// Takes the lock, waiting while another holds it.
@@ -142,7 +143,7 @@ impl<T> RLock<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

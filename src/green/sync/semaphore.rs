@@ -1,13 +1,14 @@
 //! Semaphores: permits that come back when they are dropped.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use super::select::{Waitable, Watch, Watcher};
 use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::fair;
 use crate::green::runtime::park::{WaitList, wait_unless};
+use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 
 /// A number of permits. [`acquire`](Self::acquire) takes one, waiting while there is none; dropped, the permit comes back.
@@ -32,7 +33,7 @@ use crate::log_line::{Throttle, throttled};
 /// ```
 #[derive(Clone)]
 pub struct Semaphore {
-    state: Arc<Mutex<State>>,
+    state: Arc<Lock<State>>,
 }
 
 struct State {
@@ -98,7 +99,7 @@ impl Semaphore {
 
     fn with_bound(permits: usize, bound: usize) -> Self {
         let (waiting, watchers) = (WaitList::new(), WaitList::new());
-        Self { state: Arc::new(Mutex::new(State { free: permits, bound, waiting, watchers })) }
+        Self { state: Arc::new(Lock::new(State { free: permits, bound, waiting, watchers })) }
     }
 
     fn take_within(&self, timeout: Option<Duration>) -> bool {
@@ -111,7 +112,7 @@ impl Semaphore {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

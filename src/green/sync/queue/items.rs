@@ -1,8 +1,9 @@
 //! Queues that begin with items, and iteration over a queue.
 
+use super::BaseQueue;
 use super::state::State;
 use super::store::Store;
-use super::{BaseQueue, Mutex};
+use crate::lock::Lock;
 
 impl<S: Store> BaseQueue<S> {
     /// A queue that holds `items` already, and at most `capacity` (0 is taken as 1). If there are more of them, it holds all,
@@ -22,7 +23,7 @@ impl<S: Store> BaseQueue<S> {
             state.items.push(item);
             state.unfinished += 1;
         }
-        Self { capacity: capacity.max(1), state: Mutex::new(state) }
+        Self { capacity: capacity.max(1), state: Lock::new(state) }
     }
 
     /// A queue of the same size with copies of what this one holds now. It is open, also if this one is closed.
@@ -32,7 +33,7 @@ impl<S: Store> BaseQueue<S> {
     {
         let items = self.lock().items.clone();
         let state = State { unfinished: items.len(), items, ..State::default() };
-        Self { capacity: self.capacity, state: Mutex::new(state) }
+        Self { capacity: self.capacity, state: Lock::new(state) }
     }
 
     /// How many items it can hold; [`usize::MAX`] if it is unbounded.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use super::select::{Waitable, Watch, Watcher};
@@ -21,6 +21,7 @@ mod state;
 use state::State;
 
 mod store;
+use crate::lock::Lock;
 use store::{Heap, Stack, Store};
 
 /// A queue: first in, first out.
@@ -87,13 +88,13 @@ pub type LifoQueue<T> = BaseQueue<Stack<T>>;
 /// What [`Queue`], [`PriorityQueue`] and [`LifoQueue`] have in common: all but the order.
 pub struct BaseQueue<S: Store> {
     capacity: usize,
-    state: Mutex<State<S>>,
+    state: Lock<State<S>>,
 }
 
 impl<S: Store> BaseQueue<S> {
     /// A queue that holds at most `capacity` items; 0 is taken as 1.
     pub fn bounded(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), state: Mutex::new(State::default()) }
+        Self { capacity: capacity.max(1), state: Lock::new(State::default()) }
     }
 
     /// A queue that is never full: whoever puts must be held back in another way, or memory is the bound.
@@ -329,7 +330,7 @@ impl<S: Store> BaseQueue<S> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<S>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
