@@ -35,6 +35,7 @@ pub(super) mod memory;
 
 // Threads beside the workers.
 pub(super) mod blocking;
+pub(super) mod crew;
 pub(super) mod signal;
 pub(super) mod signal_handler;
 pub(super) mod thread;

@@ -2,12 +2,10 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, MutexGuard};
-use std::thread::ThreadId;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::exit_of;
-use super::contain::contain;
 use super::coroutine::Coroutine;
 use super::failed::Failed;
 use super::greenlet::Greenlet;
@@ -17,10 +15,10 @@ use super::links::Outcome;
 use super::pool::map_each;
 use super::record::{Kind, Name, Record};
 use crate::green::runtime::awaits::Awaits;
-use crate::green::runtime::overflow::{self, WatchedThread};
+use crate::green::runtime::crew::Crew;
+use crate::green::runtime::overflow;
 use crate::green::runtime::worker;
-use crate::green::{GetError, Queue, Semaphore};
-use crate::lock::Lock;
+use crate::green::{Queue, Semaphore};
 
 /// A pool of at most so many threads, for work that blocks: [`blocking`](crate::green::blocking) is the default one, this is
 /// for work that must not take its threads, or needs a bound of its own. Clones are the same pool.
@@ -56,38 +54,24 @@ struct Shared {
     /// A task has one from its spawn to its end.
     places: Semaphore,
     tasks: Group,
+    /// Its threads, which hold no handle of the pool.
     crew: Arc<Crew>,
 }
-
-/// The threads, and what they are to do. They hold no handle of the pool.
-struct Crew {
-    maxsize: usize,
-    /// At most as many as there are places.
-    jobs: Queue<Job>,
-    state: Lock<State>,
-}
-
-#[derive(Default)]
-struct State {
-    threads: Vec<ThreadId>,
-    idle: usize,
-}
-
-type Job = Box<dyn FnOnce() + Send>;
 
 impl ThreadPool {
     /// A pool of at most `maxsize` threads; 0 is taken as 1. None is started yet.
     pub fn new(maxsize: usize) -> Self {
         let maxsize = maxsize.max(1);
-        let crew = Crew { maxsize, jobs: Queue::unbounded(), state: Lock::default() };
+        // As many jobs at most as there are places.
+        let crew = Crew::new("zinx-pool", maxsize, Queue::unbounded());
         let (places, tasks) = (Semaphore::new(maxsize), Group::new());
-        Self { shared: Arc::new(Shared { places, tasks, crew: Arc::new(crew) }) }
+        Self { shared: Arc::new(Shared { places, tasks, crew }) }
     }
 
     /// Runs `work` on a thread of the pool, waiting while all of them are at work. A panic is for whoever asks the handle.
     ///
-    /// Called by work on the same pool, it runs `work` at once, right there: what waited for its own thread would wait for
-    /// ever. So it does in a destructor that runs while its coroutine unwinds.
+    /// Called by work on the same pool, it runs `work` at once, right there: what waited for its own thread would wait
+    /// forever. So it does in a destructor that runs while its coroutine unwinds.
     ///
     /// # Panics
     ///
@@ -117,7 +101,7 @@ impl ThreadPool {
         if inline {
             job();
         } else {
-            shared.crew.submit(Box::new(job));
+            assert!(shared.crew.submit(Box::new(job)), "cannot start a thread");
         }
         greenlet
     }
@@ -157,12 +141,12 @@ impl ThreadPool {
 
     /// How many threads it may have.
     pub fn maxsize(&self) -> usize {
-        self.shared.crew.maxsize
+        self.shared.crew.maxsize()
     }
 
     /// How many threads it has now.
     pub fn size(&self) -> usize {
-        self.shared.crew.lock().threads.len()
+        self.shared.crew.size()
     }
 
     /// How many tasks have not ended.
@@ -211,72 +195,9 @@ fn run<T>(record: &Record, caller: Option<&Record>, work: impl FnOnce() -> T) ->
     overflow::working_for(caller, || catch_unwind(AssertUnwindSafe(work))).map_err(Failed::from_payload)
 }
 
-impl Crew {
-    fn has_caller(&self) -> bool {
-        let me = std::thread::current().id();
-        !may::coroutine::is_coroutine() && self.lock().threads.contains(&me)
-    }
-
-    fn submit(self: &Arc<Self>, job: Job) {
-        // Closed only when nobody can call this any more.
-        let _ = self.jobs.try_put(job);
-        assert!(self.call_for_help(), "cannot start a thread");
-    }
-
-    /// Starts a thread if there is a job that no idle one will take. `false` if there is none at all to do it.
-    fn call_for_help(self: &Arc<Self>) -> bool {
-        let mut state = self.lock();
-        if self.jobs.len() <= state.idle || state.threads.len() >= self.maxsize {
-            return true;
-        }
-        let theirs = Arc::clone(self);
-        let started = std::thread::Builder::new().name("zinx-pool".to_string()).spawn(move || theirs.work());
-        match started {
-            Ok(started) => state.threads.push(started.thread().id()),
-            Err(error) => {
-                log::error!("cannot start a thread for a pool: {error}");
-                return !state.threads.is_empty();
-            }
-        }
-        true
-    }
-
-    fn work(self: &Arc<Self>) {
-        let _watched = WatchedThread::enter();
-        loop {
-            self.lock().idle += 1;
-            let job = self.jobs.get_timeout(IDLE);
-            let mut state = self.lock();
-            state.idle -= 1;
-            let ends = match &job {
-                Ok(_) => false,
-                Err(GetError::Empty) => self.jobs.is_empty(),
-                Err(GetError::Closed) => true,
-            };
-            if ends {
-                let me = std::thread::current().id();
-                state.threads.retain(|thread| *thread != me);
-                return;
-            }
-            drop(state);
-            // A job that came meanwhile may have counted on this thread.
-            self.call_for_help();
-            if let Ok(job) = job
-                && let Err(words) = contain(job)
-            {
-                log::error!("a task of a thread pool panicked at its end: {words}");
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
-}
-
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.crew.jobs.close();
+        self.crew.close();
     }
 }
 
@@ -289,6 +210,3 @@ impl fmt::Debug for ThreadPool {
             .finish()
     }
 }
-
-/// How long a thread without work stays.
-const IDLE: Duration = Duration::from_secs(10);
