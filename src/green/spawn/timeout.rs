@@ -1,13 +1,12 @@
 //! A time limit as an object: it can be started, closed and started again while code runs under it.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
-use super::interrupt::{Interrupt, Scope};
+use super::interrupt::Scope;
 use super::record::Record;
-use super::with_timeout::Elapsed;
+use super::with_timeout::{Elapsed, OutOfTime, run_in};
 use crate::green::runtime::timer::{self, Deadline, Timed};
 use crate::green::runtime::until::Until;
 use crate::lock::Lock;
@@ -130,11 +129,7 @@ impl Timeout {
     /// [`Elapsed`] if this timeout was over, and not another's.
     pub fn run<T>(&self, body: impl FnOnce() -> T) -> Result<T, Elapsed> {
         let entered = Entered::new(&self.clock);
-        let outcome = catch_unwind(AssertUnwindSafe(body));
-        outcome.or_else(|payload| match payload.downcast_ref::<Interrupt>() {
-            Some(interrupt) if entered.scope.is_target(*interrupt) => Err(Elapsed::of(self.limit())),
-            _ => resume_unwind(payload),
-        })
+        run_in(&entered.scope, body).map_err(|OutOfTime| Elapsed::of(self.limit()))
     }
 }
 

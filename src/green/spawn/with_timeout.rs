@@ -38,12 +38,20 @@ use crate::rounded::Rounded;
 /// ```
 pub fn with_timeout<T>(limit: Duration, body: impl FnOnce() -> T) -> Result<T, Elapsed> {
     let limited = Limited::enter(limit);
+    run_in(&limited.scope, body).map_err(|OutOfTime| Elapsed { limit })
+}
+
+/// Runs `body` in a scope that has been entered. An error if the scope ended it.
+pub(super) fn run_in<T>(scope: &Scope, body: impl FnOnce() -> T) -> Result<T, OutOfTime> {
     let outcome = catch_unwind(AssertUnwindSafe(body));
     outcome.or_else(|payload| match payload.downcast_ref::<Interrupt>() {
-        Some(interrupt) if limited.scope.is_target(*interrupt) => Err(Elapsed { limit }),
+        Some(interrupt) if scope.is_target(*interrupt) => Err(OutOfTime),
         _ => resume_unwind(payload),
     })
 }
+
+/// The time of a scope was over before its body.
+pub(super) struct OutOfTime;
 
 /// The time limit of [`with_timeout`] was over before the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
