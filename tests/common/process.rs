@@ -128,11 +128,17 @@ impl Process {
     }
 
     /// The share of one processor that it takes, in per cent, over this time.
-    pub(crate) fn cpu_per_cent(&self, over: Duration) -> f64 {
+    fn cpu_per_cent(&self, over: Duration) -> f64 {
         let (before, start) = (self.cpu_ticks(), Instant::now());
         thread::sleep(over);
         let seconds = (self.cpu_ticks() - before) as f64 / rustix::param::clock_ticks_per_second() as f64;
         100.0 * seconds / start.elapsed().as_secs_f64()
+    }
+
+    /// The least it takes of a processor in one of several seconds: what a busy machine adds now and then does not count.
+    pub(crate) fn least_cpu_per_cent(&self, seconds: usize) -> f64 {
+        let each = (0..seconds).map(|_| self.cpu_per_cent(Duration::from_secs(1)));
+        each.fold(f64::INFINITY, f64::min)
     }
 
     /// User and system time so far.
