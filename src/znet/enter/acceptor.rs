@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::crowd::Crowd;
+use super::listener::Listener;
 use super::place::Place;
-use crate::green::{Builder, Gate, Newcomer, TcpListener, TcpStream};
+use crate::error::{Error, Result};
+use crate::green::{Builder, Gate, Newcomer, TcpStream, Thread};
 use crate::log_line::{Throttle, throttled};
 use crate::zconf::MaxConnPolicy;
 use crate::znet::read::rate::network;
@@ -16,8 +18,15 @@ use crate::znet::server::core::Core;
 use crate::znet::server::tutorial;
 use crate::zpack::new_message;
 
+/// Starts the acceptor.
+pub(crate) fn begin(core: &Arc<Core>, listener: &Arc<Listener>) -> Result<Thread> {
+    let (core, listener) = (Arc::clone(core), Arc::clone(listener));
+    let begun = Thread::start("zinx-acceptor", move || accept_all(&core, &listener));
+    begun.map_err(|source| Error::io("start the acceptor", source))
+}
+
 /// Accepts until the server stops. An error costs a pause, never the loop.
-pub(crate) fn accept_all(core: &Arc<Core>, listener: &TcpListener) {
+fn accept_all(core: &Arc<Core>, listener: &Listener) {
     announce(core);
     let (over_log, over_address_log) = (Throttle::new(), Throttle::new());
     let mut acceptor = Acceptor { core, next_id: 0, crowd: Arc::default(), over_log, over_address_log };

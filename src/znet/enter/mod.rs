@@ -1,6 +1,9 @@
 //! How a peer enters: from the listener, or from a dialled address, to a connection with a place among the others.
 
-// Accepts peers,
+// Listens on a port,
+pub(super) mod listener;
+
+// accepts peers,
 pub(super) mod acceptor;
 
 // counts the sockets of each address,

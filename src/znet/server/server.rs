@@ -1,7 +1,7 @@
 //! The server: what a program builds, starts and stops.
 
 use std::io::Write;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::core::{Core, IdleAction};
 use super::needs::check_limits;
 use crate::error::{Error, Result};
-use crate::green::{self, TcpListener, Thread};
+use crate::green::{self, Thread};
 use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{
@@ -18,6 +18,7 @@ use crate::ziface::{
     IRouter, IServer,
 };
 use crate::znet::enter::acceptor;
+use crate::znet::enter::listener::Listener;
 
 /// A server configured by `zinx.yaml` and the environment: see [`Config::load`].
 ///
@@ -192,24 +193,6 @@ impl Server {
         &self.core
     }
 
-    /// What `Host` means. Resolving a name may wait, so nothing is locked meanwhile.
-    fn addresses(&self) -> Result<Vec<SocketAddr>> {
-        let config = self.core().config();
-        let host = (config.host.clone(), config.tcp_port);
-        let found = green::blocking(move || host.to_socket_addrs().map(Vec::from_iter));
-        found.map_err(|source| self.cannot_listen(source))
-    }
-
-    fn bind(&self, addresses: Vec<SocketAddr>) -> Result<TcpListener> {
-        let backlog = self.core().config().backlog;
-        TcpListener::bind_first(addresses, backlog).map_err(|source| self.cannot_listen(source))
-    }
-
-    fn cannot_listen(&self, source: std::io::Error) -> Error {
-        let config = self.core().config();
-        Error::io(format!("listen on {}:{}", config.host, config.tcp_port), source)
-    }
-
     /// The first signal stops in order, a second one cuts off. Heard by a thread, whatever coroutines do.
     fn stop_on(&self, signals: &green::Terminate) -> Result<()> {
         let (queue, this) = (signals.queue(), self.clone());
@@ -244,17 +227,15 @@ impl Sealed for Server {}
 impl IServer for Server {
     fn start(&self) -> Result<()> {
         let core = self.core();
-        let addresses = if core.has_begun() { Vec::new() } else { self.addresses()? };
+        let addresses = if core.has_begun() { Vec::new() } else { Listener::addresses(core.config())? };
         core.begin(|life, config| {
             config.tell_warnings();
             check_limits(config);
             self.take_rate_limits(config);
-            let listener = Arc::new(self.bind(addresses)?);
+            let listener = Arc::new(Listener::bind(config, addresses)?);
             life.local = Some(listener.local_addr());
             log::info!("listening on {}", listener.local_addr());
-            let (theirs, accepting) = (Arc::clone(core), Arc::clone(&listener));
-            let acceptor = Thread::start("zinx-acceptor", move || acceptor::accept_all(&theirs, &accepting));
-            life.acceptor = Some(acceptor.map_err(|source| Error::io("start the acceptor", source))?);
+            life.acceptor = Some(acceptor::begin(core, &listener)?);
             // Ends the acceptor's wait, and clients are refused at once.
             life.interrupt = Some(Box::new(move || listener.close()));
             Ok(())

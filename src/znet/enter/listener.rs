@@ -1,0 +1,44 @@
+//! What a server listens on: bound as the configuration says, closed when the server stops.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use crate::error::{Error, Result};
+use crate::green::{TcpListener, TcpStream, blocking};
+use crate::zconf::Config;
+
+/// The bound socket of a server.
+pub(crate) struct Listener(TcpListener);
+
+impl Listener {
+    /// What `Host` means. Resolving a name may wait, so the caller holds no lock.
+    pub(crate) fn addresses(config: &Config) -> Result<Vec<SocketAddr>> {
+        let host = (config.host.clone(), config.tcp_port);
+        let found = blocking(move || host.to_socket_addrs().map(Vec::from_iter));
+        found.map_err(|source| cannot_listen(config, source))
+    }
+
+    /// Listens on the first of `addresses` that can be had, without waiting.
+    pub(crate) fn bind(config: &Config, addresses: Vec<SocketAddr>) -> Result<Self> {
+        let bound = TcpListener::bind_first(addresses, config.backlog);
+        bound.map(Self).map_err(|source| cannot_listen(config, source))
+    }
+
+    pub(crate) const fn local_addr(&self) -> SocketAddr {
+        self.0.local_addr()
+    }
+
+    /// Waits for the next peer. `Interrupted` once the listener is closed.
+    pub(super) fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.0.accept()
+    }
+
+    /// Ends the accept that waits. From now on clients are refused. Never waits.
+    pub(crate) fn close(&self) {
+        self.0.close();
+    }
+}
+
+fn cannot_listen(config: &Config, source: io::Error) -> Error {
+    Error::io(format!("listen on {}:{}", config.host, config.tcp_port), source)
+}
