@@ -1,14 +1,15 @@
 //! What the connections of a server share.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::clock::Clock;
+use super::counters::Counters;
 use super::life::ServerLife;
 use super::talk::Talk;
 use super::tutorial;
 use crate::error::{Error, Result};
-use crate::green::{Backoff, Event, Group, Until, drop_contained, drop_each, stood_still};
+use crate::green::{Backoff, Event, Group, Until, drop_contained, drop_each};
 use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 use crate::zconf::{Config, PackKind};
@@ -294,7 +295,7 @@ impl Core {
     }
 }
 
-/// Whoever holds the last handle drops what the program has set: piece by piece, contained.
+/// What the program has set is dropped with the last handle: piece by piece, contained.
 impl Drop for Core {
     fn drop(&mut self) {
         let hooks = std::mem::take(self.hooks.get_mut());
@@ -305,83 +306,4 @@ impl Drop for Core {
         drop_contained(self.decoder.take());
         drop_contained(self.pack.take());
     }
-}
-
-/// Milliseconds since the server was made in which the process ran. Read once in a while by the sweeper, so that a pass
-/// need not.
-pub(crate) struct Clock {
-    epoch: Instant,
-    /// How long the process had stood still by then.
-    stood_still: Duration,
-    now: AtomicU64,
-}
-
-impl Clock {
-    fn new() -> Self {
-        Self { epoch: Instant::now(), stood_still: stood_still(), now: AtomicU64::new(1) }
-    }
-
-    /// The last reading, never 0.
-    pub(crate) fn now(&self) -> u64 {
-        self.now.load(Ordering::Relaxed)
-    }
-
-    /// What the clock reads from `at` on, never 0.
-    pub(crate) fn reads_at(&self, at: Instant) -> u64 {
-        let since = self.ran(at.saturating_duration_since(self.epoch));
-        u64::try_from(since.as_micros().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
-    }
-
-    /// Reads the monotonic clock.
-    pub(crate) fn tick(&self) -> u64 {
-        let ran = self.ran(self.epoch.elapsed());
-        let now = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX).max(1);
-        self.now.store(now, Ordering::Relaxed);
-        now
-    }
-
-    /// A time since the epoch, without the time in which the process has stood still.
-    fn ran(&self, since: Duration) -> Duration {
-        since.saturating_sub(stood_still().saturating_sub(self.stood_still))
-    }
-}
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicUsize);
-
-impl Counter {
-    pub(crate) fn add(&self) {
-        self.add_many(1);
-    }
-
-    pub(crate) fn add_many(&self, n: usize) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) accepted: Counter,
-    pub(crate) over_max_conn: Counter,
-    pub(crate) over_max_conn_per_address: Counter,
-    pub(crate) refused: Counter,
-    pub(crate) requests: Counter,
-    pub(crate) unknown_ids: Counter,
-    pub(crate) late_answers: Counter,
-    pub(crate) resumed: Counter,
-    pub(crate) resume_refused: Counter,
-    pub(crate) start_hooks: Counter,
-    pub(crate) stop_hooks: Counter,
-    pub(crate) handler_panics: Counter,
-    pub(crate) hook_panics: Counter,
-    pub(crate) unsent_messages: Counter,
-    pub(crate) unsent_bytes: Counter,
-    pub(crate) evicted: Counter,
-    /// Connections cut off at the stop.
-    pub(crate) forced: AtomicUsize,
 }

@@ -15,7 +15,13 @@ pub(super) mod core;
 // the parts of it that a program asked for,
 pub(super) mod talk;
 
-// and what is counted.
+// the time,
+pub(super) mod clock;
+
+// and what is counted,
+pub(super) mod counters;
+
+// which a program may read.
 pub(super) mod stats;
 
 // Before the start: what the configuration needs of the machine.

@@ -1,4 +1,4 @@
-//! What a server counts.
+//! What a program sees of what its server counts.
 
 use super::server::Server;
 use crate::znet::write::ledger::HeldBytes;

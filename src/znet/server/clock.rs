@@ -1,0 +1,45 @@
+//! The time that a server's connections go by: milliseconds since the server was made, without those in which the process
+//! stood still. The sweeper reads the system's clock and stores it here, so that handling a message need not.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::green::stood_still;
+
+/// The clock of a server: milliseconds in which the process ran.
+pub(crate) struct Clock {
+    epoch: Instant,
+    /// How long the process had stood still by then.
+    stood_still: Duration,
+    now: AtomicU64,
+}
+
+impl Clock {
+    pub(super) fn new() -> Self {
+        Self { epoch: Instant::now(), stood_still: stood_still(), now: AtomicU64::new(1) }
+    }
+
+    /// The last reading, never 0.
+    pub(crate) fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// What the clock reads from `at` on, never 0.
+    pub(crate) fn reads_at(&self, at: Instant) -> u64 {
+        let since = self.ran(at.saturating_duration_since(self.epoch));
+        u64::try_from(since.as_micros().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Reads the monotonic clock.
+    pub(crate) fn tick(&self) -> u64 {
+        let ran = self.ran(self.epoch.elapsed());
+        let now = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.now.store(now, Ordering::Relaxed);
+        now
+    }
+
+    /// A time since the epoch, without the time in which the process has stood still.
+    fn ran(&self, since: Duration) -> Duration {
+        since.saturating_sub(stood_still().saturating_sub(self.stood_still))
+    }
+}
