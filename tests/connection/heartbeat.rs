@@ -28,6 +28,7 @@ fn the_default_heartbeat_has_the_documented_id_and_body() {
 
 #[test]
 fn heartbeats_keep_to_a_schedule_and_do_not_drift() {
+    const INTERVAL: Duration = Duration::from_millis(400);
     let running = start_alone(config(), |server| server.start_heart_beat(INTERVAL).unwrap());
     let begun = Instant::now();
     let mut peer = running.connect();
@@ -35,10 +36,11 @@ fn heartbeats_keep_to_a_schedule_and_do_not_drift() {
         assert_eq!(peer.read_frame().0, HEART_BEAT_DEFAULT_MSG_ID);
         begun.elapsed().as_nanos() % INTERVAL.as_nanos()
     };
-    // On a busy machine one may be late, or left out. If each began with the one before, they would drift by 4 % of the
-    // interval each time, and 12 be in time.
-    let in_time = (0..20).map(late).filter(|late| *late < INTERVAL.as_nanos() / 2).count();
-    assert!(in_time >= 14, "{in_time} of 20 in time");
+    // On a busy machine most may be late, or left out. If each began with the one before, they would drift by 4 % of the
+    // interval each time, and each of the last four be later than this.
+    let late: Vec<_> = (0..12).map(late).collect();
+    let in_time = INTERVAL.as_nanos() * 3 / 10;
+    assert!(late[8..].iter().any(|late| *late < in_time), "ns late: {late:?}");
 }
 
 #[test]
