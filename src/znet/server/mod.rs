@@ -44,6 +44,3 @@ pub(super) mod forced;
 
 // and memory that goes back to the system.
 pub(super) mod tidying;
-
-// The lines that the framework of the tutorial prints.
-pub(super) mod tutorial;
