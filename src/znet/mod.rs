@@ -51,3 +51,6 @@ mod resume;
 
 // At last the connection leaves.
 mod leave;
+
+// The lines that the framework of the tutorial prints.
+mod tutorial;

@@ -7,7 +7,7 @@ use std::sync::{Arc, MutexGuard};
 use crate::lock::Lock;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{CloseReason, ConnRef, IConnManager, IConnection};
-use crate::znet::server::tutorial;
+use crate::znet::tutorial;
 
 /// The connections of a server, in shards so that look-ups seldom meet.
 pub(crate) struct ConnManager {

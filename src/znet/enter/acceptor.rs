@@ -15,7 +15,7 @@ use crate::zconf::MaxConnPolicy;
 use crate::znet::read::rate::network;
 use crate::znet::read::rider::Rider;
 use crate::znet::server::core::Core;
-use crate::znet::server::tutorial;
+use crate::znet::tutorial;
 use crate::zpack::new_message;
 
 /// Starts the acceptor.

@@ -11,6 +11,7 @@ use crate::lock::Lock;
 use crate::ziface::{CloseReason, IConnection};
 use crate::znet::conn::addresses::Addresses;
 use crate::znet::conn::connection::Connection;
+use crate::znet::read::rider::Rider;
 use crate::znet::server::core::Core;
 use crate::znet::server::talk::Redial;
 use crate::znet::transport::Transport;
@@ -152,7 +153,9 @@ impl Dialer {
         }
         self.connected.set();
         self.note_first(Ok(()));
-        place.run();
+        if let Some(rider) = Rider::new(place, None) {
+            rider.run();
+        }
         self.connected.clear();
         self.lock().conn = None;
         conn.get_close_reason().unwrap_or(CloseReason::Stopped)

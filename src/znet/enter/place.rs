@@ -7,7 +7,6 @@ use std::sync::Arc;
 use crate::green::TcpStream;
 use crate::ziface::IConnection;
 use crate::znet::conn::connection::Connection;
-use crate::znet::read::rider::Rider;
 use crate::znet::server::core::Core;
 use crate::znet::transport::Transport;
 use crate::znet::transport::tcp::Tcp;
@@ -40,13 +39,6 @@ impl Place {
     /// What carries its bytes, once.
     pub(crate) const fn take_transport(&mut self) -> Option<Transport> {
         self.transport.take()
-    }
-
-    /// Runs the connection, from the start hook to the close, in the coroutine that calls.
-    pub(crate) fn run(self) {
-        if let Some(rider) = Rider::new(self, None) {
-            rider.run();
-        }
     }
 }
 

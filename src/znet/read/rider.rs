@@ -11,10 +11,10 @@ use crate::znet::leave::closing::{Closing, begin_close};
 use crate::znet::leave::hooks::start_hook;
 use crate::znet::read::reader::{Reader, Unread};
 use crate::znet::read::wait::end_rest;
-use crate::znet::server::tutorial;
 use crate::znet::talk::session::run_dialogue;
 use crate::znet::transport::Transport;
 use crate::znet::transport::line::OwnLine;
+use crate::znet::tutorial;
 
 /// A connection between two rides.
 pub(crate) struct Rider {

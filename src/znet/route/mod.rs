@@ -12,11 +12,8 @@ pub(super) mod dispatch;
 // in the table of routers.
 pub(super) mod table;
 
-// A route runs its handlers step by step:
+// A route runs its handlers step by step: those of the program,
 pub(super) mod route;
-
-// those that a program has added before the start,
-pub(super) mod routing;
 
 // the ready-made ones,
 pub(super) mod middleware;

@@ -10,7 +10,7 @@ use crate::lock::Lock;
 use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{IInterceptor, IMsgHandler, IRequest, IRouter, RouterHandler};
-use crate::znet::server::tutorial;
+use crate::znet::tutorial;
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 

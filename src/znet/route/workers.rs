@@ -13,7 +13,7 @@ use crate::green::{Builder, Contained, Group, PutError, Queue, StackMark, cuttab
 use crate::lock::Lock;
 use crate::zconf::{Config, WorkerMode};
 use crate::ziface::IRequest;
-use crate::znet::server::tutorial;
+use crate::znet::tutorial;
 
 /// The workers of a server.
 pub(crate) struct WorkerPool {

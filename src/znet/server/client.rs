@@ -10,9 +10,7 @@ use crate::error::{Error, Result};
 use crate::green::Queue;
 use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
-use crate::ziface::{
-    CloseReason, ConnHook, HeartBeat, HeartBeatOption, IClient, IConnection, IDataPack, IMsgHandler, IRouter,
-};
+use crate::ziface::{CloseReason, ConnHook, IClient, IConnection, IDataPack, IMsgHandler};
 use crate::znet::enter::dialer::{self, Dialer, Reconnect};
 
 /// A client of the server at `host` and `port`, configured by `zinx.yaml` and the environment: see [`Config::load`].
@@ -69,55 +67,6 @@ pub struct Client {
 }
 
 impl Client {
-    /// Adds the router of one message id: a type that implements [`IRouter`], or a closure.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::RepeatedRouter`] where the id has one, [`Error::AlreadyStarted`] after the first start.
-    #[doc(alias = "AddRouter")]
-    pub fn add_router(&self, msg_id: u32, router: impl IRouter + 'static) -> Result<()> {
-        self.core.handler().add_router(msg_id, Box::new(router))
-    }
-
-    /// Sets the router of messages whose id has none. They are counted with it too; without it they are also logged, at
-    /// most once a second.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::AlreadyStarted`] after the first start.
-    pub fn set_not_found(&self, router: impl IRouter + 'static) -> Result<()> {
-        self.core.handler().set_not_found(Box::new(router))
-    }
-
-    /// Sets what runs when the connection begins, each time it is made, before its first message.
-    #[doc(alias = "SetOnConnStart")]
-    pub fn set_on_conn_start(
-        &self,
-        hook: impl Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync + 'static,
-    ) {
-        self.core.set_hooks(|hooks| hooks.start = Some(Arc::new(hook)));
-    }
-
-    /// Sets what runs when the connection ends, each time, after its last message. What it sends still reaches the peer.
-    #[doc(alias = "SetOnConnStop")]
-    pub fn set_on_conn_stop(
-        &self,
-        hook: impl Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync + 'static,
-    ) {
-        self.core.set_hooks(|hooks| hooks.stop = Some(Arc::new(hook)));
-    }
-
-    /// Sets the wire format, in place of the one the configuration names.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::AlreadyStarted`] once a format is in use or set.
-    #[doc(alias = "SetPacket")]
-    #[doc(alias = "WithPacketClient")]
-    pub fn set_packet(&self, pack: impl IDataPack + 'static) -> Result<()> {
-        self.core.set_pack(pack)
-    }
-
     /// Sets the client's name, in place of `Name` of the configuration: its connections have it.
     ///
     /// # Errors
@@ -127,33 +76,6 @@ impl Client {
     #[doc(alias = "WithNameClient")]
     pub fn set_name(&self, name: impl Into<String>) -> Result<()> {
         self.core.set_name(name.into())
-    }
-
-    /// Has a heartbeat sent to the server, and a server that stays silent found: see [`HeartBeatOption::new`] for what it is.
-    ///
-    /// # Errors
-    ///
-    /// As [`start_heart_beat_with_option`](Self::start_heart_beat_with_option).
-    #[doc(alias = "StartHeartBeat")]
-    pub fn start_heart_beat(&self, interval: Duration) -> Result<()> {
-        self.start_heart_beat_with_option(interval, HeartBeatOption::new())
-    }
-
-    /// As [`start_heart_beat`](Self::start_heart_beat), with what the option says. `interval` is at least a millisecond.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::RepeatedRouter`] where the message id has a router, [`Error::AlreadyStarted`] after the first start, and
-    /// where a heartbeat is set up already.
-    #[doc(alias = "StartHeartBeatWithOption")]
-    pub fn start_heart_beat_with_option(&self, interval: Duration, option: HeartBeatOption) -> Result<()> {
-        self.core.start_heart_beat(interval, option)
-    }
-
-    /// The heartbeat, where one is set up.
-    #[doc(alias = "GetHeartBeat")]
-    pub fn get_heart_beat(&self) -> Option<HeartBeat> {
-        self.core.heart().map(|heart| *heart.beat())
     }
 
     /// Sets how long an attempt to connect may take, from the name's resolution on. Default 5 s. Holds from the next
@@ -178,12 +100,6 @@ impl Client {
     /// Waits until there is a connection, at most for `timeout`, and returns it.
     pub fn wait_connected(&self, timeout: Duration) -> Option<Arc<dyn IConnection>> {
         self.dialer.wait_connected(timeout)
-    }
-
-    /// Waits until the client has stopped, of itself or because it was told to, at most for `timeout`. `false` where it
-    /// has not.
-    pub fn wait_stopped(&self, timeout: Duration) -> bool {
-        self.core.stopped.wait_timeout(timeout)
     }
 }
 

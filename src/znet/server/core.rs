@@ -7,7 +7,6 @@ use super::clock::Clock;
 use super::counters::Counters;
 use super::life::ServerLife;
 use super::talk::Talk;
-use super::tutorial;
 use crate::error::{Error, Result};
 use crate::green::{Backoff, Event, Group, Until, drop_contained, drop_each};
 use crate::lock::Lock;
@@ -19,6 +18,7 @@ use crate::znet::leave::beat::Heart;
 use crate::znet::read::codec::{ContainedDecoder, ContainedPack, LONGEST_HEAD};
 use crate::znet::resume::away::Absent;
 use crate::znet::route::table::MsgHandler;
+use crate::znet::tutorial;
 use crate::znet::write::bounds::Bounds;
 use crate::zpack::{Framing, LtvLittleEndian, TlvBigEndian};
 

@@ -6,7 +6,10 @@ pub(super) mod server;
 // the client: one connection that we make,
 pub(super) mod client;
 
-// and what a program sets before the start, beside routers.
+// what a program sets on either,
+pub(super) mod endpoint;
+
+// and on a server alone.
 pub(super) mod setters;
 
 // What the connections share:
@@ -41,6 +44,3 @@ pub(super) mod forced;
 
 // and memory that goes back to the system.
 pub(super) mod tidying;
-
-// The lines that the framework of the tutorial prints.
-pub(super) mod tutorial;

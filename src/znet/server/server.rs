@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::core::{Core, IdleAction};
 use super::needs::check_limits;
@@ -13,10 +12,7 @@ use crate::error::{Error, Result};
 use crate::green::{self, Thread};
 use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
-use crate::ziface::{
-    CloseReason, ConnHook, HeartBeat, HeartBeatOption, IConnManager, IConnection, IDataPack, IMsgHandler,
-    IRouter, IServer,
-};
+use crate::ziface::{CloseReason, ConnHook, IConnManager, IConnection, IDataPack, IMsgHandler, IServer};
 use crate::znet::enter::acceptor;
 use crate::znet::enter::listener::Listener;
 
@@ -101,92 +97,10 @@ impl Server {
         Arc::new(Self { core })
     }
 
-    /// Adds the router of one message id: a type that implements [`IRouter`], a function, or a closure, which names the type
-    /// of its parameter: `|request: &dyn IRequest| ..`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::RepeatedRouter`] where the id has one, [`Error::AlreadyStarted`] after the start.
-    #[doc(alias = "AddRouter")]
-    pub fn add_router(&self, msg_id: u32, router: impl IRouter + 'static) -> Result<()> {
-        self.core().handler().add_router(msg_id, Box::new(router))
-    }
-
-    /// Sets the router of messages whose id has none. They are counted with it too; without it they are also logged, at
-    /// most once a second.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::AlreadyStarted`] after the start.
-    pub fn set_not_found(&self, router: impl IRouter + 'static) -> Result<()> {
-        self.core().handler().set_not_found(Box::new(router))
-    }
-
-    /// Sets what runs when a connection begins, before its first message.
-    #[doc(alias = "SetOnConnStart")]
-    pub fn set_on_conn_start(
-        &self,
-        hook: impl Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync + 'static,
-    ) {
-        self.core().set_hooks(|hooks| hooks.start = Some(Arc::new(hook)));
-    }
-
-    /// Sets what runs when a connection ends, after its last message. What it sends still reaches the peer.
-    #[doc(alias = "SetOnConnStop")]
-    pub fn set_on_conn_stop(
-        &self,
-        hook: impl Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync + 'static,
-    ) {
-        self.core().set_hooks(|hooks| hooks.stop = Some(Arc::new(hook)));
-    }
-
     /// Sets what decides about a connection on which nothing was received for `IdleTimeoutMs`. Without it the
     /// connection closes.
     pub fn set_on_idle(&self, hook: impl Fn(&Arc<dyn IConnection>) -> IdleAction + Send + Sync + 'static) {
         self.core().set_hooks(|hooks| hooks.idle = Some(Arc::new(hook)));
-    }
-
-    /// Sets the wire format, in place of the one the configuration names.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::AlreadyStarted`] once a format is in use or set.
-    #[doc(alias = "SetPacket")]
-    #[doc(alias = "WithPacket")]
-    pub fn set_packet(&self, pack: impl IDataPack + 'static) -> Result<()> {
-        self.core().set_pack(pack)
-    }
-
-    /// Has a heartbeat sent to every peer, and peers that stay silent found: see [`HeartBeatOption::new`] for what it is.
-    ///
-    /// # Errors
-    ///
-    /// As [`start_heart_beat_with_option`](Self::start_heart_beat_with_option).
-    #[doc(alias = "StartHeartBeat")]
-    pub fn start_heart_beat(&self, interval: Duration) -> Result<()> {
-        self.start_heart_beat_with_option(interval, HeartBeatOption::new())
-    }
-
-    /// As [`start_heart_beat`](Self::start_heart_beat), with what the option says. `interval` is at least a millisecond.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::RepeatedRouter`] where the message id has a router, [`Error::AlreadyStarted`] after the start, and
-    /// where a heartbeat is set up already.
-    #[doc(alias = "StartHeartBeatWithOption")]
-    pub fn start_heart_beat_with_option(&self, interval: Duration, option: HeartBeatOption) -> Result<()> {
-        self.core().start_heart_beat(interval, option)
-    }
-
-    /// The heartbeat, where one is set up.
-    #[doc(alias = "GetHeartBeat")]
-    pub fn get_heart_beat(&self) -> Option<HeartBeat> {
-        self.core().heart().map(|heart| *heart.beat())
-    }
-
-    /// Waits until the server has stopped, at most for `timeout`. `false` where it has not.
-    pub fn wait_stopped(&self, timeout: Duration) -> bool {
-        self.core.stopped.wait_timeout(timeout)
     }
 
     pub(crate) const fn core(&self) -> &Arc<Core> {

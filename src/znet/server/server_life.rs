@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::life::ServerLife;
-use super::tutorial;
 use crate::error::{Error, Result};
 use crate::green::{Runtime, Thread, Until, drop_each};
 use crate::zconf::Config;
 use crate::ziface::IMsgHandler;
 use crate::znet::leave::sweeper;
+use crate::znet::tutorial;
 
 impl Core {
     pub(crate) fn life(&self) -> MutexGuard<'_, ServerLife> {

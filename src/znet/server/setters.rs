@@ -1,13 +1,33 @@
-//! What a program sets on a server before the start, beside routers: the dialogue, how answers are told apart, rates.
+//! What a program sets on a server alone: groups of handlers, the dialogue, how answers are told apart, rates.
 
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::zconf::Config;
+use crate::ziface::{GroupRouterSlices, IMsgHandler, IServer, RouterHandler};
 use crate::znet::read::rate::{RateLimits, Rates};
 use crate::znet::server::server::Server;
 use crate::znet::talk::session::Session;
 use crate::zpack::Message;
+
+impl Server {
+    /// A group of the ids from `first` to `last`, both included, with handlers in front of theirs.
+    #[doc(alias = "Group")]
+    pub fn group(&self, first: u32, last: u32, handlers: Vec<RouterHandler>) -> GroupRouterSlices<'_> {
+        self.get_msg_handler().group(first, last, handlers)
+    }
+
+    /// Puts handlers in front of those that [`add_router_slices`](Self::add_router_slices) and groups add from now on,
+    /// in order. Classic routers do without.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyStarted`] after the start.
+    #[doc(alias = "Use")]
+    pub fn use_(&self, handlers: Vec<RouterHandler>) -> Result<()> {
+        self.core().handler().use_(handlers)
+    }
+}
 
 impl Server {
     /// Sets the dialogue of every connection: it runs on the connection's own coroutine after the start hook, and the

@@ -11,8 +11,8 @@ use super::frame_queue::FrameQueue;
 use super::outbox::{Flushed, Sender, State};
 use crate::green::{Builder, Deferred, Readiness, defer, yield_now};
 use crate::znet::conn::connection::Connection;
-use crate::znet::server::tutorial;
 use crate::znet::transport::Transport;
+use crate::znet::tutorial;
 
 /// Sends what is queued to one connection.
 pub(crate) struct Writer<'a> {
