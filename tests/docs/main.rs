@@ -1,5 +1,6 @@
 //! What the pages say is so: links, tables, named tests, and the layout of the source.
 
+mod chinese;
 mod compatibility;
 mod documents;
 mod layout;
