@@ -76,7 +76,7 @@ fn without_links(line: &str) -> String {
     let mut parts = line.split("](");
     let first = parts.next().unwrap_or_default().to_string();
     let text = parts.fold(first, |text, part| text + part.split_once(')').map_or(part, |(_, rest)| rest));
-    text.replace(['[', ']'], "")
+    text.replace("![", "").replace(['[', ']'], "")
 }
 
 fn is_han(c: char) -> bool {
