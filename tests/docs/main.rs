@@ -2,6 +2,7 @@
 
 mod compatibility;
 mod documents;
+mod imports;
 mod layout;
 mod reliability;
 mod security;
