@@ -3,6 +3,7 @@
 mod chinese;
 mod compatibility;
 mod documents;
+mod imports;
 mod layout;
 mod reliability;
 mod security;

@@ -9,7 +9,7 @@ use crate::lock::Lock;
 /// A `run` and all that was spawned on its way.
 pub(super) struct Family {
     alive: Lock<usize>,
-    /// Set while nobody is alive. Written under the lock of `alive`.
+    /// Set while none is alive. Written under the lock of `alive`.
     pub(super) nobody: Event,
 }
 

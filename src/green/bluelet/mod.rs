@@ -1,7 +1,7 @@
 //! The names of bluelet, the Python module for servers written as plain loops: for those who port from it.
 //!
 //! Where bluelet says `yield x`, here is a plain call of `x`, and `yield end(value)` is a `return`. What differs for
-//! the better: errors are `io::Result`, never swallowed; a handler that fails ends nobody else; a line has a longest
+//! the better: errors are `io::Result`, never swallowed; a handler that fails ends nothing else; a line has a longest
 //! length; the coroutines run on all cores.
 //!
 //! ```
@@ -60,7 +60,7 @@ where
     root.get().unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_payload()))
 }
 
-/// Runs `body` beside the caller. The [`run`] that the caller belongs to waits for it; outside of any, nobody does. See
+/// Runs `body` beside the caller. The [`run`] that the caller belongs to waits for it; outside of any, nothing waits for it. See
 /// [`green::spawn`](crate::green::spawn()) for the contract.
 ///
 /// # Panics

@@ -21,8 +21,8 @@ use crate::green::runtime::settings;
 
 /// A UDP socket. Clones are the same socket, which closes with the last of them.
 ///
-/// A datagram is read whole or cut to the length of the buffer: the rest is lost. One that the network loses is told to
-/// nobody. In a destructor that runs while its coroutine unwinds, what would wait fails with `WouldBlock`.
+/// A datagram is read whole or cut to the length of the buffer: the rest is lost. One that the network loses is
+/// not reported. In a destructor that runs while its coroutine unwinds, what would wait fails with `WouldBlock`.
 ///
 /// # Examples
 ///
@@ -103,7 +103,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `NotConnected` if none was, `ConnectionRefused` if the last datagram found nobody, and those of the system.
+    /// `NotConnected` if none was, `ConnectionRefused` if nothing received the last datagram, and those of the system.
     pub fn send(&self, data: &[u8]) -> io::Result<usize> {
         self.socket.wait_to(Readiness::WRITE, |socket| socket.try_send(data))
     }
@@ -141,7 +141,7 @@ impl UnixDatagram {
         Ok(Self { socket: Arc::new(Socket::new(fd)?) })
     }
 
-    /// A socket without an address: it sends, and nobody can answer.
+    /// A socket without an address: it can send, and cannot be answered.
     ///
     /// # Errors
     ///
@@ -176,7 +176,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// `NotFound` and `ConnectionRefused` if nobody is there, and those of the system.
+    /// `NotFound` and `ConnectionRefused` if nothing receives there, and those of the system.
     pub fn connect(&self, path: impl AsRef<Path>) -> io::Result<()> {
         Ok(connect(&*self.socket, &address_of(path.as_ref())?)?)
     }
@@ -191,11 +191,11 @@ impl UnixDatagram {
     }
 
     /// Sends one datagram to `path`. While the receiver has no room it waits, and tries again after a while that grows to
-    /// 20 ms: the system tells nobody of that room.
+    /// 20 ms: the system does not report that room.
     ///
     /// # Errors
     ///
-    /// `NotFound` and `ConnectionRefused` if nobody is there, and those of the system.
+    /// `NotFound` and `ConnectionRefused` if nothing receives there, and those of the system.
     #[doc(alias = "sendto")]
     pub fn send_to(&self, data: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
         let peer = address_of(path.as_ref())?;
@@ -233,14 +233,14 @@ impl UnixDatagram {
     }
 }
 
-/// For socket options and [`Poll`](crate::green::Poll). Whoever makes it blocking blocks the worker.
+/// For socket options and [`Poll`](crate::green::Poll). Do not make it blocking: that would block the worker.
 impl AsFd for UdpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 }
 
-/// For socket options and [`Poll`](crate::green::Poll). Whoever makes it blocking blocks the worker.
+/// For socket options and [`Poll`](crate::green::Poll). Do not make it blocking: that would block the worker.
 impl AsFd for UnixDatagram {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()

@@ -82,7 +82,7 @@ impl DatagramServer {
     }
 
     /// Begins to receive, and returns. Every datagram, at most 64 KiB, and its sender's address go to `handler`. An error
-    /// or a panic of it is logged and ends nobody else.
+    /// or a panic of it is logged and ends no other handler.
     ///
     /// # Errors
     ///

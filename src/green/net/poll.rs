@@ -104,7 +104,7 @@ pub fn select_timeout(
 /// What a descriptor is waited for, and what it is ready for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Events {
-    /// Something can be read, be it the end.
+    /// Something can be read, or the end has come.
     pub readable: bool,
     /// Something can be written.
     pub writable: bool,

@@ -111,7 +111,7 @@ pub(super) fn first_of<T>(
 /// How long an answer is good for: the system does not say how long its source thinks it is.
 const FRESH: Duration = Duration::from_secs(30);
 
-/// Names remembered at most; more are asked anew each time.
+/// Names remembered at most; others are looked up each time.
 const MAX_NAMES: usize = 256;
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub(in crate::green) struct Watching(Lock<Watch>);
 /// What is ready, and which green threads wait for it.
 #[derive(Default)]
 struct Watch {
-    /// What has become ready and nobody has taken yet. Edge-triggered: what is lost here comes no second time.
+    /// What has become ready and was not taken yet. Edge-triggered: what is lost here is not reported again.
     ready: u8,
     place: Place,
     /// The first one that waits, and for what. Mostly there is only one.
@@ -214,11 +214,11 @@ impl Socket {
         self.interrupt();
     }
 
-    /// Resets the connection at once: what the system holds for it is thrown away, the peer is told so, and whoever waits is
-    /// woken. Calling it again, or after the peer has gone, changes nothing.
+    /// Resets the connection at once: what the system holds for it is thrown away, the peer is told so, and those that
+    /// wait are woken. Calling it again, or after the peer has gone, changes nothing.
     pub(crate) fn reset(&self) {
-        // Fails only if the peer has gone first. A close would do the same with `SO_LINGER` 0, but only once nobody holds
-        // the socket any more.
+        // Fails only if the peer has gone first. A close would do the same with `SO_LINGER` 0, but only once
+        // nothing holds the socket any more.
         let _ = connect_unspec(&self.fd);
         self.shutdown_both();
     }
@@ -241,7 +241,7 @@ impl Socket {
         number.map(drop)
     }
 
-    /// Whether something waits to be read, be it the end.
+    /// Whether something waits to be read, if only the end.
     pub(crate) fn is_readable(&self) -> bool {
         poll(&mut [PollFd::new(&self.fd, PollFlags::IN)], Some(&Timespec::default()))
             .is_ok_and(|ready| ready > 0)
@@ -342,7 +342,7 @@ impl Waits {
     }
 }
 
-/// The system refuses to watch a socket: whoever waits for it tries again, a little later each time.
+/// The pauses while the system refuses to watch a socket: a waiter tries again, a little later each time.
 #[cold]
 fn unwatched(interest: Readiness, error: &io::Error) -> Readiness {
     log::error!("epoll refuses a socket: {error}");

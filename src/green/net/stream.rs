@@ -59,7 +59,7 @@ impl TcpStream {
 
     /// Connects to the first of `addresses` that answers.
     pub(in crate::green) fn connect_first(addresses: Vec<SocketAddr>) -> io::Result<Self> {
-        // A destructor of a coroutine that unwinds waits for nobody.
+        // A destructor of a coroutine that unwinds must not wait.
         if addresses.len() < 2 || is_unwinding() {
             return first_of(addresses, Self::connect_one);
         }
@@ -113,7 +113,7 @@ impl TcpStream {
         self.socket.shutdown_write();
     }
 
-    /// As [`Socket::accompany`]. Only while nobody else has the socket.
+    /// As [`Socket::accompany`]. Only while nothing else has the socket.
     pub(crate) fn accompany(&mut self, companion: impl Send + Sync + 'static) {
         if let Some(socket) = Arc::get_mut(&mut self.socket) {
             socket.accompany(companion);

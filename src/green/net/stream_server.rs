@@ -22,7 +22,7 @@ use crate::log_line::{Throttle, throttled};
 
 /// Listens, and runs a handler on a coroutine of its own for each connection, until it is stopped.
 ///
-/// A connection is closed when its handler returns, however it ends: an error or a panic is logged and ends nobody
+/// A connection is closed when its handler returns, however it ends: an error or a panic is logged and ends nothing
 /// else. Clones are the same server.
 ///
 /// # Examples
@@ -65,7 +65,7 @@ struct State {
     last: u64,
 }
 
-/// Who accepts, and how to end it: a thread, so that clients come in whatever handlers do.
+/// The acceptor and how to end it. It is a thread, so that clients are accepted whatever handlers do.
 struct Accepting {
     thread: Thread,
     stop: Arc<Stop>,
@@ -182,7 +182,7 @@ impl StreamServer {
     /// As [`start`](Self::start), and waits until it is stopped by another.
     ///
     /// If the wait is cut short, by a kill, a time limit or a panic, clients are refused from then on. Open connections
-    /// go on; [`stop`](Self::stop) ends them, and [`restart`](Self::restart) begins anew.
+    /// go on; [`stop`](Self::stop) ends them, and [`restart`](Self::restart) begins again.
     ///
     /// # Errors
     ///
@@ -294,7 +294,7 @@ struct Serving<'a>(&'a StreamServer);
 
 impl Drop for Serving<'_> {
     fn drop(&mut self) {
-        // The acceptor ends by itself: what is dropped by an unwinding waits for nobody.
+        // The acceptor ends by itself: a drop during an unwinding must not wait.
         let _ = self.0.shared.close_port();
     }
 }

@@ -64,7 +64,7 @@ impl UnixListener {
     /// # Errors
     ///
     /// Those of the system; `Interrupted` after [`close`](Self::close); `WouldBlock` in a destructor that runs while its
-    /// coroutine unwinds, if nobody is there.
+    /// coroutine unwinds, if nothing listens there.
     pub fn accept(&self) -> io::Result<UnixStream> {
         let accepted = self.socket.attempt(Readiness::ANY, |socket| {
             if self.closed.load(Ordering::Acquire) {
@@ -106,7 +106,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// `NotFound` if there is no such path, `ConnectionRefused` if nobody listens there, and those of the system.
+    /// `NotFound` if there is no such path, `ConnectionRefused` if nothing listens there, and those of the system.
     pub fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
         let (fd, address) = (open(SocketType::STREAM)?, address_of(path.as_ref())?);
         until_taken(|| connect(&fd, &address))?;
@@ -148,7 +148,7 @@ impl UnixStream {
         self.socket.shutdown_write();
     }
 
-    /// Ends both directions, also for whoever waits on them.
+    /// Ends both directions, and wakes those that wait on them.
     pub fn shutdown(&self) {
         self.socket.shutdown_both();
     }
@@ -209,7 +209,7 @@ impl Write for UnixStream {
     }
 }
 
-/// For socket options and [`Poll`](crate::green::Poll). Whoever makes it blocking blocks the worker.
+/// For socket options and [`Poll`](crate::green::Poll). Do not make it blocking: that would block the worker.
 impl AsFd for UnixStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// What a coroutine does, for who wants to know why nothing moves.
+/// What a coroutine is doing, to find out why nothing moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Awaits {

@@ -60,7 +60,7 @@ impl Spare {
 /// Spare buffers. The last one put in is the first one taken.
 struct Stack<T> {
     all: Vec<T>,
-    /// The fewest there have been since it was last looked: so many nobody has needed.
+    /// The fewest there have been since it was last looked: so many have not been needed.
     fewest: usize,
 }
 
@@ -86,7 +86,7 @@ impl<T> Stack<T> {
         has_room
     }
 
-    /// Takes those that nobody has needed since this was last called.
+    /// Takes those that have not been needed since this was last called.
     fn take_unused(&mut self) -> Vec<T> {
         let unused = self.all.drain(..self.fewest).collect();
         self.fewest = self.all.len();

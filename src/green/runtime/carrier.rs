@@ -14,7 +14,7 @@ use crate::green::spawn::builder::Builder;
 use crate::green::spawn::record::Record;
 use crate::lock::Lock;
 
-/// Carriers of a worker that carry nobody, and park meanwhile.
+/// Carriers of a worker that have nothing to carry, and park.
 #[derive(Default)]
 pub(super) struct Spares {
     len: AtomicUsize,
@@ -99,7 +99,7 @@ pub(super) fn add(home: &'static Home) -> io::Result<()> {
     Builder::carrier(home.index()).detach(move || carry_all(home))
 }
 
-/// Ends spare carriers that nobody has needed for a while. By the poller, when nothing else is to be done.
+/// Ends spare carriers that have not been needed for a while. Called by the poller when there is nothing else to do.
 pub(super) fn trim(home: &Home) {
     for carrier in home.spares().trim() {
         // Without a queue to see to, it ends.

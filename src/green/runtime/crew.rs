@@ -63,7 +63,7 @@ impl Crew {
     /// Has a job done, waiting for room in the queue. `false` if there is no thread to do it, nor room for one: then
     /// [`call_for_help`](Self::call_for_help) tries again.
     pub(in crate::green) fn submit(self: &Arc<Self>, job: Job) -> bool {
-        // Closed only when nobody can call this any more.
+        // Closed only when this can no longer be called.
         let _ = self.jobs.put(job);
         self.call_for_help()
     }

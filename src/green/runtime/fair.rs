@@ -18,7 +18,7 @@ use crate::green::spawn::interrupt;
 
 /// Lets others run: those ready now, and those the network has made ready meanwhile.
 ///
-/// A loop of `yield_now` starves nobody. On a plain thread it is [`std::thread::yield_now`]. A coroutine that has been
+/// A loop of `yield_now` starves no other coroutine. On a plain thread it is [`std::thread::yield_now`]. A coroutine that has been
 /// killed ends here, and so does a body whose time limit is over. In a destructor that runs while its coroutine unwinds
 /// it does nothing.
 ///

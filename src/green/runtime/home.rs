@@ -104,7 +104,7 @@ impl Home {
         &self.spares
     }
 
-    /// Has the poller end carriers that nobody has needed since the last time.
+    /// Tells the poller to end carriers that have not been needed since the last time.
     pub(super) fn trim_spares(&self) {
         if self.spares.ask_to_trim() {
             self.ring();

@@ -18,7 +18,7 @@ pub(super) fn keep_thresholds() {
     }
 }
 
-/// Frees buffers that nobody has needed since this was last called, and returns free memory to the system. On a thread of its
+/// Frees buffers that have not been needed since this was last called, and returns free memory to the system. On a thread of its
 /// own, because it takes some milliseconds for each 100 MiB; other allocations may wait as long. If that
 /// thread cannot be started, or one is running already, nothing happens: the next call does it.
 pub(crate) fn give_memory_back() {

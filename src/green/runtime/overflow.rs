@@ -103,7 +103,7 @@ fn end_process(note: &StackNote) -> ! {
         rustix::thread::sched_yield();
     }
     let (line, stderr) = (note.report(), rustix::stdio::stderr());
-    // If stderr is a pipe that nobody reads, the line is lost: to wait for room would be to hang.
+    // If stderr is a full pipe, the line is lost: waiting for room might hang.
     let mut stderr_has_room = [PollFd::new(&stderr, PollFlags::OUT)];
     if poll(&mut stderr_has_room, Some(&LONGEST_WAIT_FOR_ROOM)) != Ok(0) {
         while rustix::io::write(stderr, line.as_bytes()) == Err(Errno::INTR) {}
@@ -162,7 +162,7 @@ impl AlternateStack {
     fn enter() -> Option<Self> {
         let (mut before, len) = (MaybeUninit::zeroed(), alternate_stack_bytes());
         #[expect(unsafe_code, reason = "see SAFETY")]
-        // SAFETY: the mapping is new, so that nobody else knows its memory, and stays until `drop`, which restores the stack
+        // SAFETY: the mapping is new, so nothing else knows its memory, and stays until `drop`, which restores the stack
         // before. Its lowest page is made a guard page: a handler that needs more than there is ends the process.
         // `sigaltstack` reads a valid `stack_t` and writes one.
         unsafe {
@@ -183,7 +183,7 @@ impl AlternateStack {
 impl Drop for AlternateStack {
     fn drop(&mut self) {
         #[expect(unsafe_code, reason = "see SAFETY")]
-        // SAFETY: `before` is what `sigaltstack` has returned to this thread, and whoever installed it keeps it until the
+        // SAFETY: `before` is what `sigaltstack` has returned to this thread, and the code that installed it keeps it until the
         // thread ends. Nothing runs on our own stack, since no handler does, and after that nothing refers to it.
         unsafe {
             libc::sigaltstack(&raw const self.before, null_mut());

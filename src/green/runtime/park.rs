@@ -83,7 +83,7 @@ impl Waiter {
     /// Waits until woken, at most for `timeout`. `false` if the time was up first.
     ///
     /// Unwinds if the coroutine is killed or a time limit around it is over, but never once woken: what it was
-    /// woken for is the caller's. `strike_out` is called, without a lock held, if nobody has woken it: it takes
+    /// woken for is the caller's. `strike_out` is called, without a lock held, if it has not been woken: it takes
     /// the waiter off the list it is on. In a coroutine that is unwinding the time is up at once.
     pub(crate) fn wait(
         self: &Arc<Self>,
@@ -120,7 +120,7 @@ impl Waiter {
         park(&self.state, || self.who.park(), what, false);
     }
 
-    /// Ends the wait before it begins. `false` if nobody has woken it by now.
+    /// Ends the wait before it begins. `false` if it has not been woken by now.
     fn give_up(self: &Arc<Self>, strike_out: impl FnOnce(&Arc<Self>)) -> bool {
         let waits = self.end(EXPIRED);
         if waits {
@@ -229,8 +229,8 @@ impl Timed for Waiter {
     }
 }
 
-/// Those who wait for the same thing, first come first served. Lives under its owner's lock. One word while nobody has
-/// ever waited, as most connections' lists are.
+/// Those that wait for the same thing, first come first served. Lives under its owner's lock. One word until something
+/// waits, which never happens to the lists of most connections.
 #[derive(Default)]
 #[expect(clippy::box_collection, reason = "one word while empty")]
 pub(crate) struct WaitList(Option<Box<VecDeque<Arc<Waiter>>>>);
@@ -253,7 +253,7 @@ impl WaitList {
         self.0.get_or_insert_default().push_back(waiter);
     }
 
-    /// Wakes the first who still waits. `false` if nobody does.
+    /// Wakes the first that still waits. `false` if none does.
     pub(crate) fn wake_one(&mut self) -> bool {
         while let Some(waiter) = self.0.as_mut().and_then(|list| list.pop_front()) {
             if waiter.wake() {
@@ -270,7 +270,7 @@ impl WaitList {
         }
     }
 
-    /// Strikes out a waiter nobody has woken, so that it leaves no trace.
+    /// Removes a waiter that has not been woken.
     pub(crate) fn forget(&mut self, gone: &Arc<Waiter>) {
         if let Some(list) = &mut self.0 {
             list.retain(|waiter| !Arc::ptr_eq(waiter, gone));

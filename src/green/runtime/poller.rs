@@ -27,7 +27,7 @@ pub(super) fn start(home: &'static Home) -> std::io::Result<()> {
     let (settled, has_settled) = std::sync::mpsc::channel();
     Builder::poller(home.index()).detach(move || {
         let mut poller = Poller::new(home);
-        // Nobody's record is with the thread while this runs, and nobody's turn is held up by it.
+        // The thread has no record while this runs, and it holds up no turn.
         let _me = worker::leave(Awaits::Socket);
         poller.settle();
         // The first of them is there from the start, so that none has to be made when there is no room for it.
@@ -53,7 +53,7 @@ struct Poller {
     door: CoIo<Door>,
     events: Vec<epoll::Event>,
     inbox: Vec<Arc<Record>>,
-    /// There may be something that tells of itself no second time: the last look has left it, or `may` has taken note of it.
+    /// There may be events that will not be reported again: the last look left them, or `may` has seen them.
     more: bool,
     /// Turns since something came from the network.
     quiet: u32,
@@ -121,7 +121,7 @@ impl Poller {
         }
     }
 
-    /// As [`home::come_home`](super::home::come_home), by the one who unparks the others.
+    /// As [`home::come_home`](super::home::come_home), by the poller, which unparks the others.
     fn come_home(&mut self) {
         while !worker::is_home(self.home.index()) {
             note_stealing();
@@ -288,7 +288,7 @@ fn may_is_used() -> bool {
     MAY_IS_USED.load(Ordering::Relaxed)
 }
 
-/// Whoever has left its record with the worker has not waited by a wait of ours.
+/// A coroutine that has left its record with the worker has not waited by a wait of ours.
 fn notice_strangers() {
     if worker::is_occupied() {
         drop(worker::leave(Awaits::Nothing));

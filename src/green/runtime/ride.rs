@@ -42,7 +42,7 @@ pub(in crate::green) struct Ride {
     record: Arc<Record>,
     /// What it goes on for.
     ready: AtomicU8,
-    /// Put here by whoever lets it rest, and taken by whoever carries it.
+    /// Put here when it comes to rest, and taken by its next carrier.
     load: Lock<Option<Load>>,
 }
 

@@ -86,7 +86,7 @@ fn start_workers(workers: usize) -> io::Result<()> {
     home::open(workers)?.iter().try_for_each(poller::start)
 }
 
-/// Starts the runtime with the defaults if nobody has.
+/// Starts the runtime with the defaults, unless it has been started.
 pub(in crate::green) fn ensure_started() -> Result<()> {
     if STARTED.load(std::sync::atomic::Ordering::Acquire) {
         return Ok(());

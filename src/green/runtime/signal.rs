@@ -56,13 +56,13 @@ impl Drop for Terminate {
     }
 }
 
-/// Who catches signals, and what they did before.
+/// Which queues get signals, and what the signals did before.
 #[derive(Default)]
 struct Catching {
     queues: Vec<Arc<Queue<i32>>>,
     /// Signals with the system's default action before the first was caught; `None` before that.
     by_default: Option<Vec<i32>>,
-    /// Whether those do so again if nobody catches them.
+    /// Whether those do so again if they are not caught.
     falls_back: bool,
     /// Whether the thread runs that waits for them. It does for good.
     waits: bool,
@@ -84,7 +84,7 @@ impl Catching {
     fn set_handlers(&mut self) -> io::Result<Signals> {
         let by_default = self.by_default.get_or_insert_with(signals_by_default);
         if !self.falls_back {
-            // Before the queues: a handler that has reached them is done, also if nobody is left a moment later.
+            // Before the queues: a handler that has reached them is done, also if no queue is left a moment later.
             for &signal in by_default.iter() {
                 register_conditional_default(signal, Arc::clone(&NOBODY))?;
             }
@@ -100,14 +100,14 @@ fn wait_for(mut signals: Signals) {
         let (queues, by_default) = (catching.queues.clone(), catching.by_default.clone());
         drop(catching);
         if queues.is_empty() {
-            // It came while somebody caught it, who has left since.
+            // It came while it was caught, and is not caught any more.
             if by_default.is_some_and(|by_default| by_default.contains(&signal)) {
                 let _ = emulate_default_handler(signal);
             }
         } else if IGNORED.contains(&signal) {
             log::info!("{} is ignored", signal_name(signal).unwrap_or("a signal"));
         } else {
-            // A full queue holds sixteen signals nobody has looked at: one more says nothing new.
+            // A full queue holds sixteen signals that have not been looked at: one more says nothing new.
             for queue in queues {
                 let _ = queue.try_put(signal);
             }
@@ -136,7 +136,7 @@ fn lock() -> MutexGuard<'static, Catching> {
     CATCHING.lock()
 }
 
-/// Set while nobody catches signals. Read by the signal handler. Written under the lock.
+/// Set while signals are not caught. Read by the signal handler. Written under the lock.
 static NOBODY: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
 
 /// Those that ask for the end.

@@ -285,7 +285,7 @@ fn this_thread() -> i32 {
     rustix::thread::gettid().as_raw_nonzero().get()
 }
 
-/// All notes, whoever they belong to.
+/// The notes of all threads.
 fn notes() -> impl Iterator<Item = &'static StackNote> {
     std::iter::successors(FIRST.get().copied(), |note| note.next.get().copied())
 }

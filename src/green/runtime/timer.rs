@@ -30,7 +30,7 @@ pub(in crate::green) struct Deadline {
 /// what a peer does leaves this out, for nothing was heard of the peer meanwhile.
 ///
 /// The timer thread measures it: what it wakes much too late by is time in which it did not run. While it has not woken
-/// yet, whoever asks adds that time, for after a standstill any thread may be the first to run. A process that waits for no
+/// yet, the caller adds that time, because after a standstill any thread may be the first to run. A process that waits for no
 /// deadline does not notice; a server looks at its clock once a second at least.
 pub(crate) fn stood_still() -> Duration {
     // In this order: what is noted between the two looks is counted twice for a moment, rather than not at all.
@@ -69,7 +69,7 @@ pub(in crate::green) fn cancel(deadline: Deadline) {
     lock().timed.remove(&deadline);
 }
 
-/// As [`set`], for a socket: a wait in epoll has no deadline of its own. Whoever is interrupted looks at the clock: an
+/// As [`set`], for a socket: a wait in epoll has no deadline of its own. The interrupted waiter looks at the clock: an
 /// alarm set for a wait that has ended goes off all the same.
 pub(in crate::green) fn set_alarm(socket: &Arc<Socket>, at: Instant) {
     let timed: Weak<Socket> = Arc::downgrade(socket);
@@ -131,7 +131,7 @@ fn keep_time() {
     loop {
         let now = Instant::now();
         if let Some(late) = late_by(GOES_ON_AT.load(Ordering::Relaxed), nanos(now)) {
-            // Before anybody is woken, who would ask.
+            // Before any waiter is woken and asks.
             STOOD_STILL.fetch_add(late, Ordering::Release);
         }
         GOES_ON_AT.store(nanos(now), Ordering::Release);

@@ -35,7 +35,7 @@ impl Until {
     }
 
     /// As [`after`](Self::after), for what a peer is given: time in which the process does not run is left out, so the end
-    /// may move. Whoever waits until then looks whether it is over, and waits on.
+    /// may move. A waiter that wakes up looks whether it is over, and waits on if it is not.
     pub(crate) fn after_running(timeout: Duration) -> Self {
         let before = stood_still();
         Self(Self::after(timeout).0.map(|span| Span { stood_still: Some(before), ..span }))

@@ -108,7 +108,7 @@ fn keep_watch() {
     }
 }
 
-/// `true` where something has run since the last look.
+/// `true` if something has run since the last look.
 fn look_for_held(beats: &[&'static Beat], seen: &mut Vec<Seen>) -> bool {
     let mut has_run = false;
     for (worker, beat) in beats.iter().enumerate() {

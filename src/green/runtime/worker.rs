@@ -210,7 +210,7 @@ struct Local {
     bodies: RefCell<Slots<Box<dyn Any>>>,
     /// A carrier goes through the queue of rides.
     seen_to: Cell<bool>,
-    /// Shared with who empties it.
+    /// Shared with the code that empties it.
     spare: OnceCell<Arc<SharedSpare>>,
 }
 

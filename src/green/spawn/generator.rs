@@ -1,4 +1,4 @@
-//! Generators: a body that yields values, one at a time, to whoever asks for the next.
+//! Generators: a body that yields values, one at a time, each when the next is asked for.
 
 use std::fmt;
 use std::panic::resume_unwind;
@@ -13,7 +13,7 @@ use crate::lock::Lock;
 /// takes a stack, but no thread. When it returns, the loop ends; a panic goes on in the consumer. Dropped or
 /// [closed](Self::close) before its end, the body unwinds at the `yield_` it is in, and its destructors run.
 ///
-/// The contract of [`spawn`](crate::green::spawn()) holds for the body, which runs on the worker of whoever asks first.
+/// The contract of [`spawn`](crate::green::spawn()) holds for the body, which runs on the worker where the first value is asked for.
 ///
 /// # Examples
 ///
@@ -187,7 +187,7 @@ impl<Y: Send + 'static, S: Send + 'static> Iterator for Generator<Y, S> {
 
 impl<Y, S> Drop for Generator<Y, S> {
     fn drop(&mut self) {
-        // The body unwinds by itself: a destructor waits for nobody.
+        // The body unwinds by itself: a destructor must not wait.
         if let State::Started { link, .. } = &self.state {
             link.close();
         }
@@ -201,7 +201,7 @@ impl<Y, S> Yielder<Y, S> {
         let given = self.link.values.put(value).is_ok();
         match self.link.wait_for_leave(given) {
             Some(sent) if given => sent,
-            // A destructor of a body that unwinds already has nobody to wait for.
+            // A destructor of a body that unwinds already must not wait.
             _ if is_unwinding() => None,
             _ => resume_unwind(Box::new(GeneratorExit)),
         }

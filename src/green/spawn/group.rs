@@ -1,4 +1,4 @@
-//! A group of coroutines that are joined together. It owns coroutines whose handles nobody keeps.
+//! A group of coroutines that are joined together. It owns coroutines whose handles are not kept.
 
 use std::io;
 use std::sync::Arc;
@@ -201,7 +201,7 @@ impl Watch for Group {
 
 struct Member {
     coroutine: Coroutine,
-    /// Its place in a pool; nobody's in a group.
+    /// Its place in a pool; `None` in a group.
     permit: Permit,
 }
 
@@ -209,7 +209,7 @@ impl Members {
     /// Takes a member out. What it returns is to be dropped without the lock.
     fn remove(&mut self, place: u32) -> Option<Coroutine> {
         let Member { coroutine, permit } = self.alive.remove(place)?;
-        // Back before anybody learns that nobody is left.
+        // Back before it becomes known that none is left.
         drop(permit);
         if self.alive.len() == 0 {
             self.waiting.wake_all();

@@ -217,7 +217,7 @@ impl<I, F> Source<I, F> {
             let Some(item) = self.items.next() else { return };
             let work = Arc::clone(&self.work);
             let work = move || work(item);
-            // An item that has been taken out is started, also if nobody wants its result any more.
+            // An item that has been taken out is started, also if its result is no longer wanted.
             match catch_unwind(AssertUnwindSafe(|| self.pool.place())) {
                 Ok(place) => give(self.pool.start(place, work), giver),
                 Err(killed) => {
@@ -233,7 +233,7 @@ impl<I, F> Source<I, F> {
 
 impl<I, F, T> Drop for Results<I, F, T> {
     fn drop(&mut self) {
-        // The feeder may wait for its source. It ends by itself: a destructor waits for nobody.
+        // The feeder may wait for its source. It ends by itself: a destructor must not wait.
         if let Some(feeder) = &self.feeder {
             feeder.kill_timeout(Duration::ZERO);
         }

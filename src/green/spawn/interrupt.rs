@@ -87,7 +87,7 @@ impl Interrupts {
         }
     }
 
-    /// Says who is interrupted, when it begins. What came before is found by the first wait.
+    /// Says which coroutine is interrupted, when it begins. The first wait finds what came before.
     pub(super) fn begin(&self, who: Who) {
         self.reach.lock().who = Some(who);
     }

@@ -16,7 +16,7 @@ pub struct Link {
     of: usize,
 }
 
-/// Where a coroutine leaves its result, for the one who takes it.
+/// Where a coroutine leaves its result until it is taken.
 pub(super) struct Outcome<T> {
     kept: Lock<Kept<T>>,
 }
@@ -57,7 +57,7 @@ impl<T> Outcome<T> {
         links.last += 1;
         let number = links.last;
         links.calls.push((number, call));
-        // If it is lent, whoever has it makes this call too.
+        // If it is lent, the borrower makes this call too.
         let result = if kept.has_ended { kept.result.take() } else { None };
         drop(kept);
         if result.is_some() {

@@ -55,7 +55,7 @@ impl<T: Send + 'static> Local<T> {
         self.put(value).unwrap_or_else(self.first)
     }
 
-    /// Takes the caller's value out: the next look begins anew.
+    /// Takes the caller's value out: the next look makes a new one.
     pub fn take(&self) -> T {
         let value = Record::of_caller().with_locals(|locals| locals.remove(self.key()));
         value.unwrap_or_else(self.first)

@@ -30,7 +30,7 @@ pub(in crate::green) struct Record {
     parked: AtomicBool,
     /// The worker it runs on.
     home: AtomicU32,
-    /// What it is to `may`; of a ride, whoever carries it when it waits.
+    /// Its coroutine in `may`; for a ride, the one that carries it when it waits.
     handle: Lock<Option<may::coroutine::Coroutine>>,
     interrupts: Interrupts,
     end: Lock<End>,
@@ -156,7 +156,7 @@ impl Record {
         self.handle.lock()
     }
 
-    /// Stores its result with `keep`. A result that nobody waits for any more is dropped at once.
+    /// Stores its result with `keep`. A result that is no longer waited for is dropped at once.
     pub(in crate::green) fn keep(&self, keep: impl FnOnce()) {
         self.interrupts.end();
         self.log_panic("its result, dropped,", keep);

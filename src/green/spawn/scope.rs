@@ -102,8 +102,8 @@ struct State<E> {
 }
 
 impl<E: Send + 'static> Scope<E> {
-    /// Spawns a child. Its value is to be had from the handle, which may be dropped. An error or a panic of it is the
-    /// scope's: whoever asks the handle gets [`Failed::Killed`](crate::green::Failed::Killed).
+    /// Spawns a child. The handle returns its value, and may be dropped. An error or a panic of it is the scope's: the
+    /// handle returns [`Failed::Killed`](crate::green::Failed::Killed).
     ///
     /// If the scope is cancelled or over, the child never runs.
     ///
@@ -133,7 +133,7 @@ impl<E: Send + 'static> Scope<E> {
         let membership = self.shared.children.enter(&record);
         // It counts until its end is known to everybody.
         Coroutine::new(Arc::clone(&record)).on_exit(move |_| drop(membership));
-        // After it has entered: whoever cancels meanwhile finds it there.
+        // After it has entered, so that a cancel in between finds it there.
         if self.lock().is_over {
             record.interrupts().kill();
         }

@@ -8,8 +8,8 @@ use super::greenlet::Greenlet;
 use crate::green::runtime::worker;
 
 /// As [`spawn`](crate::green::spawn()), on the worker of the green thread that calls. `body` never leaves its thread, and
-/// so may own what is not `Send`: green threads of one worker share an `Rc` as they are. Its result goes to whoever
-/// asks for it, and so must be `Send`.
+/// so may own what is not `Send`: green threads of one worker share an `Rc` as they are. Its result may be
+/// taken by another thread, and so must be `Send`.
 ///
 /// A server whose green threads are all spawned like this uses one core.
 ///

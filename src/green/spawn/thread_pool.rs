@@ -68,7 +68,7 @@ impl ThreadPool {
         Self { shared: Arc::new(Shared { places, tasks, crew }) }
     }
 
-    /// Runs `work` on a thread of the pool, waiting while all of them are at work. A panic is for whoever asks the handle.
+    /// Runs `work` on a thread of the pool, waiting while all of them are at work. A panic is an error of the handle.
     ///
     /// Called by work on the same pool, it runs `work` at once, right there: what waited for its own thread would wait
     /// forever. So it does in a destructor that runs while its coroutine unwinds.

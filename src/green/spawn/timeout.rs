@@ -77,7 +77,7 @@ impl Timeout {
         timeout
     }
 
-    /// Begins to count, or begins anew: it is over when its limit has passed from now, whatever it was before. Only code
+    /// Begins to count, or begins again: it is over when its limit has passed from now, whatever it was before. Only code
     /// that unwinds already because it was over is not held up by that.
     #[doc(alias = "renew")]
     pub fn start(&self) {

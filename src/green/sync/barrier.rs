@@ -1,4 +1,4 @@
-//! A barrier: nobody passes until all are there.
+//! A barrier: none passes until all are there.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -11,7 +11,7 @@ use crate::lock::Lock;
 
 /// A place where a fixed number of coroutines and threads wait for each other, round after round.
 ///
-/// If a wait takes longer than its time, the barrier breaks: whoever waits there and whoever comes later gets
+/// If a wait takes longer than its time, the barrier breaks: those that wait there and those that come later get
 /// [`BrokenBarrier`], until [`reset`](Self::reset). A waiter that is killed, or ended by a time limit around it, is no longer
 /// counted, and the others go on waiting.
 ///
@@ -57,7 +57,7 @@ impl Barrier {
         Self { parties: parties.max(1), action: None, state: Lock::new(state) }
     }
 
-    /// As [`new`](Self::new); whoever comes last runs `action` before anybody passes. It may wait. If it panics, the barrier
+    /// As [`new`](Self::new); the last to come runs `action` before any passes. It may wait. If it panics, the barrier
     /// breaks and the panic goes on in the one that ran it.
     pub fn with_action(parties: usize, action: impl Fn() + Send + Sync + 'static) -> Self {
         Self { action: Some(Box::new(action)), ..Self::new(parties) }
@@ -88,7 +88,7 @@ impl Barrier {
         self.lock().end_round(true);
     }
 
-    /// Begins anew: the barrier is whole and nobody waits there. Those who waited get [`BrokenBarrier`].
+    /// Begins again: the barrier is whole and none waits there. Those who waited get [`BrokenBarrier`].
     pub fn reset(&self) {
         self.lock().end_round(false);
     }
@@ -134,7 +134,7 @@ impl Barrier {
         if passed == Some(true) { Ok(index) } else { Err(BrokenBarrier) }
     }
 
-    /// The time of one who waits is up: breaks the barrier. `true` if its round is complete instead.
+    /// The time of a waiter is up: breaks the barrier. `true` if its round is complete instead.
     fn is_late(&self, round: &Arc<Lock<Round>>) -> bool {
         let mut state = self.lock();
         let is_current = Arc::ptr_eq(&state.round, round);
@@ -177,7 +177,7 @@ fn end(round: &Lock<Round>, passed: bool) {
     round.waiting.wake_all();
 }
 
-/// One who waits; no longer counted when it leaves before its round has ended.
+/// A waiter; no longer counted when it leaves before its round has ended.
 struct Place<'a> {
     barrier: &'a Barrier,
     round: Arc<Lock<Round>>,

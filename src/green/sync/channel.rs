@@ -15,7 +15,7 @@ use crate::lock::Lock;
 
 /// A channel on which putter and getter meet: [`put`](Self::put) returns when a getter has the item, not before.
 ///
-/// Closed, it wakes everybody: an item that nobody has taken goes back to its putter.
+/// Closing it wakes all: an item that was not taken goes back to its putter.
 ///
 /// # Examples
 ///
@@ -35,14 +35,14 @@ pub struct Channel<T> {
 
 struct State<T> {
     closed: bool,
-    /// Putters and getters never wait at the same time: whoever comes second finds the other.
+    /// Putters and getters never wait at the same time: the second to come finds the other.
     offers: VecDeque<Meeting<T>>,
     wishes: VecDeque<Meeting<T>>,
     watchers: WaitList,
 }
 
 /// A putter or getter that waits, and the place where the item lies: a putter's until it is taken, a getter's from the
-/// moment it is given. Whoever ends the wait by waking has the right to the place.
+/// moment it is given. Waking the waiter gives the right to the place.
 struct Meeting<T> {
     waiter: Arc<Waiter>,
     place: Arc<Lock<Option<T>>>,

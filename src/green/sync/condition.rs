@@ -16,8 +16,8 @@ use crate::lock::Lock;
 /// A lock whose holder can wait until another holder notifies it; the lock is free while it waits.
 ///
 /// The lock is an [`RLock`]: fair, reentrant, and its value is shared. [`wait`](ConditionGuard::wait) gives it back as often
-/// as it was taken, and has it again as often when it returns. A notification goes to whoever has waited longest; one that
-/// finds nobody waiting is lost, so look at what you wait for before you wait, or use
+/// as it was taken, and has it again as often when it returns. A notification goes to the one that has waited longest; one that
+/// finds none waiting is lost, so look at what you wait for before you wait, or use
 /// [`wait_for`](ConditionGuard::wait_for).
 ///
 /// Python raises an error if `wait` or `notify` is called without the lock. Here both are methods of the guard.
@@ -50,7 +50,7 @@ pub struct Condition<T = ()> {
 }
 
 impl<T> Condition<T> {
-    /// A condition that nobody holds, around `value`, which is `()` if it guards something else.
+    /// A condition that is not held, around `value`, which is `()` if it guards something else.
     pub fn new(value: T) -> Self {
         Self { lock: RLock::new(value), waiting: Lock::default() }
     }
@@ -93,7 +93,7 @@ impl<T> ConditionGuard<'_, T> {
     /// Gives the lock back, waits until notified, and takes the lock again.
     ///
     /// The lock is held again however the wait ends: a kill and a time limit take effect when the lock is back, and
-    /// whoever holds it meanwhile delays them. In a destructor that runs while its coroutine unwinds it returns at once and
+    /// a holder in between delays them. In a destructor that runs while its coroutine unwinds it returns at once and
     /// keeps the lock.
     pub fn wait(&self) {
         self.wait_within(None);

@@ -1,10 +1,10 @@
-//! A semaphore that holds nobody back.
+//! A semaphore that never makes a caller wait.
 
 use std::time::Duration;
 
 use super::semaphore::Permit;
 
-/// A semaphore that always has a permit: for code that takes one, where nothing is to be held back. It costs nothing.
+/// A semaphore that always has a permit: for code that takes one where nothing needs to be limited. It costs nothing.
 ///
 /// # Examples
 ///

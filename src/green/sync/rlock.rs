@@ -49,12 +49,12 @@ struct State {
 enum Holder {
     Coroutine(u64),
     Thread(ThreadId),
-    /// Who was woken for it and is about to write itself down. Nobody else takes it meanwhile.
+    /// The waiter that was woken for it and is about to take it. No other takes it meanwhile.
     Next,
 }
 
 impl<T> RLock<T> {
-    /// A lock that nobody holds, around `value`, which is `()` if it guards something else.
+    /// A lock that is not held, around `value`, which is `()` if it guards something else.
     pub fn new(value: T) -> Self {
         Self { state: Lock::default(), value }
     }
@@ -98,7 +98,7 @@ impl<T> RLock<T> {
         self.lock().holder == Some(Holder::caller())
     }
 
-    /// Gives back what the holder, who calls, has; returns how often that was.
+    /// Gives back what the caller, its holder, has; returns how often it was taken.
     pub(super) fn give_all_back(&self) -> usize {
         let mut state = self.lock();
         let depth = std::mem::replace(&mut state.depth, 1);

@@ -10,7 +10,7 @@ use crate::green::{Coroutine, Greenlet, Until};
 
 /// Something that can be waited for beside others, with [`Select`]: a queue, an event, a semaphore, a greenlet, a group.
 pub trait Waitable: Watch {
-    /// What it gives to whoever waited for it.
+    /// What it gives to the one that waited for it.
     type Item;
 
     /// Takes it without waiting. `None` if a wait would begin.
@@ -27,7 +27,7 @@ pub trait Watch {
     fn unwatch(&self, watcher: &Watcher);
 }
 
-/// Who watches: a wait enlisted with several things, of which the first ends it.
+/// A wait that is enlisted with several things, of which the first ends it.
 #[derive(Clone)]
 pub struct Watcher(Arc<Waiter>);
 
@@ -81,7 +81,7 @@ impl<'a, R> Select<'a, R> {
     ///
     /// A queue gives what its `get` does (`None` if it is closed and empty), a semaphore a permit, an
     /// [`AsyncResult`](crate::green::AsyncResult) its outcome; an event, a greenlet that has ended and a group in which
-    /// nobody is alive give `()`.
+    /// none is alive give `()`.
     pub fn on<W: Waitable>(mut self, thing: &'a W, then: impl FnOnce(W::Item) -> R + 'a) -> Self {
         let mut then = Some(then);
         let take = move || thing.take_now().and_then(|item| then.take().map(|then| then(item)));

@@ -13,7 +13,7 @@ use crate::log_line::{Throttle, throttled};
 
 /// A number of permits. [`acquire`](Self::acquire) takes one, waiting while there is none; dropped, the permit comes back.
 ///
-/// It is fair: a permit that comes back goes to the one that has waited longest, and nobody overtakes. Clones share the permits.
+/// It is fair: a permit that comes back goes to the one that has waited longest, and none overtakes it. Clones share the permits.
 ///
 /// # Examples
 ///
@@ -37,7 +37,7 @@ pub struct Semaphore {
 }
 
 struct State {
-    /// Permits to be had. Not 0 only if nobody waits for one.
+    /// Free permits. 0 if any caller waits for one.
     free: usize,
     /// No more than these can be free.
     bound: usize,
@@ -103,7 +103,7 @@ impl Semaphore {
     }
 
     fn take_within(&self, timeout: Option<Duration>) -> bool {
-        // Whoever wakes it leaves it the permit.
+        // The one that wakes it leaves it the permit.
         wait_unless(&self.state, State::take, |state| &mut state.waiting, Awaits::Permit, timeout)
     }
 
@@ -157,7 +157,7 @@ impl State {
 /// let permit = lock.acquire();
 /// assert!(lock.try_acquire().is_none());
 /// drop(permit);
-/// assert!(lock.release().is_err(), "nobody holds one");
+/// assert!(lock.release().is_err(), "none is taken");
 /// ```
 #[derive(Clone, Debug)]
 pub struct BoundedSemaphore {

@@ -10,7 +10,7 @@ use crate::green::runtime::until::Until;
 /// those ready at the same time, the one named first comes first. Takes nothing from any.
 ///
 /// `things` may be greenlets, events, results, queues, channels, semaphores and groups, side by side. A queue is ready when
-/// it has an item or is closed, a semaphore when it has a permit, a group when nobody in it is alive. Each is counted
+/// it has an item or is closed, a semaphore when it has a permit, a group when none in it is alive. Each is counted
 /// once. [`usize::MAX`], or any number beyond that of the things, means all of them.
 ///
 /// In a destructor that runs while its coroutine unwinds, it returns what is ready now.

@@ -18,7 +18,10 @@ pub(super) mod pressure;
 // who watches its socket,
 pub(super) mod holding;
 
-// and what it keeps for a peer that comes back.
+// and how it keeps what it sends for a peer that comes back:
+pub(super) mod keeping;
+
+// the last frames.
 pub(super) mod replay;
 
 // The frames in it,

@@ -13,7 +13,6 @@ use super::bounds::Bounds;
 use super::frame_queue::FrameQueue;
 use super::ledger::Kind;
 use super::pressure::Pressure;
-use super::room::Room;
 use crate::error::{Error, Result};
 use crate::green::{READ_BUFFER_BYTES, WaitList, home_index};
 use crate::lock::Lock;
@@ -56,6 +55,16 @@ pub(super) enum Sender {
     Sending,
     /// The socket is full; whoever sees it writable sends.
     Blocked,
+}
+
+/// Whether a frame fits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Enough,
+    /// The queue is full.
+    Full,
+    /// The server holds as much as it may.
+    OverAll,
 }
 
 /// What became of a frame that was to be queued.

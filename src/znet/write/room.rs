@@ -2,18 +2,8 @@
 
 use super::bounds::Bounds;
 use super::ledger::{FREE_BYTES, Kind};
-use super::outbox::{Sender, State};
+use super::outbox::{Room, Sender, State};
 use crate::zconf::QueueFull;
-
-/// Whether a frame fits.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
-    Enough,
-    /// The queue is full.
-    Full,
-    /// The server holds as much as it may.
-    OverAll,
-}
 
 impl State {
     /// Whether there is room for a frame of which so many bytes are still to be granted. In an empty queue there is for

@@ -52,7 +52,7 @@ pub type Queue<T> = BaseQueue<VecDeque<T>>;
 /// A [`Queue`] under the name it has where [`task_done`](BaseQueue::task_done) and [`join`](BaseQueue::join) are used.
 pub type JoinableQueue<T> = Queue<T>;
 
-/// A [`Queue`] under the name it has where nobody calls [`task_done`](BaseQueue::task_done).
+/// A [`Queue`], for code that does not call [`task_done`](BaseQueue::task_done).
 pub type SimpleQueue<T> = Queue<T>;
 
 /// A queue that gives out the smallest item first; of equals, the one put first.
@@ -97,7 +97,7 @@ impl<S: Store> BaseQueue<S> {
         Self { capacity: capacity.max(1), state: Lock::new(State::default()) }
     }
 
-    /// A queue that is never full: whoever puts must be held back in another way, or memory is the bound.
+    /// A queue that is never full: hold putters back in another way, or memory is the bound.
     pub fn unbounded() -> Self {
         Self::bounded(usize::MAX)
     }

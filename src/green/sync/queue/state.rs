@@ -45,7 +45,7 @@ impl<S: Store> State<S> {
         if self.items.len() == 0 {
             return Err(self.why_empty());
         }
-        // The item stays, so whoever looks passes its wake-up on.
+        // The item stays, so the one that looks passes its wake-up on.
         self.wake_getter();
         self.items.peek().cloned().ok_or(GetError::Empty)
     }
@@ -79,12 +79,12 @@ impl<S: Store> State<S> {
     }
 }
 
-/// A change of the items, which may call code of the program: a heap compares. Whoever waits is told of what has changed
-/// also if that panics.
+/// A change of the items, which may call code of the program: a heap compares. Waiters are told what has changed, also if
+/// that panics.
 struct Change<'a, S: Store> {
     state: &'a mut State<S>,
     before: usize,
-    /// An item that goes is in nobody's hands.
+    /// Whether an item that leaves is lost: `false` once the change has returned it.
     is_lost: bool,
 }
 
