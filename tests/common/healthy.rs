@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{ECHO, Running, comes_true, frame, wait_until};
+use zinx::ziface::IServer;
+
+use super::{ECHO, Peer, Running, comes_true, frame, wait_until};
 
 /// A client that has a message echoed every few milliseconds, and must never wait long.
 pub(super) struct Healthy {
@@ -16,17 +18,25 @@ pub(super) struct Healthy {
 }
 
 impl Healthy {
-    pub(super) fn beside(running: &Running) -> Self {
-        let mut peer = running.connect();
+    /// One beside a server that closes connections on which nothing has come for `idle`: it makes another then.
+    pub(super) fn beside(running: &Running, idle: Duration) -> Self {
+        let (mut peer, server) = (running.connect(), running.server.local_addr().unwrap());
         let (stop, echoes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (stopped, echoed) = (Arc::clone(&stop), Arc::clone(&echoes));
         let thread = thread::spawn(move || {
+            let mut last = Instant::now();
             while !stopped.load(Ordering::Acquire) {
                 let start = Instant::now();
                 let ping = frame(ECHO, b"ping");
                 let mut pong = vec![0; ping.len()];
                 let io = peer.stream.write_all(&ping).and_then(|()| peer.stream.read_exact(&mut pong));
+                if io.is_err() && last.elapsed() >= idle {
+                    // The machine has kept it from sending.
+                    (peer, last) = (Peer::connect(server), Instant::now());
+                    continue;
+                }
                 io.map_err(|error| error.to_string())?;
+                last = Instant::now();
                 if pong != ping || start.elapsed() > SLOW {
                     return Err(format!("{pong:?} after {:?}", start.elapsed()));
                 }

@@ -57,8 +57,10 @@ type Stop = (SocketAddr, Option<CloseReason>);
 
 /// Starts a server and a healthy client beside what the test does to it.
 pub(crate) fn start(config: Config, set_up: impl FnOnce(&Server)) -> Running {
+    let limits = [config.idle_timeout_ms, config.first_frame_timeout_ms];
+    let idle = limits.into_iter().filter(|&ms| ms > 0).min().map_or(Duration::MAX, Duration::from_millis);
     let mut running = start_alone(config, set_up);
-    running.healthy = Some(Healthy::beside(&running));
+    running.healthy = Some(Healthy::beside(&running, idle));
     running
 }
 
@@ -84,10 +86,7 @@ pub(crate) fn start_alone(config: Config, set_up: impl FnOnce(&Server)) -> Runni
 
 impl Running {
     pub(crate) fn connect(&self) -> Peer {
-        let stream = TcpStream::connect(self.server.local_addr().unwrap()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Peer { stream }
+        Peer::connect(self.server.local_addr().unwrap())
     }
 
     /// The server's side of a peer's connection, while it is open.
@@ -143,12 +142,19 @@ impl Drop for Running {
     }
 }
 
-/// A peer that speaks raw bytes and waits at most ten seconds for each answer.
+/// A peer that speaks raw bytes and waits at most half a minute for each answer.
 pub(crate) struct Peer {
     pub(crate) stream: TcpStream,
 }
 
 impl Peer {
+    pub(crate) fn connect(server: SocketAddr) -> Self {
+        let stream = TcpStream::connect(server).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream }
+    }
+
     pub(crate) fn addr(&self) -> SocketAddr {
         self.stream.local_addr().unwrap()
     }
@@ -216,9 +222,9 @@ pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at * 31 + at / 251) as u8).collect()
 }
 
-/// Polls until `condition` holds, for ten seconds at most.
+/// Polls until `condition` holds, for half a minute at most.
 pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
-    assert!(comes_true(Duration::from_secs(10), condition), "not within ten seconds: {what}");
+    assert!(comes_true(Duration::from_secs(30), condition), "not within half a minute: {what}");
 }
 
 /// Polls until `condition` holds; `false` where it does not within the time.

@@ -100,8 +100,9 @@ fn the_lines_of_the_tutorial_are_those_of_the_python_tutorial_under_a_target_of_
                 "清除所有链接: 当前数量 = 0".to_string(),
             ];
             assert_eq!(Lines::but("开启接收"), lines);
-            // Before the connection, before the next one that never came.
-            assert_eq!(Lines::heard().len() - lines.len(), 2);
+            // Before the connection; and before the next one, unless the stop came first.
+            let waits = Lines::heard().len() - lines.len();
+            assert!((1..=2).contains(&waits), "{waits}");
         },
     );
 }

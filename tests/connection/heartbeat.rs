@@ -28,7 +28,7 @@ fn the_default_heartbeat_has_the_documented_id_and_body() {
 
 #[test]
 fn heartbeats_keep_to_a_schedule_and_do_not_drift() {
-    const INTERVAL: Duration = Duration::from_millis(400);
+    const INTERVAL: Duration = Duration::from_secs(1);
     let running = start_alone(config(), |server| server.start_heart_beat(INTERVAL).unwrap());
     let begun = Instant::now();
     let mut peer = running.connect();
@@ -37,10 +37,9 @@ fn heartbeats_keep_to_a_schedule_and_do_not_drift() {
         begun.elapsed().as_nanos() % INTERVAL.as_nanos()
     };
     // On a busy machine most may be late, or left out. If each began with the one before, they would drift by 4 % of the
-    // interval each time, and each of the last four be later than this.
-    let late: Vec<_> = (0..12).map(late).collect();
-    let in_time = INTERVAL.as_nanos() * 3 / 10;
-    assert!(late[8..].iter().any(|late| *late < in_time), "ns late: {late:?}");
+    // interval each time, and each of the last three be later than a quarter.
+    let late: Vec<_> = (0..9).map(late).collect();
+    assert!(late[6..].iter().any(|late| *late < INTERVAL.as_nanos() / 4), "ns late: {late:?}");
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn a_peer_is_not_idle_whose_messages_wait_while_the_server_is_busy() {
 
 #[test]
 fn the_idle_hook_closes_an_idle_connection_after_its_last_words() {
-    let running = start(with_idle_timeout(), |server| {
+    let running = start_alone(with_idle_timeout(), |server| {
         server.set_on_idle(|conn| {
             conn.send_msg(ECHO, "idle").unwrap();
             IdleAction::Close
