@@ -109,7 +109,8 @@ fn every_name_that_a_porter_looks_for_has_its_row_and_leads_to_ours_in_the_api_d
 fn the_page_of_the_configuration_has_every_key_with_its_default() {
     // That the file has every key with its default is a test of `zconf` itself.
     let file: BTreeMap<_, _> = read("zinx.yaml").lines().filter_map(entry).collect();
-    for (page, later) in [("docs/configuration.md", "*later*"), ("docs/zh/configuration.md", "*暂未支持*")] {
+    for (page, later) in [("docs/configuration.md", "*later*"), ("docs/zh/configuration.md", "*暂未支持*")]
+    {
         let rows = rows(page, |head| head.len() == 4);
         let told: BTreeMap<_, _> =
             rows.iter().map(|row| (spans(&row[0])[0].clone(), spans(&row[1])[0].clone())).collect();
