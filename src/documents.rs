@@ -31,5 +31,6 @@ pages! {
     multiplex: "docs/multiplex.md",
     configuration: "docs/configuration.md",
     faq: "docs/faq.md",
+    operations: "docs/operations.md",
     safety: "docs/safety.md",
 }
