@@ -32,5 +32,6 @@ pages! {
     configuration: "docs/configuration.md",
     getting_started: "docs/getting-started.md",
     faq: "docs/faq.md",
+    operations: "docs/operations.md",
     safety: "docs/safety.md",
 }

@@ -99,6 +99,9 @@ pub use net::stream::TcpStream;
 pub use net::stream_server::StreamServer;
 pub use net::unix::{UnixListener, UnixStream, socketpair};
 
+mod backdoor;
+pub use backdoor::BackdoorServer;
+
 pub mod bluelet;
 
 pub mod subprocess;

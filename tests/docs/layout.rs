@@ -214,6 +214,7 @@ const GREEN: MayImport = &[
     ("sync", "runtime spawn"),
     ("net", "runtime spawn sync"),
     ("bluelet", "runtime spawn sync net"),
+    ("backdoor", "runtime spawn sync net"),
 ];
 
 /// The page "Follow one message" names a file and a function for each step.

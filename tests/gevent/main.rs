@@ -13,6 +13,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod backdoor;
 mod greenlets;
 mod locks;
 mod network;

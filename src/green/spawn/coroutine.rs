@@ -179,6 +179,11 @@ impl Coroutine {
         }
     }
 
+    /// `false` of those whose owner ends them: see [`kill`](Self::kill).
+    pub(in crate::green) fn may_be_killed(&self) -> bool {
+        self.record.may_be_killed()
+    }
+
     /// `false` if it is not killed.
     pub(super) fn ask_to_end(&self) -> bool {
         let may_end = self.record.may_be_killed();
