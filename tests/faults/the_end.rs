@@ -197,9 +197,12 @@ fn a_handler_that_is_put_aside_is_cut_short_too() {
 #[test]
 fn nothing_that_waits_is_left_of_a_server_whose_process_lives_on() {
     in_child("the_end::nothing_that_waits_is_left_of_a_server_whose_process_lives_on", || {
+        let begun = Arc::new(AtomicUsize::new(0));
         let running = start_alone(quick_config(), |server| {
             for (msg_id, wait) in WAITS {
+                let begins = Arc::clone(&begun);
                 let handler = move |request: &dyn IRequest| {
+                    begins.fetch_add(1, Ordering::AcqRel);
                     wait(request);
                     Ok(())
                 };
@@ -210,7 +213,7 @@ fn nothing_that_waits_is_left_of_a_server_whose_process_lives_on() {
         for (peer, (msg_id, _)) in peers.iter_mut().zip(WAITS) {
             peer.send(&frame(msg_id, b""));
         }
-        wait_until("all", || running.server.stats().start_hooks == WAITS.len());
+        wait_until("all handlers", || begun.load(Ordering::Acquire) == WAITS.len());
         stop(&running);
         assert_eq!(running.server.stats().stop_hooks, WAITS.len());
         assert!(

@@ -64,6 +64,10 @@ impl People {
         self.all.push(Builder::new().name(name).spawn(body).unwrap());
     }
 
+    pub(crate) fn one_came_back(&self) -> bool {
+        self.tally.back() > 0
+    }
+
     /// Has all go. Returns what the healthy ones have seen.
     pub(crate) fn go(self) -> Arc<Tally> {
         self.over.store(true, Ordering::Release);
