@@ -30,6 +30,7 @@ pages! {
     gevent: "docs/gevent.md",
     multiplex: "docs/multiplex.md",
     configuration: "docs/configuration.md",
+    getting_started: "docs/getting-started.md",
     faq: "docs/faq.md",
     safety: "docs/safety.md",
 }
