@@ -8,3 +8,4 @@ mod layout;
 mod reliability;
 mod security;
 mod tables;
+mod wording;
