@@ -85,7 +85,8 @@ fn is_han(c: char) -> bool {
 
 /// The Chinese pages, by their paths from the root.
 fn pages() -> Vec<PathBuf> {
-    let mut pages = vec![PathBuf::from("README.zh-CN.md"), PathBuf::from("SECURITY.zh-CN.md")];
+    let top = ["README", "SECURITY", "CONTRIBUTING"];
+    let mut pages: Vec<_> = top.map(|page| PathBuf::from(format!("{page}.zh-CN.md"))).into();
     for folder in ["docs/zh", "docs/zh/tutorial"] {
         for entry in fs::read_dir(Path::new(ROOT).join(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();

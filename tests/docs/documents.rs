@@ -53,7 +53,7 @@ fn both_languages_say_the_same() {
             assert_eq!(outline(&read(&ours)), outline(&read(&theirs)), "{}", path.display());
         }
     }
-    for name in ["README", "SECURITY"] {
+    for name in ["README", "SECURITY", "CONTRIBUTING"] {
         let twin = |end: &str| outline(&read(&root().join(format!("{name}{end}"))));
         assert_eq!(twin(".md"), twin(".zh-CN.md"), "{name}");
     }
@@ -155,8 +155,10 @@ fn anchors(text: &str) -> BTreeSet<String> {
 
 /// Every page: those at the top and what lies below `docs/`.
 fn pages() -> Vec<PathBuf> {
-    let top = ["README.md", "README.zh-CN.md", "SECURITY.md", "SECURITY.zh-CN.md", "CHANGELOG.md"];
-    let mut pages: Vec<_> = top.map(|page| root().join(page)).into();
+    let top = ["README", "SECURITY", "CONTRIBUTING"].into_iter();
+    let top = top.flat_map(|page| [format!("{page}.md"), format!("{page}.zh-CN.md")]);
+    let mut pages: Vec<_> = top.map(|page| root().join(page)).collect();
+    pages.push(root().join("CHANGELOG.md"));
     let mut folders = vec![root().join("docs")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {

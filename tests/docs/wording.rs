@@ -59,22 +59,22 @@ fn root() -> &'static Path {
 
 /// What the pages used to say, and what they say instead.
 const LEFT_OUT: [&str; 18] = [
-    "comes of it",     // outcome
-    "what comes of",   // the outcome of
-    "mend",            // fix
-    "mended",          // fixed
-    "for ever",        // forever, or no limit
-    "in vain",         // without success, or the time is up
-    "nobody",          // no one, no other connection
-    "nobody's",        //
-    "somebody",        // someone, a client
-    "everybody",       // all, every connection
-    "by whomever",     // whoever closes it
-    "its kin",         // similar calls
-    "be it that",      // even if
-    "of chance",       // random
-    "and beside it",   // and in a second terminal
-    "a connection a",  // per connection
-    "a message a",     // per message
-    "goes on on",      // continues on
+    "comes of it",    // outcome
+    "what comes of",  // the outcome of
+    "mend",           // fix
+    "mended",         // fixed
+    "for ever",       // forever, or no limit
+    "in vain",        // without success, or the time is up
+    "nobody",         // no one, no other connection
+    "nobody's",       //
+    "somebody",       // someone, a client
+    "everybody",      // all, every connection
+    "by whomever",    // whoever closes it
+    "its kin",        // similar calls
+    "be it that",     // even if
+    "of chance",      // random
+    "and beside it",  // and in a second terminal
+    "a connection a", // per connection
+    "a message a",    // per message
+    "goes on on",     // continues on
 ];
