@@ -16,7 +16,7 @@
 //! }
 //! ```
 //!
-//! # What one can do
+//! # What you can do
 //!
 //! | | with | guide |
 //! |---|---|---|
@@ -32,7 +32,7 @@
 //! | write servers without messages, as in gevent and bluelet | [`green`], [`green::StreamServer`] | [gevent][guide-gevent] |
 //! | set limits and timeouts, stop without losing a reply | [`Config`], [`serve`](ziface::IServer::serve) | [configuration][guide-configuration], [operations][guide-operations] |
 //!
-//! Coming from Zinx: [Go][guide-go] and [Python][guide-python], name by name; a search for a name of Zinx, such as
+//! New here? [Getting started][guide-getting-started]. Coming from Zinx: [Go][guide-go] and [Python][guide-python], name by name; a search for a name of Zinx, such as
 //! `SendMsg`, finds ours. [All guides][guide-all].
 //!
 //! # The data path, one file a step
@@ -62,6 +62,7 @@
 // The guides are files beside the source: on docs.rs, or on this machine.
 #![cfg_attr(docsrs, doc = include_str!("guides.md"))]
 #![cfg_attr(not(docsrs), doc = concat!("[guide-all]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/README.md"))]
+#![cfg_attr(not(docsrs), doc = concat!("[guide-getting-started]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/getting-started.md"))]
 #![cfg_attr(not(docsrs), doc = concat!("[guide-tutorial]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/tutorial/README.md"))]
 #![cfg_attr(not(docsrs), doc = concat!("[guide-ask]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/ask.md"))]
 #![cfg_attr(not(docsrs), doc = concat!("[guide-session]: file://", env!("CARGO_MANIFEST_DIR"), "/docs/session.md"))]

@@ -15,6 +15,27 @@
 //! assert_eq!(sum, 6);
 //! ```
 //!
+//! | to | use |
+//! |---|---|
+//! | start a coroutine and wait for its result | [`spawn`], [`Greenlet`]; with a name, a stack size or an error: [`Builder`]; on the caller's worker: [`spawn_here`]; later: [`spawn_later`]; from `main`: [`run`] |
+//! | run many, and wait for all of them or for the first | [`Group`], [`Pool`], [`scope`], [`joinall`], [`wait_any`], [`iwait`] |
+//! | wait for some time | [`sleep`], [`yield_now`] |
+//! | limit the time of any code | [`with_timeout`], [`Timeout`] |
+//! | hand values over | [`Queue`], [`Channel`], [`PriorityQueue`], [`LifoQueue`], [`JoinableQueue`], [`AsyncResult`] |
+//! | wait for one of several things | [`Select`], [`wait`] |
+//! | wait for others, or take turns | [`Event`], [`Condition`], [`Barrier`], [`Semaphore`], [`RLock`] |
+//! | keep a value per coroutine | [`Local`] |
+//! | call code that blocks its thread | [`blocking`], [`ThreadPool`] |
+//! | compute for long without holding up others | [`fairness_point`] |
+//! | connect and serve | [`TcpStream`], [`TcpListener`], [`StreamServer`], [`UdpSocket`], [`DatagramServer`], [`UnixStream`], [`UnixListener`], [`resolve`] |
+//! | wait for descriptors of other libraries | [`wait_read`], [`wait_write`], [`Poll`], [`select`] |
+//! | run programs | [`subprocess`] |
+//! | end a coroutine | [`Greenlet::kill`], [`killall`] |
+//! | catch signals | [`on_terminate`], [`signal`] |
+//! | see what runs and waits | [`dump`], [`coroutines`], [`current`], [`live_coroutines`], [`stalls`] |
+//!
+//! A search for a name of gevent or bluelet finds ours.
+//!
 //! It is the only module that names `may`, and keeps its rules so that others need not know them: one set-up a process
 //! ([`Runtime`]), a count of stacks that refuses before the machine does ([`max_coroutines`]), fairness on a time
 //! budget in every primitive ([`fairness_point`]), deadlines that never run code of ours on a timer thread.

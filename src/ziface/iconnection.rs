@@ -10,21 +10,21 @@ use super::sealed::Sealed;
 use super::{CloseReason, IContext, IMsgHandler, IServer, ITcpConnection, Payload, Unsent};
 use crate::error::Result;
 
-/// A connection with a peer. Shared as `Arc<dyn IConnection>`; a clone may be kept for as long as one likes, also past
-/// the end of the connection. A function of your own takes `&dyn IConnection`, and is given `conn.as_ref()`.
+/// A connection with a peer. Shared as `Arc<dyn IConnection>`: you may keep a clone for as long as you like, even after the
+/// connection has ended. A function of your own takes `&dyn IConnection`, and you pass `conn.as_ref()`.
 ///
-/// | to | there is |
+/// | to | use |
 /// |---|---|
 /// | send a message | [`send_msg`](#method.send_msg), [`try_send_msg`](#method.try_send_msg) that never waits, [`send_buff_msg_timeout`](#method.send_buff_msg_timeout); with the features `json` and `protobuf` [`send_json`](#method.send_json), [`send_proto`](#method.send_proto) |
 /// | send bytes as they are | [`send`](#method.send), [`send_to_queue`](#method.send_to_queue), [`send_to_queue_timeout`](#method.send_to_queue_timeout) |
 /// | ask the peer, and go on with its answer | [`call`](#method.call), [`call_with`](#method.call_with) |
-/// | speak something else than frames | [`take_over`](#method.take_over) |
-/// | know the user | [`login`](#method.login), [`logout`](#method.logout), [`get_user`](#method.get_user), [`is_logged_in`](#method.is_logged_in); others by [`sessions`](#method.sessions) |
+/// | read and write raw bytes | [`take_over`](#method.take_over) |
+/// | attach a user | [`login`](#method.login), [`logout`](#method.logout), [`get_user`](#method.get_user), [`is_logged_in`](#method.is_logged_in); others through [`sessions`](#method.sessions) |
 /// | be in groups | [`join_group`](#method.join_group), [`leave_group`](#method.leave_group), [`is_in_group`](#method.is_in_group), [`get_groups`](#method.get_groups); to send to one [`get_group`](#method.get_group) |
 /// | keep values with it | [`set_property`](Self::set_property), [`get_property_as`](#method.get_property_as), [`remove_property`](Self::remove_property) |
 /// | end it | [`stop`](Self::stop), [`abort`](Self::abort), [`wait_closed`](Self::wait_closed), [`set_read_deadline`](#method.set_read_deadline), [`set_heart_beat`](#method.set_heart_beat) |
-/// | learn that it ends, and why | [`context`](Self::context), [`add_close_callback`](#method.add_close_callback), [`get_close_reason`](Self::get_close_reason), [`get_unsent`](Self::get_unsent), [`is_alive`](Self::is_alive) |
-/// | know it | [`get_conn_id`](Self::get_conn_id), [`get_remote_addr`](Self::get_remote_addr), [`get_local_addr`](Self::get_local_addr), [`get_name`](Self::get_name), [`get_worker_id`](Self::get_worker_id), [`get_tcp_connection`](Self::get_tcp_connection) for socket options |
+/// | learn that it has ended, and why | [`context`](Self::context), [`add_close_callback`](#method.add_close_callback), [`get_close_reason`](Self::get_close_reason), [`get_unsent`](Self::get_unsent), [`is_alive`](Self::is_alive) |
+/// | identify it | [`get_conn_id`](Self::get_conn_id), [`get_remote_addr`](Self::get_remote_addr), [`get_local_addr`](Self::get_local_addr), [`get_name`](Self::get_name), [`get_worker_id`](Self::get_worker_id), [`get_tcp_connection`](Self::get_tcp_connection) for socket options |
 /// | reach its server | [`get_tcp_server`](Self::get_tcp_server), [`get_msg_handler`](Self::get_msg_handler) |
 /// | resume it on another socket | [`is_away`](#method.is_away), [`drop_socket`](#method.drop_socket) |
 ///

@@ -55,22 +55,22 @@ pub fn new_server_with_config(config: Config) -> Result<Server> {
 
 /// A server. Clones share it.
 ///
-/// | to | there is |
+/// | to | use |
 /// |---|---|
 /// | handle messages | [`add_router`](Self::add_router), [`set_not_found`](Self::set_not_found); lists of handlers by [`add_router_slices`](Self::add_router_slices), [`group`](Self::group), [`use_`](Self::use_) |
 /// | hold a whole dialogue in one function | [`on_session`](Self::on_session) |
 /// | run code when a connection begins, ends, is idle | [`set_on_conn_start`](Self::set_on_conn_start), [`set_on_conn_stop`](Self::set_on_conn_stop), [`set_on_idle`](Self::set_on_idle) |
-/// | let in only who has logged in | [`require_login`](Self::require_login); the users by [`sessions`](Self::sessions) |
+/// | require a login | [`require_login`](Self::require_login); the users by [`sessions`](Self::sessions) |
 /// | send to many | [`get_group`](Self::get_group), [`get_groups`](Self::get_groups); all connections by [`get_conn_mgr`](IServer::get_conn_mgr) |
 /// | choose the bytes on the wire | [`set_packet`](Self::set_packet), [`set_decoder`](Self::set_decoder) |
-/// | look at messages before their routers do | [`add_interceptor`](Self::add_interceptor) |
+/// | see messages before their routers | [`add_interceptor`](Self::add_interceptor) |
 /// | set limits | [`set_rate_limits`](Self::set_rate_limits), [`set_bad_payload`](Self::set_bad_payload); all others are [keys of the configuration](Config) |
 /// | find dead peers | [`start_heart_beat`](Self::start_heart_beat), [`start_heart_beat_with_option`](Self::start_heart_beat_with_option), [`get_heart_beat`](Self::get_heart_beat) |
-/// | tell answers by a number | [`set_call_sequence`](Self::set_call_sequence) |
+/// | match answers by a sequence number | [`set_call_sequence`](Self::set_call_sequence) |
 /// | run | [`start`](IServer::start), [`serve`](IServer::serve), [`local_addr`](IServer::local_addr) |
 /// | run something beside the connections | [`spawn`](Self::spawn), [`context`](Self::context) |
 /// | stop | [`stop`](IServer::stop), [`wait_stopped`](Self::wait_stopped) |
-/// | look at it | [`stats`](Self::stats) |
+/// | read its counters | [`stats`](Self::stats) |
 ///
 /// # Examples
 ///
