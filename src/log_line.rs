@@ -13,8 +13,8 @@ use log::LevelFilter;
 
 /// Logs a line at `warn`, `error` or another level of `log`, if the [`Throttle`] lets it pass.
 ///
-/// The first line from each place goes to stderr if no logger is installed: who has not set one up yet would learn
-/// nothing of the errors of his handlers.
+/// The first line from each place goes to stderr if no logger is installed. Otherwise errors of handlers would go unseen in
+/// a program that has not set one up yet.
 macro_rules! throttled {
     ($level:ident, $throttle:expr, $($words:tt)+) => {
         if let Some(more) = $crate::log_line::Throttle::pass(&$throttle) {
@@ -120,7 +120,7 @@ pub(crate) fn tell_without_logger(told: &AtomicBool, words: &Shown<'_>) {
         return;
     }
     let hint = if HINT.swap(true, Ordering::Relaxed) { "" } else { NO_LOGGER };
-    // If stderr is closed, nobody wants to know.
+    // If stderr is closed, there is nowhere to report it.
     let _ = writeln!(io::stderr(), "zinx: {words}{hint}");
 }
 

@@ -14,7 +14,7 @@ use crate::log_line::{Throttle, throttled};
 use crate::ziface::IConnection;
 use crate::znet::new_func_request;
 
-/// Operations that block, in order where they have the same id: those of one player, say. Clones share them.
+/// Operations that block. Those with the same id run in order: those of one player, say. Clones share them.
 ///
 /// # Examples
 ///
@@ -67,7 +67,7 @@ impl AsyncOps {
             waiting.push_back(Box::new(op));
             return Ok(());
         }
-        // Under the lock: nobody relies on a lane whose coroutine has not started.
+        // Under the lock: nothing relies on a lane whose coroutine has not started.
         let this = self.clone();
         let started = self.group.spawn(Builder::new().name("async op"), move || this.work_off(op_id));
         started.map_err(|source| Error::io("start an asynchronous operation", source))?;

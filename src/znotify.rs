@@ -71,7 +71,7 @@ impl ZNotify {
         self.lock().get(&id).cloned()
     }
 
-    /// Takes the entry out; the connection stays open. `false` where there is none.
+    /// Takes the entry out; the connection stays open. `false` if there is none.
     #[doc(alias = "DelNotifyByID")]
     pub fn del_notify_by_id(&self, id: u64) -> bool {
         let removed = self.lock().remove(&id);
@@ -96,7 +96,7 @@ impl ZNotify {
     ///
     /// # Errors
     ///
-    /// [`ConnectionNotFound`](Error::ConnectionNotFound) with `id` where there is no entry; else those of `send_msg`.
+    /// [`ConnectionNotFound`](Error::ConnectionNotFound) with `id` if there is no entry; else those of `send_msg`.
     #[doc(alias = "NotifyToConnByID")]
     #[doc(alias = "NotifyBuffToConnByID")]
     pub fn notify_to_conn_by_id<'a>(&self, id: u64, msg_id: u32, data: impl Into<Payload<'a>>) -> Result<()> {

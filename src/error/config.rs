@@ -45,7 +45,7 @@ impl std::error::Error for ConfigErrors {}
 pub struct ConfigProblem {
     /// The file; `None` for the environment, for a text in memory and for values set in code.
     pub file: Option<PathBuf>,
-    /// The line in the file or text, from 1; `None` where there are no lines, and after the first 100 problems.
+    /// The line in the file or text, from 1; `None` if there are no lines, and after the first 100 problems.
     pub line: Option<usize>,
     /// The key as it was written, or the environment variable; empty when the whole file is meant.
     pub key: String,

@@ -56,7 +56,7 @@ impl<T> From<std::sync::PoisonError<T>> for Error {
     }
 }
 
-/// Nobody receives any more. What was to be sent is dropped.
+/// The receiver is gone. What was to be sent is dropped.
 impl<T> From<std::sync::mpsc::SendError<T>> for Error {
     fn from(source: std::sync::mpsc::SendError<T>) -> Self {
         Self::other(source.to_string())

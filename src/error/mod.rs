@@ -42,7 +42,7 @@ pub enum Error {
     },
     /// A frame is longer than its decoder accepts.
     FrameTooLarge {
-        /// Its whole length, in bytes; where no end has come, what has come and one.
+        /// Its whole length, in bytes; if no end has come, what has come and one.
         len: u64,
         /// The longest accepted, in bytes.
         max: u64,
@@ -83,7 +83,7 @@ pub enum Error {
     },
     /// The connection is closed or closing: nothing can be sent on it any more.
     ConnectionClosed,
-    /// The queue of frames to a peer is full and its policy does not wait, or waited in vain.
+    /// The queue of frames to a peer is full and its policy does not wait, or the wait was too long.
     QueueFull {
         /// Bytes queued on the connection when the frame was refused.
         bytes: usize,

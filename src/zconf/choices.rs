@@ -37,7 +37,7 @@ pub enum MaxConnPolicy {
     Wait,
 }
 
-/// What becomes of a connection that sends more than its rate: `OverRate`.
+/// What happens to a connection that sends more than its rate: `OverRate`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OverRate {
     /// `wait`: it is not read from until the rate is kept again: the peer feels a slow network, and nothing is lost. The
@@ -73,7 +73,7 @@ pub enum WorkerMode {
     /// `Bind`: a worker a connection. `WorkerPoolSize` of them are made at the start, others when a connection needs
     /// them; all are kept for the connections to come.
     Bind,
-    /// `DynamicBind`: a worker a connection: one of the `WorkerPoolSize` kept ones where one is free, else a temporary
+    /// `DynamicBind`: a worker per connection: one of the `WorkerPoolSize` kept ones if one is free, else a temporary
     /// one.
     DynamicBind,
 }

@@ -74,11 +74,11 @@ pub struct Config {
     pub frame_timeout_ms: u64,
     /// Longest time without a byte from the peer, in milliseconds, to 31 days. Default 0: off.
     pub idle_timeout_ms: u64,
-    /// Longest time for which no byte leaves although some wait, in milliseconds, to 31 days; it begins anew with each byte
+    /// Longest time for which no byte leaves although some wait, in milliseconds, to 31 days; it begins again with each byte
     /// that leaves. Default 10000. 0: off.
     pub write_timeout_ms: u64,
     /// Longest time without a sign of life once heartbeats run, in **seconds**, to 31 days. Default 10. 0: off.
-    /// Two intervals of the heartbeat where they are longer.
+    /// Two intervals of the heartbeat if they are longer.
     pub heartbeat_max: u64,
     /// Longest time a stop waits for handlers and for queued messages, in milliseconds, to 31 days. Default 5000. 0: no
     /// limit, a peer that does not read may then hold up the stop (`abort` does not drain).
@@ -106,7 +106,7 @@ pub struct Config {
     /// Most of them from one address (for IPv6, from one /64), to 16777216. Default 0: a quarter of `MaxAway`.
     pub max_away_per_address: usize,
 
-    /// What becomes of a connection that sends more than its rate. Default `wait`.
+    /// What happens to a connection that sends more than its rate. Default `wait`.
     pub over_rate: OverRate,
     /// Messages a connection may send in a second, to 16777216. Default 0: no limit.
     pub rate_messages: u32,

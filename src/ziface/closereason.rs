@@ -100,7 +100,7 @@ pub enum CloseReason {
         conn_id: u64,
     },
     /// The peer asked for a connection that it had lost, and did not get it: the one on which it asked, and the one it
-    /// asked for where that can never be resumed. On a client: the server refused.
+    /// asked for if that can never be resumed. On a client: the server refused.
     ResumeRefused {
         /// Why.
         why: ResumeRefusal,

@@ -6,7 +6,7 @@ use super::sealed::Sealed;
 use super::{ConnHook, IConnection, IDataPack, IMsgHandler};
 use crate::error::Result;
 
-/// A client: one connection to one server, made anew where that is asked for. What takes a router or a hook sits,
+/// A client: one connection to one server, made again if that is asked for. What takes a router or a hook sits,
 /// generic, on `Client`.
 pub trait IClient: Sealed + Send + Sync {
     /// Connects, and returns once the first attempt is over; from then on messages are handled in the background.
@@ -14,7 +14,7 @@ pub trait IClient: Sealed + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::Error::Io) with host and port where it cannot connect within the dial timeout,
+    /// [`Io`](crate::Error::Io) with host and port if it cannot connect within the dial timeout,
     /// [`AlreadyStarted`](crate::Error::AlreadyStarted) the second time, [`Stopped`](crate::Error::Stopped) after a stop:
     /// [`restart`](Self::restart) then.
     #[doc(alias = "Start")]
@@ -30,7 +30,7 @@ pub trait IClient: Sealed + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of [`start`](Self::start) where it starts again; [`WouldDeadlock`](crate::Error::WouldDeadlock) on the
+    /// Those of [`start`](Self::start) if it starts again; [`WouldDeadlock`](crate::Error::WouldDeadlock) on the
     /// connection's own coroutine while the client stops.
     #[doc(alias = "Restart")]
     fn restart(&self) -> Result<()>;
@@ -43,11 +43,11 @@ pub trait IClient: Sealed + Send + Sync {
     #[doc(alias = "GetName")]
     fn get_name(&self) -> &str;
 
-    /// The hook on the start of a connection, where one is set.
+    /// The hook on the start of a connection, if one is set.
     #[doc(alias = "GetOnConnStart")]
     fn get_on_conn_start(&self) -> Option<Arc<ConnHook>>;
 
-    /// The hook on the stop of a connection, where one is set.
+    /// The hook on the stop of a connection, if one is set.
     #[doc(alias = "GetOnConnStop")]
     fn get_on_conn_stop(&self) -> Option<Arc<ConnHook>>;
 

@@ -21,7 +21,7 @@ pub trait IContext: Sealed + Send + Sync {
     fn wait_done(&self);
 
     /// As [`wait_done`](Self::wait_done), at most for `timeout`: a sleep that the end of the connection or the server cuts
-    /// short. `false` where it was not.
+    /// short. `false` if it was not.
     fn wait_done_timeout(&self, timeout: Duration) -> bool;
 
     /// Why the connection closes, of a server why its connections close; `None` while it is not done.

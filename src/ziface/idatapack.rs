@@ -97,7 +97,7 @@ impl Payload<'_> {
         }
     }
 
-    /// The bytes, to keep: copied where they are borrowed.
+    /// The bytes, to keep: copied if they are borrowed.
     pub fn into_bytes(self) -> Bytes {
         match self {
             Self::Borrowed(data) => Bytes::copy_from_slice(data),

@@ -81,7 +81,7 @@ impl Decoded {
         Self { msg_id, data: data.into().into_bytes(), value: None }
     }
 
-    /// Has the message carry what the decoder has parsed, so that no handler parses it again: `get_decoded::<T>()` of a
+    /// Lets the message carry what the decoder has parsed, so that no handler parses it again: `get_decoded::<T>()` of a
     /// request, or of the message that a session or a call receives, gives it back. A message without a value costs
     /// nothing, one with a value two small allocations.
     ///
@@ -139,7 +139,7 @@ pub struct LengthField {
     pub length_field_offset: usize,
     /// Length of the field, in bytes: 1, 2, 3, 4 or 8.
     pub length_field_length: usize,
-    /// What is added to the field; negative where it counts what comes before its end too.
+    /// What is added to the field; negative if it counts what comes before its end too.
     pub length_adjustment: i64,
     /// Bytes at the beginning that are not passed on.
     pub initial_bytes_to_strip: usize,

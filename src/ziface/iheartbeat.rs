@@ -1,4 +1,4 @@
-//! Heartbeats: what is sent to a silent peer, and what becomes of one that stays silent.
+//! Heartbeats: what is sent to a silent peer, and what happens to one that stays silent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,7 +98,7 @@ impl HeartBeatOption {
     }
 
     /// Runs on the connection's own coroutine where the peer is not alive, in place of aborting. A connection that it
-    /// leaves open is watched anew.
+    /// leaves open is watched again.
     #[must_use]
     #[doc(alias = "OnRemoteNotAlive")]
     #[doc(alias = "SetOnRemoteNotAlive")]
@@ -129,7 +129,7 @@ pub struct HeartBeat {
     /// The time from one heartbeat to the next. Each is due whole intervals after the connection began, and leaves at most
     /// an eighth of an interval (at most 0.4 s) later; that does not add up.
     pub interval: Duration,
-    /// The silence after which a peer is not alive; `None` where that is not watched.
+    /// The silence after which a peer is not alive; `None` if that is not watched.
     pub limit: Option<Duration>,
 }
 

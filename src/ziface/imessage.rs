@@ -33,7 +33,7 @@ pub trait IMessage: Send + Sync {
     #[doc(alias = "SetData")]
     fn set_data(&mut self, data: Bytes);
 
-    /// What the decoder has parsed: see [`get_decoded`](#method.get_decoded), which gives it its type. `None` where it
+    /// What the decoder has parsed: see [`get_decoded`](#method.get_decoded), which gives it its type. `None` if it
     /// has left no value.
     fn get_value(&self) -> Option<&Value> {
         None
@@ -41,7 +41,7 @@ pub trait IMessage: Send + Sync {
 }
 
 impl dyn IMessage + '_ {
-    /// What the decoder has parsed ([`Decoded::with_value`](super::Decoded::with_value)), where it is a `T`.
+    /// What the decoder has parsed ([`Decoded::with_value`](super::Decoded::with_value)), if it is a `T`.
     pub fn get_decoded<T: Any>(&self) -> Option<&T> {
         self.get_value()?.downcast_ref()
     }

@@ -10,7 +10,7 @@ pub trait IMsgHandler: Sealed + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`RepeatedRouter`](crate::Error::RepeatedRouter) where the id has one, [`AlreadyStarted`](crate::Error::AlreadyStarted)
+    /// [`RepeatedRouter`](crate::Error::RepeatedRouter) if the id has one, [`AlreadyStarted`](crate::Error::AlreadyStarted)
     /// after the start.
     #[doc(alias = "AddRouter")]
     fn add_router(&self, msg_id: u32, router: Box<dyn IRouter>) -> Result<()>;
@@ -66,7 +66,7 @@ pub trait IMsgHandler: Sealed + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`TaskQueueFull`](crate::Error::TaskQueueFull) where it stays full, [`ConnectionClosed`](crate::Error::ConnectionClosed)
+    /// [`TaskQueueFull`](crate::Error::TaskQueueFull) if it stays full, [`ConnectionClosed`](crate::Error::ConnectionClosed)
     /// once the connection's last requests are being handled.
     #[doc(alias = "SendMsgToTaskQueue")]
     fn send_msg_to_task_queue(&self, request: Box<dyn IRequest>) -> Result<()>;

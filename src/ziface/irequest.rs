@@ -71,7 +71,7 @@ pub trait IRequest: Sealed + Send + Sync {
     #[doc(alias = "BindRouterSlices")]
     fn bind_router_slices(&self, handlers: Vec<RouterHandler>);
 
-    /// Runs what is left of the route of this request, in the coroutine that calls. Nothing where all has run.
+    /// Runs what is left of the route of this request, in the coroutine that calls. Nothing if all has run.
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ pub trait IRequest: Sealed + Send + Sync {
     fn call(&self) -> Result<()>;
 
     /// Runs the handlers behind the one that calls, and returns when they have: what follows in the caller comes after
-    /// them. Nothing where there are none, or they have run.
+    /// them. Nothing if there are none, or they have run.
     ///
     /// # Errors
     ///
@@ -92,13 +92,13 @@ pub trait IRequest: Sealed + Send + Sync {
     #[doc(alias = "Abort")]
     fn abort(&self);
 
-    /// Has a classic router go on at another step, also one before this. Without effect among slices.
+    /// Lets a classic router go on at another step, also one before this. Without effect among slices.
     #[doc(alias = "Goto")]
     fn goto(&self, step: HandleStep);
 }
 
 impl dyn IRequest + '_ {
-    /// What the decoder has parsed ([`Decoded::with_value`](super::Decoded::with_value)), where it is a `T`. `None` where
+    /// What the decoder has parsed ([`Decoded::with_value`](super::Decoded::with_value)), if it is a `T`. `None` if
     /// it left no value, or one of another type; an interceptor that passes on another message has it lost, unless that
     /// message carries a value too.
     #[doc(alias = "GetResponse")]
@@ -106,7 +106,7 @@ impl dyn IRequest + '_ {
         self.get_message().get_decoded()
     }
 
-    /// The value kept under a name, where it is a `T`.
+    /// The value kept under a name, if it is a `T`.
     pub fn get_as<T: Any + Send + Sync>(&self, key: &str) -> Option<Arc<T>> {
         self.get(key)?.downcast().ok()
     }

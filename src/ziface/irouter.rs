@@ -23,7 +23,7 @@ pub enum HandleStep {
 /// What is done with the messages of one id: a hook before, the business, a hook after.
 ///
 /// All three run in the connection's own coroutine (or its worker's), one message after the other, and may wait: so
-/// plain sequential code holds nobody else up. A closure `|request: &dyn IRequest| { .. Ok(()) }` is a router too.
+/// plain sequential code holds up no other connection. A closure `|request: &dyn IRequest| { .. Ok(()) }` is a router too.
 ///
 /// An error from one step is logged with the connection and the message id, and skips the steps after it; the
 /// connection goes on. A panic ends the connection. [`abort`](IRequest::abort) and [`goto`](IRequest::goto) skip steps

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// One handler of a slice. [`handlers!`](crate::handlers) makes a list of them.
 ///
-/// It may call [`router_slices_next`](IRequest::router_slices_next) and go on when all behind it have run; where it
+/// It may call [`router_slices_next`](IRequest::router_slices_next) and go on when all behind it have run; if it
 /// does not, they run after it has returned. [`abort`](IRequest::abort) keeps them from running. An error from one is
 /// logged and skips those behind it.
 pub type RouterHandler = Arc<dyn Fn(&dyn IRequest) -> Result<()> + Send + Sync>;

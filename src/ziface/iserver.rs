@@ -18,7 +18,7 @@ pub trait IServer: Sealed + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::Error::Io) with the address where it cannot be bound, [`AlreadyStarted`](crate::Error::AlreadyStarted)
+    /// [`Io`](crate::Error::Io) with the address if it cannot be bound, [`AlreadyStarted`](crate::Error::AlreadyStarted)
     /// the second time, [`Stopped`](crate::Error::Stopped) after a stop.
     #[doc(alias = "Start")]
     #[doc(alias = "InitTCP")]
@@ -85,11 +85,11 @@ pub trait IServer: Sealed + Send + Sync {
     #[doc(alias = "GetPacket")]
     fn get_packet(&self) -> Arc<dyn IDataPack>;
 
-    /// The hook on the start of a connection, where one is set.
+    /// The hook on the start of a connection, if one is set.
     #[doc(alias = "GetOnConnStart")]
     fn get_on_conn_start(&self) -> Option<Arc<ConnHook>>;
 
-    /// The hook on the stop of a connection, where one is set.
+    /// The hook on the stop of a connection, if one is set.
     #[doc(alias = "GetOnConnStop")]
     fn get_on_conn_stop(&self) -> Option<Arc<ConnHook>>;
 

@@ -1,4 +1,4 @@
-//! A log file that is set aside when it is full or its day is over, deleted when it is old, and opened anew when somebody
+//! A log file that is set aside when it is full or its day is over, deleted when it is old, and opened again when somebody
 //! has deleted it or moved it away.
 
 use std::ffi::OsStr;
@@ -121,7 +121,7 @@ impl RotatingFile {
             // A file from the future was written while the clock was wrong: its name has to do.
             let is_old = now.duration_since(written).map_or(*set_aside < *oldest, |since| since > age);
             if is_old {
-                // Another may have deleted it, or nobody can.
+                // Another process may have deleted it, or it cannot be deleted.
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -149,7 +149,7 @@ impl RotatingFile {
             self.said = Some(Instant::now());
             let (path, lost) = (self.path.display(), std::mem::take(&mut self.lost));
             let lost = if lost == 0 { String::new() } else { format!("; lines lost: {lost}") };
-            // There is nobody left to tell.
+            // There is nowhere left to report it.
             let _ = writeln!(io::stderr(), "zinx: the log file {path} cannot be {what}: {error}{lost}");
         }
     }

@@ -1,4 +1,4 @@
-//! Which lines are written: `RUST_LOG` where it is set, else `LogIsolationLevel`.
+//! Which lines are written: `RUST_LOG` if it is set, else `LogIsolationLevel`.
 
 use log::{Level, LevelFilter};
 

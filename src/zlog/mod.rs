@@ -1,7 +1,7 @@
 //! Logging to files, as Zinx has it: a logger for the `log` crate, set up by the `Log..` keys of the configuration.
 //!
-//! The library itself logs through `log`, and any logger will do. This one never holds up who logs: lines go through a
-//! bounded queue to a thread of their own; where that falls behind, or the disk is full, lines are left out and counted,
+//! The library itself logs through `log`, and any logger will do. This one never holds up the caller: lines go through a
+//! bounded queue to a thread of their own; if that falls behind, or the disk is full, lines are left out and counted,
 //! and the server goes on.
 
 use std::fmt::Write as _;
@@ -35,7 +35,7 @@ use filter::Filter;
 ///
 /// A line is `2026/01/31 14:05:06.123 [INFO]server.rs:164: listening on 127.0.0.1:7777`, in UTC. Further lines of a text
 /// are indented, and control characters escaped, so that no text looks like a line of the log that it is not. A file that
-/// somebody deletes or moves away is opened anew within a second. `log::logger().flush()` waits until all lines before it
+/// somebody deletes or moves away is opened again within a second. `log::logger().flush()` waits until all lines before it
 /// are written, at most for a second; [`exit`](crate::exit) calls it.
 ///
 /// The warnings of [`Config::load`], which comes before there is a logger, are the first lines.
@@ -145,7 +145,7 @@ impl Sink {
                 let left_out = logger.left_out.swap(0, Ordering::Relaxed);
                 self.write(at, &line(at, level, place, &text, left_out));
             }
-            // Nobody may wait any more.
+            // No caller may wait any more.
             Entry::Flush(tell) => drop(tell.try_send(())),
         }
     }

@@ -15,9 +15,9 @@ use crate::error::Result;
 pub struct FrameReader {
     /// The beginning of a frame; empty between frames.
     carry: Vec<u8>,
-    /// The frame in `carry` where it is large and its length known.
+    /// The frame in `carry` if it is large and its length known.
     large: Option<Cut>,
-    /// Bytes of `carry` in which a decoder has looked for its length in vain.
+    /// Bytes of `carry` in which a decoder has looked for its length and not found it.
     seen: usize,
 }
 
@@ -37,7 +37,7 @@ impl FrameReader {
         self.carry.capacity()
     }
 
-    /// Bytes that it will take once [`large_rest`](Self::large_rest) has made room for more of it. 0 where no large frame
+    /// Bytes that it will take once [`large_rest`](Self::large_rest) has made room for more of it. 0 if no large frame
     /// has begun.
     pub fn will_hold(&self) -> usize {
         let Some(Cut { frame_len, .. }) = self.large else { return 0 };
@@ -92,7 +92,7 @@ impl FrameReader {
         framing.message(cut, frame.slice(cut.head_len..)).map(Some)
     }
 
-    /// The next whole frame of a pass. `None` where the rest of the pass is less than one; it is kept for the next.
+    /// The next whole frame of a pass. `None` if the rest of the pass is less than one; it is kept for the next.
     ///
     /// # Errors
     ///

@@ -26,7 +26,7 @@ use crate::ziface::{Decoded, IMessage, Payload, Value};
 pub struct Message {
     id: u32,
     data: Bytes,
-    /// A word where there is none: every message is moved about.
+    /// One word if there is none, because every message is moved about.
     value: Option<Box<Parsed>>,
 }
 
@@ -78,7 +78,7 @@ impl Message {
         Self { value: Some(Parsed::boxed(Arc::new(value))), ..self }
     }
 
-    /// What the decoder has parsed ([`Decoded::with_value`]), where it is a `T`.
+    /// What the decoder has parsed ([`Decoded::with_value`]), if it is a `T`.
     pub fn get_decoded<T: Any>(&self) -> Option<&T> {
         self.get_value()?.downcast_ref()
     }

@@ -6,7 +6,7 @@ use super::{Message, new_message};
 use crate::error::{Error, Result};
 use crate::ziface::IDataPack;
 
-/// Reads one message from a blocking stream, for clients written as a loop. `None` where the stream ends between two
+/// Reads one message from a blocking stream, for clients written as a loop. `None` if the stream ends between two
 /// frames.
 ///
 /// # Errors
@@ -43,7 +43,7 @@ pub fn read_message(stream: &mut impl Read, pack: &dyn IDataPack, max: u32) -> R
     Ok(Some(new_message(head.msg_id, data)))
 }
 
-/// Fills `head`; `false` where the stream ends before its first byte.
+/// Fills `head`; `false` if the stream ends before its first byte.
 fn read_first(stream: &mut impl Read, head: &mut [u8]) -> Result<bool> {
     let mut filled = 0;
     while filled < head.len() {

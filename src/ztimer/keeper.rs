@@ -37,7 +37,7 @@ impl Keeper {
         state.last
     }
 
-    /// Has a timer started at this time, unless it is cancelled by then.
+    /// Starts a timer at this time, unless it is cancelled by then.
     pub(super) fn set(&'static self, at: Instant, number: u64, timers: &Arc<Timers>) -> io::Result<()> {
         let mut state = self.lock();
         if !state.runs {

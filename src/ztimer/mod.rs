@@ -62,7 +62,7 @@ impl TimerScheduler {
         self.timers.add(delay, None, Box::new(once))
     }
 
-    /// Does `work` at a time of the wall clock, which is read now and not again; at once where it has passed.
+    /// Does `work` at a time of the wall clock, which is read now and not again; at once if it has passed.
     ///
     /// # Panics
     ///
@@ -83,7 +83,7 @@ impl TimerScheduler {
         self.timers.add(period, Some(period), Box::new(work))
     }
 
-    /// Cancels a timer. `false` where it has gone already. Work that has begun goes on, and is not done again.
+    /// Cancels a timer. `false` if it has gone already. Work that has begun goes on, and is not done again.
     #[doc(alias = "CancelTimer")]
     pub fn cancel_timer(&self, timer: TimerId) -> bool {
         let cancelled = self.timers.lock().remove(&timer.0);
@@ -104,7 +104,7 @@ impl TimerScheduler {
         self.len() == 0
     }
 
-    /// Cancels all timers and waits for the work that has begun, at most for `timeout`. `false` where it is not done.
+    /// Cancels all timers and waits for the work that has begun, at most for `timeout`. `false` if it is not done.
     pub fn stop(&self, timeout: Duration) -> bool {
         self.cancel_all();
         self.timers.group.join_timeout(timeout)
@@ -193,7 +193,7 @@ impl Timers {
         }
     }
 
-    /// Sets a repeating timer anew, on the first of its times that is still to come. Gives the work of another back.
+    /// Sets a repeating timer again, for the first of its times that is still to come. Gives the work of another back.
     fn set_anew(self: &Arc<Self>, number: u64, work: Work) -> Option<Work> {
         let mut timers = self.lock();
         let Some(timer) = timers.get_mut(&number) else { return Some(work) };

@@ -64,13 +64,13 @@ impl<V: Clone> ShardLockMaps<V> {
         self.write(&key).insert(key, value)
     }
 
-    /// Gives a key a value where it has none; whether it had none.
+    /// Gives a key a value if it has none. Returns whether it had none.
     #[doc(alias = "SetNX")]
     pub fn set_nx(&self, key: impl Into<String>, value: V) -> bool {
         self.get_or_set(key, value).1
     }
 
-    /// The value of a key, which is this one where it had none; and whether it had none.
+    /// The value of a key, which is this one if it had none; and whether it had none.
     #[doc(alias = "GetOrSet")]
     pub fn get_or_set(&self, key: impl Into<String>, value: V) -> (V, bool) {
         let key = key.into();
@@ -82,7 +82,7 @@ impl<V: Clone> ShardLockMaps<V> {
         (value, true)
     }
 
-    /// As [`get_or_set`](Self::get_or_set), with a value that is made only where there is none. Made at once by several,
+    /// As [`get_or_set`](Self::get_or_set), with a value that is made only if there is none. Made at once by several,
     /// the first stays.
     #[doc(alias = "GetOrSetFunc")]
     pub fn get_or_set_func(&self, key: impl Into<String>, make: impl FnOnce() -> V) -> (V, bool) {

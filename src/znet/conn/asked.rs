@@ -12,7 +12,7 @@ impl Asked {
     pub(crate) const ABORT: u8 = 2;
     /// To run the idle hook.
     pub(crate) const IDLE: u8 = 4;
-    /// To say what becomes of a peer that is not alive.
+    /// To decide about a peer that is not alive.
     pub(crate) const NOT_ALIVE: u8 = 8;
     /// To handle what others have queued.
     pub(crate) const TASKS: u8 = 16;

@@ -95,7 +95,7 @@ impl ConnManager {
         }
     }
 
-    /// Takes a connection off the list, where it is on it and is the one that is meant.
+    /// Takes a connection off the list, if it is on it and is the one that is meant.
     fn take_out(
         &self,
         conn_id: u64,

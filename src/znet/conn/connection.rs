@@ -72,7 +72,7 @@ impl Connection {
             on_demand,
             asked: Asked::default(),
             reader: StackMark::default(),
-            // Read, not remembered: nobody is called silent because the sweeper was late.
+            // Read, not remembered: no peer is called silent because the sweeper was late.
             times: Times::since(core.clock().tick()),
             core,
         })
@@ -113,12 +113,12 @@ impl Connection {
         &self.tasks
     }
 
-    /// What few connections have, where it is made.
+    /// What few connections have, if this one does.
     pub(crate) fn on_demand(&self) -> Option<&OnDemand> {
         self.on_demand.get().map(|on_demand| &**on_demand)
     }
 
-    /// The same, made where it is not.
+    /// The same, made if it is not.
     pub(crate) fn make_on_demand(&self) -> &OnDemand {
         self.on_demand.get_or_init(Box::default)
     }
@@ -139,7 +139,7 @@ impl Connection {
         &self.make_on_demand().membership
     }
 
-    /// What is known of its being resumed; `None` where it cannot be.
+    /// What is known of its being resumed; `None` if it cannot be.
     pub(crate) fn resume(&self) -> Option<&Resume> {
         self.on_demand()?.resume.as_deref()
     }
@@ -173,7 +173,7 @@ impl Connection {
         &self.asked
     }
 
-    /// Asks the reader for something, and has it look.
+    /// Asks the reader for something, and lets it look.
     pub(crate) fn ask(&self, what: u8) {
         if self.asked.set(what) {
             self.line.interrupt();
@@ -186,7 +186,7 @@ impl Connection {
         self.asked.is(Asked::STOP | Asked::ABORT)
     }
 
-    /// Whether nothing more is to be sent or handled.
+    /// Whether nothing more will be sent or handled.
     pub(crate) fn is_aborted(&self) -> bool {
         self.asked.is(Asked::ABORT)
     }
@@ -211,7 +211,7 @@ impl Connection {
         self.wake_away();
     }
 
-    /// Says that it will be aborted, and why, before whoever says so can do it: nobody else is to.
+    /// Says that it will be aborted, and why. The caller aborts it later; no other does.
     pub(crate) fn doom(&self, reason: CloseReason) {
         self.note_reason(reason);
         self.asked.set(Asked::ABORT);

@@ -12,7 +12,7 @@ pub(super) mod times;
 // what others ask of the coroutine that reads it,
 pub(super) mod asked;
 
-// what it has only when somebody needs it,
+// what it has only if it is needed,
 pub(super) mod on_demand;
 
 // and the table of all connections.

@@ -47,8 +47,8 @@ pub(crate) struct OnDemand {
     pub(crate) closed: Event,
 }
 
-/// Wherever it is dropped, for anybody may hold the last handle of a connection: a value of the program that panics then
-/// ends nobody who has nothing to do with it.
+/// Any code may hold the last handle of a connection. A value of the program that panics when it is dropped there must not
+/// end that code.
 impl Drop for OnDemand {
     fn drop(&mut self) {
         let properties = self.properties.get_mut();

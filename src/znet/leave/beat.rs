@@ -11,7 +11,7 @@ pub(crate) struct Heart {
     pub(super) option: HeartBeatOption,
 }
 
-/// What the program has set is dropped by whoever holds the last handle of its server.
+/// What the program has set is dropped with the last handle of its server.
 impl Drop for Heart {
     fn drop(&mut self) {
         drop_contained(self.option.make_msg.take());

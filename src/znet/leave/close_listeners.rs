@@ -1,4 +1,4 @@
-//! Who is told that a connection ends: its context and its close callbacks. A connection of which nobody asks has none.
+//! What is told that a connection ends: its context and its close callbacks. Most connections have none.
 
 use std::sync::{Arc, MutexGuard};
 
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::green::{Event, drop_each};
 use crate::lock::Lock;
 
-/// Who is told. Made as small as it can be where nobody is.
+/// What is told that a connection ends. As small as it can be while there is nothing.
 #[derive(Default)]
 pub(crate) struct CloseListeners {
     state: Lock<State>,

@@ -152,7 +152,7 @@ impl Closing {
                 }
             }
         }
-        // Whoever aborts may not have come to the reset yet, and our end of stream must not come before it.
+        // The one that aborts may not have come to the reset yet, and our end of stream must not come before it.
         if conn.is_aborted() || conn.report_cut_off() {
             self.transport.reset();
         } else {

@@ -23,8 +23,8 @@ pub(crate) enum Whom {
 }
 
 impl Core {
-    /// Makes room for so many bytes more. `false` where nobody could be disconnected for it: all that is held moves, or
-    /// those who hold it are on their way out, or it would never fit. Never waits.
+    /// Makes room for so many bytes more. `false` if no connection could be disconnected for it: all that is held moves, or
+    /// those that hold it are closing already, or it would never fit. Never waits.
     pub(crate) fn make_room(&self, bytes: usize, of: Whom) -> bool {
         let ledger = &self.bounds().ledger;
         if bytes > ledger.most() {
@@ -49,7 +49,7 @@ impl Core {
         !victims.is_empty()
     }
 
-    /// Those to be disconnected for so many bytes. They are marked, so that nobody counts on them twice.
+    /// Those to be disconnected for so many bytes. They are marked, so that they do not count twice.
     fn choose(&self, missing: usize, of: Whom, now: u64) -> Vec<Arc<Connection>> {
         let (max, mut leaving, mut candidates) = (self.bounds().ledger.most(), 0_usize, Vec::new());
         self.manager().each(|shared| {
@@ -83,7 +83,7 @@ impl Core {
     }
 }
 
-/// Who goes first: those that hold what does not move; the largest, and of two sizes that differ by less than twice the
+/// Which go first: those that hold what does not move; the largest, and of two sizes that differ by less than twice the
 /// slower one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
@@ -94,7 +94,7 @@ struct Rank {
 }
 
 impl Connection {
-    /// `None` where it is none of those, or holds nothing.
+    /// `None` if it is none of those, or holds nothing.
     fn rank(&self, now: u64, slow_after: u64, of: Whom) -> Option<Rank> {
         let (queued, resume, blocked, is_read) = {
             let state = self.outbox().lock();
@@ -112,7 +112,7 @@ impl Connection {
         }
         match of {
             Whom::Stuck => None,
-            // The one that takes longest: whoever sends a large one fast is not to blame.
+            // The one that takes longest: a peer that sends a large one fast is not to blame.
             Whom::Anybody => {
                 let begun = self.times().frame.load(Ordering::Relaxed);
                 let slow = if begun == 0 { 0 } else { now.saturating_sub(begun) };
@@ -150,8 +150,8 @@ impl Connection {
 /// The part of the bound that is made free beyond what is needed.
 const SPARE: usize = 16;
 
-/// Where nobody was found, nobody is looked for again so soon.
+/// If none was found, none is looked for again so soon.
 const REST_MS: u64 = 10;
 
-/// Where `WriteTimeoutMs` is 0, and slowness alone disconnects nobody.
+/// If `WriteTimeoutMs` is 0, and slowness alone disconnects no peer.
 const SLOW_WITHOUT_TIMEOUT_MS: u64 = 5000;

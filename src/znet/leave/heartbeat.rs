@@ -77,7 +77,7 @@ impl Heart {
         intervals > 0
     }
 
-    /// Times are as old as the look at the clock before them: a period more, and nobody is called silent early.
+    /// Times are as old as the look at the clock before them: with a period more, no peer is called silent early.
     fn is_silent(&self, conn: &Connection, now: u64) -> bool {
         let since = now.saturating_sub(conn.times().active.load(Ordering::Relaxed));
         let limit = own(conn, OwnBeat::limit).or_else(|| self.beat.limit.map(millis));
@@ -113,7 +113,7 @@ impl dyn IConnection {
     /// silence after which its peer is not alive (`None`: it always is). It may be changed again at any time. Looked after
     /// as often as the others', so an interval shorter than an eighth of theirs is as long as that.
     ///
-    /// `false` where no heartbeat was set up before the start: then none is sent here either.
+    /// `false` if no heartbeat was set up before the start: then none is sent here either.
     #[doc(alias = "SetHeartBeat")]
     pub fn set_heart_beat(&self, interval: Duration, limit: Option<Duration>) -> bool {
         let conn = self.connection();

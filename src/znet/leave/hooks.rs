@@ -50,7 +50,7 @@ impl Connection {
         }
     }
 
-    /// Runs a hook. `false` where it failed or panicked; either is logged.
+    /// Runs a hook. `false` if it failed or panicked; either is logged.
     pub(crate) fn contain(&self, which: &str, hook: impl FnOnce() -> Result<()>) -> bool {
         let (id, core) = (self.id(), self.core());
         let log = match which {

@@ -1,4 +1,4 @@
-//! How a connection leaves: why, in which order, and who is told.
+//! How a connection leaves: why, in which order, and what is told.
 
 // One thread finds the idle, the stalled and the slow,
 pub(super) mod sweeper;

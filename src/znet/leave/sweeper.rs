@@ -1,4 +1,4 @@
-//! The sweeper: reads the clock, sends the heartbeats, and finds idle, stalled and slow peers. No timer a connection.
+//! The sweeper: reads the clock, sends the heartbeats, and finds idle, stalled and slow peers. No timer per connection.
 //!
 //! It is a thread, so that all that is on time also while handlers hold the workers. A server has one of its own; clients,
 //! of which a program may have thousands, share one.
@@ -17,7 +17,7 @@ use crate::znet::read::read_deadline::Over;
 use crate::znet::server::core::Core;
 use crate::znet::server::tidying::Tidying;
 
-/// Has the connections of a server or a client swept from now on.
+/// Sweeps the connections of a server or a client from now on.
 pub(crate) fn begin(core: &Arc<Core>) -> Result<Sweeping> {
     static OF_CLIENTS: LazyLock<Arc<Sweeper>> = LazyLock::new(Arc::default);
     let is_client = *core.stop_reason() == CloseReason::ClientStopped;
@@ -52,7 +52,7 @@ impl Drop for Sweeping {
     }
 }
 
-/// Who is swept by one thread.
+/// The servers and clients that one thread sweeps.
 #[derive(Default)]
 struct Sweeper {
     state: Lock<State>,
@@ -62,7 +62,7 @@ struct Sweeper {
 #[derive(Default)]
 struct State {
     swept: Vec<Arc<Swept>>,
-    /// Whether the thread runs, which ends when nobody is left.
+    /// Whether the thread runs, which ends when none is left.
     runs: bool,
 }
 
@@ -109,7 +109,7 @@ impl Sweeper {
         }
     }
 
-    /// `None` once nobody is left: then the thread ends.
+    /// `None` once none is left: then the thread ends.
     fn all(&self) -> Option<Vec<Arc<Swept>>> {
         let mut state = self.lock();
         state.runs = !state.swept.is_empty();
@@ -208,7 +208,7 @@ fn is_not_read(conn: &Connection, will_read: bool) -> bool {
     held_up || conn.tasks().are_pending() || has_unread()
 }
 
-/// Whether `since`, where it is not 0, is longer than `timeout_ms` ago, where that is not 0.
+/// Whether `since` is longer than `timeout_ms` ago. `false` if either is 0.
 const fn is_over(since: u64, timeout_ms: u64, now: u64) -> bool {
     since != 0 && timeout_ms != 0 && now.saturating_sub(since) >= timeout_ms
 }

@@ -57,7 +57,7 @@ impl dyn IConnection {
             .change(|places| places.join(name, max, || conn.core().talk().groups.add(name, conn.arc())))?
     }
 
-    /// Ends the membership. `false` where there was none.
+    /// Ends the membership. `false` if there was none.
     pub fn leave_group(&self, name: &str) -> bool {
         let conn = self.connection();
         let left = conn.membership().change(|places| places.leave(name)).unwrap_or(false);
@@ -98,7 +98,7 @@ impl dyn IConnection {
     }
 }
 
-/// A group of connections. The handle stays good whoever joins or leaves.
+/// A group of connections. The handle stays good when members join or leave.
 #[derive(Clone)]
 pub struct Group {
     core: Arc<Core>,
@@ -135,14 +135,14 @@ impl Group {
         self.snapshot()
     }
 
-    /// Sends a message to every member. It is packed once, and never waits: where a member's queue is full, the
-    /// member's `QueueFull` policy acts (`wait` and `fail`: the member misses it), and nobody else notices.
+    /// Sends a message to every member. It is packed once, and never waits: if a member's queue is full, the
+    /// member's `QueueFull` policy acts (`wait` and `fail`: the member misses it), and no other member notices.
     ///
     /// Messages sent to a group by one coroutine reach each member in their order.
     ///
     /// # Errors
     ///
-    /// Where the wire format cannot carry the message. What becomes of a single member is not an error but a
+    /// If the wire format cannot carry the message. What happens to a single member is not an error but a
     /// [count](Broadcast).
     pub fn broadcast<'a>(&self, msg_id: u32, data: impl Into<Payload<'a>>) -> Result<Broadcast> {
         self.broadcast_if(msg_id, data, |_| true)
@@ -202,7 +202,7 @@ impl std::fmt::Debug for Group {
 }
 
 impl Core {
-    /// Has a frame granted once for all queues that will share it, if it is large enough to be shared and there is room.
+    /// Grants a frame once for all queues that will share it, if it is large enough to be shared and there is room.
     /// Given back with the last of them.
     fn share_frame(self: &Arc<Self>, frame: Bytes) -> (Bytes, bool) {
         let mut share = Share::new();

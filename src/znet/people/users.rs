@@ -58,7 +58,7 @@ impl dyn IConnection {
         Ok(())
     }
 
-    /// Ends the login; the connection stays open. `false` where there was none.
+    /// Ends the login; the connection stays open. `false` if there was none.
     pub fn logout(&self) -> bool {
         let conn = self.connection();
         let user = conn.membership().change(|places| places.user.take());

@@ -29,7 +29,7 @@ pub(crate) struct Absence {
     pub(crate) from: IpAddr,
 }
 
-/// What came of one that was to be noted.
+/// Whether an absence was noted.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Noted {
     Yes,
@@ -138,7 +138,7 @@ mod tests {
         let mut table = Table::default();
         let mut note = |there, id, host| table.note(absence(there, id, host), MOST);
         assert_eq!((note(1000, 0, 1), note(5, 1, 1)), (Noted::Yes, Noted::Yes));
-        // Of one address there are enough, whoever else is away.
+        // There are enough of one address, however many others are away.
         assert_eq!((note(5, 2, 1), note(6, 3, 1)), (Noted::No, Noted::Instead(1)));
         assert_eq!((note(7, 4, 2), note(8, 5, 3)), (Noted::Yes, Noted::Yes));
         assert_eq!((note(1, 6, 4), note(9, 7, 4)), (Noted::No, Noted::Instead(3)));

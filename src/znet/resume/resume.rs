@@ -19,13 +19,13 @@ use crate::zpack::{Message, new_message};
 
 impl dyn IConnection {
     /// Whether the peer is away: the socket is lost, and the peer may come back and resume (`ResumeMs`). What is sent
-    /// meanwhile is kept for it. `false` where nothing can be resumed.
+    /// meanwhile is kept for it. `false` if nothing can be resumed.
     pub fn is_away(&self) -> bool {
         self.connection().is_away()
     }
 
     /// Drops the socket, as a network would: where the program knows that it has changed, or to try. The connection waits
-    /// for its peer, or, on a client, connects again. `false` where it cannot be resumed: then nothing is dropped.
+    /// for its peer, or, on a client, connects again. `false` if it cannot be resumed: then nothing is dropped.
     pub fn drop_socket(&self) -> bool {
         let error = "the program has dropped the socket".to_string();
         self.connection().lose_peer(CloseReason::Failed { error })
@@ -53,7 +53,7 @@ impl Connection {
             (wire::REFUSED, Stage::Resuming) => self.take_refusal(message.get_data()),
             (wire::COUNT, Stage::Counting) => self.forget(resume, message.get_data()),
             (wire::BYE, Stage::Counting) => self.forgo(resume),
-            // Late, or of no use: without a token there is nothing to forget.
+            // Late, or useless: without a token there is nothing to forget.
             (wire::COUNT | wire::BYE, _) => Some(()),
             _ => None,
         };
@@ -122,7 +122,7 @@ impl Connection {
         Some(())
     }
 
-    /// Closing on purpose: the peer is told, and nobody comes back.
+    /// Closing on purpose: the peer is told, and cannot come back.
     pub(crate) fn end_resuming(&self) {
         let Some(resume) = self.resume() else { return };
         let (handover, counting) = {
@@ -144,7 +144,7 @@ impl Connection {
         self.resume()?.lock().addresses.as_ref().map(|addresses| (addresses.local(), addresses.remote()))
     }
 
-    /// Has the connection's own coroutine look, should it wait for a peer that is away.
+    /// Lets the connection's own coroutine look, if it waits for a peer that is away.
     pub(crate) fn wake_away(&self) {
         if let Some(resume) = self.resume() {
             resume.wake.set();
@@ -170,7 +170,7 @@ impl Connection {
         }
     }
 
-    /// A frame of ours. `None` where the wire format cannot carry it; it is logged.
+    /// A frame of ours. `None` if the wire format cannot carry it; it is logged.
     pub(super) fn packed(&self, msg_id: u32, data: Vec<u8>) -> Option<Bytes> {
         let packed = self.core().pack().pack(&new_message(msg_id, data));
         packed.inspect_err(|error| self.answer_or_log_error(msg_id, error)).ok().map(Bytes::from)

@@ -17,7 +17,7 @@ use crate::znet::read::rate::network;
 use crate::znet::server::talk::Redial;
 
 /// The stream has ended: waits, in the connection's own coroutine, until the peer is back on another socket, or
-/// `until`. `meanwhile` runs now and then. `false` where it does not come back; the reason is noted.
+/// `until`. `meanwhile` runs now and then. `false` if it does not come back; the reason is noted.
 pub(crate) fn wait_for_return(
     conn: &Connection,
     why: CloseReason,
@@ -53,7 +53,7 @@ pub(crate) fn wait_for_return(
 
 /// The connection that has lost its peer.
 impl Connection {
-    /// Takes the peer for lost, be it that the socket says so or that nothing is heard of it. `false` where it cannot come
+    /// Takes the peer for lost, because the socket says so or because nothing is heard of it. `false` if it cannot come
     /// back: then the connection ends.
     pub(crate) fn lose_peer(&self, why: CloseReason) -> bool {
         let Some(resume) = self.resume() else { return false };
@@ -118,7 +118,7 @@ impl Connection {
         away.absence.is_some_and(|absence| !self.core().absent.has(&absence))
     }
 
-    /// Waits until nobody uses the socket lost any more.
+    /// Waits until the lost socket is not in use any more.
     fn settle(&self) {
         self.wait_for_writer();
         while !self.outbox().lock().is_settled() {
@@ -142,7 +142,7 @@ impl Connection {
         let Some(handover) = resume.lock().handover.take() else { return false };
         let outcome = self.take_up(resume, &handover);
         if let Err(why @ ResumeRefusal::OverBound) = outcome {
-            // It can never be resumed: nobody should have to wait for its end.
+            // It can never be resumed: nothing should have to wait for its end.
             self.stop_because(CloseReason::ResumeRefused { why });
         }
         handover.answer(outcome);
@@ -180,7 +180,7 @@ impl Connection {
         Ok(())
     }
 
-    /// On another socket: nothing is known of its input, and time begins anew.
+    /// On another socket: nothing is known of its input, and time begins again.
     fn begin_again(&self) {
         self.ahead().begin_again();
         self.times().begin_again(self.core().clock().now());

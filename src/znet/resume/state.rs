@@ -54,7 +54,7 @@ pub(super) enum Stage {
     Counting,
     /// A client that has asked to resume: what comes before the answer is not its connection's.
     Resuming,
-    /// Closing: nobody comes back any more.
+    /// Closing: the peer cannot come back any more.
     Over,
 }
 

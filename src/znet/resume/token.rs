@@ -11,7 +11,7 @@ use crate::ziface::ResumeRefusal;
 pub(super) struct Secret(pub(super) [u8; SECRET_BYTES]);
 
 impl Secret {
-    /// A new one, of the system's random bits. `None` where it has none to give.
+    /// A new one, of the system's random bits. `None` if it has none to give.
     pub(super) fn random() -> Option<Self> {
         let mut bytes = [0; SECRET_BYTES];
         // So few bytes come whole, or not at all.
@@ -25,7 +25,7 @@ impl Secret {
     }
 }
 
-/// The tokens of one connection. Who comes back with one gets the next; as that may be lost on its way, the one used stays
+/// The tokens of one connection. A peer that comes back with one gets the next; as that may be lost on its way, the one used stays
 /// good, for the same next one, until the peer has shown that it has that.
 pub(super) struct Tokens {
     current: Secret,

@@ -100,7 +100,7 @@ pub(super) fn decode_count(data: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(data.try_into().ok()?))
 }
 
-/// Whoever has no token learns nothing of a connection, not even whether there is one.
+/// A peer without a token learns nothing of a connection, not even whether there is one.
 pub(super) fn encode_refusal(why: ResumeRefusal) -> Vec<u8> {
     let why = if why == ResumeRefusal::WrongToken { ResumeRefusal::Gone } else { why };
     let code = REASONS.iter().position(|known| *known == why).map_or(0, |at| at as u8 + 1);

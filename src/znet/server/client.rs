@@ -56,7 +56,7 @@ pub fn new_client_with_config(host: impl Into<String>, port: u16, config: Config
 ///     println!("{:?}", request.get_data());
 ///     Ok(())
 /// })?;
-/// client.start()?; // an error where nobody listens
+/// client.start()?; // an error if nothing listens
 /// # Ok(())
 /// # }
 /// ```
@@ -84,9 +84,9 @@ impl Client {
         self.dialer.set_timeout(timeout);
     }
 
-    /// Has the client connect again where it cannot connect, or loses the connection. Default `None`: it stops then.
+    /// Lets the client connect again if it cannot connect, or loses the connection. Default `None`: it stops then.
     ///
-    /// A connection that the program itself stops or aborts is not made anew.
+    /// A connection that the program itself stops or aborts is not made again.
     pub fn set_reconnect(&self, reconnect: impl Into<Option<Reconnect>>) {
         self.dialer.set_reconnect(reconnect.into());
     }
@@ -109,7 +109,7 @@ impl Client {
     }
 }
 
-/// A call of `start`. Dropped, by a kill, a time limit or a panic, it stops the client: nobody knows of it.
+/// A call of `start`. Dropped, by a kill, a time limit or a panic, it stops the client, because the caller does not know that it runs.
 struct Starting<'a>(&'a Client);
 
 impl Drop for Starting<'_> {

@@ -1,4 +1,4 @@
-//! The end of what does not end by itself: at the drain deadline, or when somebody does not want to wait for that.
+//! The end of what does not end by itself: at the drain deadline, or earlier, if a second signal asks for it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
 
 impl Core {
-    /// Has a stop wait no longer for what is still open.
+    /// Lets a stop wait no longer for what is still open.
     pub(crate) fn hurry(&self) {
         self.hurried.set();
     }

@@ -16,7 +16,7 @@ pub(crate) struct ServerLife {
     pub(super) served: bool,
     /// The address listened on.
     pub(crate) local: Option<SocketAddr>,
-    /// Ends the waits of who makes connections, so that it looks whether all stops.
+    /// Ends the waits of what makes connections, so that it looks whether all stops.
     pub(crate) interrupt: Option<Box<dyn FnOnce() + Send>>,
     /// Makes connections; ended before they are, so that none comes after.
     pub(crate) acceptor: Option<Thread>,

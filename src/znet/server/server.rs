@@ -221,12 +221,12 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// Turns the result of `serve` into the exit code of `main`: flushes the log, prints an error on stderr, in one line where it is one,
+/// Turns the result of `serve` into the exit code of `main`: flushes the log, prints an error on stderr, in one line if it is one,
 /// and maps configuration errors to 2, others to 1.
 pub fn exit(result: Result<()>) -> ExitCode {
     log::logger().flush();
     let Err(error) = result else { return ExitCode::SUCCESS };
-    // If stderr is closed, nobody wants to know.
+    // If stderr is closed, there is nowhere to report it.
     let _ = writeln!(std::io::stderr(), "{error}");
     ExitCode::from(if matches!(error, Error::Config(_)) { 2 } else { 1 })
 }

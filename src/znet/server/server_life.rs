@@ -63,18 +63,18 @@ impl Core {
         outcome
     }
 
-    /// Whether it has begun and nobody has asked it to stop.
+    /// Whether it has begun and was not asked to stop.
     pub(crate) fn is_running(&self) -> bool {
         let life = self.life();
         life.started && !life.stopping
     }
 
-    /// Whether it has begun, be it stopped or not.
+    /// Whether it has begun, even if it has stopped since.
     pub(crate) fn has_begun(&self) -> bool {
         self.life().started || self.life().stopping
     }
 
-    /// May begin again, where it has stopped.
+    /// May begin again, if it has stopped.
     pub(crate) fn reset(&self) {
         let mut life = self.life();
         if self.stopped.is_set() {
@@ -113,7 +113,7 @@ impl Core {
         }
     }
 
-    /// The end, in one order: listener, connections, workers, tasks, sweeper, whoever waits. On a thread of its own: the
+    /// The end, in one order: listener, connections, workers, tasks, sweeper, callers that wait. On a thread of its own: the
     /// deadline holds whatever coroutines do.
     fn wind_down(&self, acceptor: Option<Thread>, sweeper: Option<Box<dyn FnOnce() + Send>>) {
         let deadline = self.drain_deadline();

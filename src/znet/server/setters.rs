@@ -69,7 +69,7 @@ impl Server {
 }
 
 impl Server {
-    /// Says where answers carry a sequence number, for [`Call::sequence`](crate::znet::Call::sequence): `None` where a message has none.
+    /// Says where answers carry a sequence number, for [`Call::sequence`](crate::znet::Call::sequence): `None` if a message has none.
     ///
     /// # Errors
     ///

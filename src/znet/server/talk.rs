@@ -28,11 +28,11 @@ pub(crate) struct Talk {
     pub(crate) users: Users,
     pub(crate) bad_payload: OnceLock<BadPayload>,
     pub(crate) rates: OnceLock<Rates>,
-    /// On a client that resumes: who connects again.
+    /// On a client that resumes: what connects again.
     pub(crate) redial: OnceLock<Arc<dyn Redial>>,
 }
 
-/// What the program has set is dropped by whoever holds the last handle of its server.
+/// What the program has set is dropped with the last handle of its server.
 impl Drop for Talk {
     fn drop(&mut self) {
         drop_contained(self.sequence.take());

@@ -13,7 +13,7 @@ pub(crate) struct Tidying {
     /// Since when it is less than half of that.
     low_since: Option<Instant>,
     looked: Instant,
-    /// How often memory is still to be given back: buffers are freed once nobody has needed them for a round.
+    /// How often memory is still to be given back: buffers are freed once they have not been needed for a round.
     rounds: u32,
 }
 
@@ -22,14 +22,14 @@ impl Tidying {
         Self { most: 0, low_since: None, looked: Instant::now(), rounds: 0 }
     }
 
-    /// Gives back what is left of a burst when the server has stopped, and nobody looks any more.
+    /// Gives back what is left of a burst when the server has stopped, and the sweeper no longer looks.
     pub(crate) fn end(core: &Core) {
         if core.bounds().ledger.peak() >= WORTH_IT {
             give_memory_back();
         }
     }
 
-    /// Gives memory back where it is time.
+    /// Gives memory back if it is time.
     pub(crate) fn look(&mut self, core: &Core) {
         let now = Instant::now();
         if now.duration_since(self.looked) < PERIOD {
@@ -57,7 +57,7 @@ impl Tidying {
 /// How often it is looked.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// How long it must have been less than half: a burst that goes on is not to be slowed down.
+/// How long it must have been less than half: a burst that goes on must not be slowed down.
 const QUIET: Duration = Duration::from_secs(2);
 
 const ROUNDS: u32 = 3;

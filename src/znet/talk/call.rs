@@ -40,14 +40,14 @@ impl dyn IConnection {
     /// In a destructor that runs while its coroutine unwinds nothing waits: nothing is asked, and the error is
     /// [`TimedOut`](Error::TimedOut).
     ///
-    /// Several may ask at a time: answers match first-in first-out by their id. An answer goes to one who asks, not to
-    /// a router; one that nobody waits for any more is counted ([`Stats::late_answers`](crate::znet::Stats)) and
-    /// dropped, unless its id has a router. After a timeout nobody asks for the same id until the answer has come or
+    /// Several may ask at a time: answers match first-in first-out by their id. An answer goes to the caller, not to
+    /// a router; one that is no longer waited for is counted ([`Stats::late_answers`](crate::znet::Stats)) and
+    /// dropped, unless its id has a router. After a timeout no question for the same id is sent until the answer has come or
     /// `CallGraceMs` are over, so that it cannot pass for another; that wait comes on top of `timeout`.
     ///
     /// # Errors
     ///
-    /// [`TimedOut`](Error::TimedOut) where nothing came within `timeout`, [`ConnectionClosed`](Error::ConnectionClosed)
+    /// [`TimedOut`](Error::TimedOut) if nothing came within `timeout`, [`ConnectionClosed`](Error::ConnectionClosed)
     /// where the connection closes first, [`KeptFull`](Error::KeptFull) where too much else came first, and those of
     /// [`send_msg`](#method.send_msg).
     ///
@@ -115,7 +115,7 @@ impl Call {
         Self { timeout, retries: 0, grace: None, sequence: None }
     }
 
-    /// Asks again, so many times, where no answer has come within the timeout, which begins anew. Default 0. An answer
+    /// Asks again, so many times, if no answer has come within the timeout, which begins again. Default 0. An answer
     /// to any of the questions is the answer; those to the others are late.
     pub const fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
@@ -143,7 +143,7 @@ struct Question<'a> {
     slot: Arc<Slot>,
 }
 
-/// However the asking ends, also by a kill, a time limit around it, or a panic: who does not wait any more has given up.
+/// However the asking ends, also by a kill, a time limit around it, or a panic: the question is given up when the wait ends.
 impl Drop for Question<'_> {
     fn drop(&mut self) {
         self.slot.give_up();
@@ -177,7 +177,7 @@ impl Connection {
     }
 
     /// Queues a question and takes note of it in one step, so that both are in one order. Returns until when it must
-    /// not be asked, where that is so. Asked again, it need not wait for its own late answer.
+    /// not be asked, if that is so. Asked again, it need not wait for its own late answer.
     fn queue_question(&self, question: &Question<'_>, attempt: u32) -> Result<Option<Until>> {
         let Question { msg_id, data, key, slot } = question;
         let (pack, bounds) = (self.core().pack(), self.core().bounds());
@@ -241,8 +241,8 @@ impl Connection {
 }
 
 impl Connection {
-    /// The sequence number that the program's function finds in a message. `None` where it has panicked: then the message
-    /// is nobody's, and the connection closes.
+    /// The sequence number that the program's function finds in a message. `None` if it has panicked: then the message
+    /// belongs to no question, and the connection closes.
     fn sequence_of(&self, message: &Message) -> Option<Option<u64>> {
         let Some(sequence) = self.core().talk().sequence.get() else { return Some(None) };
         contain(|| sequence(message))

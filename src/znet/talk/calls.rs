@@ -1,7 +1,7 @@
 //! The questions a connection's peer has been asked, and which answer belongs to which.
 //!
 //! Answers match first-in first-out by message id (and sequence number, where there is one). A question given up keeps
-//! its place for a grace: an answer that comes within it was meant for it, and is dropped. So nobody may ask the same
+//! its place for a grace: an answer that comes within it was meant for it, and is dropped. So the same may not be asked
 //! again until that answer has come or the grace is over.
 
 use std::collections::VecDeque;
@@ -48,7 +48,7 @@ struct Asked {
     slot: Arc<Slot>,
 }
 
-/// What became of a message.
+/// What happened to a message.
 pub(crate) enum Delivered {
     /// It was an answer.
     Taken,
@@ -153,7 +153,7 @@ impl Key {
     }
 }
 
-/// Where the one who asks finds the answer. A question asked again has one slot and several places in the queue.
+/// Where the caller finds the answer. A question asked again has one slot and several places in the queue.
 pub(crate) struct Slot {
     grace: Duration,
     outcome: Lock<Outcome>,
@@ -189,7 +189,7 @@ impl Slot {
         }
     }
 
-    /// Takes the answer where it has come.
+    /// Takes the answer if it has come.
     ///
     /// # Errors
     ///
@@ -207,7 +207,7 @@ impl Slot {
         }
     }
 
-    /// Nobody will take an answer any more.
+    /// No answer will be taken any more.
     pub(crate) fn give_up(&self) {
         let mut outcome = self.lock();
         let not_taken = match *outcome {
