@@ -148,10 +148,24 @@ pub struct Config {
     pub ws_port: u16,
     /// Path for WebSocket, not empty; *later*. Default `/`.
     pub ws_path: String,
-    /// File with the TLS certificate; *later*. Default empty: no TLS.
+    /// File with the certificate of the server and those between it and its authority, in PEM: `TcpPort` speaks TLS then. Needs
+    /// the cargo feature `tls`. Default empty: no TLS.
     pub cert_file: String,
-    /// File with the TLS private key; *later*. Default empty: no TLS.
+    /// File with its private key, in PEM. Default empty: no TLS.
     pub private_key_file: String,
+    /// File with the certificates of the authorities that vouch for clients, in PEM: a client has to have one then. Default empty:
+    /// clients need none.
+    pub client_ca_file: String,
+    /// Whether a client may also come without a certificate if `ClientCaFile` is set; a bad one is refused all the same. Default
+    /// false.
+    pub client_cert_optional: bool,
+    /// Protocols that the server speaks over TLS (ALPN), best first, with commas between them. A client that names others alone is
+    /// refused; one that names none is not. Default empty: names play no part.
+    pub alpn: String,
+    /// Longest time for the handshake of a transport that has one, in milliseconds, to 31 days. Default 5000. 0: no limit.
+    pub handshake_timeout_ms: u64,
+    /// Most handshakes in progress, from 1 to 16777216; one more ends the oldest. Default 1024.
+    pub max_handshakes: usize,
 
     /// Port for KCP; *later*. Default 9001. 0: any free port.
     pub kcp_port: u16,

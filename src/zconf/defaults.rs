@@ -67,6 +67,11 @@ impl Default for Config {
             ws_path: "/".to_string(),
             cert_file: String::new(),
             private_key_file: String::new(),
+            client_ca_file: String::new(),
+            client_cert_optional: false,
+            alpn: String::new(),
+            handshake_timeout_ms: 5000,
+            max_handshakes: 1024,
 
             kcp_port: 9001,
             kcp_ack_no_delay: false,

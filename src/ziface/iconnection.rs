@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::sealed::Sealed;
-use super::{CloseReason, IContext, IMsgHandler, IServer, ITcpConnection, Payload, Unsent};
+use super::{CloseReason, IContext, IMsgHandler, IServer, ITcpConnection, Payload, TransportKind, Unsent};
 use crate::error::Result;
 
 /// A connection with a peer. Shared as `Arc<dyn IConnection>`: you may keep a clone for as long as you like, even after the
@@ -77,6 +77,9 @@ pub trait IConnection: Sealed + Send + Sync {
     #[doc(alias = "GetTCPConnection")]
     #[doc(alias = "GetConnection")]
     fn get_tcp_connection(&self) -> &dyn ITcpConnection;
+
+    /// What carries its bytes now; while its peer is away, what carried them when it was accepted.
+    fn get_transport(&self) -> TransportKind;
 
     /// The number of the worker that handles its requests, from 0; `None` where `WorkerPoolSize` is 0: its own
     /// coroutine does.

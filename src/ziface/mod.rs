@@ -40,6 +40,9 @@ pub use resume_refusal::ResumeRefusal;
 mod itcpconnection;
 pub use itcpconnection::ITcpConnection;
 
+mod transport_kind;
+pub use transport_kind::TransportKind;
+
 mod icontext;
 pub use icontext::IContext;
 

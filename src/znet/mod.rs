@@ -4,6 +4,8 @@
 // What a program builds, and what its connections share.
 mod server;
 pub use server::client::{Client, new_client, new_client_with_config};
+#[cfg(feature = "tls")]
+pub use server::client::{new_tls_client, new_tls_client_with_options};
 pub use server::core::IdleAction;
 pub use server::server::{Server, exit, new_server, new_server_with_config};
 pub use server::stats::Stats;
@@ -14,6 +16,8 @@ pub use enter::dialer::Reconnect;
 
 // on something that carries its bytes,
 mod transport;
+#[cfg(feature = "tls")]
+pub use transport::tls_options::TlsOptions;
 
 // and is a connection.
 mod conn;

@@ -272,11 +272,11 @@ StackBytes: found 1, expected 0 or a whole number from 16384 to 1073741824";
 
 #[test]
 fn keys_of_later_features_give_one_warning_each() {
-    let text = "RequestPoolMode: true\nIOReadBuffSize: 10\nMode: kcp\nKcpPort: 9001\nWsPath: /a\nMaxConn: 5\nCertFile: a.pem\n";
+    let text =
+        "RequestPoolMode: true\nIOReadBuffSize: 10\nMode: kcp\nKcpPort: 9001\nWsPath: /a\nMaxConn: 5\n";
     let expected = [
         "Mode \"kcp\" has no effect yet: this version has no such feature; remove it or set \"tcp\"",
         "WsPath \"/a\" has no effect yet: this version has no such feature; remove it or set \"/\"",
-        "CertFile \"a.pem\" has no effect yet: this version has no such feature; remove it or set \"\"",
     ];
     assert_eq!(Config::from_yaml(text).unwrap().warnings(), expected);
     // The empty mode asks for WebSocket too.

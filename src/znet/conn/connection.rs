@@ -16,7 +16,7 @@ use crate::lock::Lock;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{
     CloseReason, IConnection, IContext, IMsgHandler, IRequest, IServer, ITcpConnection, Payload, SendWait,
-    Unsent,
+    TransportKind, Unsent,
 };
 use crate::znet::leave::close_listeners::CloseListeners;
 use crate::znet::people::membership::Membership;
@@ -38,6 +38,8 @@ pub(crate) struct Connection {
     core: Arc<Core>,
     this: Weak<Self>,
     addresses: Addresses,
+    /// What carried its bytes first.
+    kind: TransportKind,
     /// What carries its bytes.
     line: Line,
     outbox: Outbox,
@@ -53,8 +55,7 @@ impl Connection {
         id: u64,
         core: Arc<Core>,
         transport: Transport,
-        local: SocketAddr,
-        remote: SocketAddr,
+        addresses: Addresses,
         worker: Option<Arc<Worker>>,
     ) -> Arc<Self> {
         let on_demand = OnceLock::new();
@@ -65,7 +66,8 @@ impl Connection {
         Arc::new_cyclic(|this| Self {
             id,
             this: Weak::clone(this),
-            addresses: Addresses::new(local, remote),
+            addresses,
+            kind: transport.kind(),
             line: Line::new(transport),
             outbox: Outbox::default(),
             tasks: Tasks::new(worker),
@@ -266,6 +268,10 @@ impl IConnection for Connection {
 
     fn get_tcp_connection(&self) -> &dyn ITcpConnection {
         self
+    }
+
+    fn get_transport(&self) -> TransportKind {
+        self.line.get().map_or(self.kind, |transport| transport.kind())
     }
 
     fn get_worker_id(&self) -> Option<usize> {

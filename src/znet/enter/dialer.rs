@@ -1,12 +1,15 @@
 //! The dialer coroutine: from host and port to a connection, which it then runs itself, and again where that is wanted.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "tls")]
+use super::handshake::shake_hands;
 use super::place::Place;
 use crate::error::{Error, Result};
-use crate::green::{Builder, Connector, Event, PutError, Queue, TcpStream, Until};
+use crate::green::{Builder, Connector, Event, PutError, Queue, Socket, TcpStream, Until};
 use crate::lock::Lock;
 use crate::ziface::{CloseReason, IConnection};
 use crate::znet::conn::addresses::Addresses;
@@ -15,7 +18,13 @@ use crate::znet::read::rider::Rider;
 use crate::znet::server::core::Core;
 use crate::znet::server::talk::Redial;
 use crate::znet::transport::Transport;
+#[cfg(feature = "tls")]
+use crate::znet::transport::opening::Opening;
 use crate::znet::transport::tcp::Tcp;
+#[cfg(feature = "tls")]
+use crate::znet::transport::tls::Tls;
+#[cfg(feature = "tls")]
+use crate::znet::transport::tls_options::TlsTarget;
 
 /// How a client connects again. Pauses double from the first to the longest, and each is shortened by a random part,
 /// at most a half, so that clients that were cut off together do not come back together.
@@ -53,6 +62,9 @@ pub(crate) struct Dialer {
     host: String,
     port: u16,
     connector: Connector,
+    /// How it is made safe, if it is.
+    #[cfg(feature = "tls")]
+    tls: Option<TlsTarget>,
     errors: Queue<Error>,
     state: Lock<State>,
     /// Set while there is a connection.
@@ -72,6 +84,10 @@ struct State {
     first: Option<Result<()>>,
     /// A new connection is wanted at once.
     redial: bool,
+    /// All stops.
+    called_off: bool,
+    /// The socket of a handshake in progress.
+    shaking: Option<Arc<Socket>>,
     /// No further connection will be made.
     pub(super) over: bool,
 }
@@ -85,12 +101,16 @@ impl Dialer {
             next_id: 0,
             first: None,
             redial: false,
+            called_off: false,
+            shaking: None,
             over: false,
         };
         Self {
             host,
             port,
             connector: Connector::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
             errors: Queue::bounded(MAX_ERRORS),
             state: Lock::new(state),
             connected: Event::new(),
@@ -99,13 +119,20 @@ impl Dialer {
         }
     }
 
+    /// Has connections encrypted.
+    #[cfg(feature = "tls")]
+    pub(crate) fn with_tls(mut self, target: TlsTarget) -> Self {
+        self.tls = Some(target);
+        self
+    }
+
     /// The dialer coroutine: connects, runs the connection, and begins again as long as that is wanted.
     pub(crate) fn run(&self, core: &Arc<Core>) {
         let mut failures = 0;
         loop {
             let since = Instant::now();
             let lost = match self.connect() {
-                Ok(stream) => self.talk(core, stream),
+                Ok((transport, addresses)) => self.talk(core, transport, addresses),
                 Err(error) => self.note_failure(core, error),
             };
             if core.stopping().is_set() {
@@ -122,19 +149,41 @@ impl Dialer {
         core.stop();
     }
 
-    fn connect(&self) -> Result<TcpStream> {
+    fn connect(&self) -> Result<(Transport, Addresses)> {
         let timeout = self.lock().timeout;
-        let connected = self.connector.connect(&self.host, self.port, timeout);
+        let until = Until::after(timeout);
+        let connected = self.connector.connect(&self.host, self.port, timeout).and_then(|stream| {
+            // A peer that has gone already leaves no address; its connection begins and ends all the same.
+            let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+            let remote = stream.peer_addr().unwrap_or(nowhere);
+            let addresses = Addresses::new(stream.local_addr().unwrap_or(remote), remote);
+            Ok((self.open(stream, until)?, addresses))
+        });
         connected.map_err(|source| Error::io(format!("connect {}:{}", self.host, self.port), source))
     }
 
+    /// Makes a transport of a stream: with a handshake, if it is to be encrypted.
+    #[cfg(feature = "tls")]
+    fn open(&self, stream: TcpStream, until: Until) -> io::Result<Transport> {
+        let Some(target) = &self.tls else { return Ok(Transport::Tcp(Tcp::new(stream))) };
+        let tls = Tls::connect(stream, Arc::clone(&target.config), target.name.clone())?;
+        let opening = Opening::Tls(tls);
+        self.lock().shaking = Some(Arc::clone(opening.socket()));
+        let opened = shake_hands(opening, until, || self.lock().called_off);
+        self.lock().shaking = None;
+        opened
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn open(&self, stream: TcpStream, _until: Until) -> io::Result<Transport> {
+        Ok(Transport::Tcp(Tcp::new(stream)))
+    }
+
     /// Runs a connection to its end; returns why it ended.
-    fn talk(&self, core: &Arc<Core>, stream: TcpStream) -> CloseReason {
-        // A peer that has gone already leaves no address; its connection begins and ends all the same.
-        let remote = stream.peer_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
+    fn talk(&self, core: &Arc<Core>, transport: Transport, addresses: Addresses) -> CloseReason {
         let place = {
             let mut state = self.lock();
-            let place = match Place::take(core, state.next_id, stream, remote) {
+            let place = match Place::take(core, state.next_id, transport, addresses) {
                 Ok(place) => place,
                 Err(source) => {
                     drop(state);
@@ -220,7 +269,7 @@ impl Dialer {
         self.tried.clear();
         self.wake.clear();
         let mut state = self.lock();
-        (state.first, state.redial, state.over) = (None, false, false);
+        (state.first, state.redial, state.called_off, state.over) = (None, false, false, false);
     }
 
     /// Waits for the first attempt; returns how it ended.
@@ -232,6 +281,14 @@ impl Dialer {
     /// Ends what is waited for, so that the dialer looks whether all stops.
     pub(crate) fn call_off(&self) {
         self.connector.call_off();
+        let shaking = {
+            let mut state = self.lock();
+            state.called_off = true;
+            state.shaking.take()
+        };
+        if let Some(socket) = shaking {
+            socket.interrupt();
+        }
         self.wake.set();
     }
 
@@ -294,9 +351,7 @@ impl Redial for Dialer {
             log::warn!("{error}");
             self.keep(error);
         };
-        let stream = self.connect().map_err(keep).ok()?;
-        let addresses = Addresses::new(stream.local_addr().ok()?, stream.peer_addr().ok()?);
-        Some((Transport::Tcp(Tcp::new(stream)), addresses))
+        self.connect().map_err(keep).ok()
     }
 
     fn resume_pause(&self, failures: u32) -> Option<Duration> {

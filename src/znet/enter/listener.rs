@@ -6,9 +6,13 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use crate::error::{Error, Result};
 use crate::green::{TcpListener, TcpStream, blocking};
 use crate::zconf::Config;
+use crate::ziface::TransportKind;
 
 /// The bound socket of a server.
-pub(crate) struct Listener(TcpListener);
+pub(crate) struct Listener {
+    socket: TcpListener,
+    kind: TransportKind,
+}
 
 impl Listener {
     /// What `Host` means. Resolving a name may wait, so the caller holds no lock.
@@ -19,23 +23,28 @@ impl Listener {
     }
 
     /// Listens on the first of `addresses` that can be had, without waiting.
-    pub(crate) fn bind(config: &Config, addresses: Vec<SocketAddr>) -> Result<Self> {
+    pub(crate) fn bind(config: &Config, kind: TransportKind, addresses: Vec<SocketAddr>) -> Result<Self> {
         let bound = TcpListener::bind_first(addresses, config.backlog);
-        bound.map(Self).map_err(|source| cannot_listen(config, source))
+        bound.map(|socket| Self { socket, kind }).map_err(|source| cannot_listen(config, source))
     }
 
     pub(crate) const fn local_addr(&self) -> SocketAddr {
-        self.0.local_addr()
+        self.socket.local_addr()
+    }
+
+    /// What its peers speak.
+    pub(super) const fn kind(&self) -> TransportKind {
+        self.kind
     }
 
     /// Waits for the next peer. `Interrupted` once the listener is closed.
     pub(super) fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.0.accept()
+        self.socket.accept()
     }
 
     /// Ends the accept that waits. From now on clients are refused. Never waits.
     pub(crate) fn close(&self) {
-        self.0.close();
+        self.socket.close();
     }
 }
 

@@ -6,8 +6,19 @@ pub(super) mod listener;
 // accepts peers,
 pub(super) mod acceptor;
 
+// lets them in if there is a place,
+pub(super) mod entrance;
+
 // counts the sockets of each address,
 pub(super) mod crowd;
+
+#[cfg(feature = "tls")]
+// goes through the handshake of a transport that has one,
+pub(super) mod handshake;
+
+#[cfg(feature = "tls")]
+// of which only so many are in progress,
+pub(super) mod handshakes;
 
 // or connects to a server, and again when the connection is lost,
 pub(super) mod dialer;

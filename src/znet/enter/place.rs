@@ -1,15 +1,13 @@
-//! A connection's place with the manager, from the stream to the end of the coroutine that runs it.
+//! A connection's place with the manager, from the transport to the end of the coroutine that runs it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::green::TcpStream;
 use crate::ziface::IConnection;
+use crate::znet::conn::addresses::Addresses;
 use crate::znet::conn::connection::Connection;
 use crate::znet::server::core::Core;
 use crate::znet::transport::Transport;
-use crate::znet::transport::tcp::Tcp;
 
 /// A connection's place with the manager, given up when it is dropped, also by a panic of our own.
 pub(crate) struct Place {
@@ -19,12 +17,15 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Makes a connection of a stream. Errs where the machine has no room for its worker.
-    pub(crate) fn take(core: &Arc<Core>, id: u64, stream: TcpStream, remote: SocketAddr) -> io::Result<Self> {
+    /// Makes a connection of a transport. Errs where the machine has no room for its worker.
+    pub(crate) fn take(
+        core: &Arc<Core>,
+        id: u64,
+        transport: Transport,
+        addresses: Addresses,
+    ) -> io::Result<Self> {
         let worker = core.handler().workers().assign(id)?;
-        let local = stream.local_addr().unwrap_or(remote);
-        let transport = Transport::Tcp(Tcp::new(stream));
-        let conn = Connection::new(id, Arc::clone(core), transport.clone(), local, remote, worker);
+        let conn = Connection::new(id, Arc::clone(core), transport.clone(), addresses, worker);
         if core.talk().redial.get().is_some() {
             conn.ask_for_token();
         }

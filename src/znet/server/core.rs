@@ -18,6 +18,8 @@ use crate::znet::leave::beat::Heart;
 use crate::znet::read::codec::{ContainedDecoder, ContainedPack, LONGEST_HEAD};
 use crate::znet::resume::away::Absent;
 use crate::znet::route::table::MsgHandler;
+#[cfg(feature = "tls")]
+use crate::znet::transport::certificates::Certificates;
 use crate::znet::tutorial;
 use crate::znet::write::bounds::Bounds;
 use crate::zpack::{Framing, LtvLittleEndian, TlvBigEndian};
@@ -65,6 +67,10 @@ pub(crate) struct Core {
     pub(crate) stop_hook_log: Throttle,
     pub(crate) hook_log: Throttle,
     pub(crate) cut_off_log: Throttle,
+    #[cfg(feature = "tls")]
+    pub(crate) handshake_log: Throttle,
+    #[cfg(feature = "tls")]
+    pub(crate) certificates: OnceLock<Certificates>,
 }
 
 /// What becomes of an idle connection, said by the idle hook.
@@ -125,6 +131,10 @@ impl Core {
             stop_hook_log: Throttle::new(),
             hook_log: Throttle::new(),
             cut_off_log: Throttle::new(),
+            #[cfg(feature = "tls")]
+            handshake_log: Throttle::new(),
+            #[cfg(feature = "tls")]
+            certificates: OnceLock::new(),
             config,
         })
     }

@@ -9,6 +9,8 @@ pub(crate) struct Counters {
     pub(crate) over_max_conn: Counter,
     pub(crate) over_max_conn_per_address: Counter,
     pub(crate) refused: Counter,
+    pub(crate) handshakes_failed: Counter,
+    pub(crate) handshakes_displaced: Counter,
     pub(crate) requests: Counter,
     pub(crate) unknown_ids: Counter,
     pub(crate) late_answers: Counter,

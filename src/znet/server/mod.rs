@@ -27,8 +27,11 @@ pub(super) mod counters;
 // which a program may read.
 pub(super) mod stats;
 
-// Before the start: what the configuration needs of the machine.
+// Before the start: what the configuration needs of the machine,
 pub(super) mod needs;
+
+// and which transports are built in.
+pub(super) mod transports;
 
 // Start and stop, in one order,
 pub(super) mod server_life;

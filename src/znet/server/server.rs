@@ -8,12 +8,16 @@ use std::sync::atomic::Ordering;
 
 use super::core::{Core, IdleAction};
 use super::needs::check_limits;
+use super::transports::transport_of;
 use crate::error::{Error, Result};
 use crate::green::{self, Thread};
 use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
-use crate::ziface::{CloseReason, ConnHook, IConnManager, IConnection, IDataPack, IMsgHandler, IServer};
+use crate::ziface::{
+    CloseReason, ConnHook, IConnManager, IConnection, IDataPack, IMsgHandler, IServer, TransportKind,
+};
 use crate::znet::enter::acceptor;
+use crate::znet::enter::entrance::Entrance;
 use crate::znet::enter::listener::Listener;
 
 /// A server configured by `zinx.yaml` and the environment: see [`Config::load`].
@@ -146,12 +150,20 @@ impl IServer for Server {
             config.tell_warnings();
             check_limits(config);
             self.take_rate_limits(config);
-            let listener = Arc::new(Listener::bind(config, addresses)?);
+            let kind = transport_of(core)?;
+            let entrance = Entrance::new(Arc::clone(core));
+            let listener = Arc::new(Listener::bind(config, kind, addresses)?);
             life.local = Some(listener.local_addr());
-            log::info!("listening on {}", listener.local_addr());
-            life.acceptor = Some(acceptor::begin(core, &listener)?);
+            match kind {
+                TransportKind::Tcp => log::info!("listening on {}", listener.local_addr()),
+                kind => log::info!("listening on {}, {kind}", listener.local_addr()),
+            }
+            life.acceptor = Some(acceptor::begin(&entrance, &listener)?);
             // Ends the acceptor's wait, and clients are refused at once.
-            life.interrupt = Some(Box::new(move || listener.close()));
+            life.interrupt = Some(Box::new(move || {
+                listener.close();
+                entrance.close();
+            }));
             Ok(())
         })
     }

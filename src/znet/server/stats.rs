@@ -12,6 +12,8 @@ impl Server {
             over_max_conn: counters.over_max_conn.get(),
             over_max_conn_per_address: counters.over_max_conn_per_address.get(),
             refused: counters.refused.get(),
+            handshakes_failed: counters.handshakes_failed.get(),
+            handshakes_displaced: counters.handshakes_displaced.get(),
             requests: counters.requests.get(),
             unknown_ids: counters.unknown_ids.get(),
             late_answers: counters.late_answers.get(),
@@ -42,6 +44,10 @@ pub struct Stats {
     pub over_max_conn_per_address: usize,
     /// Connections, writers and accepts refused for want of stacks or descriptors.
     pub refused: usize,
+    /// Peers that became no connection because the handshake of their transport failed, or took too long.
+    pub handshakes_failed: usize,
+    /// Handshakes among them that ended because `MaxHandshakes` newer ones were in progress.
+    pub handshakes_displaced: usize,
     /// Messages handled; counted when their connection next waits for input.
     pub requests: usize,
     /// Messages whose id had no router.

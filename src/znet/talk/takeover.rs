@@ -138,11 +138,17 @@ impl Read for RawStream<'_> {
 
 impl Write for RawStream<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.transfer(Readiness::WRITE, |transport| transport.send(&[IoSlice::new(buf)]))
+        let sent = self.transfer(Readiness::WRITE, |transport| transport.send(&[IoSlice::new(buf)]))?;
+        // What it has taken leaves now: nobody else sends meanwhile.
+        self.flush()?;
+        Ok(sent)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        if !self.transport.has_unsent() {
+            return Ok(());
+        }
+        self.transfer(Readiness::WRITE, |transport| transport.flush().map(|()| 0)).map(drop)
     }
 }
 

@@ -1,13 +1,41 @@
 //! What carries the bytes of a connection. A connection knows bytes and messages; only what is in here knows sockets.
 
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::green::{Alarm, Builder, Halt, Readiness, Socket, Until};
+use crate::green::{Alarm, Builder, Halt, Readiness, Socket, Until, alarm};
+use crate::ziface::TransportKind;
 use crate::znet::transport::tcp::Tcp;
+#[cfg(feature = "tls")]
+use crate::znet::transport::tls::Tls;
 
-// TCP is the one there is;
+// TCP,
 pub(super) mod tcp;
+
+#[cfg(feature = "tls")]
+// and TLS over it,
+pub(super) mod tls;
+
+#[cfg(feature = "tls")]
+// until both sides agree,
+pub(super) mod opening;
+
+#[cfg(feature = "tls")]
+// whose protocol this is,
+mod records;
+
+#[cfg(feature = "tls")]
+// with the bytes that it holds between two calls,
+mod surplus;
+
+#[cfg(feature = "tls")]
+// whom a client trusts,
+pub(super) mod tls_options;
+
+#[cfg(feature = "tls")]
+// and the certificates of a server, which may change while it runs;
+pub(super) mod certificates;
 
 // the options that a program may set on it;
 pub(super) mod tcp_options;
@@ -20,6 +48,9 @@ pub(super) mod line;
 pub(crate) enum Transport {
     /// The bytes of the peer, as they are.
     Tcp(Tcp),
+    /// Encrypted.
+    #[cfg(feature = "tls")]
+    Tls(Tls),
 }
 
 /// What one read has brought.
@@ -48,11 +79,21 @@ impl Received {
 }
 
 impl Transport {
+    pub(crate) const fn kind(&self) -> TransportKind {
+        match self {
+            Self::Tcp(_) => TransportKind::Tcp,
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => TransportKind::Tls,
+        }
+    }
+
     /// Reads what is there, without waiting.
     #[inline]
     pub(crate) fn recv(&self, buf: &mut [u8]) -> io::Result<Received> {
         match self {
             Self::Tcp(tcp) => tcp.recv(buf),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.recv(buf),
         }
     }
 
@@ -60,6 +101,8 @@ impl Transport {
     pub(crate) fn recv_into(&self, buf: &mut Vec<u8>, max: usize) -> io::Result<Received> {
         match self {
             Self::Tcp(tcp) => tcp.recv_into(buf, max),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.recv_into(buf, max),
         }
     }
 
@@ -68,22 +111,28 @@ impl Transport {
     pub(crate) fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Tcp(tcp) => tcp.send(slices),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.send(slices),
         }
     }
 
     /// Whether bytes that [`send`](Self::send) has taken, or records of the transport itself, wait to be sent.
     #[inline]
-    pub(crate) const fn has_unsent(&self) -> bool {
+    pub(crate) fn has_unsent(&self) -> bool {
         match self {
             // The system has all that it took.
             Self::Tcp(_) => false,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.has_unsent(),
         }
     }
 
     /// Sends what [`has_unsent`](Self::has_unsent) tells of. `WouldBlock` if something is left.
-    pub(crate) const fn flush(&self) -> io::Result<()> {
+    pub(crate) fn flush(&self) -> io::Result<()> {
         match self {
             Self::Tcp(_) => Ok(()),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.flush(),
         }
     }
 
@@ -94,9 +143,7 @@ impl Transport {
 
     /// How a connection rests until something of `interest` is ready.
     pub(crate) fn rest(&self, interest: Readiness) -> Halt {
-        match self {
-            Self::Tcp(tcp) => tcp.rest(interest),
-        }
+        Halt::AtRest(Arc::clone(self.socket()), interest)
     }
 
     /// As [`wait`](Self::wait), for code that a destructor may call: `WouldBlock` while its coroutine unwinds.
@@ -111,21 +158,21 @@ impl Transport {
 
     /// Interrupts the wait at a time, unless the alarm is dropped before.
     pub(crate) fn alarm(&self, at: Instant) -> Alarm {
-        match self {
-            Self::Tcp(tcp) => tcp.alarm(at),
-        }
+        alarm(self.socket(), at)
     }
 
     /// Has `alarm` go off at the end of `until`, which may have moved since it was set.
     pub(crate) fn keep_alarm(&self, alarm: &mut Option<Alarm>, until: Until) {
-        match self {
-            Self::Tcp(tcp) => tcp.keep_alarm(alarm, until),
-        }
+        Alarm::keep(alarm, self.socket(), until);
     }
 
     /// Whether something waits to be read, if only the end.
     pub(crate) fn has_input(&self) -> bool {
-        self.socket().is_readable()
+        match self {
+            Self::Tcp(tcp) => tcp.socket().is_readable(),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.has_input(),
+        }
     }
 
     /// A coroutine that waits for this transport runs best where it is watched.
@@ -135,7 +182,11 @@ impl Transport {
 
     /// Tells the peer that nothing more is sent; what it sends can still be read.
     pub(crate) fn shutdown(&self) {
-        self.socket().shutdown_write();
+        match self {
+            Self::Tcp(tcp) => tcp.socket().shutdown_write(),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.shutdown(),
+        }
     }
 
     /// Ends both directions at once and wakes whoever waits.
@@ -155,15 +206,15 @@ impl Transport {
 
     /// The TCP socket with its options. `None` where there is none.
     pub(crate) fn tcp(&self) -> Option<&Socket> {
-        match self {
-            Self::Tcp(tcp) => Some(tcp.socket()),
-        }
+        Some(self.socket())
     }
 
     /// The descriptor that is watched.
-    fn socket(&self) -> &Socket {
+    fn socket(&self) -> &Arc<Socket> {
         match self {
             Self::Tcp(tcp) => tcp.socket(),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.socket(),
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::{Left, Received};
-use crate::green::{Alarm, Halt, Readiness, Socket, TcpStream, Until};
+use crate::green::{Socket, TcpStream};
 
 /// A TCP connection. Its descriptor closes with the last clone.
 #[derive(Clone, Debug)]
@@ -33,19 +32,7 @@ impl Tcp {
         }
     }
 
-    pub(super) fn rest(&self, interest: Readiness) -> Halt {
-        Halt::AtRest(Arc::clone(&self.0), interest)
-    }
-
-    pub(super) fn alarm(&self, at: Instant) -> Alarm {
-        crate::green::alarm(&self.0, at)
-    }
-
-    pub(super) fn keep_alarm(&self, alarm: &mut Option<Alarm>, until: Until) {
-        Alarm::keep(alarm, &self.0, until);
-    }
-
-    pub(super) fn socket(&self) -> &Socket {
+    pub(super) const fn socket(&self) -> &Arc<Socket> {
         &self.0
     }
 }

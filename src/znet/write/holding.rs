@@ -15,7 +15,8 @@ impl State {
 
     /// Whether something waits to be sent on a full socket that nobody watches.
     pub(crate) fn needs_writer(&self) -> bool {
-        self.sender == Sender::Blocked && !self.writer && !self.watched && !self.queue.is_empty()
+        let waits = !self.queue.is_empty() || self.transport_waits;
+        self.sender == Sender::Blocked && !self.writer && !self.watched && waits
     }
 
     /// Keeps what will be queued from leaving, if nothing is queued and nobody sends or watches.

@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(super) watched: bool,
     /// A writer coroutine watches the socket.
     pub(super) writer: bool,
+    /// The transport had bytes of its own to send when the socket was last found full.
+    pub(super) transport_waits: bool,
     /// The worker, counted from 1, on whose list of connections to be flushed at the next yield this one is; 0: none.
     deferred: u16,
     pub(super) closed: bool,

@@ -87,6 +87,7 @@ impl Writer<'_> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock && !state.has_lost_line() => {
                     // Read, not remembered: this time tells who is slow, by the tenth of a second.
                     state.note_blocked(sent, core.clock().tick());
+                    state.transport_waits = transport.has_unsent();
                     state.make_room(bounds);
                     if !again {
                         return Flushed::Blocked { watched: state.watched || state.writer };

@@ -1,0 +1,212 @@
+//! Where all peers of a server come in: it keeps `MaxConn`, and gives each connection its number and its place.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::crowd::{Crowd, Member};
+#[cfg(feature = "tls")]
+use super::handshakes::Handshakes;
+use super::place::Place;
+use crate::green::{Builder, Newcomer, TcpStream};
+use crate::lock::Lock;
+use crate::log_line::{Throttle, throttled};
+use crate::zconf::MaxConnPolicy;
+use crate::ziface::TransportKind;
+use crate::znet::conn::addresses::Addresses;
+use crate::znet::read::rate::network;
+use crate::znet::read::rider::Rider;
+use crate::znet::server::core::Core;
+use crate::znet::transport::Transport;
+use crate::zpack::new_message;
+
+/// The entrance of a server. All its listeners share it.
+pub(crate) struct Entrance {
+    core: Arc<Core>,
+    door: Lock<Door>,
+    /// The connections of each address, if they are limited.
+    crowd: Arc<Crowd>,
+    /// Peers with whom something is to be agreed on first.
+    #[cfg(feature = "tls")]
+    pub(super) handshakes: Arc<Handshakes>,
+    over_log: Throttle,
+    over_address_log: Throttle,
+}
+
+#[derive(Default)]
+struct Door {
+    next_id: u64,
+    /// Peers that have been let in and are no connections yet.
+    reserved: usize,
+}
+
+/// The right to a place. Dropped, another peer may have it.
+pub(super) struct Reserved {
+    entrance: Arc<Entrance>,
+    used: bool,
+}
+
+impl Entrance {
+    pub(crate) fn new(core: Arc<Core>) -> Arc<Self> {
+        Arc::new(Self {
+            #[cfg(feature = "tls")]
+            handshakes: Handshakes::new(core.config().max_handshakes),
+            core,
+            door: Lock::default(),
+            crowd: Arc::default(),
+            over_log: Throttle::new(),
+            over_address_log: Throttle::new(),
+        })
+    }
+
+    /// Ends what has not become a connection yet, and what comes from now on.
+    pub(crate) fn close(&self) {
+        #[cfg(feature = "tls")]
+        self.handshakes.close();
+    }
+
+    pub(super) const fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// Under the wait policy, waits until there is a place for one more connection. `false` once the server stops.
+    pub(super) fn wait_for_place(&self) -> bool {
+        let core = &self.core;
+        while core.config().max_conn_policy == MaxConnPolicy::Wait
+            && self.is_full(&self.door.lock())
+            && !core.stopping().is_set()
+        {
+            // A connection that goes ends the pause; should its call come too early, the pause ends by itself.
+            core.backoff().pause(u32::MAX);
+        }
+        !core.stopping().is_set()
+    }
+
+    /// A connection whose peer is away takes no place: the peer needs one to come back.
+    fn is_full(&self, door: &Door) -> bool {
+        let here = self.core.manager().places().saturating_sub(self.core.absent.len());
+        here + door.reserved >= self.core.config().max_conn
+    }
+
+    /// Reserves a place. `None`, and the peer has been turned away, if there is none.
+    pub(super) fn reserve(
+        self: &Arc<Self>,
+        kind: TransportKind,
+        stream: &TcpStream,
+        peer: SocketAddr,
+    ) -> Option<Reserved> {
+        let full = {
+            let mut door = self.door.lock();
+            let full = self.is_full(&door);
+            door.reserved += usize::from(!full);
+            full
+        };
+        if full {
+            self.turn_away(kind, stream, peer);
+            return None;
+        }
+        Some(Reserved { entrance: Arc::clone(self), used: false })
+    }
+
+    /// Counts a peer among those of its address, if they are limited. `None`, and it has been turned away, if it is one too many.
+    pub(super) fn join_crowd(
+        &self,
+        kind: TransportKind,
+        stream: &TcpStream,
+        peer: SocketAddr,
+    ) -> Option<Option<Member>> {
+        let most = self.core.config().max_conn_per_address;
+        if most == 0 {
+            return Some(None);
+        }
+        let member = Crowd::join(&self.crowd, network(peer.ip()), most);
+        if member.is_none() {
+            self.turn_away_address(kind, stream, peer);
+        }
+        member.map(Some)
+    }
+
+    /// Closes a connection over MaxConnPerAddress.
+    fn turn_away_address(&self, kind: TransportKind, stream: &TcpStream, peer: SocketAddr) {
+        let core = &self.core;
+        core.counters.over_max_conn_per_address.add();
+        let most = core.config().max_conn_per_address;
+        say_last_word_on(core, kind, stream, &format_args!("{most} connections of this address are open"));
+        throttled!(
+            warn,
+            self.over_address_log,
+            "closed {peer}: {most} connections of its address are open, MaxConnPerAddress is {most}"
+        );
+    }
+
+    /// Closes a connection over MaxConn.
+    fn turn_away(&self, kind: TransportKind, stream: &TcpStream, peer: SocketAddr) {
+        let core = &self.core;
+        core.counters.over_max_conn.add();
+        let max = core.config().max_conn;
+        say_last_word_on(core, kind, stream, &format_args!("{max} connections are open"));
+        throttled!(warn, self.over_log, "closed {peer}: {max} connections are open, MaxConn is {max}");
+    }
+}
+
+impl Reserved {
+    #[cfg(feature = "tls")]
+    pub(super) const fn entrance(&self) -> &Arc<Entrance> {
+        &self.entrance
+    }
+
+    /// Makes a connection of a transport, in the place that is reserved, and starts its reader.
+    pub(super) fn enter(mut self, newcomer: Option<Newcomer>, transport: Transport, addresses: Addresses) {
+        let entrance = Arc::clone(&self.entrance);
+        let core = entrance.core();
+        let (id, place) = {
+            let mut door = entrance.door.lock();
+            let id = door.next_id;
+            door.next_id += 1;
+            let place = Place::take(core, id, transport, addresses);
+            // Counted once at any time.
+            door.reserved -= 1;
+            self.used = true;
+            (id, place)
+        };
+        let place = match place {
+            Ok(place) => place,
+            Err(error) => return core.log_refused(&format_args!("connection {id}: {error}")),
+        };
+        let conn = Arc::clone(place.conn());
+        if core.stopping().is_set() {
+            // It came too late for the stop to find it.
+            conn.stop_because(core.stop_reason().clone());
+        }
+        let mut reader = Builder::new().numbered(&"connection", id);
+        if let Some(worker) = conn.tasks().worker() {
+            reader = reader.on(worker.home());
+        }
+        let Some(rider) = Rider::new(place, newcomer) else { return };
+        match core.group().carry(reader, rider) {
+            Ok(()) => core.counters.accepted.add(),
+            Err(error) => core.log_refused(&format_args!("connection {conn}: {error}")),
+        }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if !self.used {
+            self.entrance.door.lock().reserved -= 1;
+            self.entrance.core.backoff().end_pause();
+        }
+    }
+}
+
+/// Says why to a peer that is not accepted (`LastWordMsgId`), if its socket takes that at once, and nothing has to be agreed on
+/// first.
+fn say_last_word_on(core: &Core, kind: TransportKind, stream: &TcpStream, why: &dyn Display) {
+    let msg_id = core.config().last_word_msg_id;
+    if msg_id != 0
+        && kind == TransportKind::Tcp
+        && let Ok(frame) = core.pack().pack(&new_message(msg_id, why.to_string()))
+    {
+        stream.send_and_end(&frame);
+    }
+}

@@ -1,0 +1,219 @@
+//! TLS over TCP: what the peer reads and writes is encrypted on the way.
+//!
+//! One lock guards the state of the protocol. It is held while records are made and given to the system, so that they leave in the
+//! order in which they were made, and never while anybody waits.
+
+use std::io::{self, IoSlice};
+use std::sync::{Arc, MutexGuard};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
+
+use super::records::Records;
+use super::{Left, Received};
+use crate::green::{ReadBuffer, Readiness, Socket, TcpStream};
+use crate::lock::Lock;
+
+/// A TLS connection. Its descriptor closes with the last clone.
+#[derive(Clone)]
+pub(crate) struct Tls(Arc<State>);
+
+struct State {
+    socket: Arc<Socket>,
+    records: Lock<Records>,
+}
+
+impl Tls {
+    /// The server's side, before the handshake.
+    pub(crate) fn accept(stream: TcpStream, config: Arc<ServerConfig>) -> io::Result<Self> {
+        Records::server(config).map(|records| Self::new(stream, records)).map_err(refused)
+    }
+
+    /// The client's side, before the handshake.
+    pub(crate) fn connect(
+        stream: TcpStream,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> io::Result<Self> {
+        Records::client(config, name).map(|records| Self::new(stream, records)).map_err(refused)
+    }
+
+    fn new(stream: TcpStream, records: Records) -> Self {
+        Self(Arc::new(State { socket: stream.into_socket(), records: Lock::new(records) }))
+    }
+
+    /// Goes on with the handshake. Returns what it waits for; `None` once it is over.
+    ///
+    /// # Errors
+    ///
+    /// If the peer does not speak TLS, or either side does not trust the other. The peer has been told, if it took that.
+    pub(crate) fn shake_hands(&self) -> io::Result<Option<Readiness>> {
+        let mut records = self.lock();
+        records.begin().map_err(refused)?;
+        loop {
+            match self.send_own(&mut records) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Some(Readiness::WRITE));
+                }
+                sent => sent?,
+            }
+            if !records.common().is_handshaking() {
+                return Ok(None);
+            }
+            match self.fill(&mut records, &mut []) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Some(Readiness::READ));
+                }
+                filled => filled?,
+            };
+            if records.has_ended() && records.common().is_handshaking() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    pub(super) fn recv(&self, buf: &mut [u8]) -> io::Result<Received> {
+        let mut records = self.lock();
+        let n = records.plain.take_into(buf);
+        if n > 0 || buf.is_empty() {
+            return Ok(Received { n, left: Left::More });
+        }
+        // A read that brought no content may have taken the event that tells of more: it is asked again.
+        loop {
+            if records.has_ended() {
+                return Ok(Received { n: 0, left: Left::End });
+            }
+            let (n, drained) = match self.fill(&mut records, buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::NOTHING),
+                filled => filled?,
+            };
+            if n > 0 {
+                let all = drained && records.plain.is_empty() && !records.has_ended();
+                return Ok(Received { n, left: if all { Left::Drained } else { Left::More } });
+            }
+        }
+    }
+
+    pub(super) fn recv_into(&self, buf: &mut Vec<u8>, max: usize) -> io::Result<Received> {
+        let len = buf.len();
+        buf.resize(len + max, 0);
+        let received = self.recv(&mut buf[len..]);
+        buf.truncate(len + received.as_ref().map_or(0, |received| received.n));
+        received
+    }
+
+    /// Reads from the socket once, and decrypts what came into `buf`. Returns how many bytes that was, and whether the socket
+    /// is empty. `WouldBlock` if nothing has come.
+    fn fill(&self, records: &mut Records, buf: &mut [u8]) -> io::Result<(usize, bool)> {
+        let begun = records.begun().len();
+        let mut scratch = ReadBuffer::take(begun);
+        let room = (scratch.len() - begun).min(buf.len().max(RECORD_BYTES));
+        scratch[..begun].copy_from_slice(records.begun());
+        let came = self.0.socket.try_recv(&mut scratch[begun..begun + room])?;
+        if came == 0 {
+            // Without a farewell, which many leave out. The frames tell whether one is cut.
+            records.end();
+            return Ok((0, true));
+        }
+        let taken = records.take(&mut scratch[..begun + came], buf);
+        // What does not leave now leaves with the next flush. If the peer has gone, the next send says so.
+        let _ = self.send_own(records);
+        Ok((taken.map_err(refused)?, came < room))
+    }
+
+    pub(super) fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut records = self.lock();
+        self.send_own(&mut records)?;
+        let mut scratch = ReadBuffer::take(2 * PLAIN_BYTES);
+        let (space, out) = scratch.split_at_mut(PLAIN_BYTES);
+        let plain = match slices {
+            [first, ..] if slices.len() == 1 || first.len() >= PLAIN_BYTES => {
+                &first[..first.len().min(PLAIN_BYTES)]
+            }
+            several => gather(several, space),
+        };
+        let len = records.seal(plain, out).map_err(refused)?;
+        self.send_record(&mut records, &out[..len])?;
+        Ok(plain.len())
+    }
+
+    /// Sends a record behind what is unsent.
+    fn send_record(&self, records: &mut Records, record: &[u8]) -> io::Result<()> {
+        let sent = if records.unsent.is_empty() { self.try_send(record)? } else { 0 };
+        records.unsent.push(&record[sent..]);
+        Ok(())
+    }
+
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.lock().unsent.is_empty()
+    }
+
+    pub(super) fn flush(&self) -> io::Result<()> {
+        self.send_own(&mut self.lock())
+    }
+
+    /// Sends what is unsent. `WouldBlock` if something is left.
+    fn send_own(&self, records: &mut Records) -> io::Result<()> {
+        while !records.unsent.is_empty() {
+            let sent = self.0.socket.try_send(records.unsent.rest())?;
+            records.unsent.advance(sent);
+        }
+        Ok(())
+    }
+
+    /// As the socket's, but 0 if that is full.
+    fn try_send(&self, record: &[u8]) -> io::Result<usize> {
+        match self.0.socket.try_send(record) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            sent => sent,
+        }
+    }
+
+    pub(super) fn has_input(&self) -> bool {
+        !self.lock().plain.is_empty() || self.0.socket.is_readable()
+    }
+
+    /// Says farewell, if the socket takes it, and ends our stream.
+    pub(super) fn shutdown(&self) {
+        let mut records = self.lock();
+        records.say_end();
+        // Fails only if the peer has gone first, or does not read: then it has no use for it.
+        let _ = self.send_own(&mut records);
+        self.0.socket.shutdown_write();
+    }
+
+    pub(super) fn socket(&self) -> &Arc<Socket> {
+        &self.0.socket
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Records> {
+        self.0.records.lock()
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Tls").field(&self.0.socket).finish()
+    }
+}
+
+/// Puts as much as fits side by side.
+fn gather<'a>(slices: &[IoSlice<'_>], space: &'a mut [u8]) -> &'a [u8] {
+    let mut filled = 0;
+    for slice in slices {
+        let n = slice.len().min(space.len() - filled);
+        space[filled..filled + n].copy_from_slice(&slice[..n]);
+        filled += n;
+    }
+    &space[..filled]
+}
+
+fn refused(error: rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// The most that one record holds. So much is encrypted at a time, and may wait here for a peer that does not read.
+const PLAIN_BYTES: usize = 16 * 1024;
+
+/// The longest record, with its head.
+const RECORD_BYTES: usize = PLAIN_BYTES + 2048 + 5;

@@ -1,0 +1,170 @@
+//! Handshakes: of peers that speak no TLS, do not go on, are too many, or are in the way of a stop.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::common::{Peer, Running, frame, start_alone, wait_until};
+use crate::tls_peer::{TlsPeer, config};
+
+fn failed(running: &Running) -> usize {
+    running.server.stats().handshakes_failed
+}
+
+#[test]
+fn a_peer_that_speaks_plain_text_is_closed_cleanly_and_counted() {
+    let running = start_alone(config(), |_| {});
+    let texts: [&[u8]; 3] = [b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", &frame(1, b"plain"), &[0; 600]];
+    for (n, text) in texts.into_iter().enumerate() {
+        let mut peer = running.connect();
+        peer.send(text);
+        assert!(!peer.is_reset(), "{text:?}");
+        wait_until("the counter", || failed(&running) == n + 1);
+    }
+    let stats = running.server.stats();
+    assert_eq!((stats.accepted, stats.start_hooks), (0, 0));
+    TlsPeer::connect(&running).check_echo();
+}
+
+#[test]
+fn a_peer_that_leaves_within_the_handshake_is_counted() {
+    let running = start_alone(config(), |_| {});
+    let hello = client_hello();
+    for cut in [0, 1, 5, 6, hello.len() / 2, hello.len() - 1, hello.len()] {
+        let before = failed(&running);
+        let mut peer = running.connect();
+        peer.send(&hello[..cut]);
+        drop(peer);
+        wait_until("the counter", || failed(&running) == before + 1);
+    }
+    TlsPeer::connect(&running).check_echo();
+    assert_eq!(running.server.stats().start_hooks, 1);
+}
+
+#[test]
+fn a_handshake_that_takes_too_long_ends() {
+    let mut config = config();
+    config.handshake_timeout_ms = 300;
+    let running = start_alone(config, |_| {});
+    let begun = Instant::now();
+    let (mut silent, mut halfway) = (running.connect(), running.connect());
+    halfway.send(&client_hello());
+    assert!(!silent.is_reset() && !halfway.is_reset());
+    assert!(begun.elapsed() >= Duration::from_millis(250));
+    wait_until("the counter", || failed(&running) == 2);
+    TlsPeer::connect(&running).check_echo();
+}
+
+#[test]
+fn a_stop_waits_for_no_handshake() {
+    let mut config = config();
+    config.handshake_timeout_ms = 0;
+    let running = start_alone(config, |_| {});
+    let mut peers: Vec<_> = (0..20).map(|_| running.connect()).collect();
+    peers.iter_mut().skip(10).for_each(|peer| peer.send(&client_hello()));
+    wait_until("the answers", || peers[19].stream.peek(&mut [0]).is_ok_and(|n| n > 0));
+    let begun = Instant::now();
+    let stats = running.stop();
+    assert!(begun.elapsed() < Duration::from_secs(4), "DrainMs is 5000: {:?}", begun.elapsed());
+    assert_eq!((stats.accepted, stats.handshakes_failed), (0, 0));
+    peers.iter_mut().for_each(|peer| assert!(!peer.is_reset()));
+}
+
+#[test]
+fn a_handshake_takes_a_place_among_the_connections() {
+    let mut config = config();
+    config.max_conn = 2;
+    let running = start_alone(config, |_| {});
+    let mut first = TlsPeer::connect(&running);
+    first.check_echo();
+    let second = running.connect();
+    let mut third = running.connect();
+    assert!(!third.is_reset(), "it is closed, without a word");
+    wait_until("the counter", || running.server.stats().over_max_conn == 1);
+    drop(second);
+    wait_until("the end of the handshake", || failed(&running) == 1);
+    TlsPeer::connect(&running).check_echo();
+}
+
+/// With the policy that lets them wait.
+#[test]
+fn a_handshake_that_ends_makes_room_for_who_waits() {
+    let mut config = config();
+    config.max_conn = 1;
+    config.max_conn_policy = zinx::zconf::MaxConnPolicy::Wait;
+    let running = start_alone(config, |_| {});
+    let first = running.connect();
+    let second = running.connect().stream;
+    let waiting = std::thread::spawn(move || {
+        let mut peer = TlsPeer::over(second, crate::tls_peer::client_config(|_| {}));
+        peer.check_echo();
+    });
+    drop(first);
+    waiting.join().unwrap();
+}
+
+/// One too many ends the oldest, so that those who do not go on keep nobody out.
+#[test]
+fn a_thousand_slow_handshakes_are_bounded_and_keep_nobody_out() {
+    const SLOW: usize = 1000;
+    let mut config = config();
+    (config.max_handshakes, config.handshake_timeout_ms) = (200, 60_000);
+    let running = start_alone(config, |_| {});
+    let mut healthy = TlsPeer::connect(&running);
+    let mut slow: Vec<Peer> = Vec::new();
+    let hello = client_hello();
+    for n in 0..SLOW {
+        let mut peer = running.connect();
+        peer.send(&hello[..n % hello.len()]);
+        slow.push(peer);
+        if n % 20 == 0 {
+            healthy.check_echo();
+        }
+    }
+    wait_until("the oldest to go", || running.server.stats().handshakes_displaced == SLOW - 200);
+    let begun = Instant::now();
+    TlsPeer::connect(&running).check_echo();
+    healthy.check_echo();
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    let oldest = &mut slow[0].stream;
+    assert_eq!(oldest.read(&mut [0; 100]).unwrap_or(0), 0, "the oldest has been closed");
+}
+
+/// The first message of a client.
+fn client_hello() -> Vec<u8> {
+    let config = crate::tls_peer::client_config(|_| {});
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let mut conn = rustls::ClientConnection::new(config, name).unwrap();
+    let mut hello = Vec::new();
+    conn.write_tls(&mut hello).unwrap();
+    hello
+}
+
+/// The first messages of a peer may come with the end of its handshake.
+#[test]
+fn messages_that_come_with_the_end_of_the_handshake_are_read() {
+    let running = start_alone(config(), |_| {});
+    let mut peer = TlsPeer::connect(&running);
+    let message = frame(1, b"early");
+    let (conn, sock) = (&mut peer.stream.conn, &mut peer.stream.sock);
+    send_all(conn, sock);
+    while conn.is_handshaking() {
+        conn.read_tls(sock).unwrap();
+        conn.process_new_packets().unwrap();
+    }
+    conn.writer().write_all(&message).unwrap();
+    conn.writer().write_all(&message).unwrap();
+    // And that is all there will be.
+    conn.send_close_notify();
+    send_all(conn, sock);
+    assert_eq!(peer.read_to_end().unwrap(), [message.clone(), message].concat());
+}
+
+/// All that it has to send, in one write.
+fn send_all(conn: &mut rustls::ClientConnection, sock: &mut TcpStream) {
+    let mut all = Vec::new();
+    while conn.wants_write() {
+        conn.write_tls(&mut all).unwrap();
+    }
+    sock.write_all(&all).unwrap();
+}

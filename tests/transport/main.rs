@@ -1,0 +1,19 @@
+//! A connection on other transports than TCP: what it promises there, and what is the transport's own.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are plain threads and speak raw sockets"
+)]
+
+#[path = "../common/mod.rs"]
+#[expect(dead_code, reason = "each group uses its share")]
+mod common;
+
+mod certificates;
+mod cutter;
+mod handshakes;
+mod independent;
+mod tls;
+mod tls_client;
+mod tls_peer;
