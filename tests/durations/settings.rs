@@ -1,6 +1,6 @@
 //! The calls that keep a time for later, or do not wait themselves.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -25,6 +25,18 @@ pub(super) const SETTINGS: &[(&str, Set)] = &[
     ("Builder::start_later", |d| {
         let later = green::Builder::new().start_later(d, || ()).unwrap();
         assert!(later.kill_timeout(LONG));
+    }),
+    ("BackdoorServer::idle", |d| {
+        let backdoor = green::BackdoorServer::bind("127.0.0.1:0").unwrap().idle(d);
+        backdoor.start().unwrap();
+        let mut typed = TcpStream::connect(backdoor.local_addr()).unwrap();
+        typed.set_read_timeout(Some(LONG)).unwrap();
+        // A session that is over may be reset.
+        let _ = typed.write_all(b"help\nquit\n");
+        let mut said = String::new();
+        let read = typed.read_to_string(&mut said);
+        assert!(d.is_zero() || read.is_ok() && said.contains("dump"), "{said}");
+        assert!(backdoor.stop(LONG));
     }),
     ("TimerScheduler::create_timer_after", |d| {
         let timers = TimerScheduler::new();
