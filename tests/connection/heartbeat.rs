@@ -28,6 +28,13 @@ fn the_default_heartbeat_has_the_documented_id_and_body() {
 
 #[test]
 fn heartbeats_keep_to_a_schedule_and_do_not_drift() {
+    // On a busy machine they may be late, and the schedule does not count time in which the process stood still.
+    assert!((0..3).any(|_| is_on_schedule()), "three times in a row they have drifted");
+}
+
+/// Whether one of the seventh to the ninth heartbeat came within a quarter of the interval. If each began with the one
+/// before, they would drift by 4 % of the interval each time, and none would.
+fn is_on_schedule() -> bool {
     const INTERVAL: Duration = Duration::from_secs(1);
     let running = start_alone(config(), |server| server.start_heart_beat(INTERVAL).unwrap());
     let begun = Instant::now();
@@ -36,10 +43,8 @@ fn heartbeats_keep_to_a_schedule_and_do_not_drift() {
         assert_eq!(peer.read_frame().0, HEART_BEAT_DEFAULT_MSG_ID);
         begun.elapsed().as_nanos() % INTERVAL.as_nanos()
     };
-    // On a busy machine most may be late, or left out. If each began with the one before, they would drift by 4 % of the
-    // interval each time, and each of the last three be later than a quarter.
     let late: Vec<_> = (0..9).map(late).collect();
-    assert!(late[6..].iter().any(|late| *late < INTERVAL.as_nanos() / 4), "ns late: {late:?}");
+    late[6..].iter().any(|late| *late < INTERVAL.as_nanos() / 4)
 }
 
 #[test]
