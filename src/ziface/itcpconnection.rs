@@ -11,7 +11,7 @@ use crate::error::Result;
 /// # Errors
 ///
 /// Every option: [`ConnectionClosed`](crate::Error::ConnectionClosed) once the socket is closed,
-/// [`Io`](crate::Error::Io) where the system refuses.
+/// [`Io`](crate::Error::Io) if the system refuses.
 pub trait ITcpConnection: Sealed + Send + Sync {
     /// Our own address.
     #[doc(alias = "LocalAddr")]

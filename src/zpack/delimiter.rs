@@ -19,7 +19,7 @@ pub struct DelimiterDecoder {
 ///
 /// # Errors
 ///
-/// [`Error::BadDecoder`] where the delimiter is empty or longer than a frame may be, or that is more than 64 KiB.
+/// [`Error::BadDecoder`] if the delimiter is empty or longer than a frame may be, or that is more than 64 KiB.
 ///
 /// # Examples
 ///
@@ -78,7 +78,7 @@ pub struct FixedLengthDecoder {
 ///
 /// # Errors
 ///
-/// [`Error::BadDecoder`] where the length is 0 or more than 1 GiB.
+/// [`Error::BadDecoder`] if the length is 0 or more than 1 GiB.
 pub const fn new_fixed_length_decoder(frame_length: usize, msg_id: u32) -> Result<FixedLengthDecoder> {
     if frame_length == 0 || frame_length > 1 << 30 {
         return Err(Error::BadDecoder { reason: "a fixed length is from 1 byte to 1 GiB" });

@@ -31,7 +31,7 @@ type Parse = dyn Fn(Bytes) -> Result<Decoded> + Send + Sync;
 ///
 /// # Errors
 ///
-/// [`Error::BadDecoder`] where the field has another length than 1, 2, 3, 4 or 8 bytes, or a frame of the maximum length
+/// [`Error::BadDecoder`] if the field has another length than 1, 2, 3, 4 or 8 bytes, or a frame of the maximum length
 /// has no room for it.
 #[doc(alias = "NewFrameDecoder")]
 #[doc(alias = "NewFrameDecoderByParams")]

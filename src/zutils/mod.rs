@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::error::{Error, Result};
 
 /// Snowflake ids, laid out as Go Zinx's: milliseconds since 1970, 10 bits of worker, 12 bits counted within the
-/// millisecond; they fit a signed 64-bit number until 2039. Each is greater than the one before, also where the clock is set back, and also where more than 4096 are
+/// millisecond; they fit a signed 64-bit number until 2039. Each is greater than the one before, even if the clock is set back, and even if more than 4096 are
 /// asked for in a millisecond: the next millisecond is then begun early.
 ///
 /// # Examples

@@ -15,7 +15,7 @@ use crate::znet::write::ledger::Kind;
 ///
 /// # Errors
 ///
-/// [`Error::ConnectionClosed`] where the connection closes meanwhile, be it because it has waited too long.
+/// [`Error::ConnectionClosed`] if the connection closes meanwhile, be it because it has waited too long.
 pub(crate) fn hold_arriving(conn: &Connection, bytes: usize) -> Result<()> {
     conn.hold(Kind::Arriving, |_| bytes)
 }
@@ -31,7 +31,7 @@ impl Connection {
         self.let_go(Kind::Replay, payload + MESSAGE_BYTES);
     }
 
-    /// Holds one more request for whoever handles it, without waiting. `false` where there is no room. Requests of all
+    /// Holds one more request for whoever handles it, without waiting. `false` if there is no room. Requests of all
     /// connections may take half of the bound: nobody is disconnected for them, because they go only when a worker comes to
     /// them.
     pub(crate) fn hold_task(&self, payload: usize) -> bool {

@@ -19,7 +19,7 @@ impl dyn IConnection {
     /// - A handler or session that waits for a message (`call`, `recv`) gets
     ///   [`ConnectionClosed`](crate::Error::ConnectionClosed).
     /// - During `take_over` it does not count: the stream has a timeout of its own.
-    /// - The connection closes for good, also where it could be resumed. Time in which the peer is away is added, too.
+    /// - The connection closes for good, even if it could be resumed. Time in which the peer is away is added, too.
     /// - On a connection that is closing it has no effect.
     ///
     /// For all connections alike there are `IdleTimeoutMs`, `FirstFrameTimeoutMs` and `FrameTimeoutMs`; a time limit on a

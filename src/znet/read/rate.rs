@@ -35,7 +35,7 @@ impl RateLimits {
         Self { over, connection: none, address: none, addresses: 65_536 }
     }
 
-    /// Those of the configuration; `None` where it has none.
+    /// Those of the configuration; `None` if it has none.
     pub(crate) fn of(config: &Config) -> Option<Self> {
         let connection = Rate { messages: config.rate_messages, bytes: config.rate_bytes };
         let address = Rate { messages: config.rate_address_messages, bytes: config.rate_address_bytes };

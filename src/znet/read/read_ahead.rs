@@ -18,7 +18,7 @@ use crate::znet::talk::call::deliver;
 use crate::znet::transport::{Left, Received};
 use crate::zpack::Message;
 
-/// The next message that has been read but not handled. `None` where there is no whole one.
+/// The next message that has been read but not handled. `None` if there is no whole one.
 pub(crate) fn next_ahead(conn: &Connection) -> Option<Message> {
     conn.take_kept(|_| true).or_else(|| conn.cut_ahead(&|| false))
 }
@@ -39,7 +39,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`], also where the caller is unwinding; [`Error::ConnectionClosed`] where nothing more will come.
+    /// [`Error::TimedOut`], even if the caller is unwinding; [`Error::ConnectionClosed`] if nothing more will come.
     pub(crate) fn read_ahead(
         &self,
         what: &'static str,

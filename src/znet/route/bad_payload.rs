@@ -1,6 +1,6 @@
-//! What becomes of a payload that cannot be read.
+//! What happens to a payload that cannot be read.
 
-/// What becomes of a message whose payload is not what its handler reads.
+/// What happens to a message whose payload is not what its handler reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BadPayload {
     /// It is logged, at most once a second. The default.

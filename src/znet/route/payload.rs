@@ -1,4 +1,4 @@
-//! Payloads with a type: text, JSON and protobuf, the last two behind a feature; and what becomes of one that is wrong.
+//! Typed payloads: text, JSON and protobuf, the last two behind features; and what happens to a wrong one.
 
 use super::bad_payload::BadPayload;
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ use crate::znet::server::server::Server;
 use crate::zpack::Message;
 
 impl Server {
-    /// Says what becomes of a message whose handler returns the [`BadPayload`](Error::BadPayload) that `text`, `json` or
+    /// Says what happens to a message whose handler returns the [`BadPayload`](Error::BadPayload) that `text`, `json` or
     /// `proto` of [`IRequest`] gave it.
     ///
     /// # Errors
@@ -160,7 +160,7 @@ impl dyn IConnection {
     ///
     /// # Errors
     ///
-    /// [`Error::Other`] where the value has no JSON form, and those of [`send_msg`](#method.send_msg).
+    /// [`Error::Other`] if the value has no JSON form, and those of [`send_msg`](#method.send_msg).
     #[cfg_attr(docsrs, doc(cfg(feature = "json")))]
     pub fn send_json<T: serde::Serialize + ?Sized>(&self, msg_id: u32, value: &T) -> Result<()> {
         self.send_msg(msg_id, serde_json::to_vec(value)?)
@@ -189,7 +189,7 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// [`Error::Other`] where the value has no JSON form, and those of [`broadcast`](Self::broadcast). Then nobody is
+    /// [`Error::Other`] if the value has no JSON form, and those of [`broadcast`](Self::broadcast). Then no member is
     /// sent anything.
     ///
     /// # Examples
@@ -275,7 +275,7 @@ fn bad_payload(msg_id: u32, error: &dyn std::fmt::Display) -> Error {
 }
 
 impl Connection {
-    /// Does what the policy says about an error that a handler has returned. `false` where it is to be logged.
+    /// Does what the policy says about an error that a handler has returned. `false` if it is to be logged.
     pub(crate) fn answer_bad_payload(&self, error: &Error) -> bool {
         let Error::BadPayload { msg_id, reason } = error else { return false };
         match self.core().talk().bad_payload.get() {

@@ -58,7 +58,7 @@ impl Connection {
         }
     }
 
-    /// Reads on for a moment where someone waits for an answer. `false` where there is no use in it.
+    /// Reads on for a moment where someone waits for an answer. `false` if there is no use in it.
     fn reads_past(&self) -> bool {
         let is_open = || self.on_demand().is_some_and(|on_demand| on_demand.calls.is_open());
         let config = self.core().config();

@@ -36,12 +36,12 @@ impl Tasks {
         Self(worker.map(|worker| seat(worker).into()))
     }
 
-    /// The worker; `None` where the reader handles requests itself.
+    /// The worker; `None` if the reader handles requests itself.
     pub(crate) fn worker(&self) -> Option<&Arc<Worker>> {
         self.0.as_ref().map(|seat| &seat.worker)
     }
 
-    /// What the worker leaves aside; `None` where there is no worker.
+    /// What the worker leaves aside; `None` if there is no worker.
     pub(crate) fn aside(&self) -> Option<&Aside> {
         self.0.as_ref().map(|seat| &seat.aside)
     }

@@ -55,7 +55,7 @@ impl WorkerPool {
         Ok(())
     }
 
-    /// The worker of a connection; `None` where handlers run on the connection's own coroutine.
+    /// The worker of a connection; `None` if handlers run on the connection's own coroutine.
     pub(crate) fn assign(&self, conn_id: u64) -> io::Result<Option<Arc<Worker>>> {
         if self.size == 0 {
             return Ok(None);

@@ -29,7 +29,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`Stopped`](Error::Stopped) once the server has been asked to stop, and [`Io`](Error::Io) where the machine has no
+    /// [`Stopped`](Error::Stopped) once the server has been asked to stop, and [`Io`](Error::Io) if the machine has no
     /// room for a coroutine; before the start, that is an error of the start.
     ///
     /// # Examples

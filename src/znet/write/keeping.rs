@@ -100,7 +100,7 @@ impl State {
         }
     }
 
-    /// Forgets what the peer has received. `false` where that is more than was sent.
+    /// Forgets what the peer has received. `false` if that is more than was sent.
     pub(crate) fn forget(&mut self, bounds: &Bounds, count: u64) -> bool {
         let Some(kept) = self.kept_mut() else { return true };
         let forgotten = kept.forget(count);
@@ -185,7 +185,7 @@ impl State {
         self.kept_mut().ok_or(ResumeRefusal::Gone)?.forget(count)
     }
 
-    /// Has it granted that all that is kept is queued once more. `false` where the server's bound is reached.
+    /// Has it granted that all that is kept is queued once more. `false` if the server's bound is reached.
     pub(crate) fn may_send_again(&mut self, bounds: &Bounds) -> bool {
         let held = self.kept().map_or(0, Replay::held);
         let queued = self.queue.own_bytes() + self.taken.2;

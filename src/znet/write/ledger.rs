@@ -198,7 +198,7 @@ impl Share {
         self.0
     }
 
-    /// Grows to cover so many bytes, of which the first [`FREE_BYTES`] are free. `false` where the bound is reached.
+    /// Grows to cover so many bytes, of which the first [`FREE_BYTES`] are free. `false` if the bound is reached.
     pub(crate) fn cover(&mut self, ledger: &Ledger, kind: Kind, bytes: usize) -> bool {
         let needed = bytes.saturating_sub(FREE_BYTES);
         if needed <= self.0 {
