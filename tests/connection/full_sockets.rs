@@ -67,7 +67,7 @@ fn stream(conn: &dyn IConnection) -> Result<()> {
     conn.send_msg(DONE, "")
 }
 
-/// Reads the stream, behind questions that nobody answers, slowly enough that it waits for this.
+/// Reads the stream, behind questions that are not answered, slowly enough that it waits for this.
 fn read_stream(peer: &mut Peer) {
     let first = std::iter::repeat_with(|| peer.read_frame().0).find(|id| *id != QUESTION);
     assert_eq!(first, Some(PIECE));
@@ -112,8 +112,8 @@ fn a_handler_streams_whatever_it_has_waited_for_before() {
 }
 
 #[test]
-fn whoever_sends_without_end_to_a_peer_that_reads_as_fast_lets_others_run() {
-    in_child("full_sockets::whoever_sends_without_end_to_a_peer_that_reads_as_fast_lets_others_run", || {
+fn sending_without_end_to_a_peer_that_reads_as_fast_lets_others_run() {
+    in_child("full_sockets::sending_without_end_to_a_peer_that_reads_as_fast_lets_others_run", || {
         let mut config = config();
         config.workers = 1;
         // The healthy client beside it must not wait.

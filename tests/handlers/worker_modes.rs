@@ -1,4 +1,4 @@
-//! Worker modes: who handles the requests of which connection, and what a full queue of requests means.
+//! Worker modes: which worker handles the requests of which connection, and what a full queue of requests means.
 
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Calls that nobody answers: while they wait, and after, the connection rests, is timed out and ends as any other.
+//! Calls that are not answered: while they wait, and after, the connection rests, is timed out and ends as any other.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use zinx::green::{self, Event};
 use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 
-/// Has its handler ask, in vain.
+/// Lets its handler ask, and get no answer.
 const BEGIN: u32 = 2;
 const QUESTION: u32 = 3;
 const ANSWER: u32 = 4;
@@ -86,7 +86,7 @@ fn a_trickle_does_not_put_off_the_frame_timeout_while_another_waits_for_an_answe
     assert!(matches!(asking.join().unwrap(), Err(Error::ConnectionClosed)));
 }
 
-/// How somebody who asks may end before the answer comes, on a coroutine of its own or (`true`) the connection's.
+/// How a caller may end before the answer comes, on a coroutine of its own or (`true`) the connection's.
 type EndsAsking = fn(&Arc<dyn IConnection>, &Event);
 const ENDS_OF_ASKING: [(&str, bool, EndsAsking); 5] = [
     ("its own timeout", false, |conn, _| drop(conn.call(QUESTION, "1", ANSWER, SHORT).unwrap_err())),
@@ -167,7 +167,7 @@ fn ask_again(in_grace: bool) {
 }
 
 #[test]
-fn whoever_ends_while_asking_takes_no_answer_of_the_next_who_asks() {
+fn a_caller_that_ends_while_asking_takes_no_answer_of_the_next() {
     ask_again(false);
 }
 
