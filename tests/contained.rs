@@ -121,7 +121,7 @@ fn an_error_of_a_hook_that_cannot_be_displayed_is_a_panic_of_the_hook() {
 
 /// What the program has kept with a connection is dropped with its last handle.
 #[test]
-fn a_property_that_panics_in_drop_is_nobody_elses_fault() {
+fn a_property_that_panics_in_drop_ends_nothing_else() {
     let held = Arc::new(Mutex::new(None));
     let theirs = Arc::clone(&held);
     let mut config = config();

@@ -281,7 +281,7 @@ fn a_request_that_is_being_handled_is_not_idleness() {
 }
 
 #[test]
-fn a_request_queued_from_elsewhere_is_handled_by_who_handles_the_connection() {
+fn a_request_queued_from_elsewhere_is_handled_where_those_of_the_connection_are() {
     for size in [0, 2] {
         let (kept, handled) = (Arc::new(Mutex::new(None)), Arc::new(AtomicUsize::new(0)));
         let running = start(pool(WorkerMode::Hash, size), |server| {

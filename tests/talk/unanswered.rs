@@ -19,7 +19,7 @@ const GIVEN_UP: u32 = 5;
 const DONE: u32 = 6;
 
 /// A server whose handler has just given up a call, and the peer that has not answered.
-fn after_a_call_in_vain(config: Config) -> (Running, Peer) {
+fn after_an_unanswered_call(config: Config) -> (Running, Peer) {
     let running = start(config, |server| {
         let ask = |request: &dyn IRequest| {
             let conn = request.get_connection();
@@ -38,27 +38,27 @@ fn after_a_call_in_vain(config: Config) -> (Running, Peer) {
 }
 
 #[test]
-fn a_peer_that_leaves_after_a_call_in_vain_is_noticed() {
-    let (running, mut peer) = after_a_call_in_vain(config());
+fn a_peer_that_leaves_after_an_unanswered_call_is_noticed() {
+    let (running, mut peer) = after_an_unanswered_call(config());
     peer.finish();
     assert_eq!(peer.read_to_end(), b"");
     assert_eq!(running.close_reason(peer.addr()), CloseReason::PeerClosed);
 }
 
 #[test]
-fn a_peer_that_is_silent_after_a_call_in_vain_is_idle() {
+fn a_peer_that_is_silent_after_an_unanswered_call_is_idle() {
     let mut config = config();
     config.idle_timeout_ms = 1000;
-    let (running, mut peer) = after_a_call_in_vain(config);
+    let (running, mut peer) = after_an_unanswered_call(config);
     assert_eq!(peer.read_to_end(), b"");
     assert_eq!(running.close_reason(peer.addr()), CloseReason::IdleTimeout);
 }
 
 #[test]
-fn half_an_answer_after_a_call_in_vain_is_closed_at_the_frame_timeout() {
+fn half_an_answer_after_an_unanswered_call_is_closed_at_the_frame_timeout() {
     let mut config = config();
     config.frame_timeout_ms = 500;
-    let (running, mut peer) = after_a_call_in_vain(config);
+    let (running, mut peer) = after_an_unanswered_call(config);
     peer.send(&frame(ANSWER, b"too late")[..9]);
     assert_eq!(peer.read_to_end(), b"");
     assert_eq!(running.close_reason(peer.addr()), CloseReason::FrameTimeout);
@@ -172,6 +172,6 @@ fn a_caller_that_ends_while_asking_takes_no_answer_of_the_next() {
 }
 
 #[test]
-fn an_answer_to_whoever_has_ended_while_asking_is_late_and_nobody_elses() {
+fn an_answer_to_a_caller_that_has_ended_is_late_and_goes_to_no_other() {
     ask_again(true);
 }

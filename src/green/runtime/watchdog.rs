@@ -154,7 +154,10 @@ impl Seen {
         let (running, _) = turn;
         if running != 0 && held >= STALL && self.told.is_none() {
             let name = name_of(running);
-            log::warn!("{name} has held worker {worker} for {} ms: no other coroutine runs there", held.as_millis());
+            log::warn!(
+                "{name} has held worker {worker} for {} ms: no other coroutine runs there",
+                held.as_millis()
+            );
             self.told = Some(name);
             STALLS.fetch_add(1, Ordering::Relaxed);
         }
