@@ -50,7 +50,7 @@ impl AsyncOps {
         Self::default()
     }
 
-    /// Has `op` done on the thread pool of [`green::blocking`], after those of the same id, and returns at once. A panic
+    /// Runs `op` on the thread pool of [`green::blocking`], after those of the same id, and returns at once. A panic
     /// is logged, and its result never comes.
     ///
     /// # Errors
@@ -141,7 +141,7 @@ impl<T: Send + 'static> AsyncOpResult<T> {
         }
     }
 
-    /// Has `complete` run with the result: on the connection's own coroutine (or its worker's), between two messages,
+    /// Runs `complete` with the result: on the connection's own coroutine (or its worker's), between two messages,
     /// and before its stop hook. The first stays. Where the connection has closed, or its queue stays full, it is not
     /// run; that is logged.
     #[doc(alias = "OnComplete")]

@@ -1,12 +1,12 @@
 //! The conversations of the demos over bad networks: each comes to its right end, or the connection closes; nothing
-//! hangs, nobody else notices, and nothing is left behind.
+//! hangs, no other notices, and nothing is left behind.
 //!
-//! A failure names its seed: `ZINX_TEST_SEED=n ZINX_TEST_SEEDS=1 cargo test --test chaos` has it again.
+//! A failure names its seed: `ZINX_TEST_SEED=n ZINX_TEST_SEEDS=1 cargo test --test chaos` repeats it.
 
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "tests are plain threads: they block nobody's worker"
+    reason = "tests are plain threads: they block no worker"
 )]
 
 #[expect(dead_code, reason = "each test file uses its share")]
@@ -135,7 +135,7 @@ fn survives(demo: &str, talk: Talk) -> String {
 }
 
 /// Holds a conversation over networks of every kind, all at once. The second server ends connections that are silent:
-/// what was damaged may be a question, which nobody answers then.
+/// what was damaged may be a question, which is not answered then.
 fn hold(talk: Talk, [patient, impatient]: [SocketAddr; 2]) {
     let mut held = Vec::new();
     for seed in seeds(SEEDS) {

@@ -64,7 +64,7 @@ fn check(Case(what, set_up, act, reason): &Case, workers: usize) {
     } else {
         reason
     };
-    // Whoever is cut off gets a reset, others the end of the stream.
+    // A peer that is cut off gets a reset, others the end of the stream.
     if let Err(error) = peer.stream.read_to_end(&mut Vec::new()) {
         assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{what}: {error}");
     }
@@ -119,9 +119,9 @@ fn an_error_of_a_hook_that_cannot_be_displayed_is_a_panic_of_the_hook() {
     }
 }
 
-/// Whoever has the last handle of a connection drops what the program has kept with it.
+/// What the program has kept with a connection is dropped with its last handle.
 #[test]
-fn a_property_that_panics_in_drop_is_nobody_elses_fault() {
+fn a_property_that_panics_in_drop_ends_nothing_else() {
     let held = Arc::new(Mutex::new(None));
     let theirs = Arc::clone(&held);
     let mut config = config();
@@ -160,7 +160,7 @@ fn a_property_that_panics_in_drop_is_nobody_elses_fault() {
     assert_eq!(conn.get_close_reason(), None);
 }
 
-/// Whoever has the last handle of a server drops what the program has set.
+/// What the program has set is dropped with the last handle of the server.
 #[test]
 fn a_server_is_dropped_whatever_of_the_program_panics_then() {
     let server = new_server_with_config(config()).unwrap();
@@ -283,7 +283,7 @@ fn a_client_contains_its_wire_format_as_a_server_does() {
     assert_eq!(stops.load(Ordering::Acquire), 1);
 }
 
-/// Whatever a coroutine leaves to nobody: its value, what it has thrown.
+/// What a coroutine leaves and nothing takes: its value, what it has thrown.
 #[test]
 fn a_coroutine_whose_value_panics_in_drop_ends_as_any_other() {
     within(60, || {
@@ -294,7 +294,7 @@ fn a_coroutine_whose_value_panics_in_drop_ends_as_any_other() {
             Bomb
         });
         let ended = returns.coroutine().clone();
-        // Nobody will take its value.
+        // Its value will not be taken.
         drop(returns);
         let group = Group::new();
         group.spawn(Builder::new(), || std::panic::panic_any(Bomb)).unwrap();
@@ -304,7 +304,7 @@ fn a_coroutine_whose_value_panics_in_drop_ends_as_any_other() {
     });
 }
 
-/// A thread of the pool drops what nobody waits for any more.
+/// A thread of the pool drops what is no longer waited for.
 #[test]
 fn a_result_of_blocking_work_that_panics_in_drop_costs_no_thread() {
     within(60, || {

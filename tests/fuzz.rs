@@ -24,7 +24,7 @@ use targets::decoders::{classic, delimiter, fixed_length, htlvcrc, length_field}
 use targets::lines::lines;
 
 #[test]
-fn classic_frames_are_the_same_however_they_are_cut_and_whoever_reads_them() {
+fn classic_frames_are_the_same_however_they_are_cut_and_whatever_reads_them() {
     fuzz("classic", 2000, classic);
 }
 

@@ -30,7 +30,7 @@ fn sleep_at_once(wanted: usize) {
             let (asleep, go) = (Arc::clone(&asleep), Arc::clone(&go));
             let body = move || {
                 asleep.fetch_add(1, Ordering::Relaxed);
-                // Nobody wakes up before all are there.
+                // None wakes up before all are there.
                 go.wait();
                 green::sleep(Duration::from_millis(100));
             };

@@ -1,4 +1,4 @@
-//! Coroutines and time: sleeps are never early, and nobody busy starves the others.
+//! Coroutines and time: sleeps are never early, and none that is busy starves the others.
 
 #![expect(
     clippy::disallowed_methods,

@@ -44,14 +44,14 @@ fn a_handler_that_computes_is_named_and_others_keep_their_heartbeats() {
     wait_until("a stall", || green::stalls() > before);
     wait_until("its name", || LINES.hold("coroutine", "connection 4", "has held worker"));
     if workers > 1 {
-        // The network of the worker that computes is looked at by nobody else: half of the others may wait for it.
+        // The network of the worker that computes is not looked at by others: half of the others may wait for it.
         let mut served = 0;
         for peer in &mut others {
             peer.stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
             peer.send(&frame(ECHO, b"beat"));
             served += usize::from(peer.stream.read_exact(&mut [0; 12]).is_ok());
         }
-        assert!(served >= 1, "nobody was served beside it");
+        assert!(served >= 1, "no other was served beside it");
     }
     GO_ON.store(false, Ordering::Relaxed);
     wait_until("how long it took", || LINES.hold("connection 4", "\" held worker", "ms"));

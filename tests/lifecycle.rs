@@ -1,4 +1,4 @@
-//! A server from its start to its stop: each once, and what is said where it cannot be.
+//! A server from its start to its stop: each once, and what is said if that is impossible.
 
 #![expect(
     clippy::disallowed_methods,

@@ -3,7 +3,7 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "tests are plain threads: they block nobody's worker"
+    reason = "tests are plain threads: they block no worker"
 )]
 
 #[expect(dead_code, reason = "each test file uses its share")]
@@ -56,7 +56,7 @@ fn set_up(server: &Server) {
 }
 
 #[test]
-fn the_demo_runs_and_throws_out_who_sends_no_position() {
+fn the_demo_runs_and_throws_out_players_that_send_no_position() {
     let server = Process::listening(&mut Command::new(example("protobuf_server")));
     let mut client = Command::new(example("protobuf_client"));
     let client = Process::spawn(client.arg(server.address.to_string())).end_within(Duration::from_secs(20));

@@ -7,7 +7,7 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "tests are plain threads: they block nobody's worker"
+    reason = "tests are plain threads: they block no worker"
 )]
 
 #[expect(dead_code, reason = "each test file uses its share")]

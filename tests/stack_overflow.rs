@@ -165,7 +165,7 @@ const WAYS: [(&str, Dig); 7] = [
     ("sleeps", sleeps),
 ];
 
-/// Has the test `name` overflow a stack in each way; each time the line must have `named` in it.
+/// Lets the test `name` overflow a stack in each way; each time the line must have `named` in it.
 fn each_way(name: &str, named: &str, overflow: fn(Dig)) {
     if let Ok(way) = std::env::var(CHILD) {
         let (_, dig) = WAYS.into_iter().find(|(of, _)| *of == way).unwrap();

@@ -1,4 +1,4 @@
-//! The watchdog among a thousand connections: who hogs a worker is named, and the others are served.
+//! The watchdog among a thousand connections: a handler that hogs a worker is named, and the others are served.
 //!
 //! Alone in its process, because it reads the log.
 
@@ -29,7 +29,7 @@ const OTHERS: usize = 1000;
 static GO_ON: AtomicBool = AtomicBool::new(true);
 
 #[test]
-fn who_hogs_a_worker_is_named_while_a_thousand_others_are_served() {
+fn a_handler_that_hogs_a_worker_is_named_while_a_thousand_others_are_served() {
     log_lines::keep();
     green::raise_open_files(2 * OTHERS + 100);
     let mut config = config();
@@ -68,7 +68,7 @@ fn who_hogs_a_worker_is_named_while_a_thousand_others_are_served() {
     busy.send(&frame(HOG_ON, b""));
     wait_until("its name again", || count(&name, "has held worker") > before);
     if workers > 1 {
-        // Sockets that the hogged worker watches are watched by nobody else; the others are a half here.
+        // Sockets that the hogged worker watches are not watched by others; those connections are a half here.
         others.iter_mut().for_each(|peer| peer.send(&frame(ECHO, b"beat")));
         others.iter().for_each(|peer| peer.stream.set_nonblocking(true).unwrap());
         let mut waiting: Vec<_> = others.iter_mut().collect();

@@ -79,7 +79,7 @@ impl Members {
         Ok(Self { epoll, streams, begun: Instant::now() })
     }
 
-    /// Has so many messages told to the room; returns how long they took to each of these members.
+    /// Tells the room so many messages; returns how long they took to each of these members.
     fn run(&mut self, room: &Group, broadcasts: usize) -> Outcome<String> {
         let (room, begun) = (room.clone(), self.begun);
         let teller = green::spawn(move || {
@@ -140,7 +140,7 @@ impl Silent {
         while room.len() == before {
             std::thread::yield_now();
         }
-        let conn = room.members().pop().ok_or("nobody is in the room")?;
+        let conn = room.members().pop().ok_or("the room is empty")?;
         while conn.try_send_msg(TOLD, vec![0; 60_000]).is_ok() {}
         while conn.try_send_msg(TOLD, "").is_ok() {}
         Ok(Self { _stream: stream, conn })

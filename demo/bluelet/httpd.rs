@@ -24,7 +24,7 @@ fn webrequest(conn: &mut bluelet::Connection, root: &Path) -> io::Result<()> {
         let line = conn.readline("\n")?;
         if line.trim_ascii().is_empty() {
             let request = String::from_utf8_lossy(&request).trim_end().to_string();
-            // Whoever asks chooses what stands in it: no control characters for the terminal.
+            // The client chooses what stands in it: no control characters for the terminal.
             println!("{}", request.escape_debug());
             let root = root.to_path_buf();
             // Files block: not on a worker.

@@ -19,7 +19,7 @@ impl Person {
         Ok(Self { who, stream: TcpStream::connect(address.to_string())? })
     }
 
-    /// Sends a message, and prints the line that comes of it.
+    /// Sends a message, and prints the line that it becomes.
     fn send(&mut self, msg_id: u32, text: &'static str) -> Result<()> {
         self.stream.write_all(&new_data_pack().pack(&new_message(msg_id, text))?)?;
         self.hear()

@@ -1,7 +1,7 @@
 //! A chat: a login, rooms with a history, private messages. A second login of a user closes the older connection.
 //!
 //! What one client sends is shown to others, so it is cut to a line without control characters, and an empty room is
-//! forgotten: nobody can write into another's terminal, or fill the memory with rooms.
+//! forgotten: no member can write into another's terminal, or fill the memory with rooms.
 //!
 //! Run it: `cargo run --example chat_server`, and beside it `cargo run --example chat_client`
 
@@ -30,7 +30,7 @@ const MOST_ROOMS: usize = 1000;
 
 #[derive(Clone, Default)]
 struct Chat {
-    /// Held by whoever joins or speaks, so that all hear what is remembered, in one order.
+    /// Held by a member that joins or speaks, so that all hear what is remembered, in one order.
     turn: Arc<RLock>,
     history: Arc<Mutex<HashMap<String, VecDeque<String>>>>,
 }
@@ -99,7 +99,7 @@ impl Chat {
         }
     }
 
-    /// Tells everybody in a room, and whoever will come.
+    /// Tells all in a room, and those that join later.
     fn tell(&self, conn: &Arc<dyn IConnection>, room: &str, what: &str) -> Result<()> {
         let _turn = self.turn.acquire();
         let line = format!("{} {what}", name(conn));

@@ -1,4 +1,4 @@
-//! Close callbacks: users on line, by ids of the program's own. Who closes the connection is on line no more.
+//! Close callbacks: users on line, by ids of the program's own. A user whose connection closes is no longer on line.
 //!
 //! Id 1 logs in, under the number that is sent; id 2 tells all who are on line.
 //!

@@ -1,4 +1,4 @@
-//! Dynamic binding: each connection has a worker to itself, one of the pool where one is free, else a temporary one.
+//! Dynamic binding: each connection has a worker to itself, one of the pool if one is free, else a temporary one.
 //!
 //! Two workers are kept here; a handler that waits holds up no other connection, however many there are.
 //!

@@ -1,6 +1,6 @@
 //! Framing without a head: lines, which end with a delimiter, and on a second port records of one length.
 //!
-//! The second listens on the port after the first's, or on any free one too where that is 0.
+//! The second listens on the port after the first's, or on any free one too if that is 0.
 //!
 //! Run it: `cargo run --example framing_server`, and beside it
 //! `cargo run --example framing_client -- 127.0.0.1:7777 127.0.0.1:7778`

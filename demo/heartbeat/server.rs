@@ -1,4 +1,4 @@
-//! Heartbeats: the server sends one of its own every 200 ms, and drops who has been silent for five of them.
+//! Heartbeats: the server sends one of its own every 200 ms, and drops peers that have been silent for five of them.
 //!
 //! Run it: `cargo run --example heartbeat_server`, and beside it `cargo run --example heartbeat_client`
 

@@ -11,7 +11,7 @@ use zinx::zconf::PackKind;
 use zinx::ziface::{IClient, IConnection, IRequest};
 use zinx::{Client, Config, Result, new_client_with_config};
 
-/// Asks who answers at `address`. `None` where the server closes without a word.
+/// Asks which server answers at `address`. `None` if the server closes without a word.
 fn ask(address: &str, pack: PackKind) -> Result<(Client, Option<String>)> {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
     let mut config = Config::load()?;

@@ -1,6 +1,6 @@
 //! Several servers in one process, each with its own port, wire format and limits.
 //!
-//! The second listens on the port after the first's, or on any free one too where that is 0.
+//! The second listens on the port after the first's, or on any free one too if that is 0.
 //!
 //! Run it: `cargo run --example multiport_server`, and beside it
 //! `cargo run --example multiport_client -- 127.0.0.1:7777 127.0.0.1:7778`

@@ -1,4 +1,4 @@
-//! The defaults: those of Go Zinx, but for `Host`, `TcpPort` and `WorkerPoolSize`, and those of our own keys.
+//! The defaults: those of Go Zinx, except for `Host`, `TcpPort` and `WorkerPoolSize`, and those of our own keys.
 
 use super::origin::Origin;
 use super::{Config, MaxConnPolicy, Mode, OverRate, PackKind, QueueFull, WorkerMode};

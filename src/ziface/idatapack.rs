@@ -34,7 +34,7 @@ pub trait IDataPack: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Where the format cannot carry such a message.
+    /// If the format cannot carry such a message.
     fn pack_head(&self, msg_id: u32, data_len: u32, out: &mut Vec<u8>) -> Result<()>;
 
     /// The whole frame of a message, in memory of its own.

@@ -45,7 +45,7 @@ pub trait IServer: Sealed + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of [`start`](Self::start), but for `AlreadyStarted`; [`Forced`](crate::Error::Forced) if a second signal or
+    /// Those of [`start`](Self::start), except for `AlreadyStarted`; [`Forced`](crate::Error::Forced) if a second signal or
     /// the drain deadline cut connections off; [`Stopped`](crate::Error::Stopped) if the server has been served to its
     /// end before.
     ///

@@ -40,7 +40,7 @@ pub use talk::call::Call;
 pub use talk::session::Session;
 pub use talk::takeover::{ByByte, RawStream};
 
-// and knows who is connected.
+// and knows which users and groups are connected.
 mod people;
 pub use people::groups::{Broadcast, Group};
 pub use people::registry::OnDuplicate;

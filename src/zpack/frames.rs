@@ -58,7 +58,7 @@ impl FrameReader {
         std::mem::take(&mut self.carry)
     }
 
-    /// Moves a small frame begun to the front of a buffer that is to be read into behind it. Returns its length.
+    /// Moves a small frame begun to the front of a buffer; the next read goes behind it. Returns its length.
     ///
     /// # Panics
     ///

@@ -76,7 +76,7 @@ fn classic(order: Order, length_at: usize, id_at: usize, max_packet_size: u32) -
 }
 
 impl LengthFieldDecoder {
-    /// Has `parse` make a message of each frame, without the bytes stripped.
+    /// Lets `parse` make a message of each frame, without the bytes stripped.
     #[must_use]
     pub fn parse(self, parse: impl Fn(Bytes) -> Result<Decoded> + Send + Sync + 'static) -> Self {
         Self { parse: Some(Box::new(parse)), ..self }

@@ -187,14 +187,14 @@ impl Timers {
             static LOG: Throttle = Throttle::new();
             throttled!(error, LOG, "a timer panicked: {words}");
         }
-        if let Some(work) = self.set_anew(number, work) {
+        if let Some(work) = self.set_again(number, work) {
             // What it owns may panic as well.
             drop_contained(work);
         }
     }
 
     /// Sets a repeating timer again, for the first of its times that is still to come. Gives the work of another back.
-    fn set_anew(self: &Arc<Self>, number: u64, work: Work) -> Option<Work> {
+    fn set_again(self: &Arc<Self>, number: u64, work: Work) -> Option<Work> {
         let mut timers = self.lock();
         let Some(timer) = timers.get_mut(&number) else { return Some(work) };
         let Some(period) = timer.period else {

@@ -34,7 +34,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// What becomes of the n-th connection depends on the network, the seed and n.
+    /// What happens to the n-th connection depends on the network, the seed and n.
     pub(crate) fn start(to: SocketAddr, network: Network, seed: u64) -> Self {
         let (listener, links) = (Arc::new(bind()), Arc::new(Links::default()));
         let (address, accepting, theirs) = (listener.local_addr(), Arc::clone(&listener), Arc::clone(&links));
@@ -102,7 +102,7 @@ fn join(client: &TcpStream, server: &TcpStream, [up, down]: [Way; 2], ways: &Gro
         let (from, to, ends) = (from.clone(), to.clone(), Arc::clone(&ends));
         let body = move || {
             let ended = way.pass(&from, &to);
-            // Nobody listens where the link has been killed.
+            // Nothing listens if the link has been killed.
             let _ = ends.put(ended.is_ok());
         };
         ways.spawn(Builder::new().name("way"), body).unwrap();
@@ -117,7 +117,7 @@ fn join(client: &TcpStream, server: &TcpStream, [up, down]: [Way; 2], ways: &Gro
     }
 }
 
-/// One direction of a connection, and what becomes of its bytes.
+/// One direction of a connection, and what happens to its bytes.
 struct Way {
     random: Random,
     /// Most bytes passed on at once.
@@ -187,7 +187,7 @@ impl Way {
         Self { random: Random::new(random.below(1 << 40)), piece, pause, rate, troubles, passed: 0 }
     }
 
-    /// Passes on what comes, to the end of the stream. An error where the connection is to be reset.
+    /// Passes on what comes, to the end of the stream. An error if the connection should be reset.
     fn pass(&mut self, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
         let mut buf = [0; PIECE];
         loop {

@@ -11,7 +11,7 @@ use zinx::green::{self, Greenlet, Runtime, TcpListener};
 /// What must happen happens by then.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// Runs a test, and fails it where it takes longer than this.
+/// Runs a test, and fails it if it takes longer than this.
 pub(crate) fn within(seconds: u64, test: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel::<()>();
     let running = thread::spawn(move || {

@@ -227,7 +227,7 @@ pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
     assert!(comes_true(Duration::from_secs(30), condition), "not within half a minute: {what}");
 }
 
-/// Polls until `condition` holds; `false` where it does not within the time.
+/// Polls until `condition` holds; `false` if it does not within the time.
 pub(crate) fn comes_true(within: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + within;
     while !condition() {
@@ -239,7 +239,7 @@ pub(crate) fn comes_true(within: Duration, mut condition: impl FnMut() -> bool) 
     true
 }
 
-/// Ends the process, loudly, where a test takes too long.
+/// Ends the process, loudly, if a test takes too long.
 pub(crate) struct Watchdog {
     _alive: Sender<()>,
 }

@@ -239,7 +239,7 @@ fn connect(server: SocketAddr) -> TcpStream {
     stream
 }
 
-/// A socket that is connected to nobody.
+/// A socket that is not connected.
 fn dead() -> TcpStream {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     TcpStream::connect(listener.local_addr().unwrap()).unwrap()

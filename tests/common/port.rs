@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 
 use socket2::{Domain, Socket, Type};
 
-/// A port of 127.0.0.1 on which nobody listens, and which no other program gets while this lives.
+/// A port of 127.0.0.1 on which nothing listens, and which no other program gets while this lives.
 ///
 /// A listener on port 0 that is closed again does not give one: a child process that is being started at that moment has
-/// inherited the listener, and holds it until it has become another program. Who connects meanwhile gets a connection, and then a
-/// reset. This socket is bound but never listens, so that who connects is refused; a listener with SO_REUSEADDR, as those of servers
-/// have it, can take the port beside it.
+/// inherited the listener, and holds it until it has become another program. A client that connects meanwhile gets a
+/// connection, and then a reset. This socket is bound but never listens, so a client that connects is refused; a listener with
+/// SO_REUSEADDR, as those of servers have it, can take the port beside it.
 pub(crate) struct ReservedPort {
     _bound: Socket,
     pub(crate) address: SocketAddr,

@@ -43,7 +43,7 @@ impl Process {
         Self::listening(hook_command().envs(env.iter().copied()))
     }
 
-    /// The hook demo's server, where no more than so many files may be open.
+    /// The hook demo's server, when no more than so many files may be open.
     pub(crate) fn hook_server_with_files(files: usize, env: &[(&str, &str)]) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit -n {files}; exec \"$0\"")]).arg(example("hook_server"));

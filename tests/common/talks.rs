@@ -9,7 +9,7 @@ use zinx::zpack::crc16_modbus;
 use super::frame;
 use super::random::Random;
 
-/// A conversation with the server at an address. The seed names its people, where it has any.
+/// A conversation with the server at an address. The seed names its people, if it has any.
 pub(crate) type Talk = fn(SocketAddr, u64) -> Result<(), End>;
 
 /// Why a conversation did not come to its end.

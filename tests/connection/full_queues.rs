@@ -32,7 +32,7 @@ fn a_full_queue_fails_a_send_by_policy_and_the_connection_stays() {
 }
 
 #[test]
-fn a_full_queue_fails_a_send_that_has_waited_in_vain() {
+fn a_full_queue_fails_a_send_that_has_waited_too_long() {
     let (running, outcome) = start_flooding(QueueFull::Wait);
     let mut peer = flood(&running);
     let sent = wait_for(&outcome);

@@ -30,18 +30,18 @@ type Wait = fn(&dyn IConnection);
 const WAITS: [(&str, bool, Wait); 8] = [
     ("nothing", false, |_| {}),
     ("an answer that comes", true, |conn| drop(conn.call(QUESTION, "", ANSWER, LONG).unwrap())),
-    ("an answer that does not come", false, call_in_vain),
+    ("an answer that does not come", false, call_unanswered),
     ("two of them", false, |conn| {
-        call_in_vain(conn);
+        call_unanswered(conn);
         conn.call(QUESTION, "", ANSWER + 100, SHORT).unwrap_err();
     }),
     ("an answer, within a time limit around it", false, |conn| {
         green::with_timeout(SHORT, || conn.call(QUESTION, "", ANSWER, LONG).is_ok()).unwrap_err();
     }),
-    ("bytes of the stream", false, |conn| conn.take_over(read_in_vain).unwrap()),
+    ("bytes of the stream", false, |conn| conn.take_over(read_nothing).unwrap()),
     ("bytes of the stream, after an answer", false, |conn| {
-        call_in_vain(conn);
-        conn.take_over(read_in_vain).unwrap();
+        call_unanswered(conn);
+        conn.take_over(read_nothing).unwrap();
     }),
     ("bytes of the stream, within a time limit around it", false, |conn| {
         let read = || conn.take_over(|stream| Ok(stream.read(&mut [0])?)).is_ok();
@@ -49,12 +49,12 @@ const WAITS: [(&str, bool, Wait); 8] = [
     }),
 ];
 
-fn call_in_vain(conn: &dyn IConnection) {
+fn call_unanswered(conn: &dyn IConnection) {
     let answer = conn.call(QUESTION, "", ANSWER, SHORT);
     assert!(matches!(answer, Err(Error::TimedOut { .. })), "{answer:?}");
 }
 
-fn read_in_vain(stream: &mut zinx::znet::RawStream<'_>) -> Result<()> {
+fn read_nothing(stream: &mut zinx::znet::RawStream<'_>) -> Result<()> {
     stream.set_timeout(Some(SHORT));
     assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::TimedOut);
     Ok(())
@@ -67,7 +67,7 @@ fn stream(conn: &dyn IConnection) -> Result<()> {
     conn.send_msg(DONE, "")
 }
 
-/// Reads the stream, behind questions that nobody answers, slowly enough that it waits for this.
+/// Reads the stream, behind questions that are not answered, slowly enough that it waits for this.
 fn read_stream(peer: &mut Peer) {
     let first = std::iter::repeat_with(|| peer.read_frame().0).find(|id| *id != QUESTION);
     assert_eq!(first, Some(PIECE));
@@ -112,8 +112,8 @@ fn a_handler_streams_whatever_it_has_waited_for_before() {
 }
 
 #[test]
-fn whoever_sends_without_end_to_a_peer_that_reads_as_fast_lets_others_run() {
-    in_child("full_sockets::whoever_sends_without_end_to_a_peer_that_reads_as_fast_lets_others_run", || {
+fn sending_without_end_to_a_peer_that_reads_as_fast_lets_others_run() {
+    in_child("full_sockets::sending_without_end_to_a_peer_that_reads_as_fast_lets_others_run", || {
         let mut config = config();
         config.workers = 1;
         // The healthy client beside it must not wait.
@@ -139,7 +139,7 @@ fn whoever_sends_without_end_to_a_peer_that_reads_as_fast_lets_others_run() {
 }
 
 #[test]
-fn a_dialogue_streams_after_a_wait_in_vain() {
+fn a_dialogue_streams_after_a_wait_that_brought_nothing() {
     let running = start_alone(patient(), |server| {
         let dialogue = |s: &mut Session| {
             let within = s.with_timeout(SHORT, |s| s.recv());
@@ -154,11 +154,11 @@ fn a_dialogue_streams_after_a_wait_in_vain() {
 }
 
 #[test]
-fn another_coroutine_streams_while_the_handler_computes_after_a_wait_in_vain() {
+fn another_coroutine_streams_while_the_handler_computes_after_a_wait_that_brought_nothing() {
     let running = start(patient(), |server| {
         let begin = |request: &dyn IRequest| {
             let conn = request.get_connection();
-            call_in_vain(&**conn);
+            call_unanswered(&**conn);
             let theirs = conn.clone();
             // The handler waits for something else than its connection.
             green::spawn(move || stream(&*theirs)).get().expect("it does not panic")
@@ -173,7 +173,7 @@ fn another_coroutine_streams_while_the_handler_computes_after_a_wait_in_vain() {
 }
 
 #[test]
-fn a_handler_streams_to_a_peer_that_came_back_while_it_waited_in_vain() {
+fn a_handler_streams_to_a_peer_that_came_back_while_it_waited_for_nothing() {
     let mut config = patient();
     (config.resume_ms, config.resume_bytes) = (60_000, 64 << 10);
     let running = start_alone(config, |server| {
@@ -199,12 +199,12 @@ fn a_handler_streams_to_a_peer_that_came_back_while_it_waited_in_vain() {
 }
 
 #[test]
-fn a_handler_that_goes_on_after_a_wait_in_vain_is_not_called_idle() {
+fn a_handler_that_goes_on_after_a_wait_that_brought_nothing_is_not_called_idle() {
     let mut config = config();
     config.idle_timeout_ms = 1500;
     let running = start(config, |server| {
         let begin = |request: &dyn IRequest| {
-            call_in_vain(&**request.get_connection());
+            call_unanswered(&**request.get_connection());
             green::sleep(Duration::from_secs(3));
             request.get_connection().send_msg(DONE, "")
         };

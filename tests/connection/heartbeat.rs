@@ -1,4 +1,4 @@
-//! Heartbeats: what is sent, who is found silent and how soon, and what a program may choose.
+//! Heartbeats: what is sent, which peers are found silent and how soon, and what a program may choose.
 
 use std::io::{ErrorKind, Read};
 use std::net::TcpListener;

@@ -89,7 +89,7 @@ fn the_keys_of_the_configuration_limit_unless_the_program_does() {
 }
 
 #[test]
-fn who_rests_can_be_closed() {
+fn a_connection_that_waits_for_its_rate_can_be_closed() {
     let slow = Rate { messages: 1, bytes: 0 };
     let running = limited(RateLimits::new(OverRate::Wait).per_connection(slow));
     let mut peer = running.connect();

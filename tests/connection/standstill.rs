@@ -55,8 +55,8 @@ const STOPPED: Duration = Duration::from_secs(9);
 
 /// The server and its peers are one process. The peers are within their limits before it is stopped, and afterwards.
 #[test]
-fn nobody_is_cut_for_time_in_which_the_process_was_stopped() {
-    in_child("standstill::nobody_is_cut_for_time_in_which_the_process_was_stopped", || {
+fn no_peer_is_cut_for_time_in_which_the_process_was_stopped() {
+    in_child("standstill::no_peer_is_cut_for_time_in_which_the_process_was_stopped", || {
         let running = start_alone(all_limits(), set_up_for_a_stop);
         let address = running.server.local_addr().unwrap();
         let mut away = Phone::open(address);

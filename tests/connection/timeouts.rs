@@ -1,4 +1,4 @@
-//! Timeouts: whoever is silent, or slow with a frame, is closed in time, and nobody else.
+//! Timeouts: a peer that is silent, or slow with a frame, is closed in time, and no other is.
 
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -96,7 +96,7 @@ fn a_peer_is_not_idle_whose_messages_wait_while_the_server_is_busy() {
     config.workers = 1;
     let begun = Arc::new(AtomicBool::new(false));
     let begins = Arc::clone(&begun);
-    // On the one worker nobody reads while this runs.
+    // On the one worker nothing is read while this runs.
     let hog = move |_: &dyn IRequest| {
         begins.store(true, Ordering::Release);
         thread::sleep(Duration::from_millis(700));
@@ -139,7 +139,7 @@ fn the_idle_hook_keeps_an_idle_connection() {
     let mut peer = running.connect();
     let start = Instant::now();
     wait_until("three calls of the idle hook", || calls.load(Ordering::Relaxed) >= 3);
-    assert!(start.elapsed() > Duration::from_millis(700), "the idle time does not begin anew");
+    assert!(start.elapsed() > Duration::from_millis(700), "the idle time does not begin again");
     peer.check_echo();
     assert_eq!(running.stop_hooks(peer.addr()), 0);
 }

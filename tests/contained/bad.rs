@@ -50,7 +50,7 @@ impl fmt::Display for Explosive {
 
 impl std::error::Error for Explosive {}
 
-/// The classic format, but for messages of one id.
+/// The classic format, except for messages of one id.
 pub(super) struct BadPack {
     pub(super) unpack: fn() -> Result<Head>,
     pub(super) pack: fn() -> Result<()>,
@@ -73,7 +73,7 @@ impl IDataPack for BadPack {
     }
 }
 
-/// The classic format as a decoder, but for messages of one id.
+/// The classic format as a decoder, except for messages of one id.
 pub(super) struct BadDecoder<D> {
     pub(super) classic: D,
     pub(super) frame_len: fn() -> Result<Option<usize>>,

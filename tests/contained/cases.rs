@@ -16,7 +16,7 @@ use crate::common::{Peer, frame};
 
 /// Logs in, joins a group, adds a close callback.
 pub(super) const ENTER: u32 = 2;
-/// Has the code of a case run.
+/// Lets the code of a case run.
 pub(super) const BAD: u32 = 66;
 pub(super) const ANSWER: u32 = 67;
 
@@ -43,7 +43,7 @@ fn answer_badly(peer: &mut Peer) {
 
 fn does_nothing(_: &mut Peer) {}
 
-/// Has the router of [`BAD`] do this.
+/// Lets the router of [`BAD`] do this.
 pub(super) fn on_bad(
     server: &Server,
     handle: impl Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync + 'static,

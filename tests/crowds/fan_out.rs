@@ -20,11 +20,11 @@ struct Crowd {
     running: Running,
     noted: Arc<Mutex<Vec<String>>>,
     members: Vec<Peer>,
-    /// Of the one who tells, and of one who is told: in the hands of the handler.
+    /// Of the connection that tells, and of one that is told: in the hands of the handler.
     streams: Arc<Mutex<Option<[TcpStream; 2]>>>,
 }
 
-/// The first handler has the next frame come while it runs, and then calls `also`.
+/// The first handler lets the next frame come while it runs, and then calls `also`.
 fn crowd(also: impl Fn(&dyn IRequest, &Arc<Mutex<Vec<String>>>) + Send + Sync + 'static) -> Crowd {
     let noted = Arc::<Mutex<Vec<String>>>::default();
     let streams = Arc::<Mutex<Option<[TcpStream; 2]>>>::default();

@@ -102,7 +102,7 @@ fn talk(server: &Process, demo: &str, more: &[&str], expected: &str) {
     assert!(client.status.success(), "client: {}", client.status);
 }
 
-/// Has the server stop in order, and returns what it has printed.
+/// Lets the server stop in order, and returns what it has printed.
 fn finish(server: Process) -> String {
     server.kill(Signal::TERM);
     let ended = server.end_within(LIMIT);

@@ -44,7 +44,7 @@ struct Form {
 }
 
 impl Form {
-    /// `None` where there is no Python.
+    /// `None` if there is no Python.
     fn start(number: usize) -> Option<Self> {
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tutorial/01-echo.md");
         let page = std::fs::read_to_string(page).unwrap();

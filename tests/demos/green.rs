@@ -79,7 +79,7 @@ fn bluelet_httpd_answers_bad_requests_and_lets_nobody_out_of_its_root() {
     let refused = status(&format!("GET / HTTP/1.1\r\n{many}\r\n"));
     assert_eq!(refused, "HTTP/1.1 431 Request Header Fields Too Large");
 
-    // A line without end is not waited for, and ends nobody else.
+    // A line without end is not waited for, and ends nothing else.
     let mut endless = connect(&server);
     let _ = endless.write_all(&vec![b'x'; 1 << 20]);
     let _ = endless.read_to_end(&mut Vec::new());
@@ -263,7 +263,7 @@ fn http(server: &Process, request: &str) -> (String, String) {
     (format!("{head}\r\n"), body.to_string())
 }
 
-/// A folder with some files, and one beside it that nobody may read.
+/// A folder with some files, and one beside it that must not be read.
 fn web_root(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let root = folder.join("root");

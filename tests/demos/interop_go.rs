@@ -198,7 +198,7 @@ fn our_heartbeat_keeps_a_connection_to_a_go_server_and_silence_loses_it() {
     stop(&client);
 }
 
-/// Builds the peer, once; `None`, with a word, where there is no `go`.
+/// Builds the peer, once; `None`, with a word, if there is no `go`.
 fn peer() -> Option<PathBuf> {
     static PEER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let peer = PEER.get_or_init(build).clone();
@@ -261,7 +261,7 @@ impl GoServer {
 
 impl Drop for GoServer {
     fn drop(&mut self) {
-        // Both fail where it has ended, which is as well.
+        // Both fail if it has ended, which is as well.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

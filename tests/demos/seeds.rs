@@ -174,7 +174,7 @@ fn without_socket(line: &str) -> String {
     line.to_string()
 }
 
-/// A server of `tests/data` on a free port; `None` where there is no Python.
+/// A server of `tests/data` on a free port; `None` if there is no Python.
 fn python_server(file: &str) -> Option<Process> {
     let data = Path::new(ROOT).join("tests/data");
     let run = |file: &str| -> PathBuf { data.join(file) };

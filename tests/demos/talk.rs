@@ -43,7 +43,7 @@ fn the_chat_server_is_short() {
 }
 
 #[test]
-fn nobody_writes_into_the_terminal_of_another_member_of_the_chat() {
+fn no_member_of_the_chat_writes_into_the_terminal_of_another() {
     let server = Process::listening(&mut Command::new(example("chat_server")));
     let (mut evil, mut good) = (Member::connect(&server), Member::connect(&server));
     assert_eq!(evil.ask(1, b"two words"), "a name is one word of at most 32 letters");
@@ -77,7 +77,7 @@ fn rooms_of_the_chat_end_with_their_last_member() {
     visit(&mut visitor, 2000..12_000);
     let grown = server.resident_kib().saturating_sub(before);
     assert!(grown < 8 << 10, "10,000 rooms left {grown} KiB");
-    // Who comes back to a room that has ended finds nothing there. One that has a member is remembered.
+    // A member that comes back to a room that has ended finds nothing there. One that has a member is remembered.
     assert_eq!(visitor.ask(10, b"room 0"), "ann has come");
     let mut other = Member::connect(&server);
     assert_eq!(other.ask(1, b"bob"), "welcome, bob");

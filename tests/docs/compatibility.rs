@@ -65,5 +65,5 @@ fn read(path: &str) -> String {
 
 const TITLES: [&str; 4] = ["| feature |", "| what |", "| 功能 |", "| 内容 |"];
 
-/// What a cell says that nobody has filled.
+/// What a cell says that was not filled.
 const OPEN: [&str; 7] = ["not checked", "later", "todo", "tbd", "?", "未核对", "以后"];

@@ -103,7 +103,7 @@ pub(super) const SETTINGS: &[(&str, Set)] = &[
     }),
 ];
 
-/// The heartbeat comes where it is due at once, and not before anything else where it is due never.
+/// The heartbeat comes if it is due at once, and does not come if it is never due.
 fn beats(server: &Server, interval: Duration) {
     server.start().unwrap();
     let address = server.local_addr().unwrap();

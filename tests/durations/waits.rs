@@ -209,7 +209,7 @@ pub(super) const WAITS: &[(&str, Begin)] = &[
         wait(polls, move || writer.write_all(b"x").unwrap())
     }),
     ("TcpStream::connect_timeout", |d| {
-        // Nobody answers while the backlog is full.
+        // There is no answer while the backlog is full.
         let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         full.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         full.listen(0).unwrap();

@@ -1,4 +1,4 @@
-//! One bound over all memory that peers can make a server hold, whatever they make it hold, and who goes when it is reached.
+//! One bound over all memory that peers can make a server hold, whatever they make it hold, and which of them go when it is reached.
 
 use std::net::TcpStream;
 use std::os::fd::AsFd;
@@ -33,7 +33,7 @@ fn replies_that_nobody_reads_stay_under_the_bound_and_the_slowest_go() {
         reasons.filter(|why| is_eviction(why, 8 * MIB)).count()
     };
     wait_until("their stop hooks", || evicted() >= 12);
-    // Who reads is served beside them, however large the reply.
+    // A peer that reads is served beside them, however large the reply.
     let mut reader = running.connect();
     reader.send(&want(3 * MIB));
     assert_eq!(reader.read_frame().1.len(), 3 * MIB);
@@ -246,7 +246,7 @@ fn read_buffers_of_handlers_that_wait_are_counted() {
 #[test]
 fn memory_goes_back_to_the_system_after_a_burst() {
     in_child("bounds::memory_goes_back_to_the_system_after_a_burst", || {
-        // Nobody is cut off for slowness while much is being held, on however busy a machine.
+        // No peer is cut off for slowness while much is being held, on however busy a machine.
         let running = serve(512 * MIB, |config| config.write_timeout_ms = 60_000);
         (0..20).for_each(|_| running.connect().check_echo());
         let base = resident_kib();

@@ -1,5 +1,5 @@
-//! A handler that computes holds its worker, and nobody else: not heartbeats, whoever's they are, and while another worker
-//! is free not new connections, timers, time limits and new coroutines.
+//! A handler that computes holds its worker, and nothing else: no heartbeat of any peer, and, while another worker is free, no
+//! new connections, timers, time limits and new coroutines.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -29,7 +29,7 @@ fn everybody_hears_heartbeats_on_time_while_a_handler_computes() {
     );
 }
 
-/// What the handler sends is to leave when it waits, which it does not do for long: nobody's heartbeats wait for that.
+/// What the handler sends leaves when it next waits, and that takes long. No heartbeat waits for it.
 #[test]
 fn those_whom_the_busy_handler_has_sent_to_hear_heartbeats_on_time() {
     beside_a_handler_of(
@@ -194,7 +194,7 @@ fn count(count: &AtomicUsize) {
     count.fetch_add(1, Ordering::AcqRel);
 }
 
-/// A server of which one handler computes, and who is beside it.
+/// A server of which one handler computes, and the peers beside it.
 struct Busy {
     running: Running,
     computing: Peer,

@@ -74,7 +74,7 @@ fn a_silent_peer_that_the_heartbeat_gives_up_gets_a_reset() {
 }
 
 #[test]
-fn who_does_not_read_by_the_drain_deadline_gets_a_reset_and_others_an_end() {
+fn a_peer_that_does_not_read_by_the_drain_deadline_gets_a_reset_and_others_an_end() {
     let mut config = config();
     config.drain_ms = 500;
     let running = answering(config);

@@ -1,4 +1,4 @@
-//! Peers that do not read hold up nobody else, also when handlers run on a pool of workers.
+//! Peers that do not read hold up no other, also when handlers run on a pool of workers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! A peer over its rate limit holds up nobody else: not its place, not its address.
+//! A peer over its rate limit holds up no other: when it has gone, its place and the share of its address are free.
 
 use std::io::Write;
 use std::sync::Arc;

@@ -38,7 +38,7 @@ fn open(running: &Running) -> Phone {
 }
 
 #[test]
-fn whoever_opens_and_resets_takes_no_resume_from_others() {
+fn a_peer_that_opens_and_resets_takes_no_resume_from_others() {
     let running = asking(resuming(40));
     let mut good = open(&running);
     // It has been there for longer than the others will be.
@@ -73,7 +73,7 @@ fn the_descriptor_of_a_peer_that_is_lost_is_closed_at_once() {
         // The base may hold one more than it will.
         assert!(files() >= base + 2 * 40 - 1);
         phones.iter_mut().for_each(|phone| phone.lose(true));
-        // Ours stays: what the phones have instead is connected to nobody.
+        // Ours stays: what the phones have instead is not connected.
         wait_until("the server's descriptors are closed", || files() <= base + 40 + 5);
         for phone in &mut phones {
             phone.resume();

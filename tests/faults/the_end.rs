@@ -243,7 +243,7 @@ impl Forever {
     }
 }
 
-/// Has it wait in one place.
+/// Lets it wait in one place.
 fn set_up(server: &Server, place: &str, forever: Arc<Forever>) {
     match place {
         "start hook" => server.set_on_conn_start(move |_| {

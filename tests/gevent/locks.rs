@@ -206,7 +206,7 @@ fn notify_wakes_as_many_as_it_says_the_longest_waiting_first() {
         condition.acquire().notify_all();
         green::joinall(waiters).unwrap();
         assert_eq!(order.lock().unwrap().len(), 5);
-        // Nobody waits: nothing is kept for whoever comes next.
+        // None waits: nothing is kept for the next to come.
         condition.acquire().notify(9);
         assert!(!condition.acquire().wait_timeout(SHORT));
     });

@@ -33,7 +33,7 @@ use std::time::Duration;
 use common::coroutines::{LONG, within};
 use zinx::green::{self, Coroutine, Event, Greenlet};
 
-/// Longer than nothing takes, and short enough to wait for in vain.
+/// Longer than nothing takes, and short enough to wait through.
 const SHORT: Duration = Duration::from_millis(20);
 
 /// Runs a test of a theme, with its deadline.

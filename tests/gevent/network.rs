@@ -17,7 +17,7 @@ use super::{Count, SHORT, comes_true, test, until_it, waiting};
 
 const AWAITS: &str = "waits for a socket";
 
-/// A name that nobody else has, in the file system or not.
+/// A name that nothing else has, in the file system or not.
 fn name(is_abstract: bool) -> PathBuf {
     static LAST: AtomicUsize = AtomicUsize::new(0);
     let name = format!("zinx-{}-{}", std::process::id(), LAST.fetch_add(1, Ordering::Relaxed));
@@ -228,7 +228,7 @@ fn connect_has_a_time_limit() {
         drop(listener);
         let refused = TcpStream::connect_timeout(address, LONG).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-        // A listener whose backlog is full takes no more: the connect is answered by nobody.
+        // A listener whose backlog is full takes no more: the connect is not answered.
         let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         full.listen(0).unwrap();
@@ -301,7 +301,7 @@ fn a_datagram_server_answers_each_from_its_own_coroutine() {
         }
         let mut buf = [0; 16];
         assert_eq!(client.recv_from(&mut buf).unwrap(), (5, server.local_addr()));
-        assert_eq!(&buf[..5], b"HELLO", "one that waits holds nobody up");
+        assert_eq!(&buf[..5], b"HELLO", "one that waits holds up no other");
         open.set();
         assert_eq!(client.recv(&mut buf).unwrap(), 4);
         assert!(server.stop(LONG) && server.stop(LONG));

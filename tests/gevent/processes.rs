@@ -25,7 +25,7 @@ fn piped(mut command: Command) -> Popen {
     Popen::new(command).unwrap()
 }
 
-/// Whether the system still knows the process, be it as a zombie.
+/// Whether the system still knows the process, if only as a zombie.
 fn is_known(pid: u32) -> bool {
     std::path::Path::new(&format!("/proc/{pid}")).exists()
 }
@@ -135,7 +135,7 @@ fn a_call_that_is_cut_short_kills_its_process_and_leaves_no_zombie() {
         });
         assert!(late.get().unwrap() && begun.elapsed() < LONG);
         let abandoned = pids.get().unwrap();
-        assert!(is_known(abandoned), "one that nobody waits for goes on");
+        assert!(is_known(abandoned), "one that is not waited for goes on");
         rustix::process::kill_process(
             rustix::process::Pid::from_raw(abandoned as i32).unwrap(),
             rustix::process::Signal::KILL,

@@ -51,7 +51,7 @@ fn run_waits_for_its_own_and_not_for_those_of_another_run() {
 }
 
 #[test]
-fn who_is_killed_is_waited_for_no_longer() {
+fn a_killed_green_thread_is_no_longer_waited_for() {
     within(30, || {
         bluelet::run(|| {
             let begun = Arc::new(Event::new());

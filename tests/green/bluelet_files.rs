@@ -113,7 +113,7 @@ fn a_descriptor_stays_as_it_was() {
             (reader, writer)
         });
         assert_eq!((flags(&reader), flags(&writer)), before);
-        // And where it is non-blocking already, that is no error.
+        // And if it is non-blocking already, that is no error.
         rustix::io::ioctl_fionbio(&reader, true).unwrap();
         let reading = green::spawn(move || bluelet::read(reader, None));
         assert!(!reading.join_timeout(SOON));

@@ -13,7 +13,7 @@ use zinx::green::{self, Channel, GetError, PutError};
 fn put_returns_when_a_getter_has_the_item() {
     within(30, || {
         let channel = Arc::new(Channel::new());
-        assert_eq!(channel.try_put(1), Err(PutError::Full(1)), "nobody waits");
+        assert_eq!(channel.try_put(1), Err(PutError::Full(1)), "none waits");
         assert_eq!(channel.put_timeout(1, Duration::from_millis(2)), Err(PutError::Full(1)));
         assert_eq!(channel.try_get(), Err(GetError::Empty), "a putter that gave up leaves nothing");
         let theirs = Arc::clone(&channel);

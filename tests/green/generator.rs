@@ -1,4 +1,4 @@
-//! Generators: the body runs only when a value is asked for, and ends when nobody asks any more.
+//! Generators: the body runs only when a value is asked for, and ends when none will be asked for any more.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -193,7 +193,7 @@ fn a_body_whose_yield_is_cut_short_goes_on_in_turns() {
             for n in 0..4 {
                 theirs.store(n, Ordering::Release);
                 let limit = if n == 0 { Duration::from_millis(5) } else { Duration::MAX };
-                // The first is given, and then nobody asks for the next in time.
+                // The first is given, and then the next is not asked for in time.
                 let _ = green::with_timeout(limit, || out.yield_(n));
             }
         });

@@ -1,4 +1,4 @@
-//! The home of a green thread: it runs on one worker only, whatever it waits for and whoever wakes it.
+//! The home of a green thread: it runs on one worker only, whatever it waits for and whatever wakes it.
 
 use std::cell::Cell;
 use std::collections::HashMap;

@@ -154,7 +154,7 @@ fn dropped_early_it_takes_no_more_items_and_starts_those_it_has_taken() {
             wait_until("all that were taken to run", || ran.load(Ordering::Acquire) == taken());
             let end = taken();
             assert!(end <= 8, "{end} taken");
-            // Whoever takes the next gets it: nobody else is there.
+            // The next to be taken is this one: there is no other.
             items.put(100).unwrap();
             assert_eq!((items.len(), pool.join_timeout(LONG)), (100 - end + 1, true));
         }

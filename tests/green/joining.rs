@@ -112,7 +112,7 @@ fn a_panic_of_a_call_on_exit_reaches_nobody() {
             let after = Arc::clone(&after);
             move |_| drop(after.fetch_add(1, Ordering::AcqRel).to_string())
         };
-        // Called by the coroutine at its end, and by whoever adds it later.
+        // Called by the coroutine at its end, and by the caller that adds it later.
         for _ in 0..2 {
             greenlet.on_exit(|_| panic!("on purpose"));
             greenlet.on_exit(count());

@@ -18,7 +18,7 @@ use zinx::green::{
 #[test]
 fn killed_before_it_starts_it_never_runs() {
     within(30, || {
-        // Whoever holds the only worker keeps others from starting.
+        // While one holds the only worker, others cannot start.
         let ran = green::run(|| {
             let ran = Arc::new(AtomicUsize::new(0));
             let victims: Vec<_> = (0..100)

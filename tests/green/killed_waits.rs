@@ -63,7 +63,7 @@ fn a_channel_forgets_a_killed_putter_with_its_item_and_a_killed_getter() {
 }
 
 #[test]
-fn a_permit_is_not_lost_with_who_is_killed_waiting_or_holding() {
+fn a_permit_is_not_lost_with_one_that_is_killed_waiting_or_holding() {
     within(30, || {
         let semaphore = BoundedSemaphore::new(1);
         let permit = semaphore.acquire();
@@ -81,7 +81,7 @@ fn a_permit_is_not_lost_with_who_is_killed_waiting_or_holding() {
 }
 
 #[test]
-fn a_lock_is_not_stuck_with_who_is_killed_waiting_or_holding() {
+fn a_lock_is_not_stuck_with_one_that_is_killed_waiting_or_holding() {
     within(30, || {
         let lock = Arc::new(RLock::new(()));
         let held = lock.acquire();
@@ -99,7 +99,7 @@ fn a_lock_is_not_stuck_with_who_is_killed_waiting_or_holding() {
 }
 
 #[test]
-fn events_results_and_selects_forget_who_is_killed() {
+fn events_results_and_selects_forget_those_that_are_killed() {
     within(30, || {
         let (event, answer) = (Arc::new(Event::new()), Arc::new(AsyncResult::<i32>::new()));
         let (queue, semaphore) = (Arc::new(Queue::<i32>::bounded(1)), Semaphore::new(0));

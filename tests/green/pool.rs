@@ -288,7 +288,7 @@ fn everybody_alive_is_listed_with_what_it_waits_for() {
     });
 }
 
-/// Counts who is inside, and the most at once.
+/// Counts those inside, and the most at once.
 struct Inside<'a>(&'a AtomicUsize);
 
 impl<'a> Inside<'a> {

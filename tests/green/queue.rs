@@ -203,7 +203,7 @@ fn every_item_is_got_once_under_random_schedules() {
 /// What is put under [`check`]: who put it, and its number there. Ordered so that a putter's items keep their order.
 type Item = (u64, u64);
 
-/// Putters and getters of all kinds; `in_order` where a getter sees the items of a putter in the order they were put.
+/// Putters and getters of all kinds; `in_order` if a getter sees the items of a putter in the order they were put.
 fn check(seed: u64, queue: &Arc<impl QueueOf<Item>>, in_order: bool) {
     const PUTTERS: u64 = 4;
     const ITEMS: u64 = 60;

@@ -101,7 +101,7 @@ fn a_wait_ends_when_its_time_is_up_and_leaves_no_trace() {
             .wait();
         assert_eq!(late, "late");
         queue.put(1).unwrap();
-        assert_eq!(queue.try_get(), Ok(1), "nobody has taken it");
+        assert_eq!(queue.try_get(), Ok(1), "it was not taken");
         let at_once = Select::new().on(&queue, |_| "item").after(Duration::ZERO, || "late");
         assert_eq!(at_once.wait(), "late");
     });

@@ -50,7 +50,7 @@ fn a_bounded_semaphore_refuses_one_release_too_many() {
 }
 
 #[test]
-fn whoever_has_waited_longest_is_served_first_and_nobody_overtakes() {
+fn the_one_that_has_waited_longest_is_served_first() {
     within(60, || {
         let first_come_first_served = || {
             let semaphore = Semaphore::new(1);

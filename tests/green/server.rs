@@ -61,7 +61,7 @@ fn a_full_server_lets_the_next_wait_and_then_serves_it() {
 }
 
 #[test]
-fn a_client_is_closed_when_its_handler_returns_whoever_keeps_the_stream() {
+fn a_client_is_closed_when_its_handler_returns_even_if_the_stream_is_kept() {
     within(60, || {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let theirs = Arc::clone(&kept);

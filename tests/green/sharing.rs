@@ -1,4 +1,4 @@
-//! What coroutines share: queues and events lose nothing and wake whoever waits.
+//! What coroutines share: queues and events lose nothing and wake those that wait.
 
 use std::sync::Arc;
 use std::thread;

@@ -8,9 +8,9 @@ use zinx::green;
 use zinx::ziface::IRequest;
 
 #[test]
-fn a_server_stands_whoever_kills_its_coroutines() {
+fn a_server_stands_when_its_coroutines_are_killed() {
     // It kills all coroutines of its process.
-    in_child("shield::a_server_stands_whoever_kills_its_coroutines", || {
+    in_child("shield::a_server_stands_when_its_coroutines_are_killed", || {
         let server = start(config(), |server| {
             let kill_myself = |request: &dyn IRequest| {
                 green::current().unwrap().kill();

@@ -98,7 +98,7 @@ fn what_need_not_wait_works() {
         ("set event", |w| w.is_set.wait_timeout(LONG)),
         ("result", |w| !w.is_there.set(2) && w.is_there.get() == Ok(1)),
         ("permit", |w| w.free.try_acquire().is_some() && w.free.acquire_timeout(LONG).is_some()),
-        ("permit that nobody waits for", |w| {
+        ("permit that is not waited for", |w| {
             drop(w.free.acquire());
             true
         }),
@@ -266,7 +266,7 @@ fn guards_nest_and_contain_panics_of_their_own() {
     });
 }
 
-/// What the destructors use: some of it would keep them waiting forever, the rest is to be had.
+/// What the destructors use: some of it would keep them waiting forever, the rest is available.
 struct World {
     full: Queue<u32>,
     roomy: Queue<u32>,
@@ -430,7 +430,7 @@ fn call_often(call: Call, world: &World) -> bool {
     right && begun.elapsed() < LONG / 2 && thread::current().id() == on && thread::panicking()
 }
 
-/// That nobody's panic is counted to another: a fresh coroutine is not panicking, and every time limit ends its body, on
+/// That no panic is counted to another coroutine: a fresh coroutine is not panicking, and every time limit ends its body, on
 /// all workers.
 fn check_time_limits() {
     let limited: Vec<_> = (0..200)

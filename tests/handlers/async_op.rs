@@ -1,4 +1,4 @@
-//! Asynchronous operations: done off the workers, in order where they have one id, the result back on the coroutine that
+//! Asynchronous operations: done off the workers, in order if they have one id, the result back on the coroutine that
 //! handles the connection's messages.
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -197,7 +197,7 @@ fn without_heads_everything_that_is_sent_is_a_frame_of_the_peer() {
     assert_eq!(peer.read_exactly(19), b"hello\nto all\nname?\n");
     peer.send(b"ann\n");
     assert_eq!(peer.read_exactly(5), b"ann!\n");
-    // Without a decoder nobody can tell where a frame ends.
+    // Without a decoder nothing tells where a frame ends.
     let server = new_server_with_config(config()).unwrap();
     server.set_packet(NoHead).unwrap();
     let refused = server.start().unwrap_err();

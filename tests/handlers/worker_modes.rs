@@ -1,4 +1,4 @@
-//! Worker modes: who handles the requests of which connection, and what a full queue of requests means.
+//! Worker modes: which worker handles the requests of which connection, and what a full queue of requests means.
 
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -281,7 +281,7 @@ fn a_request_that_is_being_handled_is_not_idleness() {
 }
 
 #[test]
-fn a_request_queued_from_elsewhere_is_handled_by_who_handles_the_connection() {
+fn a_request_queued_from_elsewhere_is_handled_where_those_of_the_connection_are() {
     for size in [0, 2] {
         let (kept, handled) = (Arc::new(Mutex::new(None)), Arc::new(AtomicUsize::new(0)));
         let running = start(pool(WorkerMode::Hash, size), |server| {

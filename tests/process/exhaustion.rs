@@ -1,5 +1,5 @@
-//! What the machine has runs out: stacks, ports, and all at once. Whoever is one too many is refused with a message,
-//! nobody else notices, and all is as before once there is more.
+//! What the machine has runs out: stacks, ports, and all at once. A peer that is one too many is refused with a message,
+//! no other notices, and all is as before once there is more.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -215,7 +215,7 @@ fn blocking_work_for_which_there_is_no_thread_is_done_when_there_is_one() {
 struct Crowd(Vec<Greenlet<()>>);
 
 impl Crowd {
-    /// `None`, and said, where there is room for more than a test should take.
+    /// `None`, and a line says so, if there is room for more than a test should take.
     fn fill() -> Option<Self> {
         let room = green::max_coroutines();
         if room > 100_000 {

@@ -1,4 +1,4 @@
-//! Limits: what is too large or too much is refused, and nobody else notices.
+//! Limits: what is too large or too much is refused, and no other peer notices.
 
 use std::io::{Read, Write};
 use std::thread;

@@ -142,8 +142,8 @@ fn a_disk_that_was_full_is_written_to_again() {
 }
 
 #[test]
-fn a_file_that_is_deleted_or_moved_away_is_opened_anew() {
-    in_child("logger::a_file_that_is_deleted_or_moved_away_is_opened_anew", || {
+fn a_file_that_is_deleted_or_moved_away_is_opened_again() {
+    in_child("logger::a_file_that_is_deleted_or_moved_away_is_opened_again", || {
         let config = logging("gone", |config| config.log_file_size = 100_000);
         zlog::init(&config).unwrap();
         let (here, there) = (path(&config), path(&config).with_file_name("moved"));

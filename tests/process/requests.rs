@@ -65,7 +65,7 @@ fn a_read_takes_all_there_is_whatever_the_size_of_the_buffer_asked_for() {
     });
     let mut peer = running.connect();
     let two = frame(2, &[7; LARGE]).repeat(2);
-    // Payloads of this size stay in the buffer they were read into: side by side, where one read took both. What one
+    // Payloads of this size stay in the buffer they were read into: side by side, if one read took both. What one
     // write sends, the system may still deliver in two pieces.
     let by_one_read = (0..100).any(|_| {
         peer.send(&two);

@@ -1,4 +1,4 @@
-//! Who attacks the server: each makes it hold, wait or compute as much as it can, one way each, again and again.
+//! Attackers of the server: each makes it hold, wait or compute as much as it can, one way each, again and again.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use super::server::{BURN, KEEP, MUCH};
 /// What one of them does.
 type Attack = fn(SocketAddr, &mut Random) -> io::Result<()>;
 
-/// Has them come, so many of each.
+/// Lets them come, so many of each.
 pub(crate) fn come(people: &mut People, server: SocketAddr) {
     let all: [(&str, usize, Attack); 7] = [
         ("deaf", 4, read_nothing),
@@ -106,7 +106,7 @@ fn leave(stream: &TcpStream, random: &mut Random) -> io::Result<()> {
     if random.below(2) == 0 { reset(stream) } else { Ok(()) }
 }
 
-/// Has it reset when it is dropped.
+/// Resets it when it is dropped.
 fn reset(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_linger(Some(Duration::ZERO))
 }
@@ -117,5 +117,5 @@ const LARGE: usize = 200 << 10;
 /// Has no router.
 const OTHER: u32 = 99;
 
-/// Nobody may stay for longer without a word.
+/// No peer may stay for longer without a word.
 const LONG: Duration = Duration::from_secs(20);

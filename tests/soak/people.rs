@@ -1,4 +1,4 @@
-//! Who comes to the server: each does one thing, badly, again and again.
+//! People that come to the server: each does one thing, badly, again and again.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -68,7 +68,7 @@ impl People {
         self.tally.back() > 0
     }
 
-    /// Has all go. Returns what the healthy ones have seen.
+    /// Lets all go. Returns what the healthy ones have seen.
     pub(crate) fn go(self) -> Arc<Tally> {
         self.over.store(true, Ordering::Release);
         self.proxies.into_iter().for_each(Proxy::end);

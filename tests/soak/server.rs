@@ -279,7 +279,7 @@ impl Control {
     }
 }
 
-/// The server's process when nobody is connected.
+/// The server's process when no peer is connected.
 pub(crate) struct Quiet {
     resident_kib: usize,
     open_files: usize,

@@ -219,7 +219,7 @@ fn a_late_answer_is_counted_and_never_taken_for_the_next() {
     assert_eq!(text(&second.join().unwrap().unwrap()), "own");
     assert_eq!(text(&other.join().unwrap().unwrap()), "o");
     assert_eq!(running.server.stats().late_answers, 1);
-    // One that nobody has ever waited for after all is late too, not an unknown message.
+    // One that was never waited for after all is late too, not an unknown message.
     peer.send(&frame(ANSWER, b"once more"));
     peer.check_echo();
     assert_eq!((running.server.stats().late_answers, running.server.stats().unknown_ids), (2, 0));

@@ -194,7 +194,7 @@ fn a_client_gives_up_after_so_many_attempts() {
 }
 
 #[test]
-fn a_connection_the_program_stops_is_not_made_anew() {
+fn a_connection_the_program_stops_is_not_made_again() {
     let running = start(config(), |_| {});
     let (client, _) = echo_client(&running);
     client.set_reconnect(quick());

@@ -191,7 +191,7 @@ fn a_wrong_token_is_refused_whichever_bit_is_wrong() {
 }
 
 #[test]
-fn who_comes_too_late_is_refused_and_the_connection_has_ended_as_it_was_lost() {
+fn a_peer_that_comes_too_late_is_refused_and_the_connection_has_ended_as_it_was_lost() {
     let mut config = resuming();
     config.resume_ms = 50;
     let running = start(config, set_up);
@@ -385,7 +385,7 @@ fn those_away_take_no_place_but_are_no_more_than_max_conn() {
     (config.max_conn, config.max_away_per_address) = (2, 2);
     let running = start_alone(config, |_| {});
     let mut phones: Vec<_> = (0..2).map(|_| open(&running)).collect();
-    // Who was there for longer stays.
+    // The one that was there for longer stays.
     thread::sleep(Duration::from_secs(1));
     for (phone, conn) in &mut phones {
         phone.lose(true);

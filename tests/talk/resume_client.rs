@@ -208,7 +208,7 @@ fn what_is_asked_while_the_client_is_away_is_answered_when_it_is_back() {
 }
 
 #[test]
-fn refused_a_client_begins_anew_where_it_reconnects() {
+fn refused_a_client_begins_again_where_it_reconnects() {
     let mut short = resuming();
     short.resume_ms = 1;
     let (running, _) = serve(short);

@@ -55,7 +55,7 @@ fn talk(running: &Running, heard: &Heard, cuts: &[Cut]) {
     assert_eq!(phone.inbox, replies);
     let conn_id = u64::from_le_bytes(phone.token[..8].try_into().unwrap());
     assert_eq!(heard.lock().unwrap()[&conn_id], (1..=SAYS).collect::<Vec<_>>());
-    // It does not come back: nobody waits for it.
+    // It does not come back: nothing waits for it.
     phone.write(&frame(BYE, b""));
 }
 

@@ -32,7 +32,7 @@ fn a_whole_dialogue_in_one_function_with_routers_beside_it() {
         assert!(matches!(server.on_session(|_| Ok(())), Err(Error::AlreadyStarted { .. })));
     });
     let mut peer = running.connect();
-    // Two that nobody has asked for yet come first, and an echo for the router.
+    // Two that were not asked for yet come first, and an echo for the router.
     peer.send(&[frame(50, b"x"), frame(ECHO, b"a"), frame(51, b"y"), frame(HELLO, b"Ann")].concat());
     assert_eq!(peer.read_frame(), (ECHO, b"a".to_vec()));
     assert_eq!(peer.read_frame(), (HELLO, b"hello Ann".to_vec()));

@@ -1,4 +1,4 @@
-//! Calls that nobody answers: while they wait, and after, the connection rests, is timed out and ends as any other.
+//! Calls that are not answered: while they wait, and after, the connection rests, is timed out and ends as any other.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use zinx::green::{self, Event};
 use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 
-/// Has its handler ask, in vain.
+/// Lets its handler ask, and get no answer.
 const BEGIN: u32 = 2;
 const QUESTION: u32 = 3;
 const ANSWER: u32 = 4;
@@ -19,7 +19,7 @@ const GIVEN_UP: u32 = 5;
 const DONE: u32 = 6;
 
 /// A server whose handler has just given up a call, and the peer that has not answered.
-fn after_a_call_in_vain(config: Config) -> (Running, Peer) {
+fn after_an_unanswered_call(config: Config) -> (Running, Peer) {
     let running = start(config, |server| {
         let ask = |request: &dyn IRequest| {
             let conn = request.get_connection();
@@ -38,27 +38,27 @@ fn after_a_call_in_vain(config: Config) -> (Running, Peer) {
 }
 
 #[test]
-fn a_peer_that_leaves_after_a_call_in_vain_is_noticed() {
-    let (running, mut peer) = after_a_call_in_vain(config());
+fn a_peer_that_leaves_after_an_unanswered_call_is_noticed() {
+    let (running, mut peer) = after_an_unanswered_call(config());
     peer.finish();
     assert_eq!(peer.read_to_end(), b"");
     assert_eq!(running.close_reason(peer.addr()), CloseReason::PeerClosed);
 }
 
 #[test]
-fn a_peer_that_is_silent_after_a_call_in_vain_is_idle() {
+fn a_peer_that_is_silent_after_an_unanswered_call_is_idle() {
     let mut config = config();
     config.idle_timeout_ms = 1000;
-    let (running, mut peer) = after_a_call_in_vain(config);
+    let (running, mut peer) = after_an_unanswered_call(config);
     assert_eq!(peer.read_to_end(), b"");
     assert_eq!(running.close_reason(peer.addr()), CloseReason::IdleTimeout);
 }
 
 #[test]
-fn half_an_answer_after_a_call_in_vain_is_closed_at_the_frame_timeout() {
+fn half_an_answer_after_an_unanswered_call_is_closed_at_the_frame_timeout() {
     let mut config = config();
     config.frame_timeout_ms = 500;
-    let (running, mut peer) = after_a_call_in_vain(config);
+    let (running, mut peer) = after_an_unanswered_call(config);
     peer.send(&frame(ANSWER, b"too late")[..9]);
     assert_eq!(peer.read_to_end(), b"");
     assert_eq!(running.close_reason(peer.addr()), CloseReason::FrameTimeout);
@@ -86,7 +86,7 @@ fn a_trickle_does_not_put_off_the_frame_timeout_while_another_waits_for_an_answe
     assert!(matches!(asking.join().unwrap(), Err(Error::ConnectionClosed)));
 }
 
-/// How somebody who asks may end before the answer comes, on a coroutine of its own or (`true`) the connection's.
+/// How a caller may end before the answer comes, on a coroutine of its own or (`true`) the connection's.
 type EndsAsking = fn(&Arc<dyn IConnection>, &Event);
 const ENDS_OF_ASKING: [(&str, bool, EndsAsking); 5] = [
     ("its own timeout", false, |conn, _| drop(conn.call(QUESTION, "1", ANSWER, SHORT).unwrap_err())),
@@ -167,11 +167,11 @@ fn ask_again(in_grace: bool) {
 }
 
 #[test]
-fn whoever_ends_while_asking_takes_no_answer_of_the_next_who_asks() {
+fn a_caller_that_ends_while_asking_takes_no_answer_of_the_next() {
     ask_again(false);
 }
 
 #[test]
-fn an_answer_to_whoever_has_ended_while_asking_is_late_and_nobody_elses() {
+fn an_answer_to_a_caller_that_has_ended_is_late_and_goes_to_no_other() {
     ask_again(true);
 }

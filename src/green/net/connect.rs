@@ -1,4 +1,4 @@
-//! Connecting with a time limit, to be called off by another: what a client does until it has a connection.
+//! Connecting with a time limit, which another can call off: what a client does until it has a connection.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -86,7 +86,7 @@ impl DatagramServer {
     ///
     /// # Errors
     ///
-    /// `AlreadyExists` while it receives already. `OutOfMemory` if there is no room for a coroutine.
+    /// `AlreadyExists` if it receives already. `OutOfMemory` if there is no room for a coroutine.
     pub fn start(
         &self,
         handler: impl Fn(&UdpSocket, Vec<u8>, SocketAddr) -> io::Result<()> + Send + Sync + 'static,

@@ -111,7 +111,7 @@ impl Socket {
         }
     }
 
-    /// Has `ride`, which holds no stack any more, go on once something of `interest` is ready. If something is, returns it.
+    /// Lets `ride`, which holds no stack any more, go on once something of `interest` is ready. If something is, returns it.
     pub(in crate::green) fn rest(&self, interest: Readiness, ride: &Arc<Ride>) -> Option<Readiness> {
         let mut watch = self.watching.lock();
         let hit = watch.ready & interest.bits();

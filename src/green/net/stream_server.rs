@@ -300,7 +300,7 @@ impl Drop for Serving<'_> {
 }
 
 impl Shared {
-    /// Has clients refused from now on, and the acceptor end; returns it. Never waits.
+    /// Refuses clients from now on, and ends the acceptor; returns it. Never waits.
     fn close_port(&self) -> Option<Thread> {
         let (listener, accepting) = {
             let mut state = self.lock();

@@ -75,7 +75,7 @@ impl UnixListener {
         UnixStream::new(accepted?)
     }
 
-    /// Has clients refused from now on, and ends the accept that waits with `Interrupted`. Twice is the same as once.
+    /// Refuses clients from now on, and ends the accept that waits with `Interrupted`. Twice is the same as once.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.socket.shutdown_both();

@@ -61,7 +61,7 @@ where
         .unwrap_or_else(|payload| resume_unwind(payload))
 }
 
-/// Has a plain thread wait. One of the pool that is at work lets another take its place meanwhile.
+/// Lets a plain thread wait. One of the pool that is at work lets another take its place meanwhile.
 pub(in crate::green) fn step_aside<R>(wait: impl FnOnce() -> R) -> R {
     POOL.step_aside(wait)
 }

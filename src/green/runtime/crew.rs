@@ -60,7 +60,7 @@ impl Crew {
         self.threads.lock().iter().any(|member| member.thread == me)
     }
 
-    /// Has a job done, waiting for room in the queue. `false` if there is no thread to do it, nor room for one: then
+    /// Gets a job done, waiting for room in the queue. `false` if there is no thread to do it, nor room for one: then
     /// [`call_for_help`](Self::call_for_help) tries again.
     pub(in crate::green) fn submit(self: &Arc<Self>, job: Job) -> bool {
         // Closed only when this can no longer be called.
@@ -92,7 +92,7 @@ impl Crew {
         true
     }
 
-    /// Has a thread wait in the middle of its work. If it is one of this crew, another takes its place meanwhile.
+    /// Lets a thread wait in the middle of its work. If it is one of this crew, another takes its place meanwhile.
     pub(in crate::green) fn step_aside<R>(self: &Arc<Self>, wait: impl FnOnce() -> R) -> R {
         let steps = self.change(Does::Work, Does::Wait);
         if steps {
@@ -119,7 +119,7 @@ impl Crew {
                 // A job that came meanwhile may have counted on this thread.
                 self.call_for_help();
                 if let Err(words) = contain(job) {
-                    log::error!("a result that nobody waits for panicked in its drop: {words}");
+                    log::error!("a result that is no longer waited for panicked in its drop: {words}");
                 }
                 self.change(Does::Work, Does::Idle);
             }

@@ -119,7 +119,7 @@ impl Home {
         self.sockets.lock()
     }
 
-    /// Has a parked green thread go on. From any thread.
+    /// Lets a parked green thread go on. From any thread.
     pub(super) fn wake(&self, record: &Arc<Record>) {
         if worker::is_home(self.index) {
             record.unpark();
@@ -216,7 +216,7 @@ impl Home {
         &self.looks
     }
 
-    /// Has a poller that waits on the spot, since it had looked so often, wait in `may` instead.
+    /// Makes a poller that waits on the spot, because it has looked so often, wait in `may` instead.
     pub(super) fn send_to_may(&self, looks: u64) {
         if self.rest.load(Ordering::Relaxed) == Rest::InPoll as u8
             && self.looks.load(Ordering::Relaxed) == looks
@@ -293,7 +293,7 @@ pub(super) fn all() -> &'static [Home] {
 
 /// The home of the worker with this number.
 pub(in crate::green) fn of(index: usize) -> &'static Home {
-    &HOMES.get().expect("whoever has a home was spawned by the runtime")[index]
+    &HOMES.get().expect("what has a home was spawned by the runtime")[index]
 }
 
 /// The home of the worker that calls; `None` on a thread that is no worker.

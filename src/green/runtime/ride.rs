@@ -64,7 +64,7 @@ impl Ride {
         Arc::new(Self { record, ready: AtomicU8::new(0), load: Lock::new(Some(load)) })
     }
 
-    /// Has it go on where it went last or, while that worker is busy, on another. From any thread, once after each rest.
+    /// Lets it go on where it went last or, while that worker is busy, on another. From any thread, once after each rest.
     pub(in crate::green) fn go_on(self: &Arc<Self>, ready: Readiness) {
         self.ready.store(ready.bits(), Ordering::Relaxed);
         let last = home::of(self.record.home());

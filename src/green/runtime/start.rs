@@ -35,7 +35,7 @@ pub(in crate::green) struct Begun {
     pub(in crate::green) arrival: Option<Arrival>,
 }
 
-/// Has `body` run in a coroutine of `may`, on a stack of the default size or of so many bytes.
+/// Runs `body` in a coroutine of `may`, on a stack of the default size or of so many bytes.
 pub(in crate::green) fn start(
     place: Where,
     stack_bytes: Option<usize>,
@@ -124,7 +124,7 @@ trait Waiting: Send + Sync {
 
     fn has_begun(&self) -> bool;
 
-    /// Has it begin on another worker too, if one is free.
+    /// Lets it begin on another worker, if one is free.
     fn move_on(self: Arc<Self>);
 }
 

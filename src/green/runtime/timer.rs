@@ -50,7 +50,7 @@ fn nanos(at: Instant) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX).saturating_add(1)
 }
 
-/// Has `timed` told at `at`, unless it is gone by then.
+/// Tells `timed` at `at`, unless it is gone by then.
 pub(in crate::green) fn set(at: Instant, timed: Weak<dyn Timed>) -> Deadline {
     let mut pending = lock();
     pending.last += 1;
@@ -86,7 +86,7 @@ pub(crate) fn alarm(socket: &Arc<Socket>, at: Instant) -> Alarm {
 pub(crate) struct Alarm(Deadline);
 
 impl Alarm {
-    /// Has `alarm` go off at the end of `until`, which may have moved since it was set.
+    /// Makes `alarm` go off at the end of `until`, which may have moved since it was set.
     pub(crate) fn keep(alarm: &mut Option<Self>, socket: &Arc<Socket>, until: Until) {
         let end = until.end();
         if alarm.as_ref().map(|alarm| alarm.0.at) != end {

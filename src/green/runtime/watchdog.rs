@@ -75,7 +75,7 @@ impl Beat {
     }
 }
 
-/// Starts the watchdog, once. Without a thread to be had there is none, which the log says.
+/// Starts the watchdog, once. If no thread can be started there is none, and the log says so.
 pub(super) fn start() {
     static START: Once = Once::new();
     START.call_once(|| {
@@ -121,7 +121,7 @@ fn look_for_held(beats: &[&'static Beat], seen: &mut Vec<Seen>) -> bool {
     has_run
 }
 
-/// Has others go on with what waits for a worker that has been in the same turn since the last look.
+/// Lets others go on with what waits for a worker that has been in the same turn since the last look.
 fn relieve_busy(beats: &[&'static Beat], turns: &mut Vec<(u64, u64)>) {
     turns.resize(beats.len(), (0, 0));
     for (beat, before) in beats.iter().zip(&mut *turns) {
@@ -154,7 +154,10 @@ impl Seen {
         let (running, _) = turn;
         if running != 0 && held >= STALL && self.told.is_none() {
             let name = name_of(running);
-            log::warn!("{name} has held worker {worker} for {} ms: nobody else runs there", held.as_millis());
+            log::warn!(
+                "{name} has held worker {worker} for {} ms: no other coroutine runs there",
+                held.as_millis()
+            );
             self.told = Some(name);
             STALLS.fetch_add(1, Ordering::Relaxed);
         }

@@ -170,7 +170,7 @@ impl Builder {
         })
     }
 
-    /// What is to be known of the coroutine, before it is there.
+    /// What is known of the coroutine before it exists.
     pub(super) fn record(&self) -> Arc<Record> {
         Record::new(self.name.clone(), self.kind)
     }

@@ -166,7 +166,7 @@ impl<T> Greenlet<T> {
         self.coroutine.kill_with_timeout(reason, timeout)
     }
 
-    /// Has `call` called, once, with the result: by the coroutine itself when it has it, before those who join it go on;
+    /// Calls `call`, once, with the result: by the coroutine itself when it has it, before those who join it go on;
     /// at once, by the caller, if it has ended already. A call that waits holds the joins up. A panic of it is logged.
     ///
     /// What this returns takes the call back: [`unlink`](Self::unlink). A call that needs no result is one for

@@ -66,7 +66,7 @@ impl Group {
         })
     }
 
-    /// Has a passenger carried, as a member until its end: a green thread that has no stack while it rests.
+    /// Lets a passenger be carried, as a member until its end: a green thread that has no stack while it rests.
     ///
     /// # Errors
     ///
@@ -206,7 +206,7 @@ struct Member {
 }
 
 impl Members {
-    /// Takes a member out. What it returns is to be dropped without the lock.
+    /// Takes a member out. Drop what it returns without the lock.
     fn remove(&mut self, place: u32) -> Option<Coroutine> {
         let Member { coroutine, permit } = self.alive.remove(place)?;
         // Back before it becomes known that none is left.

@@ -50,7 +50,7 @@ impl<T> Outcome<T> {
         self.lock().result.take()
     }
 
-    /// Has `call` called with the result. It is called here if the result is there already.
+    /// Calls `call` with the result. It is called here if the result is there already.
     pub(super) fn link(&self, call: Call<T>) -> Link {
         let mut kept = self.lock();
         let links = kept.links.get_or_insert_with(|| Box::new(Links { last: 0, calls: Vec::new() }));

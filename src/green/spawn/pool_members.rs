@@ -44,7 +44,7 @@ impl Pool {
         })
     }
 
-    /// Has `body` run as a member, without waiting: it waits for its place by itself.
+    /// Runs `body` as a member, without waiting: it waits for its place by itself.
     ///
     /// # Panics
     ///

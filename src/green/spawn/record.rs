@@ -26,7 +26,7 @@ pub(in crate::green) struct Record {
     activity: Activity,
     /// The state of its own wait: see [`Sleeper`](crate::green::runtime::park::Sleeper).
     wait: AtomicU8,
-    /// It waits for `unpark`. Written on its home alone, but for one that hops home.
+    /// It waits for `unpark`. Written on its home alone, except for one that hops home.
     parked: AtomicBool,
     /// The worker it runs on.
     home: AtomicU32,
@@ -231,7 +231,7 @@ impl Record {
         self.activity.set(Awaits::Never);
     }
 
-    /// Has something of ours dropped when it has ended, just before that is known; at once if it has ended already.
+    /// Drops something of ours when it has ended, just before that is known; at once if it has ended already.
     pub(super) fn hold(&self, what: impl Send + 'static) {
         let mut end = self.lock();
         if end.exit.is_none() {

@@ -206,7 +206,7 @@ impl<T> State<T> {
             }
             item = wish.take();
         }
-        Err(PutError::Full(item.expect("nobody has taken it")))
+        Err(PutError::Full(item.expect("it was not taken")))
     }
 
     /// Takes the item of the putter that has waited longest.

@@ -20,7 +20,7 @@ pub trait Waitable: Watch {
 
 /// The part of [`Waitable`] that wakes, the same for all of them.
 pub trait Watch {
-    /// Has `watcher` woken as soon as there may be something to take, or says by `true` that there may be now.
+    /// Wakes `watcher` as soon as there may be something to take, or says by `true` that there may be now.
     fn watch(&self, watcher: &Watcher) -> bool;
 
     /// Ends what `watch` began.
@@ -126,7 +126,7 @@ impl<'a, R> Select<'a, R> {
     }
 }
 
-/// Gives `()` if it has ended; its result is still to be had by `get`.
+/// Gives `()` if it has ended; `get` still returns its result.
 impl<T> Waitable for Greenlet<T> {
     type Item = ();
 

@@ -80,13 +80,13 @@ impl Semaphore {
         self.lock().release();
     }
 
-    /// How many permits are to be had now.
+    /// How many permits are free now.
     #[doc(alias = "counter")]
     pub fn available(&self) -> usize {
         self.lock().free
     }
 
-    /// Whether none is to be had now.
+    /// Whether none is free now.
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
         self.available() == 0
@@ -144,7 +144,7 @@ impl State {
     }
 }
 
-/// A semaphore that never has more permits to be had than it began with.
+/// A semaphore that never has more free permits than it began with.
 ///
 /// With one permit it is a lock that may be held across waits, and given back by another than took it.
 ///
@@ -189,7 +189,7 @@ impl BoundedSemaphore {
     ///
     /// # Errors
     ///
-    /// [`TooManyPermits`] if all it began with are to be had already; nothing is added.
+    /// [`TooManyPermits`] if all it began with are free already; nothing is added.
     pub fn release(&self) -> Result<(), TooManyPermits> {
         let mut state = self.inner.lock();
         if state.free >= state.bound {

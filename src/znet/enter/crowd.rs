@@ -1,4 +1,4 @@
-//! How many sockets of each address are open, where that is limited.
+//! How many sockets of each address are open, if that is limited.
 
 use crate::lock::Lock;
 use std::collections::HashMap;

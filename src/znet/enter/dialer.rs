@@ -1,4 +1,4 @@
-//! The dialer coroutine: from host and port to a connection, which it then runs itself, and again where that is wanted.
+//! The dialer coroutine: from host and port to a connection, which it then runs itself, and again if that is wanted.
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ use crate::znet::transport::tls_options::TlsTarget;
 pub struct Reconnect {
     /// The pause after the first failure. Default 100 ms.
     pub first_pause: Duration,
-    /// The longest pause. Default 30 s. A connection that holds as long begins the count of failures anew.
+    /// The longest pause. Default 30 s. A connection that holds as long begins the count of failures again.
     pub longest_pause: Duration,
     /// After how many failures in a row, lost connections included, the client gives up and stops. Default 0: never.
     pub attempts: u32,
@@ -46,7 +46,7 @@ impl Default for Reconnect {
 }
 
 impl Reconnect {
-    /// The pause after the `failures`-th failure in a row, counted from 1; `None` where it gives up.
+    /// The pause after the `failures`-th failure in a row, counted from 1; `None` if it gives up.
     fn pause(&self, failures: u32) -> Option<Duration> {
         if self.attempts != 0 && failures >= self.attempts {
             return None;
@@ -227,7 +227,7 @@ impl Dialer {
         reason
     }
 
-    /// Keeps an error for whoever asks, in the place of the oldest where there is no room.
+    /// Keeps an error until it is asked for, in the place of the oldest if there is no room.
     fn keep(&self, mut error: Error) {
         while let Err(PutError::Full(refused)) = self.errors.try_put(error) {
             error = refused;
@@ -246,7 +246,7 @@ impl Dialer {
         std::mem::take(&mut self.lock().redial)
     }
 
-    /// The pause before the next attempt; `None`, and the end is noted, where there is none.
+    /// The pause before the next attempt; `None`, and the end is noted, if there is none.
     fn next_pause(&self, lost: &CloseReason, since: Instant, failures: &mut u32) -> Option<Duration> {
         let mut state = self.lock();
         let asked_for = matches!(lost, CloseReason::Stopped | CloseReason::Aborted);
@@ -292,7 +292,7 @@ impl Dialer {
         self.wake.set();
     }
 
-    /// Asks for a new connection in place of the one there is. `false` where no further one will be made.
+    /// Asks for a new connection in place of the one there is. `false` if no further one will be made.
     pub(crate) fn redial(&self) -> bool {
         let mut state = self.lock();
         if state.over {
@@ -372,7 +372,7 @@ fn random() -> f64 {
 
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Errors kept for whoever asks.
+/// Errors that are kept.
 const MAX_ERRORS: usize = 64;
 
 #[cfg(test)]

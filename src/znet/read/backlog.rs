@@ -26,7 +26,7 @@ pub(crate) struct ReadAhead {
     /// How far the reader has come in the pass it lends; 0 where it lends none.
     at: AtomicUsize,
     state: Lock<State>,
-    /// The peer has ended its stream: the end is to be read, no further event tells of it.
+    /// The peer has ended its stream, and the end was not read yet: no further event tells of it.
     hangup: AtomicBool,
 }
 
@@ -115,7 +115,7 @@ impl ReadAhead {
         std::mem::take(&mut input.kept)
     }
 
-    /// Runs `f` on the input, made of what the reader lends where there is none.
+    /// Runs `f` on the input, made of what the reader lends if there is none.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Backlog) -> R) -> R {
         let mut state = self.lock();
         let State { lent, input } = &mut *state;
@@ -167,7 +167,7 @@ impl Backlog {
         Some(message)
     }
 
-    /// Keeps a message for later: it is never lost, but where there is no room for a further one it is an error.
+    /// Keeps a message for later: it is never lost, but it is an error if there is no room for a further one.
     pub(crate) fn keep(&mut self, mut message: Message, max: (usize, usize)) -> Result<()> {
         // It may share a read buffer, which would stay as a whole.
         if message.get_data().len() < READ_BUFFER_BYTES {

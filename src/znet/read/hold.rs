@@ -120,6 +120,6 @@ impl Connection {
 /// What a message takes beside its payload.
 const MESSAGE_BYTES: usize = 128;
 
-/// How long a peer is not read from for want of room before somebody is disconnected for it whose frames still arrive. After
-/// three times as long it is disconnected itself.
+/// How long a peer is not read from for want of room before another, whose frames still arrive, is disconnected for it.
+/// After three times as long it is disconnected itself.
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(1);

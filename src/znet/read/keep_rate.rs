@@ -8,9 +8,8 @@ use crate::ziface::{CloseReason, IConnection};
 use crate::znet::conn::connection::Connection;
 use crate::znet::transport::Transport;
 
-/// Where there are limits: pays for what has come, and rests until it is paid, at most for a second, or the
-/// connection is to close. Once the peer has hung up nobody rests any more, so its place is soon free. Returns whether
-/// it has rested.
+/// If there are limits: pays for what has come, and rests until it is paid, at most for a second, or until the connection
+/// must close. Once the peer has hung up it rests no more, so its place is soon free. Returns whether it has rested.
 pub(crate) fn keep_rate(conn: &Connection, transport: &Transport, messages: usize, bytes: usize) -> bool {
     let Some(rates) = conn.core().talk().rates.get() else { return false };
     let begin = Instant::now();

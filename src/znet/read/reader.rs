@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The stream has ended. `false` where the connection does too. Not inlined, as all that few passes need: see
+    /// The stream has ended. `false` if the connection does too. Not inlined, as all that few passes need: see
     /// [`handle_all`](Self::handle_all).
     #[inline(never)]
     fn wait_for_return(&mut self, why: CloseReason) -> bool {
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether to read once more before the wait, which has so much to send first that more may have come by now.
+    /// Whether to read again before waiting: sending to many peers takes so long that more input may have arrived.
     fn reads_once_more(&mut self) -> bool {
         let before = std::mem::replace(&mut self.once_more, true);
         !before && !self.conn.asked().is(Asked::TASKS) && deferred_calls() >= MANY
@@ -231,7 +231,7 @@ impl<'a> Reader<'a> {
         hold_arriving(self.conn, bytes)
     }
 
-    /// Handles every whole frame of a pass. `false` where a handler has read on, and the socket may be in any state.
+    /// Handles every whole frame of a pass. `false` if a handler has read on, and the socket may be in any state.
     ///
     /// Never inlined: what it needs of the stack would be there while the connection waits, and take a second page.
     #[inline(never)]
@@ -258,7 +258,7 @@ impl<'a> Reader<'a> {
         Ok(!(cut || read_on))
     }
 
-    /// Handles what has been read ahead, in order; the handlers may read on. `false` where there was no whole frame.
+    /// Handles what has been read ahead, in order; the handlers may read on. `false` if there was no whole frame.
     #[inline(never)]
     fn handle_ahead(&mut self) -> Result<bool> {
         let before = self.handled;

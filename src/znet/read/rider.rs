@@ -100,7 +100,7 @@ impl Passenger for Rider {
             self.go_on_closing(&conn)
         } else {
             let shared = Arc::clone(&conn) as Arc<dyn IConnection>;
-            // Whatever comes through here, be it that a stop cuts it short, the connection closes in order.
+            // However this ends, also if a stop cuts it short, the connection closes in order.
             let halt = match cuttable(|| contain(|| self.live(&conn, &shared, ready))) {
                 Some(Ok(halt)) => halt,
                 Some(Err(words)) => {

@@ -170,7 +170,7 @@ impl Connection {
         {
             let mut state = self.outbox().lock();
             state.forget_received(handover.received)?;
-            state.begin_anew(self.line(), handover.transport.clone(), &frame);
+            state.begin_again(self.line(), handover.transport.clone(), &frame);
             state.send_again();
         }
         resume.lock().addresses = Some(handover.addresses.clone());
@@ -213,7 +213,7 @@ impl Connection {
             Asked { token, received: state.received }
         };
         let Some(frame) = self.packed(wire::RESUME, asked.encode()) else { return false };
-        self.outbox().lock().begin_anew(self.line(), transport, &frame);
+        self.outbox().lock().begin_again(self.line(), transport, &frame);
         self.begin_again();
         true
     }

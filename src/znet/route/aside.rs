@@ -17,7 +17,7 @@ use crate::green::{Event, Local, StackMark};
 use crate::lock::Lock;
 use crate::ziface::IConnection;
 
-/// Before the caller waits for a peer: where it is a worker that serves others too, has another coroutine take over.
+/// Before the caller waits for a peer: if it is a worker that serves others too, another coroutine takes over.
 /// Calling it again changes nothing.
 ///
 /// # Errors

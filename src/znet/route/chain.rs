@@ -1,4 +1,4 @@
-//! From the interceptors to who handles the request.
+//! From the interceptors to the handler of the request.
 
 use std::any::Any;
 
@@ -11,7 +11,7 @@ use crate::znet::conn::connection::Connection;
 use crate::znet::route::dispatch::dispatch;
 use crate::zpack::new_message;
 
-/// Passes a request that was read on to the interceptors, and to who handles it.
+/// Passes a request that was read on to the interceptors, and to the worker or reader that handles it.
 pub(crate) fn pass_on(conn: &Connection, request: Request) {
     let left = conn.core().handler().interceptors();
     if left.is_empty() && conn.tasks().worker().is_some() {

@@ -9,7 +9,7 @@ use super::route::Route;
 use crate::error::Result;
 use crate::ziface::{IRequest, IRouter, router_handler};
 
-/// What becomes of a message that the login gate does not let pass.
+/// What happens to a message that the login gate does not let pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// It is dropped, and logged at most once a second.
@@ -40,7 +40,7 @@ pub(crate) struct LoginGate {
 }
 
 impl LoginGate {
-    /// Puts the gate before a route, where it is for its id.
+    /// Puts the gate before a route, if it is for its id.
     pub(crate) fn before(&self, msg_id: u32, route: Route) -> Route {
         if !self.msg_ids.contains(&msg_id) {
             return route;

@@ -27,7 +27,7 @@ pub(super) mod require_login;
 // A handler reads the payload as text, JSON or protobuf.
 pub(super) mod payload;
 
-// What becomes of one that cannot be read.
+// What happens to one that cannot be read.
 pub(super) mod bad_payload;
 
 // If workers handle requests, they wait here for their turn,

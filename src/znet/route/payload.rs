@@ -281,7 +281,7 @@ impl Connection {
         match self.core().talk().bad_payload.get() {
             None | Some(BadPayload::Log) => false,
             Some(BadPayload::Answer { msg_id }) => {
-                // Where the peer does not read there is nobody to tell.
+                // If the peer does not read, it cannot be told.
                 let _ = self.send(*msg_id, error.to_string().into(), SendWait::Never);
                 true
             }

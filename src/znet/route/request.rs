@@ -35,7 +35,7 @@ struct Extras {
     route: Option<Arc<Route>>,
 }
 
-/// A request that runs a closure, to be queued to whoever handles the connection's requests with
+/// A request that runs a closure. Queue it to the worker or reader that handles the connection's requests with
 /// [`send_msg_to_task_queue`](crate::ziface::IMsgHandler::send_msg_to_task_queue). Handled twice, it runs it once.
 ///
 /// # Examples
@@ -86,7 +86,7 @@ impl Request {
         &self.message
     }
 
-    /// The same request with another message, its route begun anew.
+    /// The same request with another message, its route begun again.
     pub(crate) fn with_message(&self, message: Message) -> Self {
         let request = Self::new(Arc::clone(&self.conn), message);
         if let Some(extras) = self.extras.get() {
@@ -108,7 +108,7 @@ impl Request {
         step
     }
 
-    /// Jumps where that was asked for.
+    /// Jumps if that was asked for.
     pub(crate) fn take_goto(&self) -> Option<u32> {
         let step = u32::from(self.goto.load(Ordering::Relaxed)).checked_sub(1)?;
         self.goto.store(0, Ordering::Relaxed);
@@ -128,7 +128,7 @@ impl Request {
     }
 }
 
-/// Wherever it is dropped: a value of the program that panics then ends nobody who has nothing to do with it.
+/// Any code may drop it. A value of the program that panics then must not end that code.
 impl Drop for Extras {
     fn drop(&mut self) {
         drop_each(self.values.drain(..).map(|(_, value)| value));

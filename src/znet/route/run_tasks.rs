@@ -30,8 +30,8 @@ pub(crate) fn run_queued(conn: &Connection) {
 }
 
 impl Connection {
-    /// Has the worker handle what was read. While its queue is full, or the connection put aside, nothing more is read, unless someone waits for an
-    /// answer: it may be behind this, and the worker may be the one who waits. So answers are looked for from time to time,
+    /// Lets the worker handle what was read. While its queue is full, or the connection put aside, nothing more is read,
+    /// unless something waits for an answer: it may be behind this, and the worker may be what waits. So answers are looked for from time to time,
     /// as long as there is room to keep what else is found.
     pub(crate) fn queue_read(&self, mut request: Request) {
         let Tasks(Some(seat)) = self.tasks() else { return };
@@ -135,7 +135,7 @@ impl Connection {
     }
 }
 
-/// A request that is being handled; dropped when it has been, be it that the handler was cut short.
+/// A request that is being handled; dropped when it has been, also if the handler was cut short.
 struct Pending<'a> {
     conn: &'a Connection,
     bytes: usize,

@@ -33,7 +33,7 @@ struct Table {
     gates: Vec<LoginGate>,
 }
 
-/// What the program has set is dropped by whoever holds the last handle of its server.
+/// What the program has set is dropped with the last handle of its server.
 impl Drop for Table {
     fn drop(&mut self) {
         drop_each(self.routes.drain(..).map(|(_, route)| route));

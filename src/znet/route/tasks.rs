@@ -10,7 +10,7 @@ use super::workers::Worker;
 use crate::error::Result;
 use crate::green::{Event, PutError};
 
-/// Who handles the requests of a connection: a worker of the pool; `None`: its reader, each as it is read, and what
+/// What handles the requests of a connection: a worker of the pool; `None`: its reader, each as it is read, and what
 /// others queue between two passes.
 pub(crate) struct Tasks(pub(super) Option<Box<Seat>>);
 

@@ -84,7 +84,7 @@ impl WorkerPool {
         }
     }
 
-    /// Has the workers end once they have handled what is queued.
+    /// Lets the workers end once they have handled what is queued.
     pub(crate) fn close(&self) {
         let state = std::mem::take(&mut *self.lock());
         for worker in state.workers {
@@ -163,7 +163,7 @@ impl Worker {
         self.mark.set();
         tutorial::say(format_args!("[WORKER] id {} runs", self.id));
         let desk = self.serves_many.then(|| Desk::set_up(Arc::clone(self)));
-        // Where a stop cuts a handler short, what is behind it has its turn.
+        // If a stop cuts a handler short, what is behind it has its turn.
         while cuttable(|| self.work_off(desk.as_deref())).is_none() {}
     }
 

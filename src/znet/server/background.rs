@@ -103,7 +103,7 @@ impl Core {
         self.join_in_time(self.tasks(), deadline)
     }
 
-    /// Has those that still run end at their next wait. `when` is for the log.
+    /// Makes those that still run end at their next wait. `when` is for the log.
     pub(crate) fn kill_tasks(&self, when: &str) {
         if !self.tasks().is_empty() {
             log::warn!("killed{when}: {}", self.named_tasks());

@@ -23,7 +23,7 @@ impl Line {
         *self.0.lock() = Some(transport);
     }
 
-    /// Lets the transport go: its descriptor closes with the last who uses it.
+    /// Lets the transport go: its descriptor closes with its last user.
     pub(crate) fn release(&self) {
         // Closed after the lock.
         let released = self.0.lock().take();

@@ -151,7 +151,7 @@ impl Transport {
         self.socket().wait_unless_unwinding(interest)
     }
 
-    /// Wakes whoever waits with [`Readiness::INTERRUPT`], or the next one that does. From any thread, without waiting.
+    /// Wakes the one that waits with [`Readiness::INTERRUPT`], or the next one that does. From any thread, without waiting.
     pub(crate) fn interrupt(&self) {
         self.socket().interrupt();
     }
@@ -189,12 +189,12 @@ impl Transport {
         }
     }
 
-    /// Ends both directions at once and wakes whoever waits.
+    /// Ends both directions at once and wakes those that wait.
     pub(crate) fn end(&self) {
         self.socket().shutdown_both();
     }
 
-    /// Cuts the peer off: what the system holds for it is thrown away, and whoever waits is woken.
+    /// Cuts the peer off: what the system holds for it is thrown away, and those that wait are woken.
     pub(crate) fn reset(&self) {
         self.socket().reset();
     }
@@ -204,7 +204,7 @@ impl Transport {
         self.socket().set_patience(patience);
     }
 
-    /// The TCP socket with its options. `None` where there is none.
+    /// The TCP socket with its options. `None` if there is none.
     pub(crate) fn tcp(&self) -> Option<&Socket> {
         Some(self.socket())
     }

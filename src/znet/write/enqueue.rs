@@ -41,7 +41,7 @@ impl Connection {
             }
             appended => (Ok(appended), false),
         };
-        // Others may run from here on, and what is queued be thrown away meanwhile: then nothing of it is to be left.
+        // Others may run from here on, and what is queued may be thrown away meanwhile: then nothing of it must be left.
         drop(append);
         if let Ok(Appended::Queued { flush, defer }) = appended {
             self.after_append(flush, defer, wait);

@@ -13,13 +13,13 @@ impl State {
         self.watched = watched;
     }
 
-    /// Whether something waits to be sent on a full socket that nobody watches.
+    /// Whether something waits to be sent on a full socket that is not watched.
     pub(crate) fn needs_writer(&self) -> bool {
         let waits = !self.queue.is_empty() || self.transport_waits;
         self.sender == Sender::Blocked && !self.writer && !self.watched && waits
     }
 
-    /// Keeps what will be queued from leaving, if nothing is queued and nobody sends or watches.
+    /// Keeps what will be queued from leaving, if nothing is queued, sent or watched.
     pub(crate) fn hold(&mut self) -> bool {
         let free = self.sender == Sender::Idle && self.queue.is_empty() && !self.writer;
         if free {

@@ -93,7 +93,7 @@ impl State {
         self.kept().is_some_and(|kept| kept.away)
     }
 
-    /// Appends a frame that is not counted; where nothing leaves, it is of no use.
+    /// Appends a frame that is not counted; if nothing leaves, it would be useless.
     pub(crate) fn append_uncounted(&mut self, frame: &Bytes) {
         if !self.closed && !self.has_lost_line() {
             self.queue.push_packed(frame);
@@ -166,7 +166,7 @@ impl State {
     }
 
     /// Sends `frame` on another transport, and nothing else yet. Once settled.
-    pub(crate) fn begin_anew(&mut self, line: &Line, transport: Transport, frame: &Bytes) {
+    pub(crate) fn begin_again(&mut self, line: &Line, transport: Transport, frame: &Bytes) {
         line.replace(transport);
         self.queue = FrameQueue::default();
         self.queue.push_packed(frame);

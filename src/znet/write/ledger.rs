@@ -1,6 +1,6 @@
 //! The ledger: how much memory the peers of a server make it hold, by kind, under one bound for all.
 //!
-//! Whoever holds something for a peer has a [`Share`], which asks the ledger before it grows and gives back what it was
+//! What is held for a peer has a [`Share`], which asks the ledger before it grows and gives back what it was
 //! granted. Shares grow in steps, so a message seldom touches the ledger, and the first [`FREE_BYTES`] of each are free.
 
 use std::sync::MutexGuard;
@@ -22,7 +22,7 @@ pub(crate) enum Kind {
     Replay,
     /// Frames that have begun to arrive, and large ones until they are handled.
     Arriving,
-    /// Requests that wait for whoever handles them.
+    /// Requests that wait to be handled.
     Tasks,
     /// Messages whose senders wait for room.
     Waiting,
@@ -52,7 +52,7 @@ pub struct HeldBytes {
 }
 
 impl HeldBytes {
-    /// All kinds together: what `MaxQueuedBytes` bounds, but for the quarter that `waiting` may be beyond it.
+    /// All kinds together: what `MaxQueuedBytes` bounds, except for the quarter that `waiting` may be beyond it.
     pub const fn total(&self) -> usize {
         let sent = self.queued + self.broadcasts + self.resume + self.waiting;
         sent + self.kept + self.arriving + self.tasks + self.read_buffers
@@ -71,7 +71,7 @@ pub(crate) struct Ledger {
     peak: AtomicUsize,
     /// The same, since it was last asked for.
     recent: AtomicUsize,
-    /// From when on it is of use to look for someone to evict, by who may be, in milliseconds of the server's clock.
+    /// From when on it makes sense to look for a connection to evict, by which may be, in milliseconds of the server's clock.
     look_from: [AtomicU64; 3],
     looking: Lock<()>,
 }
@@ -126,13 +126,13 @@ impl Ledger {
         (held + more).saturating_sub(self.limit())
     }
 
-    /// Takes the only right to look for someone to evict, where that is of use `now`.
+    /// Takes the only right to look for a connection to evict, if that makes sense `now`.
     pub(crate) fn look(&self, whom: usize, now: u64) -> Option<MutexGuard<'_, ()>> {
         let looking = self.looking.lock();
         (now >= self.look_from[whom].load(Ordering::Relaxed)).then_some(looking)
     }
 
-    /// Nobody is to look for these before `then`.
+    /// No one may look for these before `then`.
     pub(crate) fn look_again(&self, whom: usize, then: u64) {
         self.look_from[whom].store(then, Ordering::Relaxed);
     }

@@ -15,7 +15,7 @@ pub(super) mod room;
 // what it needs only under load,
 pub(super) mod pressure;
 
-// who watches its socket,
+// whether its socket is watched,
 pub(super) mod holding;
 
 // and how it keeps what it sends for a peer that comes back:

@@ -3,7 +3,7 @@
 //! It owns the closed state, so there is no window between "is it closed" and "put". A sender takes everything out,
 //! sends without the lock, and takes along what others have appended meanwhile; so frames of all senders leave in one
 //! order, whole. The lock is a plain mutex held for a few instructions and never across a yield or a system call (except
-//! for the one that wakes whoever waits on a lost socket, if the connection can be resumed).
+//! for the one that wakes those that wait on a lost socket, if the connection can be resumed).
 
 use std::sync::MutexGuard;
 
@@ -27,9 +27,9 @@ pub(crate) struct Outbox {
 /// What the lock guards.
 #[derive(Default)]
 pub(crate) struct State {
-    /// Frames nobody is sending right now.
+    /// Frames that are not being sent right now.
     pub(super) queue: FrameQueue,
-    /// Bytes and frames that whoever is in [`Sender::Sending`] has taken out, and the bytes among them that are granted.
+    /// Bytes and frames that the one in [`Sender::Sending`] has taken out, and the bytes among them that are granted.
     pub(super) taken: (usize, usize, usize),
     pub(super) sender: Sender,
     /// Someone wanted to send while another did: it tries once more before it calls the socket full, because the
@@ -50,12 +50,12 @@ pub(crate) struct State {
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Sender {
-    /// Nobody sends, and the socket takes what comes.
+    /// Nothing is being sent, and the socket takes what comes.
     #[default]
     Idle,
     /// Someone sends, without the lock.
     Sending,
-    /// The socket is full; whoever sees it writable sends.
+    /// The socket is full; the first to see it writable sends.
     Blocked,
 }
 
@@ -69,15 +69,15 @@ pub(super) enum Room {
     OverAll,
 }
 
-/// What became of a frame that was to be queued.
+/// What happened to a frame that should be queued.
 pub(crate) enum Appended {
-    /// Queued. `flush`: so much waits that it should be sent at once; `defer`: else it is to be put on the list.
+    /// Queued. `flush`: so much waits that it should be sent at once; `defer`: else it must be put on the list.
     Queued { flush: bool, defer: bool },
     /// No room in this queue.
     Full,
     /// No room under the bound over all that is held for peers.
     OverAll,
-    /// Not queued: whoever sends must wait for something else first.
+    /// Not queued: the sender must wait for something else first.
     Barred,
 }
 
@@ -116,7 +116,7 @@ impl State {
 
     /// As [`append`](Self::append), for bytes without a head.
     pub(crate) fn append_raw(&mut self, bounds: &Bounds, data: Payload<'_>) -> Result<Appended> {
-        // Who knows whether they are frames, and how many?
+        // It is not known whether they are frames, and how many.
         self.stop_keeping(bounds);
         self.append_with(bounds, data.as_slice().len(), |queue| {
             queue.push_raw(data);
@@ -199,8 +199,8 @@ impl State {
         }
     }
 
-    /// Notes that the connection is to be flushed when the coroutine that calls next yields. `false` where that is
-    /// noted already. On the list of another worker it is of no use: the coroutine there may not yield for long. A plain
+    /// Notes that the connection must be flushed when the calling coroutine next yields. `false` if that is
+    /// noted already. On the list of another worker it would be useless: the coroutine there may not yield for long. A plain
     /// thread has no list, and flushes at once.
     pub(crate) fn defer_here(&mut self) -> bool {
         let Some(home) = home_index() else { return true };
@@ -219,7 +219,7 @@ impl State {
         &mut self.pressure().room
     }
 
-    /// Since when nothing has left for a full socket, in milliseconds of the server's clock; 0 where it is not full.
+    /// Since when nothing has left for a full socket, in milliseconds of the server's clock; 0 if it is not full.
     pub(crate) fn blocked_since(&self) -> u64 {
         self.pressure.as_ref().map_or(0, |pressure| pressure.since)
     }
@@ -265,7 +265,7 @@ impl State {
         self.wake_all();
     }
 
-    /// Closes, throws away what is queued and counts it; so does whoever is sending with what it cannot send.
+    /// Closes, throws away what is queued and counts it; so does a sender with what it cannot send.
     pub(crate) fn discard(&mut self, bounds: &Bounds) {
         self.close();
         self.discarded = true;

@@ -17,13 +17,13 @@ pub(super) struct Pressure {
     pub(super) unsent: Unsent,
     /// What was sent, where the connection can be resumed.
     pub(super) kept: Option<Box<Replay>>,
-    /// Those who wait for room or for the end.
+    /// Those that wait for room or for the end.
     pub(super) room: WaitList,
 }
 
 impl Pressure {
     /// Takes note that the socket is full, after it has taken so many bytes. The time a peer has to read begins when the
-    /// socket fills, and anew with each byte that leaves.
+    /// socket fills, and again with each byte that leaves.
     pub(super) fn note_blocked(&mut self, sent: usize, now: u64) {
         if self.since == 0 || sent > 0 {
             self.since = now.max(1);

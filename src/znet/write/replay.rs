@@ -22,7 +22,7 @@ pub(crate) struct Replay {
     max: (usize, usize),
     /// The peer is away: what is sent is kept and not queued.
     pub(super) away: bool,
-    /// The socket is of no use any more: nothing is put into the queue, nor back.
+    /// The socket cannot be used any more: nothing is put into the queue, nor back.
     pub(super) lost: bool,
     /// Kept while away, or queued and lost.
     pub(super) unsent: Unsent,

@@ -7,7 +7,7 @@ use crate::zconf::QueueFull;
 
 impl State {
     /// Whether there is room for a frame of which so many bytes are still to be granted. In an empty queue there is for
-    /// a frame of any size, if the server's bound allows it; and where the oldest frames are dropped, beside those that
+    /// a frame of any size, if the server's bound allows it; and if the oldest frames are dropped, beside those that
     /// another is sending: they cannot be dropped.
     pub(super) fn room_for(&mut self, bounds: &Bounds, frame: usize, to_grant: usize) -> Room {
         let (bytes, messages) = (self.bytes(), self.messages());
@@ -25,7 +25,7 @@ impl State {
         self.queue.messages() == 0 && (self.taken.1 == 0 || bounds.policy == QueueFull::DropOldest)
     }
 
-    /// Drops frames, oldest first, until one of `frame` bytes fits. `false` where nothing can be dropped: the peer counts
+    /// Drops frames, oldest first, until one of `frame` bytes fits. `false` if nothing can be dropped: the peer counts
     /// the frames of a connection that can be resumed.
     pub(crate) fn drop_oldest_for(&mut self, bounds: &Bounds, frame: usize) -> bool {
         while self.room_for(bounds, frame, frame) != Room::Enough {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_frame_that_nobody_is_sending_is_dropped() {
+    fn the_oldest_frame_that_is_not_being_sent_is_dropped() {
         let bounds = bounds(QueueFull::DropOldest);
         let mut state = State::default();
         assert!(append(&mut state, &bounds) && append(&mut state, &bounds));

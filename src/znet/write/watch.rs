@@ -1,8 +1,8 @@
-//! Who watches a full socket, so that what is queued leaves once the peer reads on.
+//! What watches a full socket, so that what is queued leaves once the peer reads on.
 //!
 //! It follows from state, whatever led there. While the connection's own coroutine waits for input it holds a [`Watch`],
-//! and sends when the socket takes more. At any other time it may be in user code, and stay there: then the next yield of
-//! whoever finds the socket full starts a writer coroutine (`writer.rs`).
+//! and sends when the socket takes more. At any other time it may be in user code, and stay there: then the next yield
+//! of the one that finds the socket full starts a writer coroutine (`writer.rs`).
 
 use crate::green::Readiness;
 use crate::znet::conn::connection::Connection;

@@ -27,7 +27,7 @@ impl Connection {
 }
 
 impl Writer<'_> {
-    /// Has what is queued sent when the coroutine that calls next yields.
+    /// Sends what is queued when the calling coroutine next yields.
     pub(crate) fn flush_at_yield(&self) {
         defer(self.conn.arc());
     }
@@ -41,7 +41,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Sends what the transport takes. If it is full and nobody watches it, the next yield starts a writer coroutine.
+    /// Sends what the transport takes. If it is full and not watched, the next yield starts a writer coroutine.
     pub(crate) fn flush_or_defer(&self) -> Flushed {
         let flushed = self.flush();
         if flushed == (Flushed::Blocked { watched: false }) && self.conn.outbox().lock().defer_here() {
@@ -85,7 +85,7 @@ impl Writer<'_> {
             match outcome {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock && !state.has_lost_line() => {
-                    // Read, not remembered: this time tells who is slow, by the tenth of a second.
+                    // Read, not remembered: this time tells which peers are slow, by the tenth of a second.
                     state.note_blocked(sent, core.clock().tick());
                     state.transport_waits = transport.has_unsent();
                     state.make_room(bounds);
@@ -103,7 +103,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Sends what the transport takes. If it is full and nobody watches it, starts the writer coroutine.
+    /// Sends what the transport takes. If it is full and not watched, starts the writer coroutine.
     fn flush_or_watch(&self) {
         if self.flush() != (Flushed::Blocked { watched: false }) {
             return;

@@ -51,7 +51,7 @@ impl<S: Store> BaseQueue<S> {
     ///
     /// let queue = Queue::with_items(8, [1, 2]);
     /// queue.shutdown(false);
-    /// assert_eq!(queue.get(), Some(1)); // what it holds is still to be had
+    /// assert_eq!(queue.get(), Some(1)); // what it holds can still be taken
     /// queue.shutdown(true);
     /// assert_eq!(queue.get(), None);
     /// ```
