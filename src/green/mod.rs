@@ -32,9 +32,12 @@
 //! | run programs | [`subprocess`] |
 //! | end a coroutine | [`Greenlet::kill`], [`killall`] |
 //! | catch signals | [`on_terminate`], [`signal`] |
-//! | see what runs and waits | [`dump`], [`coroutines`], [`current`], [`live_coroutines`], [`stalls`] |
+//! | see what runs and waits | [`dump`], [`coroutines`], [`current`], [`live_coroutines`], [`stalls`], [`BackdoorServer`] |
 //!
 //! A search for a name of gevent or bluelet finds ours.
+//!
+//! A plain thread that waits although nothing in the program could ever wake it panics, and says what all coroutines wait
+//! for: gevent's `LoopExit`, in `docs/gevent.md`.
 //!
 //! It is the only module that names `may`, and keeps its rules so that others need not know them: one set-up a process
 //! ([`Runtime`]), a count of stacks that refuses before the machine does ([`max_coroutines`]), fairness on a time
