@@ -109,7 +109,7 @@ pub use sync::wait::{IWaitAny, iwait_any, wait, wait_timeout};
 
 mod net;
 pub(crate) use net::connect::Connector;
-pub use net::datagram::{UdpSocket, UnixDatagram};
+pub use net::datagram::{Datagrams, UdpSocket, UnixDatagram};
 pub use net::datagram_server::DatagramServer;
 pub(crate) use net::gate::{Gate, Newcomer};
 pub use net::listener::{Backoff, TcpListener};
