@@ -19,8 +19,8 @@ use zinx::green::{
 
 #[test]
 fn what_would_wait_gives_up_at_once() {
-    check_all(&[
-        ("put", |w| w.full.put(1).is_err()),
+    check_all(World::new, &[
+        ("put", |w: &World| w.full.put(1).is_err()),
         ("put_timeout", |w| w.full.put_timeout(1, LONG).is_err()),
         ("get", |w| w.empty.get().is_none()),
         ("get_timeout", |w| w.empty.get_timeout(LONG).is_err()),
@@ -85,8 +85,8 @@ fn what_would_wait_gives_up_at_once() {
 
 #[test]
 fn what_need_not_wait_works() {
-    check_all(&[
-        ("try_put", |w| w.roomy.try_put(1).is_ok() && w.roomy.try_get().is_ok()),
+    check_all(World::new, &[
+        ("try_put", |w: &World| w.roomy.try_put(1).is_ok() && w.roomy.try_get().is_ok()),
         ("put", |w| w.roomy.put(1).is_ok() && w.roomy.get().is_some()),
         ("refused try_put", |w| w.full.try_put(1).is_err() && w.empty.try_get().is_err()),
         ("channel", |w| w.channel.try_put(1).is_err() && w.channel.try_get().is_err()),
@@ -166,8 +166,8 @@ fn what_need_not_wait_works() {
 /// There is no refusal to return: the guard holds nothing, and gives nothing back.
 #[test]
 fn guards_that_cannot_be_refused_are_empty() {
-    check_all(&[
-        ("semaphore", |w| {
+    check_all(World::new, &[
+        ("semaphore", |w: &World| {
             drop(w.permits.acquire());
             w.permits.available() == 0
         }),
@@ -291,7 +291,8 @@ struct World {
     pipe: (PipeReader, PipeWriter),
 }
 
-type Call = fn(&World) -> bool;
+/// What a destructor does with what it has. `true`: as expected.
+type Call<W> = fn(&W) -> bool;
 
 impl World {
     fn new() -> Arc<Self> {
@@ -349,17 +350,17 @@ impl Drop for World {
 
 /// What unwinds a coroutine.
 #[derive(Clone, Copy, Debug)]
-enum Cause {
+pub(super) enum Cause {
     Panic,
     Kill,
     Limit,
 }
 
 impl Cause {
-    const ALL: [Self; 3] = [Self::Panic, Self::Kill, Self::Limit];
+    pub(super) const ALL: [Self; 3] = [Self::Panic, Self::Kill, Self::Limit];
 
     /// Where the unwinding begins.
-    fn meet(self) {
+    pub(super) fn meet(self) {
         match self {
             Self::Panic => panic!("{ON_PURPOSE}"),
             Self::Kill | Self::Limit => wait_for_ever(),
@@ -368,7 +369,7 @@ impl Cause {
 }
 
 /// A coroutine that runs `body`, which meets `cause`.
-fn ended_by(cause: Cause, body: impl FnOnce() + Send + 'static) -> Greenlet<()> {
+pub(super) fn ended_by(cause: Cause, body: impl FnOnce() + Send + 'static) -> Greenlet<()> {
     LazyLock::force(&QUIET);
     match cause {
         Cause::Panic => green::spawn(body),
@@ -390,9 +391,9 @@ fn ended_by(cause: Cause, body: impl FnOnce() + Send + 'static) -> Greenlet<()> 
 }
 
 /// Makes each call from destructors in coroutines that unwind for each reason, several at a time, and checks what it returns.
-fn check_all(calls: &'static [(&str, Call)]) {
+pub(super) fn check_all<W: Send + Sync + 'static>(world: fn() -> Arc<W>, calls: &'static [(&str, Call<W>)]) {
     within(100, move || {
-        let (world, wrong) = (World::new(), Arc::new(Mutex::new(Vec::new())));
+        let (world, wrong) = (world(), Arc::new(Mutex::new(Vec::new())));
         for (name, call) in calls {
             for cause in Cause::ALL {
                 let dropped = Arc::new(AtomicUsize::new(0));
@@ -423,7 +424,7 @@ fn check_all(calls: &'static [(&str, Call)]) {
 
 /// Often enough, and with the worker kept long enough, for every fairness point. `true`: as expected, at once, on one
 /// thread, and panicking throughout.
-fn call_often(call: Call, world: &World) -> bool {
+fn call_often<W>(call: Call<W>, world: &W) -> bool {
     let (begun, on) = (Instant::now(), thread::current().id());
     busy();
     let right = (0..20).all(|_| call(world));
@@ -489,7 +490,13 @@ fn busy() {
 }
 
 /// Runs a closure when it is dropped.
-struct OnDrop<F: FnOnce()>(Option<F>);
+pub(super) struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> OnDrop<F> {
+    pub(super) const fn new(call: F) -> Self {
+        Self(Some(call))
+    }
+}
 
 impl<F: FnOnce()> Drop for OnDrop<F> {
     fn drop(&mut self) {
