@@ -32,6 +32,7 @@ pub(super) mod stack_note;
 
 // Buffers, and memory that goes back to the system.
 pub(super) mod buffers;
+pub(super) mod burst;
 pub(super) mod memory;
 
 // Threads beside the workers.
