@@ -1,7 +1,7 @@
 //! A program in which all that is left waits for each other is told so, and no other program is: gevent's `LoopExit`.
 //!
-//! Each case is a process of its own, without the test harness, whose threads would count as somebody who may yet wake one.
-//! All run at once, with one worker and with two.
+//! Each case is a process of its own, without the test harness: its threads could wake others, for all that is known. All
+//! cases run at once, with one worker and with two.
 
 #![expect(
     clippy::disallowed_methods,
@@ -21,10 +21,10 @@ use zinx::green::{
     StreamServer, bluelet,
 };
 
-/// A name, and what its process does. Those that wait in vain say so by returning.
+/// A name, and what its process does. A case that returns has passed.
 const CASES: [(&str, fn()); 16] = [
     ("two_that_hold_what_the_other_waits_for_are_named", two_that_hold_what_the_other_waits_for),
-    ("a_thread_that_waits_for_nobody_is_told", || in_vain(|| Event::new().wait(), &[])),
+    ("a_thread_that_waits_for_nobody_is_told", || deadlocks(|| Event::new().wait(), &[])),
     ("each_kind_of_wait_is_named", each_kind_of_wait),
     ("a_wait_for_several_things_counts", a_wait_for_several_things),
     ("work_that_was_done_before_makes_no_difference", work_that_was_done_before),
@@ -80,9 +80,9 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(failed > 0))
 }
 
-/// Runs what waits in vain, and checks what it is told: these words, and a line for each coroutine that is left.
-fn in_vain<T>(wait: impl FnOnce() -> T, named: &[&str]) {
-    let payload = catch_unwind(AssertUnwindSafe(wait)).err().expect("it has waited in vain");
+/// Runs a wait that never ends, and checks what it is told: these words, and a line for each coroutine that is left.
+fn deadlocks<T>(wait: impl FnOnce() -> T, named: &[&str]) {
+    let payload = catch_unwind(AssertUnwindSafe(wait)).err().expect("it is told of the deadlock");
     let said = payload.downcast_ref::<String>().expect("words");
     let mut lines = said.lines();
     assert!(lines.next().unwrap().starts_with("LoopExit: this wait would never end"), "{said}");
@@ -93,7 +93,7 @@ fn in_vain<T>(wait: impl FnOnce() -> T, named: &[&str]) {
     }
 }
 
-/// Checks that what may end late does, and is not taken for a wait in vain.
+/// Waits for what comes late, which must not be taken for a deadlock.
 fn in_time(event: &Event) {
     let begun = Instant::now();
     event.wait();
@@ -125,7 +125,7 @@ fn two_that_hold_what_the_other_waits_for() {
     };
     let first = spawn("first", crossing(&one, &other));
     let _second = spawn("second", crossing(&other, &one));
-    in_vain(|| first.join(), &["\"first\" waits for a lock", "\"second\" waits for a lock"]);
+    deadlocks(|| first.join(), &["\"first\" waits for a lock", "\"second\" waits for a lock"]);
 }
 
 fn each_kind_of_wait() {
@@ -160,13 +160,13 @@ fn each_kind_of_wait() {
         "\"group\" waits for the end of a group",
         "\"member\" waits for an event",
     ];
-    in_vain(|| empty.get(), &expected);
+    deadlocks(|| empty.get(), &expected);
 }
 
 fn a_wait_for_several_things() {
     let (one, other) = (Event::new(), Queue::<u32>::unbounded());
     spawn("several", || green::wait_any(&[&Event::new(), &Event::new()]));
-    in_vain(|| green::wait_any(&[&one, &other]), &["\"several\" waits for the first of several"]);
+    deadlocks(|| green::wait_any(&[&one, &other]), &["\"several\" waits for the first of several"]);
 }
 
 /// A timer, a socket and a thread that have been there leave nothing behind that would be taken for a way out.
@@ -181,26 +181,26 @@ fn work_that_was_done_before() {
     });
     thread::spawn(|| ()).join().unwrap();
     assert!(green::with_timeout(Duration::from_millis(5), || Event::new().wait()).is_err());
-    in_vain(|| green::run(|| Event::new().wait()), &["\"\" waits for an event"]);
+    deadlocks(|| green::run(|| Event::new().wait()), &["\"\" waits for an event"]);
 }
 
 fn the_program_goes_on() {
     let stuck = spawn("stuck", || Event::new().wait());
-    in_vain(|| stuck.join(), &["\"stuck\" waits for an event"]);
+    deadlocks(|| stuck.join(), &["\"stuck\" waits for an event"]);
     assert!(!stuck.ready());
     stuck.kill();
     assert_eq!(green::run(|| green::spawn(|| 7).get().unwrap()), 7);
-    in_vain(|| Event::new().wait(), &[]);
+    deadlocks(|| Event::new().wait(), &[]);
 }
 
 fn every_thread_that_waits() {
     let both = Arc::new(Barrier::new(3));
     let at_barrier = Arc::clone(&both);
     let other = thread::spawn(move || {
-        in_vain(|| at_barrier.wait(), &["\"stuck\" waits for an event"]);
+        deadlocks(|| at_barrier.wait(), &["\"stuck\" waits for an event"]);
     });
     let _stuck = spawn("stuck", || Event::new().wait());
-    in_vain(|| both.wait(), &["\"stuck\" waits for an event"]);
+    deadlocks(|| both.wait(), &["\"stuck\" waits for an event"]);
     other.join().unwrap();
 }
 

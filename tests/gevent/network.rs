@@ -343,8 +343,13 @@ fn a_datagram_server_serves_a_unix_socket_too() {
         for is_abstract in [true, false] {
             let (at, ours) = (name(is_abstract), name(is_abstract));
             let server = DatagramServer::bind_unix(&at).unwrap();
-            assert_eq!((server.local_addr(), server.socket().local_addr().unwrap()), (at.clone(), at.clone()));
-            server.start(|socket, data, peer| socket.send_to(&data.to_ascii_uppercase(), peer).map(drop)).unwrap();
+            assert_eq!(
+                (server.local_addr(), server.socket().local_addr().unwrap()),
+                (at.clone(), at.clone())
+            );
+            server
+                .start(|socket, data, peer| socket.send_to(&data.to_ascii_uppercase(), peer).map(drop))
+                .unwrap();
             let client = UnixDatagram::bind(&ours).unwrap();
             client.send_to(b"hello", &at).unwrap();
             let mut buf = [0; 16];

@@ -14,8 +14,8 @@ use super::unwind::{Cause, OnDrop, check_all, ended_by};
 use crate::common::coroutines::{LONG, within};
 use zinx::green::subprocess::{self, Popen};
 use zinx::green::{
-    self, BackdoorServer, DatagramServer, Events, Poll, Queue, StreamServer, TcpStream, UdpSocket, UnixDatagram,
-    UnixListener, UnixStream,
+    self, BackdoorServer, DatagramServer, Events, Poll, Queue, StreamServer, TcpStream, UdpSocket,
+    UnixDatagram, UnixListener, UnixStream,
 };
 
 #[test]
@@ -86,7 +86,8 @@ fn what_need_not_wait_for_the_world_works() {
             ("resolve", |_| green::resolve("127.0.0.1", 1).is_ok()),
             ("wait_write", |w| green::wait_write(&w.pipe.1).is_ok()),
             ("select", |w| {
-                green::select(&[], &[w.pipe.1.as_fd()]).is_ok_and(|(reads, writes)| (reads.len(), writes.len()) == (0, 1))
+                green::select(&[], &[w.pipe.1.as_fd()])
+                    .is_ok_and(|(reads, writes)| (reads.len(), writes.len()) == (0, 1))
             }),
             ("process", |w| {
                 let mut process = w.process.lock().unwrap();

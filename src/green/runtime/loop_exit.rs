@@ -1,18 +1,19 @@
-//! Finds a program in which every wait is for another wait: nothing in it will ever run again. gevent's `LoopExit`.
+//! Finds a program in which every wait is for another wait, so that nothing will ever run again: gevent's `LoopExit`.
 //!
-//! A thread of the program that waits in such a case panics, with a list of who waits for what, instead of hanging. The
-//! rule is that *what cannot be known counts as a way out*. It is a deadlock only if all of this holds at one moment:
+//! A thread of the program that waits then panics with a list of what each coroutine waits for, instead of hanging. There are
+//! no false alarms, because *what cannot be known counts as a way out*. It is a deadlock only if all of this is true at one
+//! moment:
 //!
-//! - Threads of the program wait for something of `green` without a time limit, and there is no thread beside them but
-//!   our own, of those only workers, timer and watchdog: nobody else can wake anybody. A listener, a server, the blocking
-//!   pool, a logger on a thread, a thread of another library: each is one more thread, and ends the matter.
-//! - Each coroutine waits for what another coroutine gives. One that sleeps, or waits for a socket, a pipe or a process,
-//!   ends the matter.
+//! - Threads of the program wait for something of `green` without a time limit. The only other threads are the workers, the
+//!   timer and the watchdog. A listener, a server, the pool of `blocking`, a logger on a thread or a thread of another
+//!   library is one thread more, so it rules a deadlock out.
+//! - Every coroutine waits for what another coroutine gives. One that sleeps, or waits for a socket, a pipe or a process,
+//!   rules it out.
 //! - No deadline is pending, and no signal has a handler.
-//! - No coroutine runs or can run. Each worker is asked to look at its queues, does so, and finds nothing; nobody has had a
-//!   turn between the look before and the look after.
+//! - No coroutine runs or can run. Each worker is asked to look at its queues and finds nothing, and no coroutine has run
+//!   between the look before that and the look after.
 //!
-//! The watchdog looks once a second while nothing runs. What `may` runs that was not spawned here it cannot see.
+//! The watchdog looks once a second while nothing runs. It cannot see coroutines that other code starts by calling `may`.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use crate::green::coroutines;
 use crate::lock::Lock;
 use crate::log_line::Shown;
 
-/// Keeps note of a thread of the program that is about to wait without a time limit. Dropped when it goes on.
+/// Notes that a thread of the program is about to wait without a time limit. The note is dropped when the wait has ended.
 pub(super) fn note(waiter: &Arc<Waiter>) -> Option<Noted> {
     waiter.is_of_the_program().then(|| {
         WAITS.fetch_add(1, Ordering::SeqCst);
@@ -36,7 +37,7 @@ pub(super) fn note(waiter: &Arc<Waiter>) -> Option<Noted> {
     })
 }
 
-/// Ends the wait of a thread that was [woken in vain](Waiter::wake_in_vain).
+/// Ends the wait of a thread whose wait [is part of a deadlock](Waiter::end_deadlock).
 pub(super) fn raise() -> ! {
     let report = REPORT.lock().clone();
     panic!("{report}")
@@ -50,7 +51,7 @@ impl Drop for Noted {
     }
 }
 
-/// Looks whether anything can ever run again; if not, says so to those who wait.
+/// Looks whether anything can ever run again; if not, ends the waits of the program's threads.
 pub(super) fn look(beats: &[&'static Beat]) {
     if WAITING.lock().is_empty() || !is_at_an_end() {
         return;
@@ -60,12 +61,12 @@ pub(super) fn look(beats: &[&'static Beat]) {
         *REPORT.lock() = report();
         let waiting = WAITING.lock().clone();
         for waiter in waiting {
-            waiter.wake_in_vain();
+            waiter.end_deadlock();
         }
     }
 }
 
-/// What has run so far, and what runs.
+/// What has run so far, and what runs now.
 #[derive(PartialEq, Eq)]
 struct Moment {
     turns: Vec<(u64, u64)>,
@@ -84,19 +85,19 @@ impl Moment {
     }
 }
 
-/// Whether nothing is known that could wake anybody. The cheap questions first.
+/// Whether nothing is known that could end any wait. Cheap questions come first.
 fn is_at_an_end() -> bool {
     timer::is_idle()
         && !poller::may_is_used()
-        && nobody_else_is_there()
+        && all_threads_are_known()
         && home::all().iter().all(Home::is_idle)
         && coroutines().iter().filter_map(|one| one.awaits()).all(|awaits| awaits.is_for_another())
-        // Behind the count of the threads: whoever was there then, and woke one, is seen here.
+        // After the threads were counted: if one has ended meanwhile, the wait that it ended is seen here.
         && WAITING.lock().iter().all(|waiter| waiter.still_waits())
 }
 
 /// Whether all threads of the process are known, and no signal has a handler.
-fn nobody_else_is_there() -> bool {
+fn all_threads_are_known() -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
     let value = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let threads = value("Threads:").and_then(|count| count.parse().ok());
@@ -136,7 +137,7 @@ static WAITING: Lock<Vec<Arc<Waiter>>> = Lock::new(Vec::new());
 /// How many such waits have begun.
 static WAITS: AtomicU64 = AtomicU64::new(0);
 
-/// Written before anybody is woken in vain.
+/// Written before the waits are ended.
 static REPORT: Lock<String> = Lock::new(String::new());
 
 const WORDS: &str = "LoopExit: this wait would never end: all that is left waits for each other, \

@@ -76,17 +76,17 @@ impl Waiter {
         self.end_and_unpark(WOKEN)
     }
 
-    /// Ends a wait that would never end. `false` if it has ended already.
-    pub(super) fn wake_in_vain(&self) -> bool {
-        self.end_and_unpark(IN_VAIN)
+    /// Ends a wait that would never end, with a panic. `false` if it has ended already.
+    pub(super) fn end_deadlock(&self) -> bool {
+        self.end_and_unpark(DEADLOCKED)
     }
 
-    /// Whether nobody has ended the wait.
+    /// Whether the wait has not ended yet.
     pub(super) fn still_waits(&self) -> bool {
         self.state.load(Ordering::Acquire) == WAITING
     }
 
-    /// Whether a thread of the program waits, which may unwind.
+    /// Whether the one that waits is a thread of the program, and may unwind.
     pub(super) fn is_of_the_program(&self) -> bool {
         match &self.who {
             Who::Thread(thread) => {
@@ -130,7 +130,7 @@ impl Waiter {
         if let Some(interrupt) = interrupt {
             interrupt.raise();
         }
-        if end == IN_VAIN {
+        if end == DEADLOCKED {
             loop_exit::raise();
         }
         !expired
@@ -332,4 +332,4 @@ const WAITING: u8 = 0;
 const WOKEN: u8 = 1;
 const EXPIRED: u8 = 2;
 const INTERRUPTED: u8 = 3;
-const IN_VAIN: u8 = 4;
+const DEADLOCKED: u8 = 4;
