@@ -32,9 +32,12 @@
 //! | run programs | [`subprocess`] |
 //! | end a coroutine | [`Greenlet::kill`], [`killall`] |
 //! | catch signals | [`on_terminate`], [`signal`] |
-//! | see what runs and waits | [`dump`], [`coroutines`], [`current`], [`live_coroutines`], [`stalls`] |
+//! | see what runs and waits | [`dump`], [`coroutines`], [`current`], [`live_coroutines`], [`stalls`], [`BackdoorServer`] |
 //!
 //! A search for a name of gevent or bluelet finds ours.
+//!
+//! A plain thread that waits although nothing in the program could ever wake it panics, and says what all coroutines wait
+//! for: gevent's `LoopExit`, in `docs/gevent.md`.
 //!
 //! It is the only module that names `may`, and keeps its rules so that others need not know them: one set-up a process
 //! ([`Runtime`]), a count of stacks that refuses before the machine does ([`max_coroutines`]), fairness on a time
@@ -46,11 +49,11 @@ mod runtime;
 pub(crate) use runtime::awaits::Awaits;
 pub use runtime::blocking::blocking;
 pub(crate) use runtime::buffers::{READ_BUFFER_BYTES, ReadBuffer, SendBuffer, small_read_buffer_bytes};
+pub(crate) use runtime::burst::give_memory_back;
 pub(crate) use runtime::fair::Turn;
 pub use runtime::fair::{fair_yields, fairness_point, yield_now};
 pub(crate) use runtime::home::next as next_home;
 pub use runtime::limits::{live_coroutines, max_coroutines, raise_open_files};
-pub(crate) use runtime::memory::give_memory_back;
 pub(crate) use runtime::park::WaitList;
 pub(crate) use runtime::ride::{Halt, Passenger};
 pub use runtime::settings::Runtime;
@@ -106,7 +109,7 @@ pub use sync::wait::{IWaitAny, iwait_any, wait, wait_timeout};
 
 mod net;
 pub(crate) use net::connect::Connector;
-pub use net::datagram::{UdpSocket, UnixDatagram};
+pub use net::datagram::{Datagrams, UdpSocket, UnixDatagram};
 pub use net::datagram_server::DatagramServer;
 pub(crate) use net::gate::{Gate, Newcomer};
 pub use net::listener::{Backoff, TcpListener};

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::common::frame;
 use crate::common::process::{Ended, Process, example};
 
@@ -21,6 +23,26 @@ fn bluelet_echo_sends_back_what_it_gets() {
     first.shutdown(Shutdown::Write).unwrap();
     assert_eq!(rest(&mut first), "", "closed when the peer has ended");
     assert_eq!(exchange(&mut second, "still there\n"), "still there\n");
+}
+
+#[test]
+fn bluelet_echo_listener_tells_who_comes_and_goes() {
+    let server = serve("bluelet_echo_listener", &["0"]);
+    let (mut first, mut second) = (connect(&server), connect(&server));
+    assert_eq!(exchange(&mut first, "hello\n"), "hello\n");
+    assert_eq!(exchange(&mut second, "again\n"), "again\n");
+    server.kill(Signal::INT);
+    for client in [&mut first, &mut second] {
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(rest(client), "", "those who are there are served to their end");
+    }
+    let ended = server.end_within(LIMIT);
+    assert!(ended.status.success(), "{}", ended.stderr);
+    let mut lines: Vec<_> = ended.stdout.lines().collect();
+    lines.sort_unstable();
+    let [connected, gone] = ["Connected: 127.0.0.1", "Disconnected: 127.0.0.1"];
+    let [hello, again] = ["Read from 127.0.0.1: \"again\\n\"", "Read from 127.0.0.1: \"hello\\n\""];
+    assert_eq!(lines, [connected, connected, gone, gone, "Exiting.", hello, again]);
 }
 
 #[test]

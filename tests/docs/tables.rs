@@ -27,17 +27,30 @@ fn every_rust_name_of_the_porting_tables_is_real() {
 }
 
 #[test]
-fn every_public_name_of_gevent_has_its_row() {
-    for page in GREEN {
-        let rows = rows(page, |head| head.first().is_some_and(|title| title == "gevent"));
+fn every_public_name_of_gevent_and_bluelet_has_its_row() {
+    for (page, (of, names)) in GREEN.into_iter().flat_map(|page| NAMES.map(|names| (page, names))) {
+        let rows = rows(page, |head| head.first().is_some_and(|title| title == of));
         let named: Vec<_> = rows.iter().flat_map(|row| spans(&row[0])).collect();
-        for name in OF_GEVENT.split_whitespace() {
+        for name in names.split_whitespace() {
             let is_it = |span: &String| Names::of(span).all.contains(name);
             assert!(named.iter().any(is_it), "{page}: {name}");
         }
         for row in rows {
             assert!(!row[1].is_empty() || !row[2].is_empty(), "{page}: nothing beside {}", row[0]);
         }
+    }
+}
+
+#[test]
+fn the_lines_of_the_demos_of_green_are_counted_right() {
+    for page in GREEN {
+        let mut counted = 0;
+        for row in rows(page, |head| head.len() == 4 && head[1] == head[3]) {
+            let demo = linked(&row[2], "demo/").unwrap_or_else(|| panic!("{page}: {row:?}"));
+            assert_eq!(read(&demo).lines().count().to_string(), row[3], "{page}: {demo}");
+            counted += 1;
+        }
+        assert_eq!(counted, 10, "{page}");
     }
 }
 
@@ -258,6 +271,16 @@ const PORTING: [&str; 4] = [
 ];
 
 const GREEN: [&str; 2] = ["docs/gevent.md", "docs/zh/gevent.md"];
+
+const NAMES: [(&str, &str); 2] = [("gevent", OF_GEVENT), ("bluelet", OF_BLUELET)];
+
+/// The public names of bluelet's module.
+const OF_BLUELET: &str = "
+    Event WaitableEvent waitables fire ValueEvent ExceptionEvent SpawnEvent JoinEvent KillEvent DelegationEvent ReturnEvent
+    SleepEvent time_left ReadEvent WriteEvent ThreadException reraise SUSPENDED Delegated run SocketClosedError Listener
+    Connection close recv send sendall readline AcceptEvent ReceiveEvent SendEvent null spawn call end read write connect
+    sleep join kill server
+";
 
 /// The public names of gevent's modules, as their `__all__` has them.
 const OF_GEVENT: &str = "

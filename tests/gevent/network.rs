@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use zinx::green::{
-    self, DatagramServer, Event, Queue, StreamServer, TcpListener, TcpStream, UdpSocket, UnixDatagram,
+    self, DatagramServer, Event, Pool, Queue, StreamServer, TcpListener, TcpStream, UdpSocket, UnixDatagram,
     UnixListener, UnixStream,
 };
 
@@ -334,6 +334,103 @@ fn a_datagram_server_that_is_stopped_kills_what_is_left() {
         assert!(!server.stop(SHORT));
         assert!(stopped.elapsed() < LONG / 2);
         serving.get().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_datagram_server_serves_a_unix_socket_too() {
+    test(|| {
+        for is_abstract in [true, false] {
+            let (at, ours) = (name(is_abstract), name(is_abstract));
+            let server = DatagramServer::bind_unix(&at).unwrap();
+            assert_eq!(
+                (server.local_addr(), server.socket().local_addr().unwrap()),
+                (at.clone(), at.clone())
+            );
+            server
+                .start(|socket, data, peer| socket.send_to(&data.to_ascii_uppercase(), peer).map(drop))
+                .unwrap();
+            let client = UnixDatagram::bind(&ours).unwrap();
+            client.send_to(b"hello", &at).unwrap();
+            let mut buf = [0; 16];
+            assert_eq!(client.recv_from(&mut buf).unwrap(), (5, at.clone()));
+            assert_eq!(&buf[..5], b"HELLO");
+            // Nobody is there to be answered: the handler fails, and the server goes on.
+            UnixDatagram::unbound().unwrap().send_to(b"nobody", &at).unwrap();
+            client.send_to(b"again", &at).unwrap();
+            assert_eq!(client.recv(&mut buf).unwrap(), 5);
+            assert!(format!("{server:?}").contains("zinx-"));
+            assert_eq!(DatagramServer::bind_unix(&at).unwrap_err().kind(), ErrorKind::AddrInUse);
+            assert!(server.clone().stop(LONG));
+            for path in [at, ours] {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    });
+}
+
+/// `spawn=Pool(n)`.
+#[test]
+fn servers_share_the_places_of_a_pool_and_their_handlers_are_its_members() {
+    test(|| {
+        let (pool, open, begun) = (Pool::new(2), Arc::new(Event::new()), Count::default());
+        let handler = || {
+            let (gate, counts) = (Arc::clone(&open), begun.clone());
+            move || {
+                counts.up();
+                gate.wait();
+                Ok(())
+            }
+        };
+        let (one, other) = (handler(), handler());
+        let first = StreamServer::bind("127.0.0.1:0").unwrap().pool(&pool);
+        let second = StreamServer::bind("127.0.0.1:0").unwrap().pool(&pool);
+        let datagrams = DatagramServer::bind("127.0.0.1:0").unwrap().pool(&pool);
+        first.start(move |_, _| one()).unwrap();
+        second.start(move |_, _| other()).unwrap();
+        let third = handler();
+        datagrams.start(move |_, _, _| third()).unwrap();
+        let _a = TcpStream::connect(first.local_addr()).unwrap();
+        let _b = TcpStream::connect(second.local_addr()).unwrap();
+        comes_true(|| begun.get() == 2);
+        comes_true(|| pool.len() == 2);
+        assert!(pool.is_full() && pool.free_count() == 0);
+        let (client, _) = udp();
+        client.send_to(b"waits for a place", datagrams.local_addr()).unwrap();
+        let _c = TcpStream::connect(first.local_addr()).unwrap();
+        assert!(!pool.join_timeout(SHORT));
+        assert_eq!(begun.get(), 2, "the others wait for a place");
+        // Stopped, a server ends its own handlers, and nobody else's.
+        assert!(!second.stop(Duration::ZERO));
+        comes_true(|| begun.get() == 3);
+        open.set();
+        comes_true(|| begun.get() == 4);
+        assert!(first.stop(LONG) && datagrams.stop(LONG));
+        pool.join();
+        assert_eq!((pool.len(), pool.free_count()), (0, 2));
+    });
+}
+
+#[test]
+fn a_pool_that_is_killed_ends_the_handlers_of_its_servers_which_go_on() {
+    test(|| {
+        let (pool, begun) = (Pool::new(1), Count::default());
+        let server = StreamServer::bind("127.0.0.1:0").unwrap().pool(&pool);
+        let counts = begun.clone();
+        server
+            .start(move |_, _| {
+                counts.up();
+                Event::new().wait();
+                Ok(())
+            })
+            .unwrap();
+        for n in 1..=2 {
+            let mut client = TcpStream::connect(server.local_addr()).unwrap();
+            comes_true(|| begun.get() == n && pool.len() == 1);
+            pool.kill();
+            assert_eq!(client.read(&mut [0; 1]).unwrap_or(0), 0);
+        }
+        server.stop(LONG);
     });
 }
 

@@ -30,3 +30,4 @@ mod sharing;
 mod shield;
 mod timeout;
 mod unwind;
+mod unwind_calls;

@@ -19,163 +19,177 @@ use zinx::green::{
 
 #[test]
 fn what_would_wait_gives_up_at_once() {
-    check_all(&[
-        ("put", |w| w.full.put(1).is_err()),
-        ("put_timeout", |w| w.full.put_timeout(1, LONG).is_err()),
-        ("get", |w| w.empty.get().is_none()),
-        ("get_timeout", |w| w.empty.get_timeout(LONG).is_err()),
-        ("peek", |w| w.empty.peek().is_none()),
-        ("iter", |w| w.empty.iter().next().is_none()),
-        ("queue join", |w| {
-            w.full.join();
-            !w.full.join_timeout(LONG)
-        }),
-        ("channel put", |w| w.channel.put(1).is_err()),
-        ("channel put_timeout", |w| w.channel.put_timeout(1, LONG).is_err()),
-        ("channel get", |w| w.channel.get().is_none()),
-        ("event", |w| {
-            w.event.wait();
-            !w.event.wait_timeout(LONG)
-        }),
-        ("result", |w| {
-            w.result.wait();
-            w.result.get_timeout(LONG).is_none()
-        }),
-        ("semaphore", |w| w.permits.acquire_timeout(LONG).is_none()),
-        ("rlock", |w| w.lock.acquire_timeout(LONG).is_none()),
-        ("condition", |w| {
-            let held = w.condition.acquire();
-            held.wait();
-            held.notify_all();
-            !held.wait_timeout(LONG) && !held.wait_for(|_| false) && !held.wait_for_timeout(|_| false, LONG)
-        }),
-        ("barrier", |_| {
-            let barrier = Barrier::new(2);
-            barrier.wait().is_err() && barrier.wait_timeout(LONG).is_err()
-        }),
-        ("wait", |w| {
-            let things: [&dyn green::Watch; 2] = [&*w.event, &*w.is_set];
-            green::wait(&things, 2) == [1] && green::wait_timeout(&things, 2, LONG) == [1]
-        }),
-        ("join", |w| {
-            w.never.join();
-            !w.never.join_timeout(LONG)
-        }),
-        ("joinall", |_| matches!(green::joinall([green::spawn(wait_for_ever)]), Ok(none) if none.is_empty())),
-        ("get of a greenlet", |_| matches!(green::spawn(wait_for_ever).get(), Err(Failed::Panicked(_)))),
-        ("select", |w| Select::new().on(&*w.event, |()| 1).after(LONG, || 2).wait() == 2),
-        ("wait_any", |w| green::wait_any_timeout(&[&*w.event, &*w.empty], LONG).is_none()),
-        ("group", |w| {
-            w.group.join();
-            !w.group.join_timeout(LONG)
-        }),
-        ("read", |w| (&w.stream).read(&mut [0; 8]).is_err()),
-        ("accept", |w| w.listener.accept().is_err()),
-        ("generator", |_| once().next().is_none()),
-        ("sleep", |_| {
-            green::sleep(LONG);
-            true
-        }),
-        ("iwait", |_| green::iwait([green::spawn(wait_for_ever)]).next().is_none()),
-        ("imap", |_| Pool::new(1).imap(0..3, |n| n).next().is_none()),
-        ("imap_unordered", |_| Pool::new(1).imap_unordered(0..3, |n| n).next().is_none()),
-        ("read of a pipe", |w| bluelet::read(&w.pipe.0, Some(1)).is_err()),
-    ]);
+    check_all(
+        World::new,
+        &[
+            ("put", |w: &World| w.full.put(1).is_err()),
+            ("put_timeout", |w| w.full.put_timeout(1, LONG).is_err()),
+            ("get", |w| w.empty.get().is_none()),
+            ("get_timeout", |w| w.empty.get_timeout(LONG).is_err()),
+            ("peek", |w| w.empty.peek().is_none()),
+            ("iter", |w| w.empty.iter().next().is_none()),
+            ("queue join", |w| {
+                w.full.join();
+                !w.full.join_timeout(LONG)
+            }),
+            ("channel put", |w| w.channel.put(1).is_err()),
+            ("channel put_timeout", |w| w.channel.put_timeout(1, LONG).is_err()),
+            ("channel get", |w| w.channel.get().is_none()),
+            ("event", |w| {
+                w.event.wait();
+                !w.event.wait_timeout(LONG)
+            }),
+            ("result", |w| {
+                w.result.wait();
+                w.result.get_timeout(LONG).is_none()
+            }),
+            ("semaphore", |w| w.permits.acquire_timeout(LONG).is_none()),
+            ("rlock", |w| w.lock.acquire_timeout(LONG).is_none()),
+            ("condition", |w| {
+                let held = w.condition.acquire();
+                held.wait();
+                held.notify_all();
+                !held.wait_timeout(LONG)
+                    && !held.wait_for(|_| false)
+                    && !held.wait_for_timeout(|_| false, LONG)
+            }),
+            ("barrier", |_| {
+                let barrier = Barrier::new(2);
+                barrier.wait().is_err() && barrier.wait_timeout(LONG).is_err()
+            }),
+            ("wait", |w| {
+                let things: [&dyn green::Watch; 2] = [&*w.event, &*w.is_set];
+                green::wait(&things, 2) == [1] && green::wait_timeout(&things, 2, LONG) == [1]
+            }),
+            ("join", |w| {
+                w.never.join();
+                !w.never.join_timeout(LONG)
+            }),
+            (
+                "joinall",
+                |_| matches!(green::joinall([green::spawn(wait_for_ever)]), Ok(none) if none.is_empty()),
+            ),
+            ("get of a greenlet", |_| matches!(green::spawn(wait_for_ever).get(), Err(Failed::Panicked(_)))),
+            ("select", |w| Select::new().on(&*w.event, |()| 1).after(LONG, || 2).wait() == 2),
+            ("wait_any", |w| green::wait_any_timeout(&[&*w.event, &*w.empty], LONG).is_none()),
+            ("group", |w| {
+                w.group.join();
+                !w.group.join_timeout(LONG)
+            }),
+            ("read", |w| (&w.stream).read(&mut [0; 8]).is_err()),
+            ("accept", |w| w.listener.accept().is_err()),
+            ("generator", |_| once().next().is_none()),
+            ("sleep", |_| {
+                green::sleep(LONG);
+                true
+            }),
+            ("iwait", |_| green::iwait([green::spawn(wait_for_ever)]).next().is_none()),
+            ("imap", |_| Pool::new(1).imap(0..3, |n| n).next().is_none()),
+            ("imap_unordered", |_| Pool::new(1).imap_unordered(0..3, |n| n).next().is_none()),
+            ("read of a pipe", |w| bluelet::read(&w.pipe.0, Some(1)).is_err()),
+        ],
+    );
 }
 
 #[test]
 fn what_need_not_wait_works() {
-    check_all(&[
-        ("try_put", |w| w.roomy.try_put(1).is_ok() && w.roomy.try_get().is_ok()),
-        ("put", |w| w.roomy.put(1).is_ok() && w.roomy.get().is_some()),
-        ("refused try_put", |w| w.full.try_put(1).is_err() && w.empty.try_get().is_err()),
-        ("channel", |w| w.channel.try_put(1).is_err() && w.channel.try_get().is_err()),
-        ("event", |w| {
-            w.event.set();
-            w.event.clear();
-            true
-        }),
-        ("set event", |w| w.is_set.wait_timeout(LONG)),
-        ("result", |w| !w.is_there.set(2) && w.is_there.get() == Ok(1)),
-        ("permit", |w| w.free.try_acquire().is_some() && w.free.acquire_timeout(LONG).is_some()),
-        ("permit that is not waited for", |w| {
-            drop(w.free.acquire());
-            true
-        }),
-        // Of its own: others unwind on another worker meanwhile.
-        ("rlock", |_| {
-            let lock = RLock::new(());
-            drop(lock.acquire());
-            lock.try_acquire().is_some()
-        }),
-        ("select", |w| Select::new().on(&*w.is_set, |()| 1).wait() == 1),
-        ("wait_any", |w| green::wait_any(&[&*w.is_set]) == 0),
-        ("blocking", |_| green::blocking(|| 7) == 7),
-        ("run", |_| green::run(|| 7) == 7),
-        ("spawn", |_| {
-            drop(green::spawn(|| 7));
-            true
-        }),
-        ("pool", |_| {
-            drop(Pool::new(1).spawn(|| 7));
-            true
-        }),
-        ("yield_now", |_| {
-            green::yield_now();
-            green::fairness_point();
-            true
-        }),
-        ("write", |w| (&w.stream).write(&[0]).is_ok_and(|n| n == 1)),
-        ("links", |_| {
-            let greenlet = green::spawn(|| 7);
-            let link = greenlet.link(|_| {});
-            greenlet.unlink(&link);
-            greenlet.kill_with("no reason");
-            true
-        }),
-        ("members of a pool", |w| {
-            let pool = Pool::new(1);
-            let taken = pool.add_timeout(w.never.coroutine(), LONG);
-            taken && pool.wait_available_timeout(LONG) == 0 && pool.discard(w.never.coroutine())
-        }),
-        ("thread pool", |_| ThreadPool::new(1).apply(|| 7).is_ok_and(|seven| seven == 7)),
-        ("scope", |_| matches!(green::scope::<(), ()>(|_| Ok(())), Err(ScopeError::Cancelled))),
-        ("with_timeout", |_| green::with_timeout(LONG, || 7) == Ok(7)),
-        ("timeout", |_| {
-            let timeout = Timeout::start_new(LONG);
-            let done = timeout.run(|| 7);
-            timeout.close();
-            done == Ok(7)
-        }),
-        ("dummy semaphore", |_| DummySemaphore::new().acquire_timeout(LONG).is_some()),
-        ("kill", |_| !killed_in_a_destructor()),
-        ("generator", |_| {
-            once().close();
-            true
-        }),
-        ("stop of a server", |w| {
-            w.server.stop(LONG);
-            true
-        }),
-        ("write to a pipe", |w| bluelet::write(&w.pipe.1, "x").is_ok()),
-        ("file", |_| bluelet::read(File::open("/proc/self/stat").unwrap(), None).is_ok()),
-        ("dump", |_| !green::dump().is_empty()),
-    ]);
+    check_all(
+        World::new,
+        &[
+            ("try_put", |w: &World| w.roomy.try_put(1).is_ok() && w.roomy.try_get().is_ok()),
+            ("put", |w| w.roomy.put(1).is_ok() && w.roomy.get().is_some()),
+            ("refused try_put", |w| w.full.try_put(1).is_err() && w.empty.try_get().is_err()),
+            ("channel", |w| w.channel.try_put(1).is_err() && w.channel.try_get().is_err()),
+            ("event", |w| {
+                w.event.set();
+                w.event.clear();
+                true
+            }),
+            ("set event", |w| w.is_set.wait_timeout(LONG)),
+            ("result", |w| !w.is_there.set(2) && w.is_there.get() == Ok(1)),
+            ("permit", |w| w.free.try_acquire().is_some() && w.free.acquire_timeout(LONG).is_some()),
+            ("permit that is not waited for", |w| {
+                drop(w.free.acquire());
+                true
+            }),
+            // Of its own: others unwind on another worker meanwhile.
+            ("rlock", |_| {
+                let lock = RLock::new(());
+                drop(lock.acquire());
+                lock.try_acquire().is_some()
+            }),
+            ("select", |w| Select::new().on(&*w.is_set, |()| 1).wait() == 1),
+            ("wait_any", |w| green::wait_any(&[&*w.is_set]) == 0),
+            ("blocking", |_| green::blocking(|| 7) == 7),
+            ("run", |_| green::run(|| 7) == 7),
+            ("spawn", |_| {
+                drop(green::spawn(|| 7));
+                true
+            }),
+            ("pool", |_| {
+                drop(Pool::new(1).spawn(|| 7));
+                true
+            }),
+            ("yield_now", |_| {
+                green::yield_now();
+                green::fairness_point();
+                true
+            }),
+            ("write", |w| (&w.stream).write(&[0]).is_ok_and(|n| n == 1)),
+            ("links", |_| {
+                let greenlet = green::spawn(|| 7);
+                let link = greenlet.link(|_| {});
+                greenlet.unlink(&link);
+                greenlet.kill_with("no reason");
+                true
+            }),
+            ("members of a pool", |w| {
+                let pool = Pool::new(1);
+                let taken = pool.add_timeout(w.never.coroutine(), LONG);
+                taken && pool.wait_available_timeout(LONG) == 0 && pool.discard(w.never.coroutine())
+            }),
+            ("thread pool", |_| ThreadPool::new(1).apply(|| 7).is_ok_and(|seven| seven == 7)),
+            ("scope", |_| matches!(green::scope::<(), ()>(|_| Ok(())), Err(ScopeError::Cancelled))),
+            ("with_timeout", |_| green::with_timeout(LONG, || 7) == Ok(7)),
+            ("timeout", |_| {
+                let timeout = Timeout::start_new(LONG);
+                let done = timeout.run(|| 7);
+                timeout.close();
+                done == Ok(7)
+            }),
+            ("dummy semaphore", |_| DummySemaphore::new().acquire_timeout(LONG).is_some()),
+            ("kill", |_| !killed_in_a_destructor()),
+            ("generator", |_| {
+                once().close();
+                true
+            }),
+            ("stop of a server", |w| {
+                w.server.stop(LONG);
+                true
+            }),
+            ("write to a pipe", |w| bluelet::write(&w.pipe.1, "x").is_ok()),
+            ("file", |_| bluelet::read(File::open("/proc/self/stat").unwrap(), None).is_ok()),
+            ("dump", |_| !green::dump().is_empty()),
+        ],
+    );
 }
 
 /// There is no refusal to return: the guard holds nothing, and gives nothing back.
 #[test]
 fn guards_that_cannot_be_refused_are_empty() {
-    check_all(&[
-        ("semaphore", |w| {
-            drop(w.permits.acquire());
-            w.permits.available() == 0
-        }),
-        ("rlock", |w| {
-            drop(w.lock.acquire());
-            w.lock.is_locked()
-        }),
-    ]);
+    check_all(
+        World::new,
+        &[
+            ("semaphore", |w: &World| {
+                drop(w.permits.acquire());
+                w.permits.available() == 0
+            }),
+            ("rlock", |w| {
+                drop(w.lock.acquire());
+                w.lock.is_locked()
+            }),
+        ],
+    );
 }
 
 /// `put` and `get` at once in a bounded number of rounds: the pool is whole, whatever ends the borrowers.
@@ -266,7 +280,7 @@ fn guards_nest_and_contain_panics_of_their_own() {
     });
 }
 
-/// What the destructors use: some of it would keep them waiting forever, the rest is available.
+/// What the destructors use: some of it would keep them waiting forever, the rest is to be had.
 struct World {
     full: Queue<u32>,
     roomy: Queue<u32>,
@@ -291,7 +305,8 @@ struct World {
     pipe: (PipeReader, PipeWriter),
 }
 
-type Call = fn(&World) -> bool;
+/// What a destructor does with what it has. `true`: as expected.
+type Call<W> = fn(&W) -> bool;
 
 impl World {
     fn new() -> Arc<Self> {
@@ -349,17 +364,17 @@ impl Drop for World {
 
 /// What unwinds a coroutine.
 #[derive(Clone, Copy, Debug)]
-enum Cause {
+pub(super) enum Cause {
     Panic,
     Kill,
     Limit,
 }
 
 impl Cause {
-    const ALL: [Self; 3] = [Self::Panic, Self::Kill, Self::Limit];
+    pub(super) const ALL: [Self; 3] = [Self::Panic, Self::Kill, Self::Limit];
 
     /// Where the unwinding begins.
-    fn meet(self) {
+    pub(super) fn meet(self) {
         match self {
             Self::Panic => panic!("{ON_PURPOSE}"),
             Self::Kill | Self::Limit => wait_for_ever(),
@@ -368,7 +383,7 @@ impl Cause {
 }
 
 /// A coroutine that runs `body`, which meets `cause`.
-fn ended_by(cause: Cause, body: impl FnOnce() + Send + 'static) -> Greenlet<()> {
+pub(super) fn ended_by(cause: Cause, body: impl FnOnce() + Send + 'static) -> Greenlet<()> {
     LazyLock::force(&QUIET);
     match cause {
         Cause::Panic => green::spawn(body),
@@ -390,9 +405,9 @@ fn ended_by(cause: Cause, body: impl FnOnce() + Send + 'static) -> Greenlet<()> 
 }
 
 /// Makes each call from destructors in coroutines that unwind for each reason, several at a time, and checks what it returns.
-fn check_all(calls: &'static [(&str, Call)]) {
+pub(super) fn check_all<W: Send + Sync + 'static>(world: fn() -> Arc<W>, calls: &'static [(&str, Call<W>)]) {
     within(100, move || {
-        let (world, wrong) = (World::new(), Arc::new(Mutex::new(Vec::new())));
+        let (world, wrong) = (world(), Arc::new(Mutex::new(Vec::new())));
         for (name, call) in calls {
             for cause in Cause::ALL {
                 let dropped = Arc::new(AtomicUsize::new(0));
@@ -423,14 +438,14 @@ fn check_all(calls: &'static [(&str, Call)]) {
 
 /// Often enough, and with the worker kept long enough, for every fairness point. `true`: as expected, at once, on one
 /// thread, and panicking throughout.
-fn call_often(call: Call, world: &World) -> bool {
+fn call_often<W>(call: Call<W>, world: &W) -> bool {
     let (begun, on) = (Instant::now(), thread::current().id());
     busy();
     let right = (0..20).all(|_| call(world));
     right && begun.elapsed() < LONG / 2 && thread::current().id() == on && thread::panicking()
 }
 
-/// That no panic is counted to another coroutine: a fresh coroutine is not panicking, and every time limit ends its body, on
+/// That nobody's panic is counted to another: a fresh coroutine is not panicking, and every time limit ends its body, on
 /// all workers.
 fn check_time_limits() {
     let limited: Vec<_> = (0..200)
@@ -489,7 +504,13 @@ fn busy() {
 }
 
 /// Runs a closure when it is dropped.
-struct OnDrop<F: FnOnce()>(Option<F>);
+pub(super) struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> OnDrop<F> {
+    pub(super) const fn new(call: F) -> Self {
+        Self(Some(call))
+    }
+}
 
 impl<F: FnOnce()> Drop for OnDrop<F> {
     fn drop(&mut self) {

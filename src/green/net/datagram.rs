@@ -233,6 +233,35 @@ impl UnixDatagram {
     }
 }
 
+/// A socket for datagrams, as a [`DatagramServer`](crate::green::DatagramServer) needs it.
+pub trait Datagrams: Clone + Send + Sync + 'static {
+    /// The address of a sender.
+    type Address: Clone + fmt::Debug + Send + Sync + 'static;
+
+    /// Waits for the next datagram and returns its length and who sent it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    fn receive(&self, buf: &mut [u8]) -> io::Result<(usize, Self::Address)>;
+}
+
+impl Datagrams for UdpSocket {
+    type Address = SocketAddr;
+
+    fn receive(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.recv_from(buf)
+    }
+}
+
+impl Datagrams for UnixDatagram {
+    type Address = PathBuf;
+
+    fn receive(&self, buf: &mut [u8]) -> io::Result<(usize, PathBuf)> {
+        self.recv_from(buf)
+    }
+}
+
 /// For socket options and [`Poll`](crate::green::Poll). Do not make it blocking: that would block the worker.
 impl AsFd for UdpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -1,19 +1,20 @@
-//! A UDP server: a handler for each datagram.
+//! A server for datagrams, UDP or Unix: a handler for each.
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::datagram::UdpSocket;
+use super::datagram::{Datagrams, UdpSocket, UnixDatagram};
 use crate::green::runtime::until::Until;
-use crate::green::{Builder, Coroutine, Event, Failed, Pool};
+use crate::green::{Builder, Coroutine, Event, Failed, Group, Pool};
 use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 
-/// Receives datagrams and runs a handler on a coroutine of its own for each, until it is stopped. Clones are the same
-/// server.
+/// Receives datagrams and runs a handler on a coroutine of its own for each, until it is stopped. [`bind`](Self::bind) makes
+/// one for UDP, [`bind_unix`](DatagramServer::bind_unix) one for a Unix socket. Clones are the same server.
 ///
 /// # Examples
 ///
@@ -31,15 +32,16 @@ use crate::log_line::{Throttle, throttled};
 /// assert!(server.stop(Duration::from_secs(1)));
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[derive(Clone)]
-pub struct DatagramServer {
-    shared: Arc<Shared>,
+pub struct DatagramServer<S: Datagrams = UdpSocket> {
+    shared: Arc<Shared<S>>,
 }
 
-struct Shared {
-    socket: UdpSocket,
-    address: SocketAddr,
-    handlers: Lock<Pool>,
+struct Shared<S: Datagrams> {
+    socket: S,
+    address: S::Address,
+    /// Whose places the handlers take.
+    pool: Lock<Pool>,
+    handlers: Group,
     receiver: Lock<Option<Coroutine>>,
     stopped: Event,
 }
@@ -52,32 +54,78 @@ impl DatagramServer {
     /// As [`UdpSocket::bind`].
     pub fn bind(address: impl ToSocketAddrs + Send + 'static) -> io::Result<Self> {
         let socket = UdpSocket::bind(address)?;
+        let address = socket.local_addr()?;
+        Ok(Self::on(socket, address))
+    }
+}
+
+impl DatagramServer<UnixDatagram> {
+    /// Binds to `path`, as [`UnixDatagram::bind`] does; one that begins with a NUL is abstract. A sender without an address
+    /// of its own cannot be answered: its path is empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`UnixDatagram::bind`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zinx::green::{DatagramServer, UnixDatagram};
+    ///
+    /// let name = |end| format!("\0zinx-doc-{}-{end}", std::process::id());
+    /// let server = DatagramServer::bind_unix(name("server"))?;
+    /// server.start(|socket, data, peer| socket.send_to(&data, peer).map(drop))?;
+    /// let client = UnixDatagram::bind(name("client"))?;
+    /// client.send_to(b"hello", server.local_addr())?;
+    /// assert_eq!(client.recv(&mut [0; 64])?, 5);
+    /// assert!(server.stop(Duration::from_secs(1)));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn bind_unix(path: impl AsRef<Path>) -> io::Result<Self> {
+        let socket = UnixDatagram::bind(path)?;
+        let address = socket.local_addr()?;
+        Ok(Self::on(socket, address))
+    }
+}
+
+impl<S: Datagrams> DatagramServer<S> {
+    fn on(socket: S, address: S::Address) -> Self {
         let shared = Shared {
-            address: socket.local_addr()?,
             socket,
-            handlers: Lock::new(Pool::new(DEFAULT_MAX_HANDLERS)),
+            address,
+            pool: Lock::new(Pool::new(DEFAULT_MAX_HANDLERS)),
+            handlers: Group::new(),
             receiver: Lock::default(),
             stopped: Event::new(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
     /// Runs at most `count` handlers at a time. Datagrams that come meanwhile wait in the system, which drops what it has
     /// no room for. Default 1,000. To be called before [`start`](Self::start).
     #[must_use]
     pub fn max_handlers(self, count: usize) -> Self {
-        *self.shared.handlers.lock() = Pool::new(count);
+        self.pool(&Pool::new(count))
+    }
+
+    /// As [`max_handlers`](Self::max_handlers), with the places of a pool, which other servers and other work may share. The
+    /// handlers are members of it: it joins and kills them too. [`stop`](Self::stop) ends those of this server only.
+    #[must_use]
+    #[doc(alias = "spawn")]
+    pub fn pool(self, pool: &Pool) -> Self {
+        *self.shared.pool.lock() = pool.clone();
         self
     }
 
-    /// The address it is bound to, with the port the system chose.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.shared.address
+    /// The address it is bound to, with the port the system chose; of a Unix socket, its path.
+    pub fn local_addr(&self) -> S::Address {
+        self.shared.address.clone()
     }
 
     /// The socket, to send from the server's address.
     #[doc(alias = "sendto")]
-    pub fn socket(&self) -> &UdpSocket {
+    pub fn socket(&self) -> &S {
         &self.shared.socket
     }
 
@@ -89,15 +137,16 @@ impl DatagramServer {
     /// `AlreadyExists` if it receives already. `OutOfMemory` if there is no room for a coroutine.
     pub fn start(
         &self,
-        handler: impl Fn(&UdpSocket, Vec<u8>, SocketAddr) -> io::Result<()> + Send + Sync + 'static,
+        handler: impl Fn(&S, Vec<u8>, S::Address) -> io::Result<()> + Send + Sync + 'static,
     ) -> io::Result<()> {
         let mut receiver = self.shared.receiver.lock();
         if receiver.is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         self.shared.stopped.clear();
-        let (socket, handlers) = (self.shared.socket.clone(), self.shared.handlers.lock().clone());
-        let receive = move || receive_all(&socket, &handlers, &Arc::new(handler));
+        let (socket, pool) = (self.shared.socket.clone(), self.shared.pool.lock().clone());
+        let handlers = self.shared.handlers.clone();
+        let receive = move || receive_all(&socket, &pool, &handlers, &Arc::new(handler));
         *receiver = Some(Builder::new().name("datagrams").spawn(receive)?.coroutine().clone());
         Ok(())
     }
@@ -110,7 +159,7 @@ impl DatagramServer {
     #[doc(alias = "serve_forever")]
     pub fn serve(
         &self,
-        handler: impl Fn(&UdpSocket, Vec<u8>, SocketAddr) -> io::Result<()> + Send + Sync + 'static,
+        handler: impl Fn(&S, Vec<u8>, S::Address) -> io::Result<()> + Send + Sync + 'static,
     ) -> io::Result<()> {
         self.start(handler)?;
         self.shared.stopped.wait();
@@ -125,7 +174,7 @@ impl DatagramServer {
         if let Some(receiver) = receiver {
             receiver.kill_timeout(until.left().unwrap_or(Duration::MAX));
         }
-        let handlers = self.shared.handlers.lock().clone();
+        let handlers = &self.shared.handlers;
         let all_ended = handlers.join_timeout(until.left().unwrap_or(Duration::MAX));
         if !all_ended {
             handlers.kill_timeout(LAST_WAIT);
@@ -135,25 +184,28 @@ impl DatagramServer {
     }
 }
 
-fn receive_all<H>(socket: &UdpSocket, handlers: &Pool, handler: &Arc<H>)
+fn receive_all<S, H>(socket: &S, pool: &Pool, handlers: &Group, handler: &Arc<H>)
 where
-    H: Fn(&UdpSocket, Vec<u8>, SocketAddr) -> io::Result<()> + Send + Sync + 'static,
+    S: Datagrams,
+    H: Fn(&S, Vec<u8>, S::Address) -> io::Result<()> + Send + Sync + 'static,
 {
     let mut buf = vec![0; MAX_BYTES];
     loop {
-        match socket.recv_from(&mut buf) {
+        match socket.receive(&mut buf) {
             Ok((len, peer)) => {
                 let (theirs, handler, data) = (socket.clone(), Arc::clone(handler), buf[..len].to_vec());
-                let handled = handlers.spawn(move || {
-                    if let Err(error) = handler(&theirs, data, peer) {
+                let from = peer.clone();
+                let handled = pool.spawn(move || {
+                    if let Err(error) = handler(&theirs, data, peer.clone()) {
                         static LOG: Throttle = Throttle::new();
-                        throttled!(info, LOG, "the handler of a datagram of {peer} failed: {error}");
+                        throttled!(info, LOG, "the handler of a datagram of {peer:?} failed: {error}");
                     }
                 });
+                handlers.add(handled.coroutine());
                 handled.link_exception(move |failed| {
                     if let Failed::Panicked(panicked) = failed {
                         static LOG: Throttle = Throttle::new();
-                        throttled!(error, LOG, "the handler of a datagram of {peer} panicked: {panicked}");
+                        throttled!(error, LOG, "the handler of a datagram of {from:?} panicked: {panicked}");
                     }
                 });
             }
@@ -166,7 +218,13 @@ where
     }
 }
 
-impl fmt::Debug for DatagramServer {
+impl<S: Datagrams> Clone for DatagramServer<S> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<S: Datagrams> fmt::Debug for DatagramServer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DatagramServer").field("address", &self.shared.address).finish_non_exhaustive()
     }

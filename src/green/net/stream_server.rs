@@ -14,8 +14,7 @@ use super::readiness::Readiness;
 use crate::green::runtime::buffers::ReadBuffer;
 use crate::green::runtime::timer::set_alarm;
 use crate::green::{
-    Backoff, Builder, Event, Group, Permit, Select, Semaphore, TcpListener, TcpStream, Thread, Until,
-    is_unwinding,
+    Backoff, Builder, Event, Group, Permit, Pool, Select, TcpListener, TcpStream, Thread, Until, is_unwinding,
 };
 use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
@@ -48,7 +47,8 @@ pub struct StreamServer {
 struct Shared {
     address: SocketAddr,
     handler: OnceLock<Box<Handler>>,
-    room: Lock<Semaphore>,
+    /// Whose places the connections take, and whose members their handlers are.
+    pool: Lock<Pool>,
     state: Lock<State>,
     handlers: Group,
     stopped: Event,
@@ -92,7 +92,7 @@ impl StreamServer {
         let shared = Shared {
             address,
             handler: OnceLock::new(),
-            room: Lock::new(Semaphore::new(DEFAULT_MAX_CONNS)),
+            pool: Lock::new(Pool::new(DEFAULT_MAX_CONNS)),
             state: Lock::new(state),
             handlers: Group::new(),
             stopped: Event::new(),
@@ -105,7 +105,27 @@ impl StreamServer {
     /// Default 10,000. Call it before [`start`](Self::start).
     #[must_use]
     pub fn max_conns(self, count: usize) -> Self {
-        *self.shared.room.lock() = Semaphore::new(count.max(1));
+        self.pool(&Pool::new(count))
+    }
+
+    /// As [`max_conns`](Self::max_conns), with the places of a pool, which other servers and other work may share. The
+    /// handlers are members of it: it joins and kills them too. [`stop`](Self::stop) ends those of this server only.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use zinx::green::{Pool, StreamServer};
+    ///
+    /// let pool = Pool::new(100);
+    /// let plain = StreamServer::bind("127.0.0.1:0")?.pool(&pool);
+    /// let other = StreamServer::bind("127.0.0.1:0")?.pool(&pool);
+    /// # drop((plain, other));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    #[doc(alias = "spawn")]
+    pub fn pool(self, pool: &Pool) -> Self {
+        *self.shared.pool.lock() = pool.clone();
         self
     }
 
@@ -232,16 +252,16 @@ impl StreamServer {
     }
 
     fn accept_all(&self, listener: &TcpListener, stop: &Stop) {
-        let room = self.shared.room.lock().clone();
+        let pool = self.shared.pool.lock().clone();
         let (gate, mut failures) = (Gate::new(), 0);
         loop {
             let Some(newcomer) = gate.wait(&stop.asked) else { return };
-            let permit = Select::new().on(&stop.asked, |()| None).on(&room, Some).wait();
+            let permit = Select::new().on(&stop.asked, |()| None).on(pool.places(), Some).wait();
             let Some(permit) = permit else { return };
             match listener.accept() {
                 Ok((stream, peer)) => {
                     failures = 0;
-                    self.handle(newcomer, stream, peer, permit);
+                    self.handle(newcomer, stream, peer, permit, pool.clone());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) if stop.asked.is_set() => return,
@@ -255,9 +275,10 @@ impl StreamServer {
         }
     }
 
-    fn handle(&self, newcomer: Newcomer, stream: TcpStream, peer: SocketAddr, permit: Permit) {
+    fn handle(&self, newcomer: Newcomer, stream: TcpStream, peer: SocketAddr, permit: Permit, pool: Pool) {
         let open = self.open(stream.clone(), permit);
         let body = move || {
+            let _member = pool.enter();
             newcomer.begin();
             let outcome = catch_unwind(AssertUnwindSafe(|| open.server.run_handler(stream.clone(), peer)));
             part(stream);

@@ -61,6 +61,17 @@ impl Awaits {
         Self::Never,
     ];
 
+    /// Whether only another coroutine or thread can end this wait, if it has no deadline.
+    pub(super) const fn is_for_another(self) -> bool {
+        match self {
+            Self::Event | Self::Item | Self::Room | Self::Coroutine | Self::Group | Self::Partner => true,
+            Self::Done | Self::Permit | Self::Lock | Self::Value | Self::Condition | Self::Barrier => true,
+            // Waits for several are for such things alone; a thread that does blocking work is counted as a thread.
+            Self::Any | Self::Thread | Self::Never => true,
+            Self::Start | Self::Nothing | Self::Turn | Self::Time | Self::Socket => false,
+        }
+    }
+
     pub(in crate::green) const fn as_str(self) -> &'static str {
         match self {
             Self::Start => "has not started",

@@ -196,6 +196,14 @@ impl Home {
         nothing
     }
 
+    /// Whether the poller rests and nothing waits for it: no green thread can run here.
+    pub(super) fn is_idle(&self) -> bool {
+        self.rest.load(Ordering::SeqCst) != Rest::Awake as u8
+            && !self.mail.load(Ordering::SeqCst)
+            && !self.has_arriving()
+            && self.ready.is_empty()
+    }
+
     pub(super) fn is_awake(&self) {
         self.rest.store(Rest::Awake as u8, Ordering::Relaxed);
     }

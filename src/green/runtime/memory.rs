@@ -1,4 +1,4 @@
-//! Memory goes back to the system after a burst.
+//! The allocator gives memory back to the system after a burst.
 //!
 //! The allocator of glibc keeps what is freed: once large blocks have been freed, it takes further ones of that size from its
 //! heaps, and keeps up to 64 MiB of free memory at the end of each. So after a burst a server would keep its peak forever.
@@ -6,32 +6,11 @@
 //! its end gives back. What small blocks have left behind `malloc_trim` returns. A program with another allocator
 //! loses nothing, nor does one that was started with thresholds of its own.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use super::buffers;
-
 /// Fixes the thresholds of the allocator. Call it once, before the first coroutine.
 pub(super) fn keep_thresholds() {
     let is_set = |name| std::env::var_os(name).is_some();
     if !["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"].into_iter().any(is_set) {
         set_thresholds();
-    }
-}
-
-/// Frees buffers that have not been needed since this was last called, and returns free memory to the system. On a thread of its
-/// own, because it takes some milliseconds for each 100 MiB; other allocations may wait as long. If that
-/// thread cannot be started, or one is running already, nothing happens: the next call does it.
-pub(crate) fn give_memory_back() {
-    if RUNNING.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    let started = std::thread::Builder::new().name("zinx-memory".to_string()).spawn(|| {
-        buffers::free_unused();
-        trim();
-        RUNNING.store(false, Ordering::Release);
-    });
-    if started.is_err() {
-        RUNNING.store(false, Ordering::Release);
     }
 }
 
@@ -47,8 +26,9 @@ fn set_thresholds() {
     }
 }
 
+/// Returns free memory to the system.
 #[cfg(target_env = "gnu")]
-fn trim() {
+pub(super) fn trim() {
     #[expect(unsafe_code, reason = "see SAFETY")]
     // SAFETY: `malloc_trim` has no precondition: it takes the locks of the allocator itself, may be called from any thread at
     // any time, and touches only pages that hold no block in use.
@@ -61,9 +41,7 @@ fn trim() {
 const fn set_thresholds() {}
 
 #[cfg(not(target_env = "gnu"))]
-const fn trim() {}
-
-static RUNNING: AtomicBool = AtomicBool::new(false);
+pub(super) const fn trim() {}
 
 #[cfg(target_env = "gnu")]
 const THRESHOLD_BYTES: libc::c_int = 128 * 1024;

@@ -20,6 +20,7 @@ pub(super) mod worker;
 
 // Waiting and waking.
 pub(super) mod awaits;
+pub(super) mod loop_exit;
 pub(super) mod park;
 pub(super) mod timer;
 pub(super) mod until;
@@ -31,6 +32,7 @@ pub(super) mod stack_note;
 
 // Buffers, and memory that goes back to the system.
 pub(super) mod buffers;
+pub(super) mod burst;
 pub(super) mod memory;
 
 // Threads beside the workers.

@@ -16,7 +16,7 @@ use super::blocking::step_aside;
 use super::poller::note_use_of_may;
 use super::timer::Timed;
 use super::until::Until;
-use super::{fair, home, timer, worker};
+use super::{fair, home, loop_exit, timer, worker};
 use crate::green::spawn::interrupt::{Interrupt, Interrupts, is_unwinding};
 use crate::green::spawn::record::Record;
 use crate::lock::Lock;
@@ -73,18 +73,35 @@ impl Waiter {
 
     /// Ends the wait. `false` if it has ended already: woken by another, or given up.
     pub(crate) fn wake(&self) -> bool {
-        let woken = self.end(WOKEN);
-        if woken {
-            self.who.unpark();
+        self.end_and_unpark(WOKEN)
+    }
+
+    /// Ends a wait that would never end, with a panic. `false` if it has ended already.
+    pub(super) fn end_deadlock(&self) -> bool {
+        self.end_and_unpark(DEADLOCKED)
+    }
+
+    /// Whether the wait has not ended yet.
+    pub(super) fn still_waits(&self) -> bool {
+        self.state.load(Ordering::Acquire) == WAITING
+    }
+
+    /// Whether the one that waits is a thread of the program, and may unwind.
+    pub(super) fn is_of_the_program(&self) -> bool {
+        match &self.who {
+            Who::Thread(thread) => {
+                !std::thread::panicking() && !thread.name().is_some_and(|name| name.starts_with("zinx-"))
+            }
+            Who::Green(_) | Who::Foreign(_) => false,
         }
-        woken
     }
 
     /// Waits until woken, at most for `timeout`. `false` if the time was up first.
     ///
     /// Unwinds if the coroutine is killed or a time limit around it is over, but never once woken: what it was
     /// woken for is the caller's. `strike_out` is called, without a lock held, if it has not been woken: it takes
-    /// the waiter off the list it is on. In a coroutine that is unwinding the time is up at once.
+    /// the waiter off the list it is on. In a coroutine that is unwinding the time is up at once. A plain thread panics if
+    /// the wait [would never end](super::loop_exit).
     pub(crate) fn wait(
         self: &Arc<Self>,
         what: Awaits,
@@ -99,16 +116,22 @@ impl Waiter {
             let timed: Weak<Self> = Arc::downgrade(self);
             timer::set(at, timed)
         });
+        let noted = if deadline.is_none() { loop_exit::note(self) } else { None };
         let interrupt = park(&self.state, || self.who.park(), what, true);
-        let expired = self.state.load(Ordering::Acquire) == EXPIRED;
+        drop(noted);
+        let end = self.state.load(Ordering::Acquire);
+        let expired = end == EXPIRED;
         if let Some(deadline) = deadline.filter(|_| !expired) {
             timer::cancel(deadline);
         }
-        if expired || interrupt.is_some() {
+        if end != WOKEN {
             strike_out(self);
         }
         if let Some(interrupt) = interrupt {
             interrupt.raise();
+        }
+        if end == DEADLOCKED {
+            loop_exit::raise();
         }
         !expired
     }
@@ -127,6 +150,14 @@ impl Waiter {
             strike_out(self);
         }
         !waits
+    }
+
+    fn end_and_unpark(&self, how: u8) -> bool {
+        let ended = self.end(how);
+        if ended {
+            self.who.unpark();
+        }
+        ended
     }
 
     /// `false` if the wait has ended already.
@@ -223,9 +254,7 @@ impl Sleeper {
 
 impl Timed for Waiter {
     fn time_is_up(&self) {
-        if self.end(EXPIRED) {
-            self.who.unpark();
-        }
+        self.end_and_unpark(EXPIRED);
     }
 }
 
@@ -303,3 +332,4 @@ const WAITING: u8 = 0;
 const WOKEN: u8 = 1;
 const EXPIRED: u8 = 2;
 const INTERRUPTED: u8 = 3;
+const DEADLOCKED: u8 = 4;

@@ -284,7 +284,7 @@ impl Home {
 }
 
 /// Whether `may` may have coroutines to run of which we know nothing.
-fn may_is_used() -> bool {
+pub(super) fn may_is_used() -> bool {
     MAY_IS_USED.load(Ordering::Relaxed)
 }
 

@@ -69,6 +69,16 @@ pub(in crate::green) fn cancel(deadline: Deadline) {
     lock().timed.remove(&deadline);
 }
 
+/// Whether nothing has a deadline.
+pub(super) fn is_idle() -> bool {
+    lock().timed.is_empty()
+}
+
+/// How many threads this file has.
+pub(super) fn threads() -> usize {
+    usize::from(THREAD.get().is_some())
+}
+
 /// As [`set`], for a socket: a wait in epoll has no deadline of its own. The interrupted waiter looks at the clock: an
 /// alarm set for a wait that has ended goes off all the same.
 pub(in crate::green) fn set_alarm(socket: &Arc<Socket>, at: Instant) {
@@ -119,7 +129,6 @@ fn lock() -> MutexGuard<'static, Pending> {
 
 /// The thread, started with the first deadline.
 fn thread() -> &'static std::thread::Thread {
-    static THREAD: OnceLock<std::thread::Thread> = OnceLock::new();
     THREAD.get_or_init(|| {
         let started = std::thread::Builder::new().name("zinx-timer".to_string()).spawn(keep_time);
         started.unwrap_or_else(|error| panic!("cannot start the timer thread: {error}")).thread().clone()
@@ -161,6 +170,8 @@ fn keep_time() {
         }
     }
 }
+
+static THREAD: OnceLock<std::thread::Thread> = OnceLock::new();
 
 /// Noted by the timer thread, in nanoseconds.
 static STOOD_STILL: AtomicU64 = AtomicU64::new(0);

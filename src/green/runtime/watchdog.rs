@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::home::Home;
 use super::poller::{self, send_the_idle_to_may};
 use super::stack_note::StackNote;
-use super::{home, overflow, start};
+use super::{home, loop_exit, overflow, start};
 use crate::green::coroutines;
 use crate::green::spawn::record::Record;
 use crate::lock::Lock;
@@ -70,7 +70,8 @@ impl Beat {
         }
     }
 
-    fn look(&self) -> (u64, u64) {
+    /// The number of the coroutine that runs, and how many turns there were.
+    pub(super) fn look(&self) -> (u64, u64) {
         (self.running.load(Ordering::Relaxed), self.turns.load(Ordering::Relaxed))
     }
 }
@@ -89,12 +90,17 @@ pub(super) fn start() {
 #[expect(clippy::disallowed_methods, reason = "a thread of its own, that runs no coroutine")]
 fn keep_watch() {
     let (mut seen, mut looks, mut turns) = (Vec::new(), Vec::new(), Vec::new());
+    let mut quiet_looks = 0_u32;
     loop {
         let beats = BEATS.lock().clone();
         send_the_idle_to_may(&mut looks);
         let quiet = !look_for_held(&beats, &mut seen);
         start::look_after();
         home::all().iter().for_each(Home::trim_spares);
+        quiet_looks = if quiet { quiet_looks + 1 } else { 0 };
+        if quiet_looks > 0 && quiet_looks.is_multiple_of(LOOKS_PER_EXIT) {
+            loop_exit::look(&beats);
+        }
         if quiet {
             std::thread::sleep(QUIET_PERIOD);
         } else if home::all().len() == 1 {
@@ -182,6 +188,9 @@ const STALL: Duration = Duration::from_millis(50);
 /// Between two looks, and between two while nothing has run.
 const PERIOD: Duration = Duration::from_millis(25);
 const QUIET_PERIOD: Duration = Duration::from_millis(100);
+
+/// Looks without anything that runs, before it is asked whether anything ever will.
+const LOOKS_PER_EXIT: u32 = 10;
 
 /// How often in a period it is looked whether rides wait for a worker that is busy, while another is free: every 2 ms.
 const RELIEFS: u32 = 12;

@@ -91,7 +91,7 @@ impl Builder {
     /// A carrier of a worker.
     pub(in crate::green) const fn carrier(home: usize) -> Self {
         let name = Name::Text(Cow::Borrowed("carrier"));
-        Self { name, stack_bytes: None, place: Where::At(home), kind: Kind::Shielded }
+        Self { name, stack_bytes: None, place: Where::At(home), kind: Kind::Carrier }
     }
 
     /// The record of one that has no stack of its own, settled where it begins.

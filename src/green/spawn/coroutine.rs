@@ -179,6 +179,11 @@ impl Coroutine {
         }
     }
 
+    /// What it waits for; `None` of those that belong to the runtime itself.
+    pub(in crate::green) fn awaits(&self) -> Option<Awaits> {
+        (!self.record.is_of_the_runtime()).then(|| self.record.activity().get())
+    }
+
     /// `false` of those whose owner ends them: see [`kill`](Self::kill).
     pub(in crate::green) fn may_be_killed(&self) -> bool {
         self.record.may_be_killed()

@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::coroutine::Coroutine;
+use super::coroutine::{Coroutine, current};
+use super::group::Membership;
 use super::imap::{IMap, IMapUnordered};
 use crate::green::runtime::settings;
 use crate::green::{Builder, Failed, Greenlet, Group, Permit, Semaphore};
@@ -182,6 +183,16 @@ impl Pool {
     /// Takes a place, waiting for it.
     pub(super) fn place(&self) -> Permit {
         self.places.acquire()
+    }
+
+    /// Its places, for whoever waits for them in another way.
+    pub(in crate::green) const fn places(&self) -> &Semaphore {
+        &self.places
+    }
+
+    /// Makes the coroutine that calls a member until what this returns is dropped. It has its place already.
+    pub(in crate::green) fn enter(&self) -> Option<Membership> {
+        current().map(|me| self.members.enter_with(me, Permit::none()))
     }
 
     pub(super) fn start<F, T>(&self, place: Permit, body: F) -> Greenlet<T>

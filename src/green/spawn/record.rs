@@ -67,6 +67,8 @@ pub(super) enum Kind {
     Carried,
     /// Shielded too, and on its worker before that knows its number.
     Poller,
+    /// Shielded too: it lends its stack to others.
+    Carrier,
     Thread,
 }
 
@@ -344,6 +346,11 @@ impl Record {
 
     pub(super) fn may_be_killed(&self) -> bool {
         self.kind == Kind::Coroutine
+    }
+
+    /// Whether it belongs to the runtime itself, not to the program.
+    pub(super) fn is_of_the_runtime(&self) -> bool {
+        matches!(self.kind, Kind::Poller | Kind::Carrier)
     }
 
     pub(in crate::green) fn is_coroutine(&self) -> bool {

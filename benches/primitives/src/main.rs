@@ -1,0 +1,43 @@
+//! `primitives ours|tokio NAME WORKERS`: runs one benchmark, and prints the nanoseconds that one operation took, of the clock
+//! and of the processors.
+
+use std::env;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+mod ours;
+mod peers;
+
+fn main() {
+    let args: Vec<_> = env::args().skip(1).collect();
+    let [whose, name, workers] = &args[..] else { panic!("primitives ours|tokio NAME WORKERS") };
+    let (whose, workers) = (whose.as_str(), workers.parse().expect("a number of workers"));
+    let (begun, cpu) = (Instant::now(), cpu());
+    let mut operations = 0;
+    // For as long as it takes to mean something.
+    while begun.elapsed() < SHORTEST {
+        operations += match whose {
+            "ours" => ours::run(name, workers),
+            "tokio" => peers::run(name, workers),
+            other => panic!("whose is {other}?"),
+        };
+    }
+    let per_operation = |time: Duration| time.as_nanos() as f64 / operations as f64;
+    println!("{:.1} {:.1}", per_operation(begun.elapsed()), per_operation(self::cpu() - cpu));
+}
+
+/// Processor time of the process.
+fn cpu() -> Duration {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
+}
+
+const SHORTEST: Duration = Duration::from_millis(500);
+
+/// Operations in one go.
+pub(crate) const TIMES: u64 = 20_000;
+
+/// Tasks that sleep at the same time, and for how long.
+pub(crate) const SLEEPERS: u64 = 10_000;
+pub(crate) const SLEEP: Duration = Duration::from_millis(100);
