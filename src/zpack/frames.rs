@@ -4,6 +4,8 @@
 //! whole frames out of it and keeps only what a frame begun leaves over, so that a connection between two frames owns
 //! no buffer. Payloads of up to 4 KiB are copied out, so that keeping one keeps no more; larger ones share the buffer.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::Message;
@@ -98,12 +100,29 @@ impl FrameReader {
     ///
     /// [`Error::PacketTooLarge`](crate::Error::PacketTooLarge) where a head announces more payload than is accepted, and
     /// those of the pack or the decoder. Nothing has been reserved for it. The stream cannot be read on.
-    #[inline(always)]
     pub fn next<B: AsRef<[u8]> + Send + 'static>(
         &mut self,
         framing: &Framing,
         pass: &mut Pass<B>,
     ) -> Result<Option<Message>> {
+        let frame = self.next_lent(framing, pass)?;
+        Ok(frame.map(|frame| match frame {
+            Frame::Lent { msg_id, at } => Message::new(msg_id, Bytes::copy_from_slice(pass.slice(at))),
+            Frame::Own(message) => message,
+        }))
+    }
+
+    /// As [`next`](Self::next), but leaves a small payload in the buffer of the pass.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    #[inline(always)]
+    pub fn next_lent<B: AsRef<[u8]> + Send + 'static>(
+        &mut self,
+        framing: &Framing,
+        pass: &mut Pass<B>,
+    ) -> Result<Option<Frame>> {
         let rest = pass.rest();
         let Some(cut) = framing.cut(rest, std::mem::take(&mut self.seen))? else {
             self.keep(rest);
@@ -113,7 +132,10 @@ impl FrameReader {
             self.begin(rest, cut);
             return Ok(None);
         }
-        framing.message(cut, pass.take(cut.head_len, cut.frame_len)).map(Some)
+        if framing.leaves_payload() && cut.frame_len - cut.head_len <= SMALL_PAYLOAD {
+            return Ok(Some(Frame::Lent { msg_id: cut.msg_id(), at: pass.skip(cut.head_len, cut.frame_len) }));
+        }
+        framing.message(cut, pass.take(cut.head_len, cut.frame_len)).map(|message| Some(Frame::Own(message)))
     }
 
     /// Keeps what is less than a head, at the end of a pass; often nothing. Not inlined, nor is what follows: once a pass,
@@ -133,6 +155,20 @@ impl FrameReader {
         }
         self.carry.extend_from_slice(rest);
     }
+}
+
+/// A frame cut out of a pass.
+#[derive(Debug)]
+pub enum Frame {
+    /// A small one: its payload lies in the buffer of the pass, at these bytes.
+    Lent {
+        /// The message id.
+        msg_id: u32,
+        /// Where, for [`Pass::slice`].
+        at: Range<usize>,
+    },
+    /// One that owns its payload.
+    Own(Message),
 }
 
 /// One pass of reading: a buffer, and how far frames have been cut out of it.
@@ -184,16 +220,34 @@ impl<B: AsRef<[u8]> + Send + 'static> Pass<B> {
         self.share().slice(rest)
     }
 
-    fn rest(&self) -> &[u8] {
-        let bytes = match &self.buffer {
+    /// Bytes of the buffer; none where it has not so many.
+    #[inline]
+    pub fn slice(&self, at: Range<usize>) -> &[u8] {
+        self.bytes().get(at).unwrap_or_default()
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match &self.buffer {
             Buffer::Own(own) => own.as_ref().map_or(&[][..], AsRef::as_ref),
             Buffer::Shared(shared) => shared,
-        };
-        bytes.get(self.at..self.end).unwrap_or_default()
+        }
+    }
+
+    #[inline]
+    fn rest(&self) -> &[u8] {
+        self.slice(self.at..self.end)
+    }
+
+    /// Cuts off a frame. Returns where its payload is.
+    #[inline(always)]
+    const fn skip(&mut self, head_len: usize, frame_len: usize) -> Range<usize> {
+        let begin = self.at;
+        self.at += frame_len;
+        begin + head_len..self.at
     }
 
     /// Cuts off a frame and returns its payload.
-    #[inline(always)]
     fn take(&mut self, head_len: usize, frame_len: usize) -> Bytes {
         let (from, to) = (self.at + head_len, self.at + frame_len);
         let payload = if to - from > SMALL_PAYLOAD {

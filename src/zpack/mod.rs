@@ -23,7 +23,7 @@ mod framing;
 pub use framing::Framing;
 
 mod frames;
-pub use frames::{FrameReader, MIN_BUFFER, Pass};
+pub use frames::{Frame, FrameReader, MIN_BUFFER, Pass};
 
 mod read_message;
 pub use read_message::read_message;

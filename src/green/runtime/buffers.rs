@@ -172,19 +172,20 @@ struct Pieces {
 impl SendBuffer {
     /// Appends what `write` appends as one piece; nothing if it fails, and no piece if that is empty.
     #[inline]
-    pub(crate) fn append<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn append<T, E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<T, E>) -> Result<T, E> {
         let pieces = self.0.get_or_insert_with(Pieces::take);
         let before = pieces.bytes.len();
-        if let Err(error) = write(&mut pieces.bytes) {
+        let written = write(&mut pieces.bytes);
+        if written.is_err() {
             pieces.bytes.truncate(before);
-            return Err(error);
+            return written;
         }
         let len = pieces.bytes.len().saturating_sub(before);
         if len > 0 {
             // So long a piece is not appended here: it gets a buffer of its own.
             pieces.lens.push(u32::try_from(len).unwrap_or(u32::MAX));
         }
-        Ok(())
+        written
     }
 
     /// How many pieces there are.

@@ -74,6 +74,28 @@ impl FrameQueue {
         }
     }
 
+    /// Appends a frame, if it is a small one and no more than so many frames and bytes are queued then. `false`, and nothing
+    /// is done, if not.
+    #[inline]
+    pub(crate) fn push_plain(
+        &mut self,
+        pack: &dyn IDataPack,
+        msg_id: u32,
+        data: &[u8],
+        (messages, bytes): (usize, usize),
+    ) -> Result<bool> {
+        let len = self.tail.len() + pack.get_head_len() + data.len();
+        let is_plain = self.backlog.is_none() && data.len() < SHARED_FROM && len <= bytes.min(CHUNK_BYTES);
+        if !is_plain || self.tail.pieces() >= messages {
+            return Ok(false);
+        }
+        self.tail.append(|tail| {
+            pack.pack_head(msg_id, data.len() as u32, tail)?;
+            tail.extend_from_slice(data);
+            Ok(true)
+        })
+    }
+
     /// Appends bytes that count as one frame.
     pub(crate) fn push_raw(&mut self, data: Payload<'_>) {
         let data = match data {
