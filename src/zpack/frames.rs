@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::Message;
 use super::framing::{Cut, Framing, MAX_UNKNOWN};
+use super::pass::{Pass, SMALL_PAYLOAD};
 use crate::error::Result;
 
 /// The part of a frame that has arrived while the rest has not.
@@ -133,7 +134,10 @@ impl FrameReader {
             return Ok(None);
         }
         if framing.leaves_payload() && cut.frame_len - cut.head_len <= SMALL_PAYLOAD {
-            return Ok(Some(Frame::Lent { msg_id: cut.msg_id(), at: pass.skip(cut.head_len, cut.frame_len) }));
+            return Ok(Some(Frame::Lent {
+                msg_id: cut.msg_id(),
+                at: pass.skip(cut.head_len, cut.frame_len),
+            }));
         }
         framing.message(cut, pass.take(cut.head_len, cut.frame_len)).map(|message| Some(Frame::Own(message)))
     }
@@ -171,110 +175,8 @@ pub enum Frame {
     Own(Message),
 }
 
-/// One pass of reading: a buffer, and how far frames have been cut out of it.
-#[derive(Debug)]
-pub struct Pass<B> {
-    buffer: Buffer<B>,
-    at: usize,
-    end: usize,
-}
-
-#[derive(Debug)]
-enum Buffer<B> {
-    Own(Option<B>),
-    Shared(Bytes),
-}
-
-impl<B: AsRef<[u8]> + Send + 'static> Pass<B> {
-    /// A pass over the first `end` bytes of `buffer`.
-    pub const fn new(buffer: B, end: usize) -> Self {
-        Self { buffer: Buffer::Own(Some(buffer)), at: 0, end }
-    }
-
-    /// A pass over bytes lent by [`lend`](Self::lend), from `at` on.
-    pub const fn resume(lent: Bytes, at: usize) -> Self {
-        let end = lent.len();
-        Self { buffer: Buffer::Shared(lent), at, end }
-    }
-
-    /// How far frames have been cut out.
-    pub const fn at(&self) -> usize {
-        self.at
-    }
-
-    /// Whether anything is left to be cut.
-    pub const fn has_rest(&self) -> bool {
-        self.at < self.end
-    }
-
-    /// All bytes of the pass, to read on elsewhere from where it [is](Self::at).
-    pub fn lend(&mut self) -> Bytes {
-        let end = self.end;
-        self.share().slice(..end)
-    }
-
-    /// What is left to be cut, taken out.
-    pub fn take_rest(&mut self) -> Bytes {
-        let rest = self.at..self.end;
-        self.at = self.end;
-        self.share().slice(rest)
-    }
-
-    /// Bytes of the buffer; none where it has not so many.
-    #[inline]
-    pub fn slice(&self, at: Range<usize>) -> &[u8] {
-        self.bytes().get(at).unwrap_or_default()
-    }
-
-    #[inline]
-    fn bytes(&self) -> &[u8] {
-        match &self.buffer {
-            Buffer::Own(own) => own.as_ref().map_or(&[][..], AsRef::as_ref),
-            Buffer::Shared(shared) => shared,
-        }
-    }
-
-    #[inline]
-    fn rest(&self) -> &[u8] {
-        self.slice(self.at..self.end)
-    }
-
-    /// Cuts off a frame. Returns where its payload is.
-    #[inline(always)]
-    const fn skip(&mut self, head_len: usize, frame_len: usize) -> Range<usize> {
-        let begin = self.at;
-        self.at += frame_len;
-        begin + head_len..self.at
-    }
-
-    /// Cuts off a frame and returns its payload.
-    fn take(&mut self, head_len: usize, frame_len: usize) -> Bytes {
-        let (from, to) = (self.at + head_len, self.at + frame_len);
-        let payload = if to - from > SMALL_PAYLOAD {
-            self.share().slice(from..to)
-        } else {
-            Bytes::copy_from_slice(&self.rest()[head_len..frame_len])
-        };
-        self.at = to;
-        payload
-    }
-
-    fn share(&mut self) -> &Bytes {
-        if let Buffer::Own(own) = &mut self.buffer {
-            self.buffer = Buffer::Shared(own.take().map_or_else(Bytes::new, Bytes::from_owner));
-        }
-        match &self.buffer {
-            Buffer::Shared(shared) => shared,
-            Buffer::Own(_) => unreachable!("shared above"),
-        }
-    }
-}
-
 /// The shortest buffer a pass can use: a frame begun, small or of unknown length, must fit in front, with room to read.
 pub const MIN_BUFFER: usize = 2 * MAX_UNKNOWN;
-
-/// Payloads up to this are copied out of the buffer of their pass.
-const SMALL_PAYLOAD: usize = 4096;
 
 /// Frames up to this are carried from pass to pass by copying; larger ones, once that is known, are read into a buffer of their own.
 const SMALL_FRAME: usize = 8192;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::common::{ECHO, Peer, comes_true, config, frame, start_alone, wait_until};
 use zinx::green::{self, Queue};
-use zinx::ziface::{IClient, IConnection, IDataPack, IRequest, IServer};
+use zinx::ziface::{IClient, IConnection, IDataPack, IMessage, IRequest, IServer};
 use zinx::znet::BadPayload;
 use zinx::zpack::{NoHead, new_data_pack, new_delimiter_decoder, new_message, new_tlv_decoder};
 use zinx::zutils::ShardLockMaps;
