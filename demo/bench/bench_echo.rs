@@ -22,8 +22,9 @@ fn serve(port: u16) -> Result<()> {
     config.max_packet_size = 1 << 20;
     config.max_conn = 19_000;
     let server = new_server_with_config(config)?;
-    server
-        .add_router(1, |request: &dyn IRequest| request.get_connection().send_msg(1, request.get_payload()))?;
+    server.add_router(1, |request: &dyn IRequest| {
+        request.get_connection().send_msg(1, request.get_payload())
+    })?;
     server.add_router(2, |request: &dyn IRequest| {
         let server = request.get_connection().get_tcp_server();
         server.get_conn_mgr().range(&mut |conn| {

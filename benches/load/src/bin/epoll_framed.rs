@@ -18,7 +18,8 @@ fn main() -> std::io::Result<()> {
     let all: All = Arc::default();
     let threads = std::thread::available_parallelism()?.get();
     let epolls = (0..threads).map(|_| epoll::create(epoll::CreateFlags::CLOEXEC));
-    let epolls: Vec<Arc<OwnedFd>> = epolls.map(|epoll| Ok(Arc::new(epoll?))).collect::<std::io::Result<_>>()?;
+    let epolls: Vec<Arc<OwnedFd>> =
+        epolls.map(|epoll| Ok(Arc::new(epoll?))).collect::<std::io::Result<_>>()?;
     for epoll in &epolls {
         let (epoll, all) = (Arc::clone(epoll), Arc::clone(&all));
         std::thread::spawn(move || serve(&epoll, &all));
@@ -154,7 +155,8 @@ fn answer(conn: &Conn, bytes: &[u8], broadcasts: &mut Vec<Vec<u8>>) -> usize {
     let mut at = 0;
     let mut queued = conn.queued.lock().expect("nobody panics with it");
     while let Some((head, rest)) = bytes[at..].split_first_chunk::<8>() {
-        let [len, id] = [0, 4].map(|at| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
+        let [len, id] =
+            [0, 4].map(|at| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
         if rest.len() < len as usize {
             break;
         }

@@ -8,8 +8,8 @@ use std::sync::{Arc, RwLock};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::TcpListener;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// Every connection.
@@ -58,7 +58,8 @@ async fn read(mut stream: OwnedReadHalf, own: &Sender<Bytes>, all: &All) -> std:
     let mut buffer = BytesMut::with_capacity(4096);
     loop {
         while let Some(head) = buffer.first_chunk::<8>() {
-            let [len, id] = [0, 4].map(|at| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
+            let [len, id] =
+                [0, 4].map(|at| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
             if buffer.len() < 8 + len as usize {
                 buffer.reserve(8 + len as usize - buffer.len());
                 break;
