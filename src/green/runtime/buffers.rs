@@ -47,13 +47,15 @@ pub(super) struct Spare {
     read: Stack<Vec<u8>>,
     // Handed on as they are, in one word each.
     send: Stack<Box<Pieces>>,
+    /// Small ones, of which a broadcast to many takes as many.
+    small: Stack<Box<Pieces>>,
 }
 
 impl Spare {
     fn take_unused(&mut self) -> impl Sized + use<> {
         let read = self.read.take_unused();
         LARGE_BUFFERS.fetch_sub(read.len(), Ordering::Relaxed);
-        (read, self.send.take_unused())
+        (read, self.send.take_unused(), self.small.take_unused())
     }
 }
 
@@ -220,18 +222,22 @@ impl std::ops::Deref for SendBuffer {
 impl Drop for SendBuffer {
     fn drop(&mut self) {
         let Some(mut pieces) = self.0.take() else { return };
-        if pieces.bytes.capacity() + size_of::<u32>() * pieces.lens.capacity() > MAX_SPARE_SEND_BYTES {
+        let bytes = pieces.bytes.capacity() + size_of::<u32>() * pieces.lens.capacity();
+        if bytes > MAX_SPARE_SEND_BYTES {
             return;
         }
         pieces.bytes.clear();
         pieces.lens.clear();
-        let _ = with_spare(|spare| spare.send.put(pieces, MAX_SPARE_SEND_BUFFERS));
+        let _ = with_spare(|spare| match bytes <= SMALL_SEND_BYTES {
+            true => spare.small.put(pieces, MAX_SMALL_SEND_BUFFERS),
+            false => spare.send.put(pieces, MAX_SPARE_SEND_BUFFERS),
+        });
     }
 }
 
 impl Pieces {
     fn take() -> Box<Self> {
-        with_spare(|spare| spare.send.take()).flatten().unwrap_or_default()
+        with_spare(|spare| spare.send.take().or_else(|| spare.small.take())).flatten().unwrap_or_default()
     }
 }
 
@@ -260,6 +266,10 @@ static ALL: Lock<Vec<Weak<SharedSpare>>> = Lock::new(Vec::new());
 /// Spare buffers for frames a thread keeps, and how large each may be: 8 MiB together at most.
 const MAX_SPARE_SEND_BUFFERS: usize = 64;
 const MAX_SPARE_SEND_BYTES: usize = 128 * 1024;
+
+/// How many small ones, and what is small: 4 MiB together at most.
+const MAX_SMALL_SEND_BUFFERS: usize = 2048;
+const SMALL_SEND_BYTES: usize = 2048;
 
 #[cfg(test)]
 mod tests {
