@@ -29,7 +29,7 @@ use common::{config, frame, start_alone};
 #[test]
 fn a_handler_that_logs_leaves_a_third_of_the_stack() {
     check("a_handler_that_logs_leaves_a_third_of_the_stack", |request| {
-        log::info!("{:?} has said {:?}", request.get_connection(), request.get_data());
+        log::info!("{:?} has said {:?}", request.get_connection(), request.get_bytes());
         Ok(())
     });
 }

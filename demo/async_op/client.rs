@@ -15,7 +15,7 @@ fn talk(host: &str, port: u16) -> Result<()> {
     let answers = Arc::new(Queue::bounded(16));
     let heard = Arc::clone(&answers);
     client.add_router(2, move |request: &dyn IRequest| {
-        drop(heard.put(request.get_data().clone()));
+        drop(heard.put(request.get_bytes()));
         Ok(())
     })?;
     client.set_on_conn_start(|conn: &Arc<dyn IConnection>| {

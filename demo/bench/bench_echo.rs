@@ -1,9 +1,10 @@
-//! The server that is measured against others: id 1 is echoed, id 2 is sent to every connection. It uses the public
+//! The server that is measured against others: id 1 is echoed, id 2 is sent to every connection, and id 3 is echoed after a wait. It uses the public
 //! interface only, as a program of yours would.
 //!
 //! Run it: `cargo run --release --example bench_echo -- 7777`
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use zinx::ziface::{IRequest, IServer};
 use zinx::{Config, Result, green, new_server_with_config};
@@ -21,8 +22,9 @@ fn serve(port: u16) -> Result<()> {
     config.max_packet_size = 1 << 20;
     config.max_conn = 19_000;
     let server = new_server_with_config(config)?;
-    server
-        .add_router(1, |request: &dyn IRequest| request.get_connection().send_msg(1, request.get_data()))?;
+    server.add_router(1, |request: &dyn IRequest| {
+        request.get_connection().send_msg(1, request.get_payload())
+    })?;
     server.add_router(2, |request: &dyn IRequest| {
         let server = request.get_connection().get_tcp_server();
         server.get_conn_mgr().range(&mut |conn| {
@@ -31,6 +33,10 @@ fn serve(port: u16) -> Result<()> {
             true
         });
         Ok(())
+    })?;
+    server.add_router(3, |request: &dyn IRequest| {
+        green::sleep(Duration::ZERO);
+        request.get_connection().send_msg(3, request.get_payload())
     })?;
     server.serve()
 }

@@ -20,7 +20,7 @@ fn talk(host: &str, port: u16) -> Result<()> {
         conn.send_msg(1, "ping")
     });
     client.add_router(1, move |request: &dyn IRequest| {
-        println!("==> Recv Msg: ID={}, data={:?}", request.get_msg_id(), request.get_data());
+        println!("==> Recv Msg: ID={}, data={:?}", request.get_msg_id(), request.get_bytes());
         // Nobody counts any more once it is full.
         let _ = heard.try_put(());
         request.get_connection().send_msg(1, "ping")

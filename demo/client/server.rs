@@ -18,7 +18,7 @@ fn serve() -> Result<()> {
     });
     server.add_router(1, |request: &dyn IRequest| {
         let conn = request.get_connection();
-        println!("conn id {}: {:?}", conn.get_conn_id(), request.get_data());
+        println!("conn id {}: {:?}", conn.get_conn_id(), request.get_bytes());
         conn.send_msg(1, format!("pong on connection {}", conn.get_conn_id()))?;
         let answered = conn.get_property_as::<Answered>("answered");
         if answered.is_some_and(|answered| answered.0.fetch_add(1, Ordering::AcqRel) == 2) {

@@ -8,7 +8,7 @@ use zinx::ziface::{IRequest, IServer};
 use zinx::{Result, new_server};
 
 fn echo(request: &dyn IRequest) -> Result<()> {
-    println!("echo: {:?}", request.get_data());
+    println!("echo: {:?}", request.get_bytes());
     request.get_connection().send_msg(1, request.get_data())
 }
 

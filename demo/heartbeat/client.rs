@@ -15,7 +15,7 @@ fn talk(host: &str, port: u16) -> Result<()> {
     let beats = Arc::new(Queue::bounded(16));
     let heard = Arc::clone(&beats);
     let option = HeartBeatOption::new().router(move |request: &dyn IRequest| {
-        drop(heard.put(request.get_data().clone()));
+        drop(heard.put(request.get_bytes()));
         Ok(())
     });
     client.start_heart_beat_with_option(Duration::from_millis(200), option)?;

@@ -17,7 +17,7 @@ fn serve() -> Result<()> {
     server.add_router(1, |request: &dyn IRequest| {
         let conn = request.get_connection();
         log::debug!("conn id {}: {} bytes", conn.get_conn_id(), request.get_data().len());
-        log::info!("conn id {}: {:?}", conn.get_conn_id(), request.get_data());
+        log::info!("conn id {}: {:?}", conn.get_conn_id(), request.get_bytes());
         conn.send_msg(1, "logged")
     })?;
     server.serve()

@@ -13,7 +13,7 @@ struct PingRouter;
 
 impl BaseRouter for PingRouter {
     fn pre_handle(&self, request: &dyn IRequest) -> Result<()> {
-        println!("pre_handle: {:?}", request.get_data());
+        println!("pre_handle: {:?}", request.get_bytes());
         if request.get_data().is_empty() {
             return Err(Error::other("nothing was asked"));
         }
@@ -21,12 +21,12 @@ impl BaseRouter for PingRouter {
     }
 
     fn handle(&self, request: &dyn IRequest) -> Result<()> {
-        println!("handle: {:?}", request.get_data());
+        println!("handle: {:?}", request.get_bytes());
         request.get_connection().send_msg(1, "ping...ping...ping")
     }
 
     fn post_handle(&self, request: &dyn IRequest) -> Result<()> {
-        println!("post_handle: {:?}", request.get_data());
+        println!("post_handle: {:?}", request.get_bytes());
         request.get_connection().send_msg(1, "after ping ...")
     }
 }

@@ -15,7 +15,7 @@ fn work(request: &dyn IRequest) -> Result<()> {
     let conn = request.get_connection();
     let who =
         conn.get_worker_id().map_or_else(|| "its own coroutine".to_string(), |id| format!("worker {id}"));
-    println!("conn id {}: {:?}, handled by {who}", conn.get_conn_id(), request.get_data());
+    println!("conn id {}: {:?}, handled by {who}", conn.get_conn_id(), request.get_bytes());
     // Others of the same worker wait meanwhile, those of another do not.
     green::sleep(Duration::from_millis(20));
     let text = String::from_utf8_lossy(request.get_data());

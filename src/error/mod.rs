@@ -178,7 +178,7 @@ pub enum Error {
     },
     /// A second server asks for another coroutine runtime than the one this process has.
     RuntimeMismatch {
-        /// The setting: `Workers` or `StackBytes`.
+        /// The setting: `Workers`, `StackBytes` or `MaxStacks`.
         what: &'static str,
         /// What the runtime has.
         have: usize,

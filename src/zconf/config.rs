@@ -125,6 +125,10 @@ pub struct Config {
     /// Stack of a coroutine, in bytes, 0 or from 16 KiB to 1 GiB; one value a process. Default 0: 64 KiB in release
     /// builds, 256 KiB in debug builds.
     pub stack_bytes: usize,
+    /// Most stacks of the process at a time, from 16 to 16777216: coroutines, and handlers that wait; a connection at rest has
+    /// none. While all are in use, connections with new messages wait for their turn. Default 0: as many as
+    /// `vm.max_map_count` allows.
+    pub max_stacks: usize,
 
     /// Workers that run handlers, to 65535. Default 0: handlers run on their connection's own coroutine (Go: 10).
     pub worker_pool_size: usize,

@@ -54,6 +54,7 @@ impl Default for Config {
 
             workers: 0,
             stack_bytes: 0,
+            max_stacks: 0,
 
             worker_pool_size: 0,
             max_worker_task_len: 1024,

@@ -87,6 +87,7 @@ pub(super) static KEYS: &[Key] = &[
     key!("RateAddresses", rate_addresses, Rule::From(1, MILLIONS), Now),
     key!("Workers", workers, Rule::From(0, 1024), Now),
     key!("StackBytes", stack_bytes, Rule::ZeroOr(16 << 10, GIB), Now),
+    key!("MaxStacks", max_stacks, Rule::ZeroOr(16, MILLIONS), Now),
     key!("WorkerPoolSize", worker_pool_size, Rule::From(0, 65_535), Now),
     key!("MaxWorkerTaskLen", max_worker_task_len, Rule::From(1, MILLIONS), Now),
     key!("WorkerMode", worker_mode, Rule::Any, Now),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::sealed::Sealed;
-use super::{HandleStep, IConnection, IMessage, IRouter, RouterHandler};
+use super::{HandleStep, IConnection, IMessage, IRouter, Payload, RouterHandler};
 use crate::error::Result;
 
 /// A value kept with a request.
@@ -16,7 +16,7 @@ pub type Value = Arc<dyn Any + Send + Sync>;
 ///
 /// | to | there is |
 /// |---|---|
-/// | read the payload | [`get_data`](Self::get_data), [`text`](#method.text); with the features `json` and `protobuf` [`json`](#method.json), [`proto`](#method.proto); what a decoder has parsed by [`get_decoded`](#method.get_decoded) |
+/// | read the payload | [`get_data`](Self::get_data), [`text`](#method.text); to keep it [`get_bytes`](Self::get_bytes), to send it on [`get_payload`](Self::get_payload); with the features `json` and `protobuf` [`json`](#method.json), [`proto`](#method.proto); what a decoder has parsed by [`get_decoded`](#method.get_decoded) |
 /// | answer | [`get_connection`](Self::get_connection) |
 /// | know what it is | [`get_msg_id`](Self::get_msg_id), [`get_message`](Self::get_message) |
 /// | hand values to the next handler | [`set`](Self::set), [`get_as`](#method.get_as), [`set_response`](Self::set_response), [`get_response`](Self::get_response) |
@@ -27,9 +27,28 @@ pub trait IRequest: Sealed + Send + Sync {
     #[doc(alias = "GetConnection")]
     fn get_connection(&self) -> &Arc<dyn IConnection>;
 
-    /// The payload. See [`IMessage::get_data`] for what a clone keeps.
+    /// The payload, lent for as long as the handler runs, also while it waits. To keep it longer:
+    /// [`get_bytes`](Self::get_bytes).
     #[doc(alias = "GetData")]
-    fn get_data(&self) -> &Bytes;
+    fn get_data(&self) -> &[u8];
+
+    /// The payload, to keep. One of up to 4 KiB is copied; a larger one is shared, and keeps the read buffer (at most
+    /// 256 KiB) it arrived in.
+    #[doc(alias = "GetData")]
+    fn get_bytes(&self) -> Bytes;
+
+    /// The payload, to send on: a large one is shared, and not copied.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use zinx::prelude::*;
+    ///
+    /// fn echo(request: &dyn IRequest) -> zinx::Result<()> {
+    ///     request.get_connection().send_msg(1, request.get_payload())
+    /// }
+    /// ```
+    fn get_payload(&self) -> Payload<'_>;
 
     /// The message id.
     #[doc(alias = "GetMsgID")]

@@ -75,6 +75,12 @@ pub trait IRouter: Send + Sync {
         let _ = request;
         Ok(())
     }
+
+    /// Whether the two steps around [`handle`](Self::handle) do nothing, so that they need not be called.
+    #[doc(hidden)]
+    fn only_handles(&self) -> bool {
+        false
+    }
 }
 
 impl<F> IRouter for F
@@ -83,5 +89,9 @@ where
 {
     fn handle(&self, request: &dyn IRequest) -> Result<()> {
         self(request)
+    }
+
+    fn only_handles(&self) -> bool {
+        true
     }
 }

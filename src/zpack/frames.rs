@@ -4,10 +4,13 @@
 //! whole frames out of it and keeps only what a frame begun leaves over, so that a connection between two frames owns
 //! no buffer. Payloads of up to 4 KiB are copied out, so that keeping one keeps no more; larger ones share the buffer.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::Message;
 use super::framing::{Cut, Framing, MAX_UNKNOWN};
+use super::pass::{Pass, SMALL_PAYLOAD};
 use crate::error::Result;
 
 /// The part of a frame that has arrived while the rest has not.
@@ -98,12 +101,29 @@ impl FrameReader {
     ///
     /// [`Error::PacketTooLarge`](crate::Error::PacketTooLarge) where a head announces more payload than is accepted, and
     /// those of the pack or the decoder. Nothing has been reserved for it. The stream cannot be read on.
-    #[inline(always)]
     pub fn next<B: AsRef<[u8]> + Send + 'static>(
         &mut self,
         framing: &Framing,
         pass: &mut Pass<B>,
     ) -> Result<Option<Message>> {
+        let frame = self.next_lent(framing, pass)?;
+        Ok(frame.map(|frame| match frame {
+            Frame::Lent { msg_id, at } => Message::new(msg_id, Bytes::copy_from_slice(pass.slice(at))),
+            Frame::Own(message) => message,
+        }))
+    }
+
+    /// As [`next`](Self::next), but leaves a small payload in the buffer of the pass.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    #[inline(always)]
+    pub fn next_lent<B: AsRef<[u8]> + Send + 'static>(
+        &mut self,
+        framing: &Framing,
+        pass: &mut Pass<B>,
+    ) -> Result<Option<Frame>> {
         let rest = pass.rest();
         let Some(cut) = framing.cut(rest, std::mem::take(&mut self.seen))? else {
             self.keep(rest);
@@ -113,7 +133,13 @@ impl FrameReader {
             self.begin(rest, cut);
             return Ok(None);
         }
-        framing.message(cut, pass.take(cut.head_len, cut.frame_len)).map(Some)
+        if framing.leaves_payload() && cut.frame_len - cut.head_len <= SMALL_PAYLOAD {
+            return Ok(Some(Frame::Lent {
+                msg_id: cut.msg_id(),
+                at: pass.skip(cut.head_len, cut.frame_len),
+            }));
+        }
+        framing.message(cut, pass.take(cut.head_len, cut.frame_len)).map(|message| Some(Frame::Own(message)))
     }
 
     /// Keeps what is less than a head, at the end of a pass; often nothing. Not inlined, nor is what follows: once a pass,
@@ -135,92 +161,22 @@ impl FrameReader {
     }
 }
 
-/// One pass of reading: a buffer, and how far frames have been cut out of it.
+/// A frame cut out of a pass.
 #[derive(Debug)]
-pub struct Pass<B> {
-    buffer: Buffer<B>,
-    at: usize,
-    end: usize,
-}
-
-#[derive(Debug)]
-enum Buffer<B> {
-    Own(Option<B>),
-    Shared(Bytes),
-}
-
-impl<B: AsRef<[u8]> + Send + 'static> Pass<B> {
-    /// A pass over the first `end` bytes of `buffer`.
-    pub const fn new(buffer: B, end: usize) -> Self {
-        Self { buffer: Buffer::Own(Some(buffer)), at: 0, end }
-    }
-
-    /// A pass over bytes lent by [`lend`](Self::lend), from `at` on.
-    pub const fn resume(lent: Bytes, at: usize) -> Self {
-        let end = lent.len();
-        Self { buffer: Buffer::Shared(lent), at, end }
-    }
-
-    /// How far frames have been cut out.
-    pub const fn at(&self) -> usize {
-        self.at
-    }
-
-    /// Whether anything is left to be cut.
-    pub const fn has_rest(&self) -> bool {
-        self.at < self.end
-    }
-
-    /// All bytes of the pass, to read on elsewhere from where it [is](Self::at).
-    pub fn lend(&mut self) -> Bytes {
-        let end = self.end;
-        self.share().slice(..end)
-    }
-
-    /// What is left to be cut, taken out.
-    pub fn take_rest(&mut self) -> Bytes {
-        let rest = self.at..self.end;
-        self.at = self.end;
-        self.share().slice(rest)
-    }
-
-    fn rest(&self) -> &[u8] {
-        let bytes = match &self.buffer {
-            Buffer::Own(own) => own.as_ref().map_or(&[][..], AsRef::as_ref),
-            Buffer::Shared(shared) => shared,
-        };
-        bytes.get(self.at..self.end).unwrap_or_default()
-    }
-
-    /// Cuts off a frame and returns its payload.
-    #[inline(always)]
-    fn take(&mut self, head_len: usize, frame_len: usize) -> Bytes {
-        let (from, to) = (self.at + head_len, self.at + frame_len);
-        let payload = if to - from > SMALL_PAYLOAD {
-            self.share().slice(from..to)
-        } else {
-            Bytes::copy_from_slice(&self.rest()[head_len..frame_len])
-        };
-        self.at = to;
-        payload
-    }
-
-    fn share(&mut self) -> &Bytes {
-        if let Buffer::Own(own) = &mut self.buffer {
-            self.buffer = Buffer::Shared(own.take().map_or_else(Bytes::new, Bytes::from_owner));
-        }
-        match &self.buffer {
-            Buffer::Shared(shared) => shared,
-            Buffer::Own(_) => unreachable!("shared above"),
-        }
-    }
+pub enum Frame {
+    /// A small one: its payload lies in the buffer of the pass, at these bytes.
+    Lent {
+        /// The message id.
+        msg_id: u32,
+        /// Where, for [`Pass::slice`].
+        at: Range<usize>,
+    },
+    /// One that owns its payload.
+    Own(Message),
 }
 
 /// The shortest buffer a pass can use: a frame begun, small or of unknown length, must fit in front, with room to read.
 pub const MIN_BUFFER: usize = 2 * MAX_UNKNOWN;
-
-/// Payloads up to this are copied out of the buffer of their pass.
-const SMALL_PAYLOAD: usize = 4096;
 
 /// Frames up to this are carried from pass to pass by copying; larger ones, once that is known, are read into a buffer of their own.
 const SMALL_FRAME: usize = 8192;

@@ -33,6 +33,12 @@ pub(super) struct Cut {
     msg_id: u64,
 }
 
+impl Cut {
+    pub(super) const fn msg_id(&self) -> u32 {
+        self.msg_id as u32
+    }
+}
+
 impl Framing {
     /// The frame with which `begun` begins, once that can be told; `seen` bytes of it were there before.
     #[inline(always)]
@@ -52,11 +58,17 @@ impl Framing {
         }
     }
 
+    /// Whether the payload of a frame cut is what follows its head, and nobody wants it as [`Bytes`].
+    #[inline(always)]
+    pub(super) const fn leaves_payload(&self) -> bool {
+        matches!(self, Self::Pack { .. })
+    }
+
     /// The message of a frame cut; `data` is what follows its head.
     #[inline(always)]
     pub(super) fn message(&self, cut: Cut, data: Bytes) -> Result<Message> {
         match self {
-            Self::Pack { .. } => Ok(Message::new(cut.msg_id as u32, data)),
+            Self::Pack { .. } => Ok(Message::new(cut.msg_id(), data)),
             Self::Decoder(decoder) => Ok(Message::decoded(decoder.decode(data)?)),
         }
     }

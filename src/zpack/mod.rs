@@ -22,8 +22,11 @@ pub use delimiter::{DelimiterDecoder, FixedLengthDecoder, new_delimiter_decoder,
 mod framing;
 pub use framing::Framing;
 
+mod pass;
+pub use pass::Pass;
+
 mod frames;
-pub use frames::{FrameReader, MIN_BUFFER, Pass};
+pub use frames::{Frame, FrameReader, MIN_BUFFER};
 
 mod read_message;
 pub use read_message::read_message;

@@ -21,5 +21,6 @@ mod hooks;
 mod properties;
 mod rates;
 mod resting;
+mod stacks;
 mod standstill;
 mod timeouts;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::common::{ECHO, Peer, comes_true, config, frame, start_alone, wait_until};
 use zinx::green::{self, Queue};
-use zinx::ziface::{IClient, IConnection, IDataPack, IRequest, IServer};
+use zinx::ziface::{IClient, IConnection, IDataPack, IMessage, IRequest, IServer};
 use zinx::znet::BadPayload;
 use zinx::zpack::{NoHead, new_data_pack, new_delimiter_decoder, new_message, new_tlv_decoder};
 use zinx::zutils::ShardLockMaps;
@@ -262,4 +262,44 @@ fn a_map_in_shards_keeps_what_many_connections_put_in() {
     drop(peers);
     wait_until("none of them", || map.is_empty());
     assert_eq!(running.server.stats().hook_panics, 0);
+}
+
+#[test]
+fn a_payload_is_lent_also_across_waits_and_kept_as_bytes() {
+    let kept = Arc::new(Queue::unbounded());
+    let keeps = Arc::clone(&kept);
+    let mut config = config();
+    config.max_packet_size = 10_000;
+    let running = start_alone(config, |server| {
+        let lent = move |request: &dyn IRequest| {
+            let (conn, data) = (request.get_connection(), request.get_data());
+            keeps.put(request.get_bytes()).unwrap();
+            assert_eq!(request.get_message().get_data(), data);
+            // Others read meanwhile, and this one reads on.
+            let answer = conn.call(3, "more?", 4, Duration::from_secs(20))?;
+            green::sleep(Duration::from_millis(1));
+            conn.send_msg(5, [data, answer.get_data()].concat())?;
+            conn.send_msg(6, request.get_payload())
+        };
+        server.add_router(2, lent).unwrap();
+    });
+    let mut peers: Vec<_> = (0..10).map(|_| running.connect()).collect();
+    for (n, peer) in peers.iter_mut().enumerate() {
+        peer.send(&[frame(2, &[n as u8; 50]), frame(ECHO, b"behind"), frame(2, &[n as u8; 9000])].concat());
+    }
+    for len in [50, 9000] {
+        for (n, peer) in peers.iter_mut().enumerate() {
+            assert_eq!(peer.read_frame(), (3, b"more?".to_vec()));
+            peer.send(&frame(4, b"yes"));
+            assert_eq!(peer.read_frame(), (5, [&vec![n as u8; len][..], b"yes"].concat()));
+            assert_eq!(peer.read_frame(), (6, vec![n as u8; len]));
+            if len == 50 {
+                assert_eq!(peer.read_frame(), (ECHO, b"behind".to_vec()));
+            }
+        }
+    }
+    let mut all: Vec<_> = (0..20).map(|_| kept.get().unwrap()).collect();
+    all.sort_unstable_by_key(|bytes| (bytes.len(), bytes[0]));
+    let expected = [50, 9000].into_iter().flat_map(|len| (0..10).map(move |n| vec![n; len]));
+    assert!(all.into_iter().eq(expected));
 }

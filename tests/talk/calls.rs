@@ -404,7 +404,7 @@ fn a_thousand_clients_are_asked_twice_and_exactly_the_silent_ten_time_out() {
         let ask = move |request: &dyn IRequest| {
             let conn = request.get_connection();
             // The silent ones say so, lest the test take as long as the slowest machine needs for an answer.
-            let patience = if &**request.get_data() == b"silent" { Duration::from_millis(500) } else { LONG };
+            let patience = if request.get_data() == b"silent" { Duration::from_millis(500) } else { LONG };
             let first = conn.call(QUESTION, "1", ANSWER, patience).inspect_err(|error| {
                 assert!(matches!(error, Error::TimedOut { .. }), "{error}");
                 late.fetch_add(1, Ordering::Relaxed);

@@ -177,7 +177,7 @@ fn the_raw_stream_ends_with_the_connection_and_with_its_own_timeout() {
     let running = start(config(), |server| {
         let read = move |request: &dyn IRequest| {
             let result = request.get_connection().take_over(|stream| {
-                if request.get_data() == "quick" {
+                if request.get_data() == b"quick" {
                     stream.set_timeout(Some(Duration::from_millis(20)));
                 }
                 Ok(stream.read(&mut [0; 10])?)

@@ -47,13 +47,15 @@ pub(super) struct Spare {
     read: Stack<Vec<u8>>,
     // Handed on as they are, in one word each.
     send: Stack<Box<Pieces>>,
+    /// Small ones, of which a broadcast to many takes as many.
+    small: Stack<Box<Pieces>>,
 }
 
 impl Spare {
     fn take_unused(&mut self) -> impl Sized + use<> {
         let read = self.read.take_unused();
         LARGE_BUFFERS.fetch_sub(read.len(), Ordering::Relaxed);
-        (read, self.send.take_unused())
+        (read, self.send.take_unused(), self.small.take_unused())
     }
 }
 
@@ -172,19 +174,20 @@ struct Pieces {
 impl SendBuffer {
     /// Appends what `write` appends as one piece; nothing if it fails, and no piece if that is empty.
     #[inline]
-    pub(crate) fn append<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn append<T, E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<T, E>) -> Result<T, E> {
         let pieces = self.0.get_or_insert_with(Pieces::take);
         let before = pieces.bytes.len();
-        if let Err(error) = write(&mut pieces.bytes) {
+        let written = write(&mut pieces.bytes);
+        if written.is_err() {
             pieces.bytes.truncate(before);
-            return Err(error);
+            return written;
         }
         let len = pieces.bytes.len().saturating_sub(before);
         if len > 0 {
             // So long a piece is not appended here: it gets a buffer of its own.
             pieces.lens.push(u32::try_from(len).unwrap_or(u32::MAX));
         }
-        Ok(())
+        written
     }
 
     /// How many pieces there are.
@@ -219,18 +222,22 @@ impl std::ops::Deref for SendBuffer {
 impl Drop for SendBuffer {
     fn drop(&mut self) {
         let Some(mut pieces) = self.0.take() else { return };
-        if pieces.bytes.capacity() + size_of::<u32>() * pieces.lens.capacity() > MAX_SPARE_SEND_BYTES {
+        let bytes = pieces.bytes.capacity() + size_of::<u32>() * pieces.lens.capacity();
+        if bytes > MAX_SPARE_SEND_BYTES {
             return;
         }
         pieces.bytes.clear();
         pieces.lens.clear();
-        let _ = with_spare(|spare| spare.send.put(pieces, MAX_SPARE_SEND_BUFFERS));
+        let _ = with_spare(|spare| match bytes <= SMALL_SEND_BYTES {
+            true => spare.small.put(pieces, MAX_SMALL_SEND_BUFFERS),
+            false => spare.send.put(pieces, MAX_SPARE_SEND_BUFFERS),
+        });
     }
 }
 
 impl Pieces {
     fn take() -> Box<Self> {
-        with_spare(|spare| spare.send.take()).flatten().unwrap_or_default()
+        with_spare(|spare| spare.send.take().or_else(|| spare.small.take())).flatten().unwrap_or_default()
     }
 }
 
@@ -259,6 +266,10 @@ static ALL: Lock<Vec<Weak<SharedSpare>>> = Lock::new(Vec::new());
 /// Spare buffers for frames a thread keeps, and how large each may be: 8 MiB together at most.
 const MAX_SPARE_SEND_BUFFERS: usize = 64;
 const MAX_SPARE_SEND_BYTES: usize = 128 * 1024;
+
+/// How many small ones, and what is small: 4 MiB together at most.
+const MAX_SMALL_SEND_BUFFERS: usize = 2048;
+const SMALL_SEND_BYTES: usize = 2048;
 
 #[cfg(test)]
 mod tests {

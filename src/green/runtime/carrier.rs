@@ -49,6 +49,10 @@ impl Spares {
         carrier
     }
 
+    fn has_some(&self) -> bool {
+        self.len.load(Ordering::Relaxed) > 0
+    }
+
     /// Asks for a trim, if there is more than one. `true` if the poller is to hear of it.
     pub(super) fn ask_to_trim(&self) -> bool {
         let asks = self.len.load(Ordering::Relaxed) > 1;
@@ -88,6 +92,16 @@ pub(in crate::green) fn see_to(home: &'static Home) -> io::Result<()> {
     }
     worker::set_seen_to(true);
     Ok(())
+}
+
+/// Without room for one more carrier here, has a worker go on that has one to spare. By the poller.
+pub(super) fn hand_on(home: &Home) {
+    let has_spare = |other: &&Home| other.index() != home.index() && other.spares().has_some();
+    if let Some(other) = home::all().iter().find(|other| has_spare(other))
+        && other.ready().take_over(home.ready())
+    {
+        other.call_poller();
+    }
 }
 
 /// Adds a carrier to a worker. By its poller.

@@ -106,6 +106,7 @@ impl Poller {
             }
             if let Err(error) = carrier::see_to(self.home) {
                 throttled!(warn, NO_ROOM, "rides wait for a carrier: {error}");
+                carrier::hand_on(self.home);
                 if worker::woken() == 0 {
                     self.look(Some(&A_MOMENT));
                 }

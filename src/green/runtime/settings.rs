@@ -23,6 +23,9 @@ pub struct Runtime {
     /// Stack of a coroutine, in bytes, rounded up to pages. Default 0: 64 KiB in a release build, 256 KiB in a debug
     /// build, or what runs already.
     pub stack_bytes: usize,
+    /// Most stacks at a time: coroutines, and handlers that wait; a connection at rest has none. At least four for each of
+    /// the workers. Default 0: as many as `vm.max_map_count` allows, or what runs already.
+    pub max_stacks: usize,
 }
 
 impl Runtime {
@@ -42,6 +45,7 @@ impl Runtime {
         let chosen = self.with_defaults();
         memory::keep_thresholds();
         limits::measure_maps();
+        limits::set_max_stacks(chosen.max_stacks, chosen.workers);
         may::config()
             .set_workers(chosen.workers)
             .set_stack_size(chosen.stack_bytes / size_of::<usize>())
@@ -65,6 +69,7 @@ impl Runtime {
         Self {
             workers: if self.workers == 0 { cores } else { self.workers },
             stack_bytes: stack_bytes.max(MIN_STACK_BYTES).next_multiple_of(PAGE_BYTES),
+            max_stacks: self.max_stacks,
         }
     }
 
@@ -72,6 +77,10 @@ impl Runtime {
         let asked = self.with_defaults();
         if self.workers != 0 && asked.workers != have.workers {
             return Err(Error::RuntimeMismatch { what: "Workers", have: have.workers, asked: asked.workers });
+        }
+        if self.max_stacks != 0 && asked.max_stacks != have.max_stacks {
+            let (have, asked) = (have.max_stacks, asked.max_stacks);
+            return Err(Error::RuntimeMismatch { what: "MaxStacks", have, asked });
         }
         if self.stack_bytes != 0 && asked.stack_bytes != have.stack_bytes {
             let (have, asked) = (have.stack_bytes, asked.stack_bytes);

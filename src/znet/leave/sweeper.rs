@@ -1,5 +1,8 @@
 //! The sweeper: reads the clock, sends the heartbeats, and finds idle, stalled and slow peers. No timer per connection.
 //!
+//! It looks at all connections only if one may be over a limit of time, or if there are heartbeats. Thousands that rest cost
+//! nothing meanwhile.
+//!
 //! It is a thread, so that all that is on time also while handlers hold the workers. A server has one of its own; clients,
 //! of which a program may have thousands, share one.
 
@@ -125,20 +128,41 @@ impl Swept {
     fn sweep(&self) {
         let core = &self.core;
         let now = core.clock().tick();
+        if core.heart().is_some() || core.clock().is_due(now) {
+            self.look_at_all(now);
+        }
+        self.tidying.lock().look(core);
+    }
+
+    fn look_at_all(&self, now: u64) {
+        let core = &self.core;
+        // Times are as old as the last look at the clock.
+        let early = u64::try_from(self.period.as_millis()).unwrap_or(u64::MAX);
+        core.clock().begin_look(now.saturating_add(shortest_timeout(core)).saturating_sub(early));
         core.manager().each(|shared| {
             let conn = shared.connection();
-            check(core, conn, now);
+            let due = first_due(core, conn);
+            if now >= due {
+                check(core, conn, now);
+            }
+            core.clock().due_by(due);
             if let Some(heart) = core.heart() {
                 heart.check(shared, now, || !is_not_read(conn, true));
             }
             true
         });
-        self.tidying.lock().look(core);
     }
 }
 
 /// An eighth of the shortest timeout, so that none is missed by more, within 5 ms and 1 s.
 fn period(core: &Core) -> Duration {
+    let by_timeouts =
+        Duration::from_millis(shortest_timeout(core) / 8).clamp(SHORTEST_PERIOD, LONGEST_PERIOD);
+    core.heart().map_or(by_timeouts, |heart| by_timeouts.min(heart.period().max(SHORTEST_PERIOD)))
+}
+
+/// In milliseconds; `u64::MAX` if there is none.
+fn shortest_timeout(core: &Core) -> u64 {
     let config = core.config();
     let timeouts = [
         core.first_frame_timeout_ms(),
@@ -146,9 +170,25 @@ fn period(core: &Core) -> Duration {
         config.idle_timeout_ms,
         config.write_timeout_ms,
     ];
-    let shortest = timeouts.into_iter().filter(|&ms| ms > 0).min().unwrap_or(u64::MAX);
-    let by_timeouts = Duration::from_millis(shortest / 8).clamp(SHORTEST_PERIOD, LONGEST_PERIOD);
-    core.heart().map_or(by_timeouts, |heart| by_timeouts.min(heart.period().max(SHORTEST_PERIOD)))
+    timeouts.into_iter().filter(|&ms| ms > 0).min().unwrap_or(u64::MAX)
+}
+
+/// When the first limit of time of a connection is over, if nothing comes or leaves until then.
+fn first_due(core: &Core, conn: &Connection) -> u64 {
+    let (config, times) = (core.config(), conn.times());
+    let over = |since: u64, timeout_ms: u64| match (since, timeout_ms) {
+        (0, _) | (_, 0) => u64::MAX,
+        (since, timeout_ms) => since.saturating_add(timeout_ms),
+    };
+    [
+        over(times.first_frame.load(Ordering::Relaxed), core.first_frame_timeout_ms()),
+        over(times.frame.load(Ordering::Relaxed), config.frame_timeout_ms),
+        over(times.active.load(Ordering::Relaxed), config.idle_timeout_ms),
+        over(conn.outbox().lock().blocked_since(), config.write_timeout_ms),
+        conn.read_deadline(),
+    ]
+    .into_iter()
+    .fold(u64::MAX, u64::min)
 }
 
 fn check(core: &Core, conn: &Connection, now: u64) {

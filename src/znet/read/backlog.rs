@@ -70,18 +70,25 @@ impl ReadAhead {
     }
 
     /// Lends what the pass still holds to the handler that is about to run.
+    #[inline]
     pub(crate) fn lend(&self, pass: &mut Pass<ReadBuffer>) {
-        if !pass.has_rest() && self.at.load(Ordering::Relaxed) == 0 {
-            return;
+        if self.at.load(Ordering::Relaxed) != 0 {
+            self.at.store(pass.at(), Ordering::Relaxed);
+        } else if pass.has_rest() {
+            self.lend_all(pass);
         }
-        if self.at.swap_relaxed(pass.at()) == 0 {
-            self.lock().lent = Some(pass.lend());
-        }
+    }
+
+    #[inline(never)]
+    fn lend_all(&self, pass: &mut Pass<ReadBuffer>) {
+        self.at.store(pass.at(), Ordering::Relaxed);
+        self.lock().lent = Some(pass.lend());
     }
 
     /// Takes the lent pass back.
     pub(crate) fn take_back(&self) {
-        if self.at.swap_relaxed(0) != 0 {
+        if self.at.load(Ordering::Relaxed) != 0 {
+            self.at.store(0, Ordering::Relaxed);
             self.lock().lent = None;
         }
     }
@@ -136,19 +143,6 @@ impl ReadAhead {
 impl Drop for Backlog {
     fn drop(&mut self) {
         drop_each(self.kept.drain(..));
-    }
-}
-
-/// A swap by a load and a store: one coroutine does both.
-trait SwapRelaxed {
-    fn swap_relaxed(&self, value: usize) -> usize;
-}
-
-impl SwapRelaxed for AtomicUsize {
-    fn swap_relaxed(&self, value: usize) -> usize {
-        let old = self.load(Ordering::Relaxed);
-        self.store(value, Ordering::Relaxed);
-        old
     }
 }
 

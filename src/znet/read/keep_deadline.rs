@@ -54,6 +54,9 @@ impl dyn IConnection {
             return;
         }
         let old = conn.make_on_demand().read_deadline.set(at);
+        if at != 0 {
+            conn.core().clock().due_by(at);
+        }
         if old & LAST_READ != 0 {
             // The reader may have left something in the socket, of which no event will tell.
             conn.line().interrupt();
@@ -70,6 +73,13 @@ impl Connection {
             true if deadline & LAST_READ == 0 => Over::Yes,
             true => Over::LastRead,
         }
+    }
+
+    /// When it is over; `u64::MAX` if there is none.
+    pub(crate) fn read_deadline(&self) -> u64 {
+        let deadline =
+            self.on_demand().map_or(0, |on_demand| on_demand.read_deadline.0.load(Ordering::Relaxed));
+        if deadline == 0 { u64::MAX } else { deadline / 2 }
     }
 
     /// Time in which the peer was away does not count.

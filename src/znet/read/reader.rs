@@ -1,5 +1,6 @@
 //! The reader: from the socket to messages.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use super::input::{Input, no_transport};
 use super::wait::Heard;
 use crate::error::Result;
-use crate::green::{Halt, ReadBuffer, Turn, Until, deferred_calls};
+use crate::green::{Halt, Turn, Until, deferred_calls};
 use crate::ziface::{CloseReason, IConnection, IRequest};
 use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
@@ -19,14 +20,15 @@ use crate::znet::read::read_ahead::next_ahead;
 use crate::znet::read::wait::{begin_rest, may_read, note_first_frame, take_read_buffer};
 use crate::znet::resume::returning::wait_for_return;
 use crate::znet::route::chain::{handles_directly, pass_on};
-use crate::znet::route::dispatch::dispatch;
+use crate::znet::route::dispatch::{dispatch, dispatch_to};
 use crate::znet::route::request::Request;
+use crate::znet::route::route::Route;
 use crate::znet::route::run_tasks::run_queued;
 use crate::znet::talk::call::deliver;
 use crate::znet::transport::line::OwnLine;
 use crate::znet::transport::{Left, Received};
 use crate::znet::write::ledger::FREE_BYTES;
-use crate::zpack::{Message, Pass};
+use crate::zpack::{Frame, Message, Pass};
 
 /// Reads while there is something, in one ride.
 pub(super) struct Reader<'a> {
@@ -36,6 +38,8 @@ pub(super) struct Reader<'a> {
     /// Requests are handled here, all by the one `request`.
     direct: bool,
     request: Request,
+    /// The route last taken, and its message id.
+    route: Option<(u32, &'a Route)>,
     turn: Turn,
     /// Messages handled in this pass.
     handled: usize,
@@ -71,6 +75,7 @@ impl<'a> Reader<'a> {
             input: unread.input.map_or_else(Input::default, |input| *input),
             direct: handles_directly(conn),
             request: Request::new(Arc::clone(shared), Message::default()),
+            route: None,
             turn: Turn::new(),
             handled: 0,
             read: 0,
@@ -213,7 +218,9 @@ impl<'a> Reader<'a> {
         let (received, end) = filled.unwrap_or_else(no_transport)?;
         self.heard.bytes |= received.n > 0;
         self.read = received.n;
-        let handled = self.handle_all(Pass::new(buffer, end));
+        *self.request.pass() = Some(Pass::new(buffer, end));
+        let handled = self.handle_all();
+        *self.request.pass() = None;
         if let Some(on_demand) = self.conn.on_demand() {
             on_demand.ahead.take_back();
         }
@@ -235,22 +242,28 @@ impl<'a> Reader<'a> {
     ///
     /// Never inlined: what it needs of the stack would be there while the connection waits, and take a second page.
     #[inline(never)]
-    fn handle_all(&mut self, mut pass: Pass<ReadBuffer>) -> Result<bool> {
+    fn handle_all(&mut self) -> Result<bool> {
         let framing = self.conn.core().framing();
         while !self.conn.looks_closely() {
-            let Some(message) = self.input.frames.next(framing, &mut pass)? else {
+            let Some(pass) = self.request.pass() else { return Ok(true) };
+            let Some(frame) = self.input.frames.next_lent(framing, pass)? else {
                 return Ok(true);
             };
             if pass.has_rest() || self.conn.on_demand().is_some() {
-                self.conn.ahead().lend(&mut pass);
+                self.conn.ahead().lend(pass);
             }
-            self.handle(message);
+            match frame {
+                Frame::Lent { msg_id, at } => self.handle_lent(msg_id, at),
+                Frame::Own(message) => self.handle(message),
+            }
             if self.conn.is_aborted() {
                 return Ok(true);
             }
         }
         let read_on = self.conn.ahead().has_input();
-        self.conn.ahead().enter(&mut self.input.frames, pass);
+        if let Some(pass) = self.request.pass().take() {
+            self.conn.ahead().enter(&mut self.input.frames, pass);
+        }
         let cut = self.handle_ahead()?;
         if cut || read_on {
             self.heard.handlers_read_on();
@@ -292,13 +305,44 @@ impl<'a> Reader<'a> {
         Ok(left)
     }
 
-    /// Inlined, as all on the way from the cut to here: a message moved through memory stalls the processor.
+    /// Handles a message whose payload lies in the buffer of the pass.
     #[inline(always)]
-    fn handle(&mut self, message: Message) {
+    fn handle_lent(&mut self, msg_id: u32, at: Range<usize>) {
+        self.request.set_lent(msg_id, at);
+        if !self.direct {
+            let message = self.request.message().clone();
+            return self.handle(message);
+        }
+        self.count_frame();
+        match self.route_of(msg_id) {
+            Some(route) => dispatch_to(self.conn, &self.request, route),
+            None => dispatch(self.conn, &self.request),
+        }
+        self.turn.unit();
+    }
+
+    #[inline]
+    fn route_of(&mut self, msg_id: u32) -> Option<&'a Route> {
+        if let Some((id, route)) = self.route
+            && id == msg_id
+        {
+            return Some(route);
+        }
+        self.route = self.conn.core().handler().route_of(msg_id).map(|route| (msg_id, route));
+        self.route.map(|(_, route)| route)
+    }
+
+    #[inline]
+    fn count_frame(&mut self) {
         if self.handled == 0 {
             note_first_frame(self.conn);
         }
         self.handled += 1;
+    }
+
+    /// Handles a message that owns its payload.
+    fn handle(&mut self, message: Message) {
+        self.count_frame();
         if self.direct {
             self.request.set_message(message);
             dispatch(self.conn, &self.request);

@@ -1,8 +1,9 @@
 //! From a message to the user's handler: the table of routers, and what contains a panic.
 
 use super::request::Request;
+use super::route::Route;
 use super::table::Found;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::green::contain;
 use crate::log_line::throttled;
 use crate::ziface::{CloseReason, IRequest};
@@ -15,11 +16,26 @@ pub(crate) fn dispatch(conn: &Connection, request: &Request) {
         let found = conn.core().handler().find(request);
         if let Found::Unknown(route) = found {
             if conn.on_demand().is_some_and(|on_demand| on_demand.calls.has_asked(request.get_msg_id())) {
-                return conn.core().counters.late_answers.add();
+                conn.core().counters.late_answers.add();
+                return Ok(());
             }
             conn.count_unknown(request.get_msg_id(), route.is_some());
         }
-        if let Err(error) = found.run(request) {
+        found.run(request)
+    };
+    run_contained(conn, request, run);
+}
+
+/// As [`dispatch`], for a request whose route is known.
+#[inline]
+pub(crate) fn dispatch_to(conn: &Connection, request: &Request, route: &Route) {
+    run_contained(conn, request, || route.run(request));
+}
+
+#[inline]
+fn run_contained(conn: &Connection, request: &Request, run: impl FnOnce() -> Result<()>) {
+    let run = || {
+        if let Err(error) = run() {
             conn.answer_or_log_error(request.get_msg_id(), &error);
         }
     };

@@ -47,7 +47,9 @@ impl LoginGate {
         }
         let refusal = self.refusal.clone();
         match route {
-            Route::Router(router) => Route::Router(Arc::new(Gated { refusal, router })),
+            Route::Router(router) | Route::Handler(router) => {
+                Route::Router(Arc::new(Gated { refusal, router }))
+            }
             Route::Slices(steps) => {
                 let gate = router_handler(move |request| refusal.lets_pass(request).map(drop));
                 Route::Slices(steps.behind(gate))

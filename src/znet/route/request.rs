@@ -1,5 +1,6 @@
 //! A request: a message, the connection it came on, and how far its route has been run.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, MutexGuard, OnceLock};
 
@@ -7,18 +8,29 @@ use bytes::Bytes;
 
 use super::route::Route;
 use crate::error::Result;
-use crate::green::{drop_contained, drop_each};
+use crate::green::{ReadBuffer, drop_contained, drop_each};
 use crate::lock::Lock;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{
-    HandleStep, IConnection, IMessage, IRequest, IRouter, RouterHandler, Value, router_handler,
+    HandleStep, IConnection, IMessage, IRequest, IRouter, Payload, RouterHandler, Value, router_handler,
 };
-use crate::zpack::{Message, new_message};
+use crate::zpack::{Message, Pass, new_message};
 
 /// A message and the connection it came on.
+///
+/// The reader has one for all that it handles itself. It lends that one the buffer it has read into, and the payload of a
+/// small message stays there: nothing is allocated for a message.
 pub(crate) struct Request {
     conn: Arc<dyn IConnection>,
+    /// Without what follows, where the payload is lent.
     message: Message,
+    msg_id: u32,
+    /// The buffer that is read from, in a request that the reader handles.
+    pass: Option<Pass<ReadBuffer>>,
+    /// Where the payload lies in it, if it is lent.
+    lent: Option<Range<usize>>,
+    /// The message of a lent payload, for those who ask for it.
+    whole: OnceLock<Box<Message>>,
     /// The next step of the route. One coroutine at a time runs it.
     step: AtomicU32,
     /// The step to jump to, from 1; 0 for none.
@@ -67,23 +79,57 @@ pub fn new_func_request(
 }
 
 impl Request {
-    pub(crate) const fn new(conn: Arc<dyn IConnection>, message: Message) -> Self {
-        Self { conn, message, step: AtomicU32::new(0), goto: AtomicU8::new(0), extras: OnceLock::new() }
+    pub(crate) fn new(conn: Arc<dyn IConnection>, message: Message) -> Self {
+        Self {
+            conn,
+            msg_id: message.get_msg_id(),
+            message,
+            pass: None,
+            lent: None,
+            whole: OnceLock::new(),
+            step: AtomicU32::new(0),
+            goto: AtomicU8::new(0),
+            extras: OnceLock::new(),
+        }
     }
 
     /// Puts the next message in: one request serves all that a connection's own coroutine handles.
     #[inline]
     pub(crate) fn set_message(&mut self, message: Message) {
+        self.msg_id = message.get_msg_id();
         self.message = message;
+        self.lent = None;
+        self.begin_route();
+    }
+
+    /// As [`set_message`](Self::set_message), with a payload that stays where it was read to.
+    #[inline]
+    pub(crate) fn set_lent(&mut self, msg_id: u32, at: Range<usize>) {
+        self.msg_id = msg_id;
+        self.lent = Some(at);
+        self.begin_route();
+    }
+
+    #[inline]
+    fn begin_route(&mut self) {
         *self.step.get_mut() = 0;
         *self.goto.get_mut() = 0;
-        if self.extras.get().is_some() {
-            self.extras = OnceLock::new();
+        if self.extras.get().is_some() || self.whole.get().is_some() {
+            (self.extras, self.whole) = (OnceLock::new(), OnceLock::new());
         }
     }
 
-    pub(crate) const fn message(&self) -> &Message {
-        &self.message
+    /// The pass that payloads are lent from.
+    pub(crate) const fn pass(&mut self) -> &mut Option<Pass<ReadBuffer>> {
+        &mut self.pass
+    }
+
+    /// The message, which owns its payload.
+    pub(crate) fn message(&self) -> &Message {
+        match self.lent {
+            None => &self.message,
+            Some(_) => self.whole.get_or_init(|| Message::new(self.msg_id, self.get_bytes()).into()),
+        }
     }
 
     /// The same request with another message, its route begun again.
@@ -99,6 +145,20 @@ impl Request {
     /// The route it was given in place of the one its id has.
     pub(crate) fn bound_route(&self) -> Option<Arc<Route>> {
         lock(self.extras.get()?).route.clone()
+    }
+
+    /// Goes beyond the step before the handler and the handler itself, if it stands at the beginning.
+    pub(crate) fn begin_with_handle(&self) -> bool {
+        let begins = self.step.load(Ordering::Relaxed) == 0 && !self.goes_elsewhere();
+        if begins {
+            self.step.store(HandleStep::PostHandle as u32, Ordering::Relaxed);
+        }
+        begins
+    }
+
+    /// Whether a jump was asked for.
+    pub(crate) fn goes_elsewhere(&self) -> bool {
+        self.goto.load(Ordering::Relaxed) != 0
     }
 
     /// Goes one step on; returns the one it stood at.
@@ -144,20 +204,37 @@ impl IRequest for Request {
         &self.conn
     }
 
-    fn get_data(&self) -> &Bytes {
-        self.message.get_data()
+    fn get_data(&self) -> &[u8] {
+        match (&self.lent, &self.pass) {
+            (Some(at), Some(pass)) => pass.slice(at.clone()),
+            _ => self.message.get_data(),
+        }
+    }
+
+    fn get_bytes(&self) -> Bytes {
+        match self.lent {
+            Some(_) => Bytes::copy_from_slice(self.get_data()),
+            None => self.message.get_data().clone(),
+        }
+    }
+
+    fn get_payload(&self) -> Payload<'_> {
+        match self.lent {
+            Some(_) => self.get_data().into(),
+            None => self.message.get_data().into(),
+        }
     }
 
     fn get_msg_id(&self) -> u32 {
-        self.message.get_msg_id()
+        self.msg_id
     }
 
     fn get_message(&self) -> &dyn IMessage {
-        &self.message
+        self.message()
     }
 
     fn copy(&self) -> Box<dyn IRequest> {
-        Box::new(self.with_message(self.message.clone()))
+        Box::new(self.with_message(self.message().clone()))
     }
 
     fn set(&self, key: &str, value: Value) {
@@ -189,7 +266,7 @@ impl IRequest for Request {
     }
 
     fn bind_router(&self, router: Arc<dyn IRouter>) {
-        self.bind(Route::Router(router));
+        self.bind(Route::of(router));
     }
 
     fn bind_router_slices(&self, handlers: Vec<RouterHandler>) {

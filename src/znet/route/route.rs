@@ -11,6 +11,8 @@ use crate::ziface::{HandleStep, IRequest, IRouter, RouterHandler};
 pub(crate) enum Route {
     /// A classic router: three steps.
     Router(Arc<dyn IRouter>),
+    /// One of which only the second step does anything: a closure.
+    Handler(Arc<dyn IRouter>),
     /// As many steps as there are handlers.
     Slices(Steps),
 }
@@ -39,10 +41,16 @@ impl Drop for Steps {
 }
 
 impl Route {
+    /// The route of a classic router or a closure.
+    pub(crate) fn of(router: Arc<dyn IRouter>) -> Self {
+        if router.only_handles() { Self::Handler(router) } else { Self::Router(router) }
+    }
+
     /// Runs the steps that are left, from the one at which the request stands. An error skips those after it.
     pub(crate) fn run(&self, request: &Request) -> Result<()> {
         let run = match self {
-            Self::Router(router) => run_router(&**router, request),
+            Self::Handler(router) if request.begin_with_handle() => run_handler(&**router, request),
+            Self::Router(router) | Self::Handler(router) => run_router(&**router, request),
             Self::Slices(steps) => run_slices(&steps.0, request),
         };
         if run.is_err() {
@@ -51,6 +59,12 @@ impl Route {
         }
         run
     }
+}
+
+/// Runs a closure for a request that is at the beginning of its route.
+fn run_handler(router: &dyn IRouter, request: &Request) -> Result<()> {
+    router.handle(request)?;
+    if request.goes_elsewhere() { run_router(router, request) } else { Ok(()) }
 }
 
 fn run_router(router: &dyn IRouter, request: &Request) -> Result<()> {

@@ -107,7 +107,7 @@ impl MsgHandler {
     /// Sets the router of messages whose id has none.
     pub(crate) fn set_not_found(&self, router: Box<dyn IRouter>) -> Result<()> {
         self.collect("set the not-found route", |table| {
-            table.not_found = Some(Route::Router(Arc::from(router)));
+            table.not_found = Some(Route::of(Arc::from(router)));
             Ok(())
         })
     }
@@ -122,7 +122,12 @@ impl MsgHandler {
 
     /// Whether messages of this id have a router.
     pub(crate) fn has_router(&self, msg_id: u32) -> bool {
-        self.table().find(msg_id).is_some()
+        self.route_of(msg_id).is_some()
+    }
+
+    /// The route of a message id.
+    pub(crate) fn route_of(&self, msg_id: u32) -> Option<&Route> {
+        self.table().find(msg_id)
     }
 
     /// The route of a request.
@@ -158,7 +163,7 @@ impl Sealed for MsgHandler {}
 
 impl IMsgHandler for MsgHandler {
     fn add_router(&self, msg_id: u32, router: Box<dyn IRouter>) -> Result<()> {
-        self.collect("add a router", |table| table.add(msg_id, Route::Router(Arc::from(router))))
+        self.collect("add a router", |table| table.add(msg_id, Route::of(Arc::from(router))))
     }
 
     fn add_router_slices(&self, msg_id: u32, handlers: Vec<RouterHandler>) -> Result<()> {

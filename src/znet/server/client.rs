@@ -104,7 +104,7 @@ fn client_of(dialer: Dialer, config: Config) -> Client {
 /// let client = new_client("localhost", 7777)?;
 /// client.set_on_conn_start(|conn: &Arc<dyn IConnection>| conn.send_msg(1, "ping"));
 /// client.add_router(1, |request: &dyn IRequest| {
-///     println!("{:?}", request.get_data());
+///     println!("{:?}", request.get_bytes());
 ///     Ok(())
 /// })?;
 /// client.start()?; // an error if nothing listens

@@ -12,11 +12,18 @@ pub(crate) struct Clock {
     /// How long the process had stood still by then.
     stood_still: Duration,
     now: AtomicU64,
+    /// No connection is over a limit of time before this.
+    due: AtomicU64,
 }
 
 impl Clock {
     pub(super) fn new() -> Self {
-        Self { epoch: Instant::now(), stood_still: stood_still(), now: AtomicU64::new(1) }
+        Self {
+            epoch: Instant::now(),
+            stood_still: stood_still(),
+            now: AtomicU64::new(1),
+            due: AtomicU64::new(0),
+        }
     }
 
     /// The last reading, never 0.
@@ -36,6 +43,22 @@ impl Clock {
         let now = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX).max(1);
         self.now.store(now, Ordering::Relaxed);
         now
+    }
+
+    /// Whether a connection may be over a limit of time.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        now >= self.due.load(Ordering::Acquire)
+    }
+
+    /// A connection may be over a limit of time by then, that was not before.
+    pub(crate) fn due_by(&self, at: u64) {
+        self.due.fetch_min(at, Ordering::AcqRel);
+    }
+
+    /// All connections are about to be looked at; what begins from now on is over no limit before `at`.
+    pub(crate) fn begin_look(&self, at: u64) {
+        // Whoever has set a time before this is seen by the look.
+        self.due.swap(at, Ordering::AcqRel);
     }
 
     /// A time since the epoch, without the time in which the process has stood still.

@@ -51,9 +51,13 @@ pub(crate) fn check_limits(config: &Config) {
     let coroutines = green::max_coroutines();
     if coroutines < needs.coroutines {
         let (needed, set) = (needs.coroutines, needs.maps());
+        let (has_room, set) = match config.max_stacks {
+            most if most == coroutines => ("MaxStacks is", format!("it to {needed}")),
+            _ => ("the machine has room for", format!("sysctl vm.max_map_count={set}")),
+        };
         log::warn!(
-            "{needed} stacks may be needed, for workers and for connections whose peers are away, but the machine has \
-             room for {coroutines}: set sysctl vm.max_map_count={set}"
+            "{needed} stacks may be needed, for workers and for connections whose peers are away, but {has_room} \
+             {coroutines}: set {set}"
         );
     }
 }

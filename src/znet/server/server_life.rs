@@ -31,7 +31,8 @@ impl Core {
         }
         self.check_framing()?;
         let config = self.config();
-        Runtime { workers: config.workers, stack_bytes: config.stack_bytes }.start()?;
+        let (workers, stack_bytes, max_stacks) = (config.workers, config.stack_bytes, config.max_stacks);
+        Runtime { workers, stack_bytes, max_stacks }.start()?;
         let sweeper = sweeper::begin(self)?;
         let made = self.handler().start_worker_pool().and_then(|()| make(&mut life, config));
         if let Err(error) = made {

@@ -1,6 +1,7 @@
 //! What a program sees of what its server counts.
 
 use super::server::Server;
+use crate::green;
 use crate::znet::write::ledger::HeldBytes;
 
 impl Server {
@@ -28,6 +29,7 @@ impl Server {
             held: self.core().bounds().ledger.held(),
             held_peak: self.core().bounds().ledger.peak(),
             evicted: counters.evicted.get(),
+            stacks: green::live_coroutines(),
         }
     }
 }
@@ -76,4 +78,6 @@ pub struct Stats {
     pub held_peak: usize,
     /// Connections disconnected because the bound was reached and they held most.
     pub evicted: usize,
+    /// Stacks in use by the process now: by coroutines, and by handlers that wait. `MaxStacks` bounds them.
+    pub stacks: usize,
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::outbox::{Appended, State};
+use super::outbox::{Appended, Plain, State};
 use crate::error::{Error, Result};
 use crate::green::{Awaits, Until, fairness_point, is_unwinding};
 use crate::zconf::QueueFull;
@@ -15,6 +15,24 @@ use crate::znet::route::aside::step_aside;
 impl Connection {
     /// Queues a frame. If there is no room, does what the policy says.
     pub(crate) fn send(&self, msg_id: u32, data: Payload<'_>, wait: SendWait) -> Result<()> {
+        let core = self.core();
+        let appended = self.outbox().lock().append_plain(core.pack(), core.bounds(), msg_id, data.as_slice());
+        match appended {
+            Ok(Plain::Queued { defer: false }) => Ok(()),
+            Ok(Plain::Queued { defer: true }) => {
+                self.writer().flush_at_yield();
+                Ok(())
+            }
+            Ok(Plain::LookClosely) => self.send_closely(msg_id, data, wait),
+            Err(error) => {
+                self.note_panic(&error);
+                Err(error)
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn send_closely(&self, msg_id: u32, data: Payload<'_>, wait: SendWait) -> Result<()> {
         let (pack, bounds) = (self.core().pack(), self.core().bounds());
         let frame = pack.get_head_len() + data.as_slice().len();
         let append = move |state: &mut State| state.append(pack, bounds, frame, msg_id, data.reborrow());

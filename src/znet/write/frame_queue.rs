@@ -3,11 +3,11 @@
 //! The queue remembers how long each frame is. It never reads a head to learn that: the answers of a wire format may
 //! have other heads than its requests, and `unpack` reads those of requests only.
 
-use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::Bytes;
 
+use super::backlog::Backlog;
 use super::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::green::SendBuffer;
@@ -20,18 +20,6 @@ pub(crate) struct FrameQueue {
     backlog: Option<Box<Backlog>>,
     /// Where small frames are appended. Each frame is a piece of it.
     tail: SendBuffer,
-}
-
-/// Full or sealed chunks, in order.
-#[derive(Default)]
-struct Backlog {
-    chunks: VecDeque<Chunk>,
-    /// Bytes in them still to be sent.
-    bytes: usize,
-    /// Frames in them whose last byte is still to be sent.
-    messages: usize,
-    /// Bytes among them of frames that other queues hold too.
-    shared: usize,
 }
 
 impl FrameQueue {
@@ -72,6 +60,28 @@ impl FrameQueue {
             }
             data => self.push_small(pack, msg_id, data_len, data.as_slice()),
         }
+    }
+
+    /// Appends a frame, if it is a small one and no more than so many frames and bytes are queued then. `false`, and nothing
+    /// is done, if not.
+    #[inline]
+    pub(crate) fn push_plain(
+        &mut self,
+        pack: &dyn IDataPack,
+        msg_id: u32,
+        data: &[u8],
+        (messages, bytes): (usize, usize),
+    ) -> Result<bool> {
+        let len = self.tail.len() + pack.get_head_len() + data.len();
+        let is_plain = self.backlog.is_none() && data.len() < SHARED_FROM && len <= bytes.min(CHUNK_BYTES);
+        if !is_plain || self.tail.pieces() >= messages {
+            return Ok(false);
+        }
+        self.tail.append(|tail| {
+            pack.pack_head(msg_id, data.len() as u32, tail)?;
+            tail.extend_from_slice(data);
+            Ok(true)
+        })
     }
 
     /// Appends bytes that count as one frame.
@@ -180,51 +190,6 @@ impl FrameQueue {
 
     fn backlog(&mut self) -> &mut Backlog {
         self.backlog.get_or_insert_default()
-    }
-}
-
-impl Backlog {
-    fn push(&mut self, chunk: Chunk) {
-        self.bytes += chunk.left();
-        self.messages += chunk.messages();
-        self.shared += chunk.left_shared();
-        self.chunks.push_back(chunk);
-    }
-
-    /// Takes note that the next `n` bytes have been sent.
-    fn advance(&mut self, mut n: usize) {
-        self.bytes -= n;
-        while let Some(front) = self.chunks.front_mut() {
-            let left = front.left();
-            if n < left {
-                let shared = front.left_shared();
-                self.messages -= front.advance(n);
-                self.shared -= shared - front.left_shared();
-                return;
-            }
-            self.shared -= front.left_shared();
-            n -= left;
-            self.messages -= front.messages();
-            self.chunks.pop_front();
-        }
-    }
-
-    /// Drops the oldest frame of which nothing has been sent. `false` where there is none.
-    fn drop_oldest(&mut self) -> bool {
-        // Only the front chunk may hold none: its one frame left has begun to leave.
-        for at in 0..self.chunks.len().min(2) {
-            let chunk = &mut self.chunks[at];
-            let shared = chunk.left_shared();
-            let Some(dropped) = chunk.drop_oldest() else { continue };
-            self.shared -= shared;
-            if chunk.messages() == 0 {
-                self.chunks.remove(at);
-            }
-            self.bytes -= dropped;
-            self.messages -= 1;
-            return true;
-        }
-        false
     }
 }
 

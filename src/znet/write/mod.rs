@@ -27,6 +27,9 @@ pub(super) mod replay;
 // The frames in it,
 pub(super) mod frame_queue;
 
+// those that go before the last few,
+pub(super) mod backlog;
+
 // in pieces that one system call can send.
 pub(super) mod chunk;
 

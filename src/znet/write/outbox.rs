@@ -81,6 +81,15 @@ pub(crate) enum Appended {
     Barred,
 }
 
+/// What became of a small frame that was to be queued.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plain {
+    /// Queued. `defer`: the connection is to be put on the list.
+    Queued { defer: bool },
+    /// Nothing was done: this one is for [`State::append`].
+    LookClosely,
+}
+
 /// What became of an attempt to send.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flushed {
@@ -101,6 +110,22 @@ impl Outbox {
 }
 
 impl State {
+    /// Appends a small frame if it is plain to see that there is room: nearly always.
+    #[inline]
+    pub(crate) fn append_plain(
+        &mut self,
+        pack: &dyn IDataPack,
+        bounds: &Bounds,
+        msg_id: u32,
+        data: &[u8],
+    ) -> Result<Plain> {
+        let room = self.plain_room(bounds);
+        if self.closed || !self.queue.push_plain(pack, msg_id, data, room)? {
+            return Ok(Plain::LookClosely);
+        }
+        Ok(Plain::Queued { defer: self.defer_here() })
+    }
+
     /// Appends a frame of `len` bytes, or says that there is no room.
     #[inline]
     pub(crate) fn append(

@@ -20,6 +20,20 @@ impl State {
         if granted { Room::Enough } else { Room::OverAll }
     }
 
+    /// How many frames and bytes the queue may hold for which nothing has to be granted or dropped. None while another
+    /// sends, or a queue like this is not all that there is.
+    pub(super) fn plain_room(&self, bounds: &Bounds) -> (usize, usize) {
+        let granted = match &self.pressure {
+            None => 0,
+            Some(pressure) if pressure.kept.is_none() => pressure.queued.granted(),
+            Some(_) => return (0, 0),
+        };
+        if self.sender == Sender::Sending {
+            return (0, 0);
+        }
+        (bounds.messages, bounds.bytes.min(FREE_BYTES + granted))
+    }
+
     /// Whether a frame would be the first that counts.
     fn is_first(&self, bounds: &Bounds) -> bool {
         self.queue.messages() == 0 && (self.taken.1 == 0 || bounds.policy == QueueFull::DropOldest)

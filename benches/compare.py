@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Runs servers side by side under one load, and prints medians and ratios to the first server.
+
+Usage: benches/compare.py [NAME=COMMAND ..], after `cargo build --release --manifest-path benches/load/Cargo.toml`.
+COMMAND starts another server, {port} is replaced: to compare two commits. See benches/README.md."""
+import argparse
+import os
+import pathlib
+import shlex
+import socket
+import statistics
+import subprocess
+import time
+
+BIN = pathlib.Path(os.environ.get("BENCH_BIN", pathlib.Path(__file__).resolve().parent / "load/target/release"))
+SERVERS = {
+    "epoll_framed": f"{BIN}/epoll_framed {{port}}",
+    "tokio_direct": f"{BIN}/tokio_direct {{port}}",
+    "tokio_split": f"{BIN}/tokio_split {{port}}",
+    "zinx": f"{BIN}/zinx_echo {{port}}",
+}
+SCENARIOS = {
+    "pp1": "echo --connections 1",
+    "pp50": "echo --connections 50",
+    "pp1000": "echo --connections 1000",
+    "pipe": "echo --connections 50 --window 64",
+    "big": "echo --connections 10 --window 4 --payload 65536",
+    "bcast": "broadcast --connections 1000 --window 4",
+    "idle10k": "idle --connections 10000",
+    "idle18k": "idle --connections 18000",
+    "beats18k": "heartbeats --connections 18000",
+    "connects": "connects --connections 64",
+    "new1000": "newcomer --connections 1000",
+    "newpipe": "newcomer --connections 50 --window 64",
+    "waits": "echo --connections 50 --id 3",
+}
+# What a row tells, the figure first whose ratio is printed.
+COLUMNS = {
+    "echo": ["cpu_us", "rate", "p50", "p99", "p999"],
+    "broadcast": ["cpu_us", "rate"],
+    "idle": ["per_conn_B", "per_conn_vmas", "idle_cpu", "connrate"],
+    "heartbeats": ["per_conn_B", "per_conn_vmas", "idle_cpu"],
+    "connects": ["rate", "cpu_us"],
+    "newcomer": ["p99", "p50", "load_p99"],
+}
+# tokio_direct sends to nobody else, and only zinx has a handler that waits.
+LEFT_OUT = {"bcast": ["tokio_direct"], "waits": ["epoll_framed", "tokio_direct", "tokio_split"]}
+
+
+def start(command, port, cores):
+    words = shlex.split(command.replace("{port}", str(port)))
+    if cores == 1:
+        words = ["taskset", "-c", "0"] + words
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(500):
+        try:
+            socket.create_connection(("127.0.0.1", port), 0.5).close()
+            return process
+        except OSError:
+            time.sleep(0.02)
+    process.kill()
+    raise SystemExit(f"nothing listens on {port}: {command}")
+
+
+def load(scenario, port, pid, seconds, cores):
+    words = [f"{BIN}/load", *shlex.split(SCENARIOS[scenario])]
+    words += ["--port", str(port), "--pid", str(pid), "--seconds", str(seconds)]
+    if cores == 1:
+        words = ["taskset", "-c", "1"] + words
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        return {"error": done.stderr.strip()[-160:]}
+    return dict(pair.split("=") for pair in done.stdout.split())
+
+
+def measure(scenario, servers, options, port):
+    runs = {name: [] for name in servers}
+    for _ in range(options.rounds):
+        for name, command in servers.items():
+            port += 1
+            process = start(command, port, options.cores)
+            try:
+                runs[name].append(load(scenario, port, process.pid, options.seconds, options.cores))
+            finally:
+                process.kill()
+                process.wait()
+    return runs, port
+
+
+def show(scenario, runs):
+    columns = COLUMNS[SCENARIOS[scenario].split()[0]]
+    print(f"\n{scenario:<16}" + "".join(f"{column:>14}" for column in columns) + f"{'ratio':>8}")
+    base = None
+    for name, rounds in runs.items():
+        errors = [measured["error"] for measured in rounds if "error" in measured]
+        if errors:
+            print(f"{name:<16}error: {errors[0]}")
+            continue
+        values = [statistics.median(float(measured[column]) for measured in rounds) for column in columns]
+        base = base or values[0] or 1.0
+        figures = "".join(f"{value:>14.3f}" for value in values)
+        print(f"{name:<16}{figures}{values[0] / base:>8.2f}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenarios", default="pp1,pp50,pp1000,pipe,big,bcast", help=", ".join(SCENARIOS))
+    parser.add_argument("--servers", default=",".join(SERVERS), help="of those built in, or none")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--cores", type=int, choices=[1, 2], default=1, help="1: one for the server, one for the load")
+    parser.add_argument("others", nargs="*", metavar="NAME=COMMAND")
+    options = parser.parse_args()
+    servers = {name: SERVERS[name] for name in options.servers.split(",") if name != "none"}
+    servers.update(other.split("=", 1) for other in options.others)
+    port = 21000 + os.getpid() % 4000
+    for scenario in options.scenarios.split(","):
+        left_out = LEFT_OUT.get(scenario, [])
+        taking_part = {name: command for name, command in servers.items() if name not in left_out}
+        runs, port = measure(scenario, taking_part, options, port)
+        show(scenario, runs)
+
+
+if __name__ == "__main__":
+    main()
