@@ -138,7 +138,7 @@ impl Swept {
         let core = &self.core;
         // Times are as old as the last look at the clock.
         let early = u64::try_from(self.period.as_millis()).unwrap_or(u64::MAX);
-        core.clock().begin_look(now.saturating_add(shortest_timeout(core)).saturating_sub(early));
+        core.clock().begin_look(now, now.saturating_add(shortest_timeout(core)).saturating_sub(early));
         core.manager().each(|shared| {
             let conn = shared.connection();
             let due = first_due(core, conn);

@@ -310,7 +310,7 @@ impl<'a> Reader<'a> {
     fn handle_lent(&mut self, msg_id: u32, at: Range<usize>) {
         self.request.set_lent(msg_id, at);
         if !self.direct {
-            let message = self.request.message().clone();
+            let message = Message::new(msg_id, self.request.get_bytes());
             return self.handle(message);
         }
         self.count_frame();

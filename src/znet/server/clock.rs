@@ -14,6 +14,8 @@ pub(crate) struct Clock {
     now: AtomicU64,
     /// No connection is over a limit of time before this.
     due: AtomicU64,
+    /// What it read when all connections were last looked at.
+    looked: AtomicU64,
 }
 
 impl Clock {
@@ -23,6 +25,7 @@ impl Clock {
             stood_still: stood_still(),
             now: AtomicU64::new(1),
             due: AtomicU64::new(0),
+            looked: AtomicU64::new(0),
         }
     }
 
@@ -45,9 +48,10 @@ impl Clock {
         now
     }
 
-    /// Whether a connection may be over a limit of time.
+    /// Whether a connection may be over a limit of time. After a standstill the clock may go back once: what was due then is
+    /// not known.
     pub(crate) fn is_due(&self, now: u64) -> bool {
-        now >= self.due.load(Ordering::Acquire)
+        now >= self.due.load(Ordering::Acquire) || now < self.looked.load(Ordering::Relaxed)
     }
 
     /// A connection may be over a limit of time by then, that was not before.
@@ -56,7 +60,8 @@ impl Clock {
     }
 
     /// All connections are about to be looked at; what begins from now on is over no limit before `at`.
-    pub(crate) fn begin_look(&self, at: u64) {
+    pub(crate) fn begin_look(&self, now: u64, at: u64) {
+        self.looked.store(now, Ordering::Relaxed);
         // Whoever has set a time before this is seen by the look.
         self.due.swap(at, Ordering::AcqRel);
     }

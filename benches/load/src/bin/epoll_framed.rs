@@ -90,7 +90,8 @@ fn serve(epoll: &OwnedFd, all: &All) {
         events.clear();
         let _ = epoll::wait(epoll, spare_capacity(&mut events), None);
         for event in &events {
-            let fd = event.data.u64() as usize;
+            // A packed struct: its fields are copied out.
+            let (fd, flags) = (event.data.u64() as usize, { event.flags });
             if own.len() <= fd {
                 own.resize_with(fd + 1, || None);
             }
@@ -98,11 +99,11 @@ fn serve(epoll: &OwnedFd, all: &All) {
                 conn: all.read().expect("nobody panics with it")[fd].clone().expect("it is put there first"),
                 begun: Vec::new(),
             });
-            if event.flags.contains(epoll::EventFlags::OUT) {
+            if flags.contains(epoll::EventFlags::OUT) {
                 let mut queued = one.conn.queued.lock().expect("nobody panics with it");
                 one.conn.flush(&mut queued);
             }
-            let is_open = !event.flags.intersects(!epoll::EventFlags::OUT) || drain(one, all, &mut buffer);
+            let is_open = !flags.intersects(!epoll::EventFlags::OUT) || drain(one, all, &mut buffer);
             if !is_open {
                 all.write().expect("nobody panics with it")[fd] = None;
                 own[fd] = None;

@@ -136,10 +136,14 @@ impl Peers {
         self.events.clear();
         let most = Timespec { tv_sec: most.as_secs() as i64, tv_nsec: i64::from(most.subsec_nanos()) };
         epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&most))?;
-        let ready = |event: &epoll::Event| Ready {
-            peer: event.data.u64() as usize,
-            readable: event.flags.intersects(!epoll::EventFlags::OUT),
-            writable: event.flags.contains(epoll::EventFlags::OUT),
+        let ready = |event: &epoll::Event| {
+            // A packed struct: its fields are copied out.
+            let flags = event.flags;
+            Ready {
+                peer: event.data.u64() as usize,
+                readable: flags.intersects(!epoll::EventFlags::OUT),
+                writable: flags.contains(epoll::EventFlags::OUT),
+            }
         };
         Ok(self.events.iter().map(ready).collect())
     }
