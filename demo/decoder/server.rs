@@ -16,7 +16,7 @@ const HEAD: u8 = 0xa2;
 /// Function 0x10 adds the bytes of the body.
 fn add(request: &dyn IRequest) -> Result<()> {
     let frame = request.get_data();
-    println!("function {:#04x}: {:02x?}", request.get_msg_id(), &frame[..]);
+    println!("function {:#04x}: {:02x?}", request.get_msg_id(), frame);
     let body = &frame[3..frame.len() - 2];
     let sum = body.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
     // Sent as it is: the frame brings its own head and checksum.

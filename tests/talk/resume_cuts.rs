@@ -29,7 +29,7 @@ fn serve(workers: usize) -> (Running, Heard) {
         noted.lock().unwrap().entry(conn.get_conn_id()).or_default().push(n);
         let group = format!("group of {}", conn.get_conn_id());
         conn.join_group(&group)?;
-        conn.send_msg(SAID, &request.get_data()[..])?;
+        conn.send_msg(SAID, request.get_data())?;
         conn.get_group(&group).broadcast(SAID, vec![n; 3])?;
         Ok(())
     };

@@ -217,10 +217,13 @@ impl<Data> Traffic for WriteTraffic<'_, Data> {
     }
 }
 
+/// Writes into a buffer, and says how much.
+type Write<'a> = dyn Fn(&mut dyn Traffic, &mut [u8]) -> Result<usize, EncryptError> + 'a;
+
 /// Writes, unless the protocol has something else to do first, which it does instead.
 fn write_with<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
-    write: &dyn Fn(&mut dyn Traffic, &mut [u8]) -> Result<usize, EncryptError>,
+    write: &Write<'_>,
     out: &mut [u8],
     unsent: &mut Surplus,
 ) -> (usize, Result<Wrote, rustls::Error>) {
