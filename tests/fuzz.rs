@@ -80,7 +80,7 @@ fn fuzz(target: &str, rounds: u64, body: impl Fn(&[u8])) {
     with_seeds(rounds, |seed| body(&made_from(&corpus, &mut Random::new(seed))));
 }
 
-/// An input of the corpus with a few changes, or one of chance alone.
+/// An input of the corpus with a few changes, or a random one.
 fn made_from(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut input = if random.below(4) == 0 {
         // Few different bytes: so heads and delimiters come about.

@@ -1,6 +1,6 @@
 //! Asking in the middle of a handler: a shop that sells only what the customer confirms.
 //!
-//! Run it: `cargo run --example ask_server`, and beside it `cargo run --example ask_client`
+//! Run it: `cargo run --example ask_server`, and in a second terminal `cargo run --example ask_client`
 
 use std::process::ExitCode;
 use std::time::Duration;

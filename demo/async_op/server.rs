@@ -1,6 +1,6 @@
 //! Asynchronous operations: a login is looked up where it may block, and answered back on the connection's coroutine.
 //!
-//! Run it: `cargo run --example async_op_server`, and beside it `cargo run --example async_op_client`
+//! Run it: `cargo run --example async_op_server`, and in a second terminal `cargo run --example async_op_client`
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! bluelet's echo server: `cargo run --example bluelet_echo`, and beside it `nc localhost 4915`.
+//! bluelet's echo server: `cargo run --example bluelet_echo`, and in a second terminal `nc localhost 4915`.
 //!
 //! Another port: `cargo run --example bluelet_echo [port]`. `RUST_LOG=info` tells the address.
 

@@ -3,7 +3,7 @@
 //! What one client sends is shown to others, so it is cut to a line without control characters, and an empty room is
 //! forgotten: no member can write into another's terminal, or fill the memory with rooms.
 //!
-//! Run it: `cargo run --example chat_server`, and beside it `cargo run --example chat_client`
+//! Run it: `cargo run --example chat_server`, and in a second terminal `cargo run --example chat_client`
 
 use std::collections::{HashMap, VecDeque};
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! A server for the client demo: answers every message of id 1, and closes the connection after the third.
 //!
-//! Run it: `cargo run --example client_server`, and beside it `cargo run --example client_client`
+//! Run it: `cargo run --example client_server`, and in a second terminal `cargo run --example client_client`
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -2,7 +2,7 @@
 //!
 //! Id 1 logs in, under the number that is sent; id 2 tells all who are on line.
 //!
-//! Run it: `cargo run --example close_callback_server`, and beside it `cargo run --example close_callback_client`
+//! Run it: `cargo run --example close_callback_server`, and in a second terminal `cargo run --example close_callback_client`
 
 use std::process::ExitCode;
 

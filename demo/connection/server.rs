@@ -2,7 +2,7 @@
 //!
 //! Id 1 is answered with who the peer is, id 2 with a farewell, after which the server stops the connection.
 //!
-//! Run it: `cargo run --example connection_server`, and beside it `cargo run --example connection_client`
+//! Run it: `cargo run --example connection_server`, and in a second terminal `cargo run --example connection_client`
 
 use std::process::ExitCode;
 use std::time::Duration;

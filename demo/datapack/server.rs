@@ -2,7 +2,7 @@
 //!
 //! Every message of id 1 is answered with its length and its words in capitals.
 //!
-//! Run it: `cargo run --example datapack_server`, and beside it `cargo run --example datapack_client`
+//! Run it: `cargo run --example datapack_server`, and in a second terminal `cargo run --example datapack_client`
 
 use std::process::ExitCode;
 

@@ -3,7 +3,7 @@
 //! The message id is the frame's function, the payload the whole frame. A frame with a wrong checksum closes its
 //! connection.
 //!
-//! Run it: `cargo run --example decoder_server`, and beside it `cargo run --example decoder_client`
+//! Run it: `cargo run --example decoder_server`, and in a second terminal `cargo run --example decoder_client`
 
 use std::process::ExitCode;
 

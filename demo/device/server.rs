@@ -3,7 +3,7 @@
 //! A frame is `0x68`, a command, a length, a body and the CRC-16/MODBUS of the body, low byte first. The length counts
 //! body and CRC.
 //!
-//! Run it: `cargo run --example device_server`, and beside it `cargo run --example device_client`
+//! Run it: `cargo run --example device_server`, and in a second terminal `cargo run --example device_client`
 
 use std::process::ExitCode;
 use std::time::Duration;

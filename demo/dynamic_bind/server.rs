@@ -2,7 +2,7 @@
 //!
 //! Two workers are kept here; a handler that waits holds up no other connection, however many there are.
 //!
-//! Run it: `cargo run --example dynamic_bind_server`, and beside it `cargo run --example dynamic_bind_client`
+//! Run it: `cargo run --example dynamic_bind_server`, and in a second terminal `cargo run --example dynamic_bind_client`
 
 use std::process::ExitCode;
 use std::time::Duration;

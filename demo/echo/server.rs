@@ -1,6 +1,6 @@
 //! Chapter 1, the server: listens, accepts, and sends every message of id 1 back.
 //!
-//! Run it: `cargo run --example echo_server`, and beside it `cargo run --example echo_client`
+//! Run it: `cargo run --example echo_server`, and in a second terminal `cargo run --example echo_client`
 
 use std::process::ExitCode;
 

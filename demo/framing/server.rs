@@ -2,7 +2,7 @@
 //!
 //! The second listens on the port after the first's, or on any free one too if that is 0.
 //!
-//! Run it: `cargo run --example framing_server`, and beside it
+//! Run it: `cargo run --example framing_server`, and in a second terminal
 //! `cargo run --example framing_client -- 127.0.0.1:7777 127.0.0.1:7778`
 
 use std::process::ExitCode;

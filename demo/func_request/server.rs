@@ -1,9 +1,9 @@
 //! Closures queued to a connection: they run between its messages, never beside one, so what only they and its handlers
 //! change needs no lock.
 //!
-//! Message 1 earns a point and says how many there are. Message 2 gives ten points to everybody else.
+//! Message 1 earns a point and says how many there are. Message 2 gives ten points to all others.
 //!
-//! Run it: `cargo run --example func_request_server`, and beside it `cargo run --example func_request_client`
+//! Run it: `cargo run --example func_request_server`, and in a second terminal `cargo run --example func_request_client`
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Chapter 4, the configuration: a `zinx.json` of the tutorial, the environment over it, the program's own word last.
 //!
-//! Run it: `ZINX_CONFIG_FILE_PATH=demo/globalobj/conf/zinx.json cargo run --example globalobj_server`, and beside it
+//! Run it: `ZINX_CONFIG_FILE_PATH=demo/globalobj/conf/zinx.json cargo run --example globalobj_server`, and in a second terminal
 //! `cargo run --example globalobj_client`. With `ZINX_MAXPACKETSIZE=4096` too, the long message is accepted.
 
 use std::process::ExitCode;

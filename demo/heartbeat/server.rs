@@ -1,6 +1,6 @@
 //! Heartbeats: the server sends one of its own every 200 ms, and drops peers that have been silent for five of them.
 //!
-//! Run it: `cargo run --example heartbeat_server`, and beside it `cargo run --example heartbeat_client`
+//! Run it: `cargo run --example heartbeat_server`, and in a second terminal `cargo run --example heartbeat_client`
 
 use std::process::ExitCode;
 use std::time::Duration;

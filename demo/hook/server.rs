@@ -2,7 +2,7 @@
 //!
 //! Every message is printed, and answered with two messages of id 1: `ping\n`, then its own bytes.
 //!
-//! Run it: `cargo run --example hook_server`, and beside it `cargo run --example hook_client`
+//! Run it: `cargo run --example hook_server`, and in a second terminal `cargo run --example hook_client`
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! They run in the order in which they were added; one that does not proceed drops the message.
 //!
-//! Run it: `cargo run --example interceptor_server`, and beside it `cargo run --example interceptor_client`
+//! Run it: `cargo run --example interceptor_server`, and in a second terminal `cargo run --example interceptor_client`
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! Every message is logged as a line of its own.
 //!
-//! Run it: `ZINX_LOGFILE=zinx.log ZINX_LOGDIR=./log cargo run --example logger_server`, and beside it
+//! Run it: `ZINX_LOGFILE=zinx.log ZINX_LOGDIR=./log cargo run --example logger_server`, and in a second terminal
 //! `cargo run --example client_client`; then look at `log/zinx.log`.
 
 use std::process::ExitCode;

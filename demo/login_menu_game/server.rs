@@ -1,6 +1,6 @@
 //! A session as one loop: a login, a menu and a game, in the order in which they are played.
 //!
-//! Run it: `cargo run --example login_menu_game_server`, and beside it `cargo run --example login_menu_game_client`
+//! Run it: `cargo run --example login_menu_game_server`, and in a second terminal `cargo run --example login_menu_game_client`
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! Id 1 is answered with two messages, `ping\n` and its own bytes; id 2 with a greeting in Chinese, encoded in GB2312 as
 //! the clients of the Python tutorial expect it. Any other id is logged and dropped.
 //!
-//! Run it: `cargo run --example msghandler_server`, and beside it `cargo run --example msghandler_client`
+//! Run it: `cargo run --example msghandler_server`, and in a second terminal `cargo run --example msghandler_client`
 
 use std::process::ExitCode;
 

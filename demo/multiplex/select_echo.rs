@@ -1,7 +1,7 @@
 //! The server of `select`: a queue of answers for each client, which come back in upper case. A coroutine that waits takes
 //! the place of `select`, so there are no lists of sockets to keep.
 //!
-//! Run it: `cargo run --example multiplex_select_echo`, and beside it `nc localhost 9999`. Another port:
+//! Run it: `cargo run --example multiplex_select_echo`, and in a second terminal `nc localhost 9999`. Another port:
 //! `cargo run --example multiplex_select_echo [port]`
 
 use std::error::Error;

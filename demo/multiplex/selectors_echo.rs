@@ -1,7 +1,7 @@
 //! The server of `selectors`, which registers a callback for each socket. Here the callbacks of one client are one loop on
 //! a coroutine of its own.
 //!
-//! Run it: `cargo run --example multiplex_selectors_echo`, and beside it `nc localhost 9999`. Another port:
+//! Run it: `cargo run --example multiplex_selectors_echo`, and in a second terminal `nc localhost 9999`. Another port:
 //! `cargo run --example multiplex_selectors_echo [port]`; `RUST_LOG=info` tells the address.
 
 use std::error::Error;

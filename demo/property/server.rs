@@ -2,7 +2,7 @@
 //!
 //! The start hook notes a name and a count; id 1 counts and answers, id 2 removes the name; the stop hook reads both.
 //!
-//! Run it: `cargo run --example property_server`, and beside it `cargo run --example property_client`
+//! Run it: `cargo run --example property_server`, and in a second terminal `cargo run --example property_client`
 
 use std::process::ExitCode;
 use std::sync::Arc;

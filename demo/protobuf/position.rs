@@ -4,7 +4,7 @@
 //! message Position { sint32 x = 1; sint32 y = 2; string name = 3; }
 //! ```
 
-/// Where somebody is.
+/// Where a player is.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Position {
     #[prost(sint32, tag = "1")]

@@ -1,7 +1,7 @@
 //! Payloads of protobuf: a handler gets a value and answers with one. A payload that is none closes its connection, with
 //! the message id and the reason in the log.
 //!
-//! Run it: `cargo run --features protobuf --example protobuf_server`, and beside it
+//! Run it: `cargo run --features protobuf --example protobuf_server`, and in a second terminal
 //! `cargo run --features protobuf --example protobuf_client`
 
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! A counter that belongs to a connection, and goes on when the peer has lost its socket and comes back.
 //!
-//! Run it: `cargo run --example resume_server`, and beside it `cargo run --example resume_client`
+//! Run it: `cargo run --example resume_server`, and in a second terminal `cargo run --example resume_client`
 
 use std::process::ExitCode;
 use std::sync::Arc;

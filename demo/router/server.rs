@@ -2,7 +2,7 @@
 //!
 //! An error skips the steps after it and is logged; the connection goes on.
 //!
-//! Run it: `cargo run --example router_server`, and beside it `cargo run --example router_client`
+//! Run it: `cargo run --example router_server`, and in a second terminal `cargo run --example router_client`
 
 use std::process::ExitCode;
 

@@ -2,7 +2,7 @@
 //!
 //! Recovery and timing stand in front of all, a check in front of the ids from 10 to 19.
 //!
-//! Run it: `cargo run --example router_slices_server`, and beside it `cargo run --example router_slices_client`
+//! Run it: `cargo run --example router_slices_server`, and in a second terminal `cargo run --example router_slices_client`
 
 use std::process::ExitCode;
 use std::sync::Arc;

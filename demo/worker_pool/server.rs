@@ -2,7 +2,7 @@
 //!
 //! Every message of id 1 is answered with its own words and with who handled it.
 //!
-//! Run it: `ZINX_WORKERPOOLSIZE=2 cargo run --example worker_pool_server`, and beside it
+//! Run it: `ZINX_WORKERPOOLSIZE=2 cargo run --example worker_pool_server`, and in a second terminal
 //! `cargo run --example worker_pool_client`. Without the setting, every connection handles its own.
 
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! A log file that is set aside when it is full or its day is over, deleted when it is old, and opened again when somebody
+//! A log file that is set aside when it is full or its day is over, deleted when it is old, and opened again when someone
 //! has deleted it or moved it away.
 
 use std::ffi::OsStr;
@@ -178,7 +178,7 @@ impl Open {
         Ok(())
     }
 
-    /// Whether the path still leads to this file. Takes over its size, for somebody may have cut it.
+    /// Whether the path still leads to this file. Takes over its size, because it may have been cut.
     fn is_still_at(&mut self, path: &Path) -> bool {
         self.looked = Instant::now();
         let (Ok(ours), Ok(there)) = (self.file.metadata(), fs::metadata(path)) else { return false };

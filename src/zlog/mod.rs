@@ -35,7 +35,7 @@ use filter::Filter;
 ///
 /// A line is `2026/01/31 14:05:06.123 [INFO]server.rs:164: listening on 127.0.0.1:7777`, in UTC. Further lines of a text
 /// are indented, and control characters escaped, so that no text looks like a line of the log that it is not. A file that
-/// somebody deletes or moves away is opened again within a second. `log::logger().flush()` waits until all lines before it
+/// someone deletes or moves away is opened again within a second. `log::logger().flush()` waits until all lines before it
 /// are written, at most for a second; [`exit`](crate::exit) calls it.
 ///
 /// The warnings of [`Config::load`], which comes before there is a logger, are the first lines.

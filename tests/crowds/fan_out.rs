@@ -15,7 +15,7 @@ const TOLD: u32 = 3;
 /// More than the reader takes for many.
 const MEMBERS: usize = 100;
 
-/// A server that tells everybody, and what its handlers have noted.
+/// A server that tells all, and what its handlers have noted.
 struct Crowd {
     running: Running,
     noted: Arc<Mutex<Vec<String>>>,
@@ -57,7 +57,7 @@ fn crowd(also: impl Fn(&dyn IRequest, &Arc<Mutex<Vec<String>>>) + Send + Sync + 
 }
 
 impl Crowd {
-    /// Tells, and returns what the handlers have noted once everybody has been told twice.
+    /// Tells, and returns what the handlers have noted once all have been told twice.
     fn tell(mut self) -> Vec<String> {
         self.members[0].send(&frame(TELL, &[1]));
         for (n, member) in self.members.iter_mut().enumerate() {

@@ -67,7 +67,7 @@ fn after_a_flood_others_of_its_address_are_served() {
     let mut before = running.connect();
     before.check_echo();
     let peers: Vec<_> = (0..10).map(|_| flood(&running)).collect();
-    // While they flood everybody of the address has its turn once a second.
+    // While they flood, each peer of the address has its turn once a second.
     before.check_echo();
     peers.into_iter().for_each(Peer::reset);
     before.check_echo();

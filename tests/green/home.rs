@@ -312,7 +312,7 @@ fn green_threads_of_one_worker_share_what_is_not_send() {
     });
 }
 
-/// Coroutines that somebody spawns with `may` itself have their turn, whether the workers have much to do or nothing.
+/// Coroutines that a program spawns with `may` itself have their turn, whether the workers have much to do or nothing.
 #[test]
 fn coroutines_of_may_run_beside_green_threads() {
     within(60, || {

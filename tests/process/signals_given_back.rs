@@ -1,4 +1,4 @@
-//! Signals are caught as long as somebody wants them, and do afterwards what they did before.
+//! Signals are caught as long as the program wants them, and do afterwards what they did before.
 
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;

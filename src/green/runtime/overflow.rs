@@ -121,7 +121,7 @@ fn call_handler_before(signal: c_int, info: *mut siginfo_t, context: *mut c_void
         return;
     }
     #[expect(unsafe_code, reason = "see SAFETY")]
-    // SAFETY: somebody has installed this function for this signal, its type is the one that goes with the flags, and it
+    // SAFETY: other code has installed this function for this signal, its type is the one that goes with the flags, and it
     // gets what the kernel has passed to us.
     unsafe {
         if before.sa_flags & libc::SA_SIGINFO == 0 {

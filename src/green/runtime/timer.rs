@@ -1,7 +1,7 @@
 //! Deadlines: one thread that wakes waits whose time is up.
 //!
 //! `may` has timers of its own, but its timed park can lose one that is over before the coroutine is stored, and runs
-//! the woken coroutine on its timer thread. Here a deadline only wakes: the coroutine goes on on a worker.
+//! the woken coroutine on its timer thread. Here a deadline only wakes: the coroutine continues on a worker.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

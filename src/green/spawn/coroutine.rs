@@ -100,7 +100,7 @@ impl Coroutine {
     /// Ends it, and waits until it has ended.
     ///
     /// One that has not begun never runs. One that has begun ends at its next wait, on whatever primitive or socket of
-    /// this module, or where it is waiting now: that wait unwinds, destructors run, and whoever joins it gets
+    /// this module, or where it is waiting now: that wait unwinds, destructors run, and those that join it get
     /// [`Failed::Killed`](crate::green::Failed::Killed). What it was given before, an item or a lock, it keeps until then,
     /// and nothing meant for another is lost with it. Code that catches the unwinding meets it again at its next wait.
     /// Code that never waits is not ended: see [`kill_timeout`](Self::kill_timeout).

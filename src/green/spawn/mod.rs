@@ -1,6 +1,6 @@
 //! The life of a coroutine: how it is spawned, what is known of it, how it ends, and many of them at once.
 //!
-//! [`greenlet`] spawns it and holds its result, [`coroutine`] is what everybody else sees of it, and [`record`] what
+//! [`greenlet`] spawns it and holds its result, [`coroutine`] is what all others see of it, and [`record`] what
 //! the crate keeps about it. A kill and a time limit are one mechanism, [`interrupt`].
 
 // One coroutine.

@@ -41,7 +41,7 @@ pub(in crate::green) struct Record {
     stack_highest: AtomicUsize,
 }
 
-/// What a coroutine is called. A numbered name is put together when somebody asks.
+/// What a coroutine is called. A numbered name is put together when it is asked for.
 #[derive(Clone, Debug)]
 pub(in crate::green) enum Name {
     Text(Cow<'static, str>),
@@ -143,7 +143,7 @@ impl Record {
         self.interrupts.begin(Who::Green(Arc::clone(self)));
     }
 
-    /// It goes on on the stack of `carrier`, which calls.
+    /// It continues on the stack of `carrier`, which calls.
     pub(in crate::green) fn board(&self, carrier: &Self, home: usize) {
         self.stack_pages.store(carrier.stack_pages.load(Ordering::Relaxed), Ordering::Relaxed);
         self.stack_highest.store(carrier.stack_highest.load(Ordering::Relaxed), Ordering::Relaxed);

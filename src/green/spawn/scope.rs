@@ -131,7 +131,7 @@ impl<E: Send + 'static> Scope<E> {
     {
         let record = builder.record();
         let membership = self.shared.children.enter(&record);
-        // It counts until its end is known to everybody.
+        // It counts until all know of its end.
         Coroutine::new(Arc::clone(&record)).on_exit(move |_| drop(membership));
         // After it has entered, so that a cancel in between finds it there.
         if self.lock().is_over {
@@ -174,7 +174,7 @@ impl<E: Send + 'static> Scope<E> {
         Interrupt::Kill.raise()
     }
 
-    /// Keeps the first error, and ends everybody.
+    /// Keeps the first error, and ends all.
     fn fail(&self, error: ScopeError<E>) {
         let mut state = self.lock();
         let later = if state.error.is_some() { Some(error) } else { state.error.replace(error) };

@@ -199,7 +199,7 @@ impl Drop for Place<'_> {
     }
 }
 
-/// The [`Barrier`] was broken: a wait took too long, somebody called [`abort`](Barrier::abort) or [`reset`](Barrier::reset),
+/// The [`Barrier`] was broken: a wait took too long, or someone called [`abort`](Barrier::abort) or [`reset`](Barrier::reset),
 /// or the action panicked.
 #[doc(alias = "BrokenBarrierError")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

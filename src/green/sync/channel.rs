@@ -116,7 +116,7 @@ impl<T> Channel<T> {
         self.lock().take()
     }
 
-    /// Closes the channel and wakes everybody. Twice is the same as once.
+    /// Closes the channel and wakes all. Twice is the same as once.
     pub fn close(&self) {
         let mut state = self.lock();
         state.closed = true;

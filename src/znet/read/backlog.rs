@@ -64,7 +64,7 @@ impl ReadAhead {
         self.hangup.store(true, Ordering::Relaxed);
     }
 
-    /// The stream goes on on another socket.
+    /// The stream continues on another socket.
     pub(crate) fn begin_again(&self) {
         self.hangup.store(false, Ordering::Relaxed);
     }

@@ -31,8 +31,8 @@ impl Connection {
         self.let_go(Kind::Replay, payload + MESSAGE_BYTES);
     }
 
-    /// Holds one more request for whoever handles it, without waiting. `false` if there is no room. Requests of all
-    /// connections may take half of the bound: nobody is disconnected for them, because they go only when a worker comes to
+    /// Holds one more request until it is handled, without waiting. `false` if there is no room. Requests of all
+    /// connections may take half of the bound: no peer is disconnected for them, because they go only when a worker comes to
     /// them.
     pub(crate) fn hold_task(&self, payload: usize) -> bool {
         let (more, ledger) = (payload + MESSAGE_BYTES, &self.core().bounds().ledger);

@@ -28,7 +28,7 @@ use store::{Heap, Stack, Store};
 ///
 /// [`put`](BaseQueue::put) waits while it is full, [`get`](BaseQueue::get) while it is empty; one item wakes one waiter,
 /// and a waiter whose time is up never takes an item with it. Closed, it takes no more items, gives out those it has,
-/// and wakes everybody.
+/// and wakes all.
 ///
 /// # Examples
 ///
