@@ -140,15 +140,19 @@ fn a_peer_that_is_oversize_closes_alone_and_is_told_the_end() {
 
 #[test]
 fn a_stop_answers_what_was_read_and_says_farewell() {
-    let running = start_alone(config(), |_| {});
+    let mut config = config();
+    config.drain_ms = 20_000;
+    let running = start_alone(config, |_| {});
     let mut peer = TlsPeer::connect(&running);
     peer.check_echo();
     let requests: Vec<u8> = (0..100_u32).flat_map(|n| frame(ECHO, &n.to_le_bytes())).collect();
     peer.send(&requests);
     let mut first = vec![0; 12];
     peer.stream.read_exact(&mut first).unwrap();
-    let stopped = running.stop();
+    let stopping = std::thread::spawn(move || running.stop());
     let rest = peer.read_to_end().expect("close_notify before the end");
+    drop(peer);
+    let stopped = stopping.join().unwrap();
     assert_eq!([first, rest].concat(), requests);
     assert_eq!((stopped.start_hooks, stopped.stop_hooks), (1, 1));
 }
