@@ -305,7 +305,7 @@ fn serve(bound: usize, change: impl FnOnce(&mut Config)) -> Running {
         server
             .add_router(WANT, |request: &dyn IRequest| {
                 let conn = request.get_connection();
-                let len = u32::from_le_bytes(request.get_data()[..].try_into().unwrap());
+                let len = u32::from_le_bytes(request.get_data().try_into().unwrap());
                 match conn.send_msg(WANT, vec![7; len as usize]) {
                     Err(Error::QueueFull { .. }) => conn.send_msg(WANT, "queue full"),
                     sent => sent,

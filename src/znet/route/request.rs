@@ -22,13 +22,10 @@ use crate::zpack::{Message, Pass, new_message};
 /// small message stays there: nothing is allocated for a message.
 pub(crate) struct Request {
     conn: Arc<dyn IConnection>,
-    /// Without what follows, where the payload is lent.
+    /// Without a payload, if that is lent.
     message: Message,
-    msg_id: u32,
-    /// The buffer that is read from, in a request that the reader handles.
-    pass: Option<Pass<ReadBuffer>>,
-    /// Where the payload lies in it, if it is lent.
-    lent: Option<Range<usize>>,
+    /// In a request that the reader handles.
+    lent: Option<Box<Lent>>,
     /// The message of a lent payload, for those who ask for it.
     whole: OnceLock<Box<Message>>,
     /// The next step of the route. One coroutine at a time runs it.
@@ -37,6 +34,15 @@ pub(crate) struct Request {
     goto: AtomicU8,
     /// What few requests have.
     extras: OnceLock<Box<Lock<Extras>>>,
+}
+
+/// What the reader lends.
+#[derive(Default)]
+struct Lent {
+    /// The buffer that it has read into.
+    pass: Option<Pass<ReadBuffer>>,
+    /// Where the payload lies in it, if it does.
+    at: Option<Range<usize>>,
 }
 
 #[derive(Clone, Default)]
@@ -82,9 +88,7 @@ impl Request {
     pub(crate) fn new(conn: Arc<dyn IConnection>, message: Message) -> Self {
         Self {
             conn,
-            msg_id: message.get_msg_id(),
             message,
-            pass: None,
             lent: None,
             whole: OnceLock::new(),
             step: AtomicU32::new(0),
@@ -96,17 +100,20 @@ impl Request {
     /// Puts the next message in: one request serves all that a connection's own coroutine handles.
     #[inline]
     pub(crate) fn set_message(&mut self, message: Message) {
-        self.msg_id = message.get_msg_id();
         self.message = message;
-        self.lent = None;
+        if let Some(lent) = &mut self.lent {
+            lent.at = None;
+        }
         self.begin_route();
     }
 
     /// As [`set_message`](Self::set_message), with a payload that stays where it was read to.
     #[inline]
     pub(crate) fn set_lent(&mut self, msg_id: u32, at: Range<usize>) {
-        self.msg_id = msg_id;
-        self.lent = Some(at);
+        self.message.set_msg_id(msg_id);
+        if let Some(lent) = &mut self.lent {
+            lent.at = Some(at);
+        }
         self.begin_route();
     }
 
@@ -120,15 +127,21 @@ impl Request {
     }
 
     /// The pass that payloads are lent from.
-    pub(crate) const fn pass(&mut self) -> &mut Option<Pass<ReadBuffer>> {
-        &mut self.pass
+    pub(crate) fn pass(&mut self) -> &mut Option<Pass<ReadBuffer>> {
+        &mut self.lent.get_or_insert_default().pass
+    }
+
+    #[inline]
+    fn lent(&self) -> Option<&[u8]> {
+        let Lent { pass, at } = &**self.lent.as_ref()?;
+        Some(pass.as_ref()?.slice(at.clone()?))
     }
 
     /// The message, which owns its payload.
     pub(crate) fn message(&self) -> &Message {
-        match self.lent {
+        match self.lent() {
             None => &self.message,
-            Some(_) => self.whole.get_or_init(|| Message::new(self.msg_id, self.get_bytes()).into()),
+            Some(_) => self.whole.get_or_init(|| Message::new(self.get_msg_id(), self.get_bytes()).into()),
         }
     }
 
@@ -205,28 +218,19 @@ impl IRequest for Request {
     }
 
     fn get_data(&self) -> &[u8] {
-        match (&self.lent, &self.pass) {
-            (Some(at), Some(pass)) => pass.slice(at.clone()),
-            _ => self.message.get_data(),
-        }
+        self.lent().unwrap_or_else(|| self.message.get_data())
     }
 
     fn get_bytes(&self) -> Bytes {
-        match self.lent {
-            Some(_) => Bytes::copy_from_slice(self.get_data()),
-            None => self.message.get_data().clone(),
-        }
+        self.lent().map_or_else(|| self.message.get_data().clone(), Bytes::copy_from_slice)
     }
 
     fn get_payload(&self) -> Payload<'_> {
-        match self.lent {
-            Some(_) => self.get_data().into(),
-            None => self.message.get_data().into(),
-        }
+        self.lent().map_or_else(|| self.message.get_data().into(), Payload::Borrowed)
     }
 
     fn get_msg_id(&self) -> u32 {
-        self.msg_id
+        self.message.get_msg_id()
     }
 
     fn get_message(&self) -> &dyn IMessage {

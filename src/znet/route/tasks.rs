@@ -54,10 +54,6 @@ impl Tasks {
 
 impl Seat {
     /// Queues a request to the worker, in order behind all before it.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the request comes back whole: there is no other place for it"
-    )]
     pub(super) fn submit(
         &self,
         request: Request,

@@ -145,10 +145,6 @@ impl Worker {
     }
 
     /// Queues a request; while the queue is full, waits, at most for `timeout`.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the request comes back whole: there is no other place for it"
-    )]
     pub(crate) fn put(&self, request: Request, timeout: Option<Duration>) -> Result<(), PutError<Request>> {
         match timeout {
             None => self.tasks.put(request),
