@@ -22,7 +22,7 @@ use session::{Session, Settings};
 /// Serves a small command language on a socket of this machine, for a person with `nc` or `telnet`: `ls`, `dump`,
 /// `trace NAME`, `kill NAME`, `stats`, `help`, `quit`.
 ///
-/// There is none unless the program starts one. It asks nobody for a password: **every user of this machine** can connect to
+/// There is none unless the program starts one. It asks for no password: **every user of this machine** can connect to
 /// it, and end any coroutine that can be killed. It takes loopback addresses only; from elsewhere, connect through `ssh -L`.
 /// A web page that sends a request to it is hung up on.
 ///
@@ -192,7 +192,7 @@ impl BackdoorServer {
         if let Some(listener) = listener {
             listener.close();
         }
-        // After this nobody comes any more.
+        // After this no other comes.
         let accepted = accepting.is_none_or(|accepting| ends(&accepting.thread, until));
         let threads: Vec<_> = {
             let state = self.shared.lock();

@@ -107,7 +107,7 @@ impl Session {
                 return Ok(());
             }
             if !self.typed.is_empty() || self.has_input(LOOK)? {
-                // At the end of stream too: whoever comes back finds it there.
+                // At the end of stream too: the next read finds it there.
                 return self.line().map(drop);
             }
         }

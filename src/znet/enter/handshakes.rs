@@ -1,5 +1,5 @@
 //! The handshakes in progress of a server. There are only so many: one too many takes the place of the oldest, so that peers that do
-//! not go on keep nobody out.
+//! not go on keep no other out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use crate::znet::write::ledger::Kind;
 ///
 /// # Errors
 ///
-/// [`Error::ConnectionClosed`] if the connection closes meanwhile, be it because it has waited too long.
+/// [`Error::ConnectionClosed`] if the connection closes meanwhile, for example because it has waited too long.
 pub(crate) fn hold_arriving(conn: &Connection, bytes: usize) -> Result<()> {
     conn.hold(Kind::Arriving, |_| bytes)
 }

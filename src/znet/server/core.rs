@@ -73,12 +73,12 @@ pub(crate) struct Core {
     pub(crate) certificates: OnceLock<Certificates>,
 }
 
-/// What becomes of an idle connection, said by the idle hook.
+/// What happens to an idle connection: the answer of the idle hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdleAction {
     /// It closes, with [`CloseReason::IdleTimeout`](crate::ziface::CloseReason::IdleTimeout).
     Close,
-    /// It stays, and its idle time begins anew.
+    /// It stays, and its idle time begins again.
     Keep,
 }
 

@@ -162,7 +162,7 @@ impl Records {
             return;
         }
         let mut record = [0; ALERT_BYTES];
-        // Before the end of the handshake there is nobody to tell.
+        // Before the end of the handshake the peer cannot be told.
         if let Ok(len) = self.write(&mut record, |traffic, out| traffic.queue_close_notify(out)) {
             self.unsent.push(&record[..len]);
         }
@@ -265,7 +265,7 @@ fn go_on<Data>(
             Step::Went
         }
         Ok(ConnectionState::PeerClosed) => Step::Ended,
-        // Early data is not asked for: nobody sends any.
+        // Early data is not asked for, so none is sent.
         Ok(_) => Step::Waits,
         Err(error) => return (discard, Err(error)),
     };

@@ -175,7 +175,7 @@ impl FrameQueue {
         self.backlog().advance(n);
     }
 
-    /// Drops the oldest frame of which nothing has been sent. `false` where there is none.
+    /// Drops the oldest frame of which nothing has been sent. `false` if there is none.
     pub(crate) fn drop_oldest(&mut self) -> bool {
         self.seal();
         self.backlog().drop_oldest()

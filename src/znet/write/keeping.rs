@@ -185,7 +185,7 @@ impl State {
         self.kept_mut().ok_or(ResumeRefusal::Gone)?.forget(count)
     }
 
-    /// Has it granted that all that is kept is queued once more. `false` if the server's bound is reached.
+    /// Asks for a grant to queue once more all that is kept. `false` if the server's bound is reached.
     pub(crate) fn may_send_again(&mut self, bounds: &Bounds) -> bool {
         let held = self.kept().map_or(0, Replay::held);
         let queued = self.queue.own_bytes() + self.taken.2;

@@ -90,7 +90,7 @@ pub(crate) enum Plain {
     LookClosely,
 }
 
-/// What became of an attempt to send.
+/// What happened to an attempt to send.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flushed {
     /// Nothing is left.

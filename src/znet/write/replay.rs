@@ -60,7 +60,7 @@ impl Replay {
         }
     }
 
-    /// Has so many bytes more granted, if a frame of that length would be kept. `false` if the server's bound is reached.
+    /// Asks for a grant of so many bytes more, if a frame of that length would be kept. `false` if the server's bound is reached.
     pub(super) fn has_grant(&mut self, bounds: &Bounds, frame: usize) -> bool {
         frame > self.max.1
             || self.share.cover(&bounds.ledger, Kind::Resume, self.held() + frame + FRAME_BYTES)
