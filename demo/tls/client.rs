@@ -8,7 +8,7 @@ use std::sync::Arc;
 use zinx::prelude::*;
 use zinx::znet::{TlsOptions, new_tls_client_with_options};
 
-fn talk() -> zinx::Result<()> {
+fn talk() -> Result<()> {
     let config = Config::load()?;
     let options = TlsOptions::new().ca_file("tests/data/tls/ca.pem");
     let client = new_tls_client_with_options("localhost", config.tcp_port, &options, config)?;

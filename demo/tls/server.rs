@@ -6,13 +6,13 @@ use std::process::ExitCode;
 
 use zinx::prelude::*;
 
-fn echo(request: &dyn IRequest) -> zinx::Result<()> {
+fn echo(request: &dyn IRequest) -> Result<()> {
     let conn = request.get_connection();
     println!("over {}: {}", conn.get_transport(), String::from_utf8_lossy(request.get_data()));
     conn.send_msg(1, request.get_data())
 }
 
-fn serve() -> zinx::Result<()> {
+fn serve() -> Result<()> {
     let mut config = Config::load()?;
     if config.cert_file.is_empty() {
         // The keys of the tests are known to everybody: for this demo only.

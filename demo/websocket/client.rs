@@ -8,7 +8,7 @@ use std::sync::Arc;
 use zinx::prelude::*;
 use zinx::znet::new_client_with_url;
 
-fn talk() -> zinx::Result<()> {
+fn talk() -> Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "ws://localhost:9000/".to_string());
     let client = new_client_with_url(&address)?;
     client.set_on_conn_start(|conn: &Arc<dyn IConnection>| conn.send_msg(1, "hello"));

@@ -9,7 +9,7 @@ use zinx::prelude::*;
 use zinx::zconf::Mode;
 use zinx::znet::{WsRefusal, WsRequest};
 
-fn echo(request: &dyn IRequest) -> zinx::Result<()> {
+fn echo(request: &dyn IRequest) -> Result<()> {
     let conn = request.get_connection();
     println!("connection {} over {}", conn.get_conn_id(), conn.get_transport());
     conn.send_msg(1, request.get_data())
@@ -21,7 +21,7 @@ fn judge(request: &WsRequest<'_>) -> Result<(), WsRefusal> {
     if request.query() == Some("banned") { Err(WsRefusal::new(403, "banned")) } else { Ok(()) }
 }
 
-fn serve() -> zinx::Result<()> {
+fn serve() -> Result<()> {
     let mut config = Config::load()?;
     config.mode = Mode::TCP_AND_WEBSOCKET;
     let server = new_server_with_config(config)?;
