@@ -48,21 +48,6 @@ pub enum OverRate {
     Close,
 }
 
-/// Which transports a server listens on: `Mode`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Mode {
-    /// `tcp`: TCP alone. The default.
-    #[default]
-    Tcp,
-    /// `websocket`: WebSocket alone.
-    Websocket,
-    /// `kcp`: KCP alone.
-    Kcp,
-    /// The empty word: TCP and WebSocket.
-    TcpAndWebsocket,
-}
-
 /// How connections are given to workers when `WorkerPoolSize` is not 0: `WorkerMode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -104,15 +89,6 @@ impl Word for MaxConnPolicy {
 
 impl Word for OverRate {
     const WORDS: &'static [(&'static str, Self)] = &[("wait", Self::Wait), ("close", Self::Close)];
-}
-
-impl Word for Mode {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("tcp", Self::Tcp),
-        ("websocket", Self::Websocket),
-        ("kcp", Self::Kcp),
-        ("", Self::TcpAndWebsocket),
-    ];
 }
 
 impl Word for WorkerMode {

@@ -146,12 +146,19 @@ pub struct Config {
     /// there is, up to 256 KiB, into a buffer of the thread, so it changes nothing.
     pub io_read_buff_size: usize,
 
-    /// Transports to listen on. Default `tcp`; all others *later*: until then the empty word means TCP alone.
+    /// Transports to listen on. Default `tcp`. WebSocket needs the cargo feature `websocket`; KCP *later*. A server does not start if
+    /// one of them is not built in.
     pub mode: Mode,
-    /// Port for WebSocket; *later*. Default 9000. 0: any free port.
+    /// Port for WebSocket. Default 9000. 0: any free port.
     pub ws_port: u16,
-    /// Path for WebSocket, not empty; *later*. Default `/`.
+    /// Path for WebSocket, not empty; others are answered by 404. Default `/`.
     pub ws_path: String,
+    /// Origins of the pages that may connect over WebSocket, such as `https://game.example`, with commas between them; others are
+    /// answered by 403, programs that are no browsers name none and may come in. Default empty: all may.
+    pub ws_origins: String,
+    /// Sub-protocols that the server speaks over WebSocket, best first, with commas between them: it names the first that the client
+    /// names too. Default empty: none.
+    pub ws_protocols: String,
     /// File with the certificate of the server and those between it and its authority, in PEM: `TcpPort` speaks TLS then. Needs
     /// the cargo feature `tls`. Default empty: no TLS.
     pub cert_file: String,

@@ -63,9 +63,11 @@ impl Default for Config {
             request_pool_mode: false,
             io_read_buff_size: 1024,
 
-            mode: Mode::Tcp,
+            mode: Mode::TCP,
             ws_port: 9000,
             ws_path: "/".to_string(),
+            ws_origins: String::new(),
+            ws_protocols: String::new(),
             cert_file: String::new(),
             private_key_file: String::new(),
             client_ca_file: String::new(),

@@ -200,7 +200,7 @@ const SHOWN: usize = 60;
 
 #[cfg(test)]
 mod tests {
-    use super::super::choices::{Mode, WorkerMode};
+    use super::super::choices::WorkerMode;
     use super::*;
 
     #[test]
@@ -238,13 +238,13 @@ mod tests {
 
     #[test]
     fn words_in_any_case_and_the_empty_word() {
-        let mut mode = Mode::Tcp;
-        assert!(mode.take(&Scalar::Text("WebSocket".into()), Rule::Any));
-        assert_eq!(mode, Mode::Websocket);
+        let mut mode = WorkerMode::Hash;
+        assert!(mode.take(&Scalar::Text("dynamicBind".into()), Rule::Any));
+        assert_eq!(mode, WorkerMode::DynamicBind);
         assert!(mode.take(&Scalar::Text(String::new()), Rule::Any));
-        assert_eq!(mode, Mode::TcpAndWebsocket);
+        assert_eq!(mode, WorkerMode::Hash);
         assert!(!mode.take(&Scalar::Text("udp".into()), Rule::Any));
-        assert_eq!(mode.expected(Rule::Any), "one of tcp, websocket, kcp, \"\"");
+        assert_eq!(mode.expected(Rule::Any), "one of Hash, Bind, DynamicBind, \"\"");
         assert_eq!(WorkerMode::Hash.scalar(), Scalar::Text("Hash".into()));
     }
 

@@ -22,6 +22,7 @@
 mod choices;
 mod config;
 mod defaults;
+mod mode;
 mod origin;
 
 // From text to fields: the layers in order, the reader of YAML, the table of keys, what a field accepts.
@@ -32,5 +33,6 @@ mod nearest;
 mod yaml;
 
 pub use crate::error::config::{ConfigErrors, ConfigProblem};
-pub use choices::{MaxConnPolicy, Mode, OverRate, PackKind, QueueFull, WorkerMode};
+pub use choices::{MaxConnPolicy, OverRate, PackKind, QueueFull, WorkerMode};
 pub use config::Config;
+pub use mode::Mode;

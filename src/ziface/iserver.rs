@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::sealed::Sealed;
-use super::{IConnManager, IConnection, IDataPack, IMsgHandler};
+use super::{IConnManager, IConnection, IDataPack, IMsgHandler, TransportKind};
 use crate::error::Result;
 
 /// A hook on the start or the stop of a connection. Runs in the connection's own coroutine and may wait. An error is
@@ -66,8 +66,12 @@ pub trait IServer: Sealed + Send + Sync {
     #[doc(alias = "Serve")]
     fn serve(&self) -> Result<()>;
 
-    /// The address it is bound to, with the port the system chose; `None` before the start.
+    /// The address it is bound to, with the port the system chose; the first of [`local_addrs`](Self::local_addrs) if it listens on
+    /// several ports. `None` before the start.
     fn local_addr(&self) -> Option<SocketAddr>;
+
+    /// All addresses it is bound to, and what is spoken on each: TCP or TLS first, then WebSocket. Empty before the start.
+    fn local_addrs(&self) -> Vec<(TransportKind, SocketAddr)>;
 
     /// `Name` of the configuration.
     #[doc(alias = "ServerName")]

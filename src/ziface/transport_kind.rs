@@ -10,14 +10,20 @@ pub enum TransportKind {
     Tcp,
     /// TLS over TCP.
     Tls,
+    /// WebSocket over TCP.
+    WebSocket,
+    /// WebSocket over TLS.
+    SecureWebSocket,
 }
 
-/// As the scheme of an address: `tcp`, `tls`.
+/// As the scheme of an address: `tcp`, `tls`, `ws`, `wss`.
 impl fmt::Display for TransportKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::WebSocket => "ws",
+            Self::SecureWebSocket => "wss",
         })
     }
 }

@@ -4,8 +4,11 @@
 // What a program builds, and what its connections share.
 mod server;
 pub use server::client::{Client, new_client, new_client_with_config};
+pub use server::clients::new_client_with_url;
 #[cfg(feature = "tls")]
-pub use server::client::{new_tls_client, new_tls_client_with_options};
+pub use server::clients::{new_tls_client, new_tls_client_with_options};
+#[cfg(feature = "websocket")]
+pub use server::clients::{new_ws_client, new_ws_client_with_options};
 pub use server::core::IdleAction;
 pub use server::server::{Server, exit, new_server, new_server_with_config};
 pub use server::stats::Stats;
@@ -18,6 +21,10 @@ pub use enter::dialer::Reconnect;
 mod transport;
 #[cfg(feature = "tls")]
 pub use transport::tls_options::TlsOptions;
+#[cfg(feature = "websocket")]
+pub use transport::ws_options::WsOptions;
+#[cfg(feature = "websocket")]
+pub use transport::ws_rules::{WsRefusal, WsRequest};
 
 // and is a connection.
 mod conn;

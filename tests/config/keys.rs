@@ -29,7 +29,7 @@ fn defaults_are_the_promised_ones() {
     assert_eq!((config.write_timeout_ms, config.drain_ms, config.backlog), (10_000, 5000, 4096));
     assert_eq!((config.max_conn_policy, config.data_pack), (MaxConnPolicy::Close, PackKind::LtvLittleEndian));
     assert_eq!((config.workers, config.stack_bytes, config.handle_signals), (0, 0, true));
-    assert_eq!((config.mode, config.worker_mode), (Mode::Tcp, WorkerMode::Hash));
+    assert_eq!((config.mode, config.worker_mode), (Mode::TCP, WorkerMode::Hash));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn words_are_understood() {
     let text = "DataPack: tlv_big_endian\nMaxConnPolicy: wait\nMode: ''\nWorkerMode: DynamicBind";
     let config = Config::from_yaml(text).unwrap();
     assert_eq!((config.data_pack, config.max_conn_policy), (PackKind::TlvBigEndian, MaxConnPolicy::Wait));
-    assert_eq!((config.mode, config.worker_mode), (Mode::TcpAndWebsocket, WorkerMode::DynamicBind));
+    assert_eq!((config.mode, config.worker_mode), (Mode::TCP_AND_WEBSOCKET, WorkerMode::DynamicBind));
     assert_eq!(Config::from_yaml("WorkerMode: ''").unwrap().worker_mode, WorkerMode::Hash);
 }
 
@@ -119,7 +119,7 @@ zinx.yaml:10: StackBytes: found 16383, expected 0 or a whole number from 16384 t
 zinx.yaml:11: Backlog: found 0, expected a whole number from 1 to 65535
 zinx.yaml:12: Name: found nothing, expected text, in quotes if it looks like a number, true, false or null
 zinx.yaml:13: MAXCONN: found the key again, expected MaxConn only once: line 4 sets it already
-zinx.yaml:14: Mode: found a list, expected one of tcp, websocket, kcp, ""
+zinx.yaml:14: Mode: found a list, expected one of tcp, websocket, kcp, several with commas between them, or "" for tcp and websocket
 zinx.yaml:15: DrainMs: found 99999999999999999999, expected a whole number from 0 to 2678400000
 zinx.yaml:16: Workers: found a map, expected a whole number from 0 to 1024"#;
     let dir = Folder::new("all");
@@ -233,7 +233,7 @@ fn bad_variables_are_problems_and_unknown_ones_are_warnings() {
     ];
     let expected = "\
 ZINX_MAXPACKETSIZE: found the key again, expected MaxPacketSize only once: it is set already
-ZINX_MODE: found \"udp\", expected one of tcp, websocket, kcp, \"\"
+ZINX_MODE: found \"udp\", expected one of tcp, websocket, kcp, several with commas between them, or \"\" for tcp and websocket
 ZINX_TCPPORT: found \"x\", expected a whole number from 0 to 65535";
     assert_eq!(errors(Config::load_from(dir.path(), bad)).to_string(), expected);
     let unknown = [("ZINX_MAX_CONN", "1"), ("zinx_maxconn", "x"), ("ZINXMAXCONN", "x")];
@@ -272,19 +272,35 @@ StackBytes: found 1, expected 0 or a whole number from 16384 to 1073741824";
 
 #[test]
 fn keys_of_later_features_give_one_warning_each() {
-    let text =
-        "RequestPoolMode: true\nIOReadBuffSize: 10\nMode: kcp\nKcpPort: 9001\nWsPath: /a\nMaxConn: 5\n";
-    let expected = [
-        "Mode \"kcp\" has no effect yet: this version has no such feature; remove it or set \"tcp\"",
-        "WsPath \"/a\" has no effect yet: this version has no such feature; remove it or set \"/\"",
-    ];
+    let text = "RequestPoolMode: true\nIOReadBuffSize: 10\nKcpPort: 9002\nKcpInterval: 10\nWsPath: /a\nMaxConn: 5\nCertFile: a.pem\n";
+    let expected =
+        ["KcpPort 9002 has no effect yet: this version has no such feature; remove it or set 9001"];
     assert_eq!(Config::from_yaml(text).unwrap().warnings(), expected);
-    // The empty mode asks for WebSocket too.
-    let both = Config::from_yaml("Mode: ''").unwrap().warnings();
-    assert_eq!(
-        both,
-        ["Mode \"\" has no effect yet: this version has no such feature; remove it or set \"tcp\""]
-    );
+}
+
+/// A transport that is not built in is no warning: nobody would be served on it, or in plain text.
+#[test]
+fn a_server_does_not_start_with_a_transport_that_is_not_built_in() {
+    let start = |text: &str| {
+        let mut config = Config::from_yaml(text).unwrap();
+        (config.tcp_port, config.ws_port) = (0, 0);
+        let server = zinx::new_server_with_config(config).unwrap();
+        zinx::ziface::IServer::start(&server).unwrap_err().to_string()
+    };
+    assert_eq!(start("Mode: tcp,kcp"), "Mode: found \"tcp,kcp\", expected no kcp: there is none yet");
+    if cfg!(not(feature = "websocket")) {
+        for (mode, shown) in [("''", "tcp,websocket"), ("websocket", "websocket")] {
+            let expected = format!(
+                "Mode: found \"{shown}\", expected no websocket, or zinx built with the cargo feature `websocket`"
+            );
+            assert_eq!(start(&format!("Mode: {mode}")), expected);
+        }
+    }
+    if cfg!(not(feature = "tls")) {
+        let expected =
+            "CertFile: found \"a.pem\", expected nothing, or zinx built with the cargo feature `tls`";
+        assert_eq!(start("CertFile: a.pem\nPrivateKeyFile: a.key"), expected);
+    }
 }
 
 #[test]

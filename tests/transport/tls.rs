@@ -149,7 +149,7 @@ fn a_stop_answers_what_was_read_and_says_farewell() {
     peer.send(&requests);
     let mut first = vec![0; 12];
     peer.stream.read_exact(&mut first).unwrap();
-    let stopping = std::thread::spawn(move || running.stop());
+    let stopping = thread::spawn(move || running.stop());
     let rest = peer.read_to_end().expect("close_notify before the end");
     drop(peer);
     let stopped = stopping.join().unwrap();

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::entrance::Entrance;
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "websocket"))]
 use super::handshake;
 use super::listener::Listener;
 use crate::error::{Error, Result};
@@ -72,8 +72,11 @@ fn admit(
     }
     let addresses = Addresses::new(stream.local_addr().unwrap_or(peer), peer);
     match kind {
-        #[cfg(feature = "tls")]
-        TransportKind::Tls => handshake::begin(reserved, newcomer, stream, addresses),
-        _ => reserved.enter(Some(newcomer), Transport::Tcp(Tcp::new(stream)), addresses),
+        TransportKind::Tcp => reserved.enter(Some(newcomer), Transport::Tcp(Tcp::new(stream)), addresses),
+        #[cfg(any(feature = "tls", feature = "websocket"))]
+        kind => handshake::begin(reserved, newcomer, kind, stream, addresses),
+        // There is no such listener.
+        #[cfg(not(any(feature = "tls", feature = "websocket")))]
+        _ => {}
     }
 }

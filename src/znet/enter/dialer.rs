@@ -1,15 +1,13 @@
 //! The dialer coroutine: from host and port to a connection, which it then runs itself, and again if that is wanted.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
-#[cfg(feature = "tls")]
-use super::handshake::shake_hands;
 use super::place::Place;
+use super::target::{Shaking, Target};
 use crate::error::{Error, Result};
-use crate::green::{Builder, Connector, Event, PutError, Queue, Socket, TcpStream, Until};
+use crate::green::{Builder, Connector, Event, PutError, Queue, Until};
 use crate::lock::Lock;
 use crate::ziface::{CloseReason, IConnection};
 use crate::znet::conn::addresses::Addresses;
@@ -18,13 +16,6 @@ use crate::znet::read::rider::Rider;
 use crate::znet::server::core::Core;
 use crate::znet::server::talk::Redial;
 use crate::znet::transport::Transport;
-#[cfg(feature = "tls")]
-use crate::znet::transport::opening::Opening;
-use crate::znet::transport::tcp::Tcp;
-#[cfg(feature = "tls")]
-use crate::znet::transport::tls::Tls;
-#[cfg(feature = "tls")]
-use crate::znet::transport::tls_options::TlsTarget;
 
 /// How a client connects again. Pauses double from the first to the longest, and each is shortened by a random part,
 /// at most a half, so that clients that were cut off together do not come back together.
@@ -62,9 +53,8 @@ pub(crate) struct Dialer {
     host: String,
     port: u16,
     connector: Connector,
-    /// How it is made safe, if it is.
-    #[cfg(feature = "tls")]
-    tls: Option<TlsTarget>,
+    target: Target,
+    shaking: Shaking,
     errors: Queue<Error>,
     state: Lock<State>,
     /// Set while there is a connection.
@@ -84,16 +74,12 @@ struct State {
     first: Option<Result<()>>,
     /// A new connection is wanted at once.
     redial: bool,
-    /// All stops.
-    called_off: bool,
-    /// The socket of a handshake in progress.
-    shaking: Option<Arc<Socket>>,
     /// No further connection will be made.
     pub(super) over: bool,
 }
 
 impl Dialer {
-    pub(crate) fn new(host: String, port: u16) -> Self {
+    pub(crate) fn new(host: String, port: u16, target: Target) -> Self {
         let state = State {
             timeout: DIAL_TIMEOUT,
             reconnect: None,
@@ -101,29 +87,20 @@ impl Dialer {
             next_id: 0,
             first: None,
             redial: false,
-            called_off: false,
-            shaking: None,
             over: false,
         };
         Self {
             host,
             port,
             connector: Connector::default(),
-            #[cfg(feature = "tls")]
-            tls: None,
+            target,
+            shaking: Shaking::default(),
             errors: Queue::bounded(MAX_ERRORS),
             state: Lock::new(state),
             connected: Event::new(),
             tried: Event::new(),
             wake: Event::new(),
         }
-    }
-
-    /// Has connections encrypted.
-    #[cfg(feature = "tls")]
-    pub(crate) fn with_tls(mut self, target: TlsTarget) -> Self {
-        self.tls = Some(target);
-        self
     }
 
     /// The dialer coroutine: connects, runs the connection, and begins again as long as that is wanted.
@@ -157,26 +134,9 @@ impl Dialer {
             let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
             let remote = stream.peer_addr().unwrap_or(nowhere);
             let addresses = Addresses::new(stream.local_addr().unwrap_or(remote), remote);
-            Ok((self.open(stream, until)?, addresses))
+            Ok((self.target.open(stream, until, &self.shaking)?, addresses))
         });
         connected.map_err(|source| Error::io(format!("connect {}:{}", self.host, self.port), source))
-    }
-
-    /// Makes a transport of a stream: with a handshake, if it is to be encrypted.
-    #[cfg(feature = "tls")]
-    fn open(&self, stream: TcpStream, until: Until) -> io::Result<Transport> {
-        let Some(target) = &self.tls else { return Ok(Transport::Tcp(Tcp::new(stream))) };
-        let tls = Tls::connect(stream, Arc::clone(&target.config), target.name.clone())?;
-        let opening = Opening::Tls(tls);
-        self.lock().shaking = Some(Arc::clone(opening.socket()));
-        let opened = shake_hands(opening, until, || self.lock().called_off);
-        self.lock().shaking = None;
-        opened
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn open(&self, stream: TcpStream, _until: Until) -> io::Result<Transport> {
-        Ok(Transport::Tcp(Tcp::new(stream)))
     }
 
     /// Runs a connection to its end; returns why it ended.
@@ -266,10 +226,11 @@ impl Dialer {
     /// May run again.
     pub(crate) fn reset(&self) {
         self.connector.reset();
+        self.shaking.reset();
         self.tried.clear();
         self.wake.clear();
         let mut state = self.lock();
-        (state.first, state.redial, state.called_off, state.over) = (None, false, false, false);
+        (state.first, state.redial, state.over) = (None, false, false);
     }
 
     /// Waits for the first attempt; returns how it ended.
@@ -281,14 +242,7 @@ impl Dialer {
     /// Ends what is waited for, so that the dialer looks whether all stops.
     pub(crate) fn call_off(&self) {
         self.connector.call_off();
-        let shaking = {
-            let mut state = self.lock();
-            state.called_off = true;
-            state.shaking.take()
-        };
-        if let Some(socket) = shaking {
-            socket.interrupt();
-        }
+        self.shaking.call_off();
         self.wake.set();
     }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::crowd::{Crowd, Member};
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "websocket"))]
 use super::handshakes::Handshakes;
 use super::place::Place;
 use crate::green::{Builder, Newcomer, TcpStream};
@@ -27,7 +27,7 @@ pub(crate) struct Entrance {
     /// The connections of each address, if they are limited.
     crowd: Arc<Crowd>,
     /// Peers with whom something is to be agreed on first.
-    #[cfg(feature = "tls")]
+    #[cfg(any(feature = "tls", feature = "websocket"))]
     pub(super) handshakes: Arc<Handshakes>,
     over_log: Throttle,
     over_address_log: Throttle,
@@ -49,7 +49,7 @@ pub(super) struct Reserved {
 impl Entrance {
     pub(crate) fn new(core: Arc<Core>) -> Arc<Self> {
         Arc::new(Self {
-            #[cfg(feature = "tls")]
+            #[cfg(any(feature = "tls", feature = "websocket"))]
             handshakes: Handshakes::new(core.config().max_handshakes),
             core,
             door: Lock::default(),
@@ -61,7 +61,7 @@ impl Entrance {
 
     /// Ends what has not become a connection yet, and what comes from now on.
     pub(crate) fn close(&self) {
-        #[cfg(feature = "tls")]
+        #[cfg(any(feature = "tls", feature = "websocket"))]
         self.handshakes.close();
     }
 
@@ -150,7 +150,7 @@ impl Entrance {
 }
 
 impl Reserved {
-    #[cfg(feature = "tls")]
+    #[cfg(any(feature = "tls", feature = "websocket"))]
     pub(super) const fn entrance(&self) -> &Arc<Entrance> {
         &self.entrance
     }

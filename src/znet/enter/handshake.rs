@@ -3,6 +3,7 @@
 //! While it waits it is data, as a connection is: a peer that does not go on costs no stack.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,19 @@ use super::entrance::Reserved;
 use super::handshakes::Begun;
 use crate::green::{Alarm, Builder, Halt, Newcomer, Passenger, Readiness, TcpStream, Until};
 use crate::log_line::throttled;
+use crate::ziface::TransportKind;
 use crate::znet::conn::addresses::Addresses;
 use crate::znet::server::core::Core;
 use crate::znet::transport::Transport;
+#[cfg(feature = "tls")]
+use crate::znet::transport::opening::Next;
 use crate::znet::transport::opening::{Opened, Opening};
+#[cfg(feature = "websocket")]
+use crate::znet::transport::tcp::Tcp;
+#[cfg(feature = "tls")]
 use crate::znet::transport::tls::Tls;
+#[cfg(feature = "websocket")]
+use crate::znet::transport::upgrade::Ask;
 
 /// Goes through a handshake in the coroutine that calls, which waits where others rest. `Interrupted` once it `is_off`.
 pub(super) fn shake_hands(
@@ -40,11 +49,16 @@ pub(super) fn shake_hands(
 }
 
 /// Begins the handshake of a peer that has been let in.
-pub(super) fn begin(reserved: Reserved, newcomer: Newcomer, stream: TcpStream, addresses: Addresses) {
+pub(super) fn begin(
+    reserved: Reserved,
+    newcomer: Newcomer,
+    kind: TransportKind,
+    stream: TcpStream,
+    addresses: Addresses,
+) {
     let core = Arc::clone(reserved.entrance().core());
-    let Some(certificates) = core.certificates.get() else { return };
-    let opening = match Tls::accept(stream, certificates.current()) {
-        Ok(tls) => Opening::Tls(tls),
+    let opening = match open(&core, kind, stream, addresses.remote()) {
+        Ok(opening) => opening,
         Err(error) => return core.log_refused(&format_args!("a handshake: {error}")),
     };
     let Some(begun) = reserved.entrance().handshakes.begin(opening.socket()) else { return };
@@ -58,6 +72,28 @@ pub(super) fn begin(reserved: Reserved, newcomer: Newcomer, stream: TcpStream, a
     if let Err(error) = core.group().carry(builder, handshake) {
         core.log_refused(&format_args!("a handshake: {error}"));
     }
+}
+
+fn open(core: &Core, kind: TransportKind, stream: TcpStream, peer: SocketAddr) -> io::Result<Opening> {
+    #[cfg(feature = "websocket")]
+    let ask = Ask::Server(Arc::clone(&core.ws_rules), peer);
+    #[cfg(not(feature = "websocket"))]
+    let _ = peer;
+    match kind {
+        #[cfg(feature = "websocket")]
+        TransportKind::WebSocket => Ok(Opening::Ws(ask.begin(Transport::Tcp(Tcp::new(stream))))),
+        #[cfg(all(feature = "tls", feature = "websocket"))]
+        TransportKind::SecureWebSocket => Ok(Opening::Tls(accept_tls(core, stream)?, Next::Ws(ask))),
+        #[cfg(feature = "tls")]
+        TransportKind::Tls => Ok(Opening::Tls(accept_tls(core, stream)?, Next::Nothing)),
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+#[cfg(feature = "tls")]
+fn accept_tls(core: &Core, stream: TcpStream) -> io::Result<Tls> {
+    let certificates = core.certificates.get().ok_or(io::ErrorKind::Unsupported)?;
+    Tls::accept(stream, certificates.current())
 }
 
 fn deadline(core: &Core) -> Until {

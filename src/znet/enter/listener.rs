@@ -16,16 +16,17 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// What `Host` means. Resolving a name may wait, so the caller holds no lock.
-    pub(crate) fn addresses(config: &Config) -> Result<Vec<SocketAddr>> {
-        let host = (config.host.clone(), config.tcp_port);
+    pub(crate) fn addresses(config: &Config, port: u16) -> Result<Vec<SocketAddr>> {
+        let host = (config.host.clone(), port);
         let found = blocking(move || host.to_socket_addrs().map(Vec::from_iter));
-        found.map_err(|source| cannot_listen(config, source))
+        found.map_err(|source| cannot_listen(config, port, source))
     }
 
     /// Listens on the first of `addresses` that can be had, without waiting.
     pub(crate) fn bind(config: &Config, kind: TransportKind, addresses: Vec<SocketAddr>) -> Result<Self> {
+        let port = addresses.first().map_or(0, SocketAddr::port);
         let bound = TcpListener::bind_first(addresses, config.backlog);
-        bound.map(|socket| Self { socket, kind }).map_err(|source| cannot_listen(config, source))
+        bound.map(|socket| Self { socket, kind }).map_err(|source| cannot_listen(config, port, source))
     }
 
     pub(crate) const fn local_addr(&self) -> SocketAddr {
@@ -33,7 +34,7 @@ impl Listener {
     }
 
     /// What its peers speak.
-    pub(super) const fn kind(&self) -> TransportKind {
+    pub(crate) const fn kind(&self) -> TransportKind {
         self.kind
     }
 
@@ -48,6 +49,6 @@ impl Listener {
     }
 }
 
-fn cannot_listen(config: &Config, source: io::Error) -> Error {
-    Error::io(format!("listen on {}:{}", config.host, config.tcp_port), source)
+fn cannot_listen(config: &Config, port: u16, source: io::Error) -> Error {
+    Error::io(format!("listen on {}:{port}", config.host), source)
 }

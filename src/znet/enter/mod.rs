@@ -12,15 +12,18 @@ pub(super) mod entrance;
 // counts the sockets of each address,
 pub(super) mod crowd;
 
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "websocket"))]
 // goes through the handshake of a transport that has one,
 pub(super) mod handshake;
 
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "websocket"))]
 // of which only so many are in progress,
 pub(super) mod handshakes;
 
-// or connects to a server, and again when the connection is lost,
+// or speaks to a server as it wants to be spoken to,
+pub(super) mod target;
+
+// after connecting to it, and again when the connection is lost,
 pub(super) mod dialer;
 
 // and gives the connection its place for as long as it lives.

@@ -13,7 +13,7 @@ use crate::log_line::{Shown, throttled};
 use crate::ziface::{CloseReason, IConnection};
 use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
-use crate::znet::transport::{Left, Transport};
+use crate::znet::transport::{Farewell, Left, Transport};
 use crate::znet::write::outbox::Flushed;
 
 /// A connection that closes, from its last handler's end to that of its transport. While it waits for its peer it rests.
@@ -156,7 +156,7 @@ impl Closing {
         if conn.is_aborted() || conn.report_cut_off() {
             self.transport.reset();
         } else {
-            self.transport.shutdown();
+            self.transport.shutdown(farewell(conn));
             let deadline = self.deadline.or(Until::after_running(LINGER_AT_MOST));
             self.linger = Some(Linger { deadline, silent: Until::after_running(LINGER) });
         }
@@ -192,6 +192,22 @@ impl Closing {
     fn rest(&mut self, until: Until, interest: Readiness) -> Halt {
         self.transport.keep_alarm(&mut self.alarm, until);
         self.transport.rest(interest)
+    }
+}
+
+/// What the peer is told, by a transport that has words for it.
+fn farewell(conn: &Connection) -> Farewell {
+    match conn.get_close_reason() {
+        Some(CloseReason::ServerStopped | CloseReason::ClientStopped) => Farewell::GoingAway,
+        Some(CloseReason::PacketTooLarge { .. } | CloseReason::FrameTooLarge { .. }) => Farewell::TooLarge,
+        None
+        | Some(
+            CloseReason::PeerClosed
+            | CloseReason::SessionEnded
+            | CloseReason::Resumed { .. }
+            | CloseReason::Stopped,
+        ) => Farewell::Done,
+        Some(_) => Farewell::Refused,
     }
 }
 

@@ -12,8 +12,7 @@ use crate::zconf::Config;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{CloseReason, ConnHook, IClient, IConnection, IDataPack, IMsgHandler};
 use crate::znet::enter::dialer::{self, Dialer, Reconnect};
-#[cfg(feature = "tls")]
-use crate::znet::transport::tls_options::TlsOptions;
+use crate::znet::enter::target::Target;
 
 /// A client of the server at `host` and `port`, configured by `zinx.yaml` and the environment: see [`Config::load`].
 /// `host` is a name or an address; all its addresses are tried.
@@ -33,55 +32,10 @@ pub fn new_client(host: impl Into<String>, port: u16) -> Result<Client> {
 /// [`Error::Config`] where a value is out of range.
 pub fn new_client_with_config(host: impl Into<String>, port: u16, config: Config) -> Result<Client> {
     config.validate()?;
-    Ok(client_of(Dialer::new(host.into(), port), config))
+    Ok(client_of(Dialer::new(host.into(), port, Target::default()), config))
 }
 
-/// A client that speaks TLS, configured by `zinx.yaml` and the environment. Unlike Go's it verifies the server: by the authorities
-/// that this machine trusts, for the name `host`. With the cargo feature `tls`.
-///
-/// # Errors
-///
-/// As [`new_tls_client_with_options`].
-#[cfg(feature = "tls")]
-#[doc(alias = "NewTLSClient")]
-pub fn new_tls_client(host: impl Into<String>, port: u16) -> Result<Client> {
-    new_tls_client_with_options(host, port, &TlsOptions::new(), Config::load()?)
-}
-
-/// A client that speaks TLS, with options and a configuration of its own. The time limit of an attempt to connect covers the
-/// handshake too. With the cargo feature `tls`.
-///
-/// # Errors
-///
-/// [`Error::Config`] where a value is out of range; [`Error::Io`] if a file of the options cannot be used.
-///
-/// # Examples
-///
-/// ```no_run
-/// use zinx::prelude::*;
-/// use zinx::znet::{TlsOptions, new_tls_client_with_options};
-///
-/// # fn main() -> zinx::Result<()> {
-/// let options = TlsOptions::new().ca_file("ca.pem");
-/// let client = new_tls_client_with_options("game.example", 7777, &options, Config::default())?;
-/// client.start()?; // an error if the server is not the one it says
-/// # Ok(())
-/// # }
-/// ```
-#[cfg(feature = "tls")]
-pub fn new_tls_client_with_options(
-    host: impl Into<String>,
-    port: u16,
-    options: &TlsOptions,
-    config: Config,
-) -> Result<Client> {
-    config.validate()?;
-    let host = host.into();
-    let target = options.target(&host)?;
-    Ok(client_of(Dialer::new(host, port).with_tls(target), config))
-}
-
-fn client_of(dialer: Dialer, config: Config) -> Client {
+pub(super) fn client_of(dialer: Dialer, config: Config) -> Client {
     let core = Core::new(config, CloseReason::ClientStopped, Server::dyn_of);
     let dialer = Arc::new(dialer);
     if core.config().resume_ms > 0 {

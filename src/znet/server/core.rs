@@ -20,6 +20,8 @@ use crate::znet::resume::away::Absent;
 use crate::znet::route::table::MsgHandler;
 #[cfg(feature = "tls")]
 use crate::znet::transport::certificates::Certificates;
+#[cfg(feature = "websocket")]
+use crate::znet::transport::ws_rules::WsRules;
 use crate::znet::tutorial;
 use crate::znet::write::bounds::Bounds;
 use crate::zpack::{Framing, LtvLittleEndian, TlvBigEndian};
@@ -67,8 +69,10 @@ pub(crate) struct Core {
     pub(crate) stop_hook_log: Throttle,
     pub(crate) hook_log: Throttle,
     pub(crate) cut_off_log: Throttle,
-    #[cfg(feature = "tls")]
+    #[cfg(any(feature = "tls", feature = "websocket"))]
     pub(crate) handshake_log: Throttle,
+    #[cfg(feature = "websocket")]
+    pub(crate) ws_rules: Arc<WsRules>,
     #[cfg(feature = "tls")]
     pub(crate) certificates: OnceLock<Certificates>,
 }
@@ -131,8 +135,10 @@ impl Core {
             stop_hook_log: Throttle::new(),
             hook_log: Throttle::new(),
             cut_off_log: Throttle::new(),
-            #[cfg(feature = "tls")]
+            #[cfg(any(feature = "tls", feature = "websocket"))]
             handshake_log: Throttle::new(),
+            #[cfg(feature = "websocket")]
+            ws_rules: Arc::new(WsRules::new(&config)),
             #[cfg(feature = "tls")]
             certificates: OnceLock::new(),
             config,

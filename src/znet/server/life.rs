@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::error::Result;
 use crate::green::Thread;
-use crate::ziface::IContext;
+use crate::ziface::{IContext, TransportKind};
 
 /// What runs between the start and the stop.
 #[derive(Default)]
@@ -14,12 +14,12 @@ pub(crate) struct ServerLife {
     pub(crate) stopping: bool,
     /// `serve` has waited for the end, or does.
     pub(super) served: bool,
-    /// The address listened on.
-    pub(crate) local: Option<SocketAddr>,
+    /// The addresses listened on, and what is spoken there.
+    pub(crate) locals: Vec<(TransportKind, SocketAddr)>,
     /// Ends the waits of what makes connections, so that it looks whether all stops.
     pub(crate) interrupt: Option<Box<dyn FnOnce() + Send>>,
-    /// Makes connections; ended before they are, so that none comes after.
-    pub(crate) acceptor: Option<Thread>,
+    /// Make connections; ended before they are, so that none comes after.
+    pub(crate) acceptors: Vec<Thread>,
     /// Ends the sweeping of the connections.
     pub(super) sweeper: Option<Box<dyn FnOnce() + Send>>,
     /// Given before the start.

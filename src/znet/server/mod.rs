@@ -6,6 +6,9 @@ pub(super) mod server;
 // the client: one connection that we make,
 pub(super) mod client;
 
+// the clients that speak something else than TCP,
+pub(super) mod clients;
+
 // what a program sets on either,
 pub(super) mod endpoint;
 

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use super::core::{Core, IdleAction};
 use super::needs::check_limits;
-use super::transports::transport_of;
+use super::transports::{listen, wanted};
 use crate::error::{Error, Result};
 use crate::green::{self, Thread};
 use crate::zconf::Config;
@@ -16,9 +16,6 @@ use crate::ziface::sealed::Sealed;
 use crate::ziface::{
     CloseReason, ConnHook, IConnManager, IConnection, IDataPack, IMsgHandler, IServer, TransportKind,
 };
-use crate::znet::enter::acceptor;
-use crate::znet::enter::entrance::Entrance;
-use crate::znet::enter::listener::Listener;
 
 /// A server configured by `zinx.yaml` and the environment: see [`Config::load`].
 ///
@@ -145,26 +142,12 @@ impl Sealed for Server {}
 impl IServer for Server {
     fn start(&self) -> Result<()> {
         let core = self.core();
-        let addresses = if core.has_begun() { Vec::new() } else { Listener::addresses(core.config())? };
+        let wanted = if core.has_begun() { Vec::new() } else { wanted(core.config())? };
         core.begin(|life, config| {
             config.tell_warnings();
             check_limits(config);
             self.take_rate_limits(config);
-            let kind = transport_of(core)?;
-            let entrance = Entrance::new(Arc::clone(core));
-            let listener = Arc::new(Listener::bind(config, kind, addresses)?);
-            life.local = Some(listener.local_addr());
-            match kind {
-                TransportKind::Tcp => log::info!("listening on {}", listener.local_addr()),
-                kind => log::info!("listening on {}, {kind}", listener.local_addr()),
-            }
-            life.acceptor = Some(acceptor::begin(&entrance, &listener)?);
-            // Ends the acceptor's wait, and clients are refused at once.
-            life.interrupt = Some(Box::new(move || {
-                listener.close();
-                entrance.close();
-            }));
-            Ok(())
+            listen(core, life, wanted)
         })
     }
 
@@ -191,7 +174,11 @@ impl IServer for Server {
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {
-        self.core().life().local
+        self.core().life().locals.first().map(|(_, address)| *address)
+    }
+
+    fn local_addrs(&self) -> Vec<(TransportKind, SocketAddr)> {
+        self.core().life().locals.clone()
     }
 
     fn server_name(&self) -> &str {

@@ -94,7 +94,7 @@ impl Core {
         }
         self.stopping().set();
         let interrupt = life.interrupt.take();
-        let (acceptor, sweeper) = (life.acceptor.take(), life.sweeper.take());
+        let (acceptors, sweeper) = (std::mem::take(&mut life.acceptors), life.sweeper.take());
         let (started, never_begun) = (life.started, std::mem::take(&mut life.tasks));
         drop(life);
         // What they own may use the server.
@@ -107,7 +107,7 @@ impl Core {
             return self.stopped.set();
         }
         let this = Arc::clone(self);
-        if let Err(error) = Thread::start("zinx-stop", move || this.wind_down(acceptor, sweeper)) {
+        if let Err(error) = Thread::start("zinx-stop", move || this.wind_down(acceptors, sweeper)) {
             log::error!("no thread to stop in order, so what is open is cut off: {error}");
             self.cut_off_now();
             self.stopped.set();
@@ -116,9 +116,9 @@ impl Core {
 
     /// The end, in one order: listener, connections, workers, tasks, sweeper, callers that wait. On a thread of its own: the
     /// deadline holds whatever coroutines do.
-    fn wind_down(&self, acceptor: Option<Thread>, sweeper: Option<Box<dyn FnOnce() + Send>>) {
+    fn wind_down(&self, acceptors: Vec<Thread>, sweeper: Option<Box<dyn FnOnce() + Send>>) {
         let deadline = self.drain_deadline();
-        if let Some(acceptor) = acceptor {
+        for acceptor in acceptors {
             acceptor.join_timeout(MOMENT);
         }
         self.manager().stop_all(self.stop_reason());

@@ -1,32 +1,46 @@
-//! What the configuration says of transports, before the start: whether each is built in, and its certificates.
+//! What a server listens on: the transports of the configuration, if they are built in, and the certificates for them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::core::Core;
-#[cfg(feature = "tls")]
+use super::life::ServerLife;
+#[cfg(any(feature = "tls", feature = "websocket"))]
 use super::server::Server;
+#[cfg(feature = "websocket")]
+use crate::error::Error;
 use crate::error::Result;
 use crate::error::config::{ConfigErrors, ConfigProblem};
-use crate::zconf::Config;
+use crate::zconf::{Config, Mode};
 use crate::ziface::TransportKind;
+use crate::znet::enter::acceptor;
+use crate::znet::enter::entrance::Entrance;
+use crate::znet::enter::listener::Listener;
 #[cfg(feature = "tls")]
 use crate::znet::transport::certificates::Certificates;
+#[cfg(feature = "websocket")]
+use crate::znet::transport::ws_rules::{WsRefusal, WsRequest};
 
-/// What the peers of `TcpPort` speak. Reads the certificates.
+/// What a server is to listen on: what is spoken there, and the addresses, of which the first that can be had is taken.
+pub(super) type Wanted = Vec<(TransportKind, Vec<SocketAddr>)>;
+
+/// What the configuration asks for. Resolving a name may wait, so the caller holds no lock.
 ///
 /// # Errors
 ///
-/// [`Error::Config`](crate::Error::Config) if that is not built in; the file's if a certificate cannot be used.
-pub(super) fn transport_of(core: &Core) -> Result<TransportKind> {
-    let config = core.config();
+/// [`Error::Config`](crate::Error::Config) if a transport is not built in; [`Error::Io`](crate::Error::Io) if `Host` means nothing.
+pub(super) fn wanted(config: &Config) -> Result<Wanted> {
     check(config)?;
-    if config.cert_file.is_empty() {
-        return Ok(TransportKind::Tcp);
-    }
-    load_certificates(core)?;
-    Ok(TransportKind::Tls)
+    let (encrypted, mode) = (!config.cert_file.is_empty(), config.mode);
+    let tcp = if encrypted { TransportKind::Tls } else { TransportKind::Tcp };
+    let websocket = if encrypted { TransportKind::SecureWebSocket } else { TransportKind::WebSocket };
+    let all = [(Mode::TCP, tcp, config.tcp_port), (Mode::WEBSOCKET, websocket, config.ws_port)];
+    let asked = all.into_iter().filter(|(one, ..)| mode.has(*one));
+    asked.map(|(_, kind, port)| Ok((kind, Listener::addresses(config, port)?))).collect()
 }
 
 fn check(config: &Config) -> Result<()> {
-    let (cert, key) = (&config.cert_file, &config.private_key_file);
+    let (cert, key, mode) = (&config.cert_file, &config.private_key_file, config.mode);
     let mut problems = Vec::new();
     let mut problem = |key: &str, found: &str, expected: &str| {
         let (key, found) = (key.to_string(), format!("{found:?}"));
@@ -37,6 +51,13 @@ fn check(config: &Config) -> Result<()> {
             ..ConfigProblem::default()
         });
     };
+    if mode.has(Mode::KCP) {
+        problem("Mode", &mode.to_string(), "no kcp: there is none yet");
+    }
+    if mode.has(Mode::WEBSOCKET) && cfg!(not(feature = "websocket")) {
+        let expected = "no websocket, or zinx built with the cargo feature `websocket`";
+        problem("Mode", &mode.to_string(), expected);
+    }
     if !cert.is_empty() && cfg!(not(feature = "tls")) {
         problem("CertFile", cert, "nothing, or zinx built with the cargo feature `tls`");
     } else if !cert.is_empty() && key.is_empty() {
@@ -47,6 +68,37 @@ fn check(config: &Config) -> Result<()> {
         problem("CertFile", cert, "a certificate, because ClientCaFile asks clients for one");
     }
     ConfigErrors::none_of(problems)
+}
+
+/// Listens on all that is wanted, and begins to accept. Reads the certificates.
+///
+/// # Errors
+///
+/// The file's if a certificate cannot be used, the system's if a port cannot be had. Nothing is left behind then.
+pub(super) fn listen(core: &Arc<Core>, life: &mut ServerLife, wanted: Wanted) -> Result<()> {
+    load_certificates(core)?;
+    let bind = |(kind, addresses)| Listener::bind(core.config(), kind, addresses).map(Arc::new);
+    let listeners = wanted.into_iter().map(bind).collect::<Result<Vec<_>>>()?;
+    let entrance = Entrance::new(Arc::clone(core));
+    let close = {
+        let (listeners, entrance) = (listeners.clone(), Arc::clone(&entrance));
+        move || {
+            listeners.iter().for_each(|listener| listener.close());
+            entrance.close();
+        }
+    };
+    let begun = listeners.iter().map(|listener| acceptor::begin(&entrance, listener));
+    life.acceptors = begun.collect::<Result<_>>().inspect_err(|_| close())?;
+    life.locals = listeners.iter().map(|listener| (listener.kind(), listener.local_addr())).collect();
+    for (kind, local) in &life.locals {
+        match kind {
+            TransportKind::Tcp => log::info!("listening on {local}"),
+            kind => log::info!("listening on {local}, {kind}"),
+        }
+    }
+    // Ends the acceptors' waits, and clients are refused at once.
+    life.interrupt = Some(Box::new(close));
+    Ok(())
 }
 
 #[cfg(feature = "tls")]
@@ -79,5 +131,40 @@ impl Server {
     /// If a file cannot be read, or the key is not that of the certificate. The old certificates stay then.
     pub fn reload_certificates(&self) -> Result<()> {
         self.core().certificates.get().map_or(Ok(()), Certificates::reload)
+    }
+}
+
+#[cfg(feature = "websocket")]
+impl Server {
+    /// Sets what judges the request of each peer that comes over WebSocket, before it is a connection: it sees path, query, headers
+    /// and address, and may refuse by an HTTP status. A text as the error means 401. It may wait, but no longer than
+    /// `HandshakeTimeoutMs` in all; if it panics, the peer gets 500. Path and origin have been judged by then (`WsPath`,
+    /// `WsOrigins`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyStarted`] the second time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use zinx::Server;
+    /// use zinx::znet::{WsRefusal, WsRequest};
+    ///
+    /// # fn set_up(server: &Server) -> zinx::Result<()> {
+    /// server.set_websocket_auth(|request: &WsRequest<'_>| match request.header("Authorization") {
+    ///     Some("Bearer secret") => Ok(()),
+    ///     Some(_) => Err(WsRefusal::new(403, "a wrong token")),
+    ///     None => Err("no token".into()),
+    /// })
+    /// # }
+    /// ```
+    #[doc(alias = "SetWebsocketAuth")]
+    pub fn set_websocket_auth(
+        &self,
+        auth: impl Fn(&WsRequest<'_>) -> std::result::Result<(), WsRefusal> + Send + Sync + 'static,
+    ) -> Result<()> {
+        let set = self.core().ws_rules.auth.set(Box::new(auth));
+        set.map_err(|_| Error::AlreadyStarted { what: "set the judge of WebSocket requests" })
     }
 }

@@ -138,7 +138,9 @@ impl Read for RawStream<'_> {
 
 impl Write for RawStream<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let sent = self.transfer(Readiness::WRITE, |transport| transport.send(&[IoSlice::new(buf)]))?;
+        let sent = self.transfer(Readiness::WRITE, |transport| {
+            transport.send(&[IoSlice::new(buf)], std::iter::empty())
+        })?;
         // What it has taken leaves now: nobody else sends meanwhile.
         self.flush()?;
         Ok(sent)

@@ -9,6 +9,8 @@ use crate::ziface::TransportKind;
 use crate::znet::transport::tcp::Tcp;
 #[cfg(feature = "tls")]
 use crate::znet::transport::tls::Tls;
+#[cfg(feature = "websocket")]
+use crate::znet::transport::ws::Ws;
 
 // TCP,
 pub(super) mod tcp;
@@ -17,7 +19,7 @@ pub(super) mod tcp;
 // and TLS over it,
 pub(super) mod tls;
 
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "websocket"))]
 // until both sides agree,
 pub(super) mod opening;
 
@@ -25,7 +27,35 @@ pub(super) mod opening;
 // whose protocol this is,
 mod records;
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "websocket")]
+// WebSocket over either,
+pub(super) mod ws;
+
+#[cfg(feature = "websocket")]
+// after a handshake
+pub(super) mod upgrade;
+
+#[cfg(feature = "websocket")]
+// with those that are let in,
+pub(super) mod ws_rules;
+
+#[cfg(feature = "websocket")]
+// what a client asks for,
+pub(super) mod ws_options;
+
+#[cfg(feature = "websocket")]
+// and the protocol of its frames,
+mod ws_frames;
+
+#[cfg(feature = "websocket")]
+// which must not break its rules,
+mod ws_checks;
+
+#[cfg(feature = "websocket")]
+// and are masked by a client,
+mod mask;
+
+#[cfg(any(feature = "tls", feature = "websocket"))]
 // with the bytes that it holds between two calls,
 mod surplus;
 
@@ -51,6 +81,9 @@ pub(crate) enum Transport {
     /// Encrypted.
     #[cfg(feature = "tls")]
     Tls(Tls),
+    /// In messages of WebSocket.
+    #[cfg(feature = "websocket")]
+    Ws(Ws),
 }
 
 /// What one read has brought.
@@ -74,16 +107,31 @@ pub(crate) enum Left {
     End,
 }
 
+/// Why nothing more is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// All has been said.
+    Done,
+    /// The server stops.
+    GoingAway,
+    /// The peer has sent too much at once.
+    TooLarge,
+    /// The peer has done what it must not.
+    Refused,
+}
+
 impl Received {
     pub(crate) const NOTHING: Self = Self { n: 0, left: Left::Nothing };
 }
 
 impl Transport {
-    pub(crate) const fn kind(&self) -> TransportKind {
+    pub(crate) fn kind(&self) -> TransportKind {
         match self {
             Self::Tcp(_) => TransportKind::Tcp,
             #[cfg(feature = "tls")]
             Self::Tls(_) => TransportKind::Tls,
+            #[cfg(feature = "websocket")]
+            Self::Ws(ws) => ws.kind(),
         }
     }
 
@@ -94,6 +142,8 @@ impl Transport {
             Self::Tcp(tcp) => tcp.recv(buf),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.recv(buf),
+            #[cfg(feature = "websocket")]
+            Self::Ws(ws) => ws.recv(buf),
         }
     }
 
@@ -103,16 +153,27 @@ impl Transport {
             Self::Tcp(tcp) => tcp.recv_into(buf, max),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.recv_into(buf, max),
+            #[cfg(feature = "websocket")]
+            Self::Ws(ws) => ws.recv_into(buf, max),
         }
     }
 
     /// Sends what the transport takes, without waiting. Returns how many bytes that was; `WouldBlock` if it takes nothing.
+    /// `lens`: how long each frame is, if the transport keeps them apart; of the first, what is left of it.
     #[inline]
-    pub(crate) fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn send(
+        &self,
+        slices: &[IoSlice<'_>],
+        lens: impl Iterator<Item = usize>,
+    ) -> io::Result<usize> {
+        #[cfg(not(feature = "websocket"))]
+        let _ = lens;
         match self {
             Self::Tcp(tcp) => tcp.send(slices),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.send(slices),
+            #[cfg(feature = "websocket")]
+            Self::Ws(ws) => ws.send(slices, lens),
         }
     }
 
@@ -124,6 +185,8 @@ impl Transport {
             Self::Tcp(_) => false,
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.has_unsent(),
+            #[cfg(feature = "websocket")]
+            Self::Ws(ws) => ws.has_unsent(),
         }
     }
 
@@ -133,6 +196,8 @@ impl Transport {
             Self::Tcp(_) => Ok(()),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.flush(),
+            #[cfg(feature = "websocket")]
+            Self::Ws(ws) => ws.flush(),
         }
     }
 
@@ -172,6 +237,8 @@ impl Transport {
             Self::Tcp(tcp) => tcp.socket().is_readable(),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.has_input(),
+            #[cfg(feature = "websocket")]
+            Self::Ws(ws) => ws.has_input(),
         }
     }
 
@@ -180,12 +247,16 @@ impl Transport {
         builder.near(self.socket())
     }
 
-    /// Tells the peer that nothing more is sent; what it sends can still be read.
-    pub(crate) fn shutdown(&self) {
+    /// Tells the peer that nothing more is sent, and why, if the transport has words for it. What it sends can still be read.
+    pub(crate) fn shutdown(&self, farewell: Farewell) {
+        #[cfg(not(feature = "websocket"))]
+        let _ = farewell;
         match self {
             Self::Tcp(tcp) => tcp.socket().shutdown_write(),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.shutdown(),
+            #[cfg(feature = "websocket")]
+            Self::Ws(ws) => ws.shutdown(farewell),
         }
     }
 
@@ -215,6 +286,8 @@ impl Transport {
             Self::Tcp(tcp) => tcp.socket(),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.socket(),
+            #[cfg(feature = "websocket")]
+            Self::Ws(ws) => ws.socket(),
         }
     }
 }

@@ -4,12 +4,28 @@ use std::io;
 use std::sync::Arc;
 
 use super::Transport;
+#[cfg(feature = "tls")]
 use super::tls::Tls;
+#[cfg(all(feature = "tls", feature = "websocket"))]
+use super::upgrade::Ask;
+#[cfg(feature = "websocket")]
+use super::upgrade::Upgrade;
 use crate::green::{Readiness, Socket};
 
 /// A transport that is being opened.
 pub(crate) enum Opening {
-    Tls(Tls),
+    #[cfg(feature = "tls")]
+    Tls(Tls, Next),
+    #[cfg(feature = "websocket")]
+    Ws(Upgrade),
+}
+
+/// What is to be agreed on once TLS is.
+#[cfg(feature = "tls")]
+pub(crate) enum Next {
+    Nothing,
+    #[cfg(feature = "websocket")]
+    Ws(Ask),
 }
 
 /// How far it has come.
@@ -27,10 +43,23 @@ impl Opening {
     /// If the two sides do not agree.
     pub(crate) fn go_on(&mut self) -> io::Result<Opened> {
         match self {
-            Self::Tls(tls) => Ok(match tls.shake_hands()? {
-                Some(wanted) => Opened::Waits(wanted.or(Readiness::HANGUP).or(Readiness::INTERRUPT)),
-                None => Opened::Open(Transport::Tls(tls.clone())),
-            }),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls, next) => {
+                if let Some(wanted) = tls.shake_hands()? {
+                    return Ok(waits(wanted));
+                }
+                let below = Transport::Tls(tls.clone());
+                match std::mem::replace(next, Next::Nothing) {
+                    Next::Nothing => Ok(Opened::Open(below)),
+                    #[cfg(feature = "websocket")]
+                    Next::Ws(ask) => {
+                        *self = Self::Ws(ask.begin(below));
+                        self.go_on()
+                    }
+                }
+            }
+            #[cfg(feature = "websocket")]
+            Self::Ws(upgrade) => Ok(upgrade.go_on()?.map_or_else(waits, Opened::Open)),
         }
     }
 
@@ -41,7 +70,14 @@ impl Opening {
 
     pub(crate) fn socket(&self) -> &Arc<Socket> {
         match self {
-            Self::Tls(tls) => tls.socket(),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls, _) => tls.socket(),
+            #[cfg(feature = "websocket")]
+            Self::Ws(upgrade) => upgrade.below().socket(),
         }
     }
+}
+
+fn waits(wanted: Readiness) -> Opened {
+    Opened::Waits(wanted.or(Readiness::HANGUP).or(Readiness::INTERRUPT))
 }

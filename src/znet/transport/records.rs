@@ -58,7 +58,7 @@ impl Records {
     }
 
     fn new(side: Side) -> Self {
-        let (plain, unsent) = (Surplus::default(), Surplus::default());
+        let (plain, unsent) = (Surplus::new(), Surplus::new());
         Self { side, begun: Vec::new(), plain, unsent, ended: false, said_end: false }
     }
 

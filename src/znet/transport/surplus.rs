@@ -10,6 +10,10 @@ pub(super) struct Surplus {
 }
 
 impl Surplus {
+    pub(super) const fn new() -> Self {
+        Self { bytes: Vec::new(), gone: 0 }
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
@@ -23,6 +27,7 @@ impl Surplus {
     }
 
     /// Appends what `write` says it has put into so many bytes.
+    #[cfg(feature = "tls")]
     pub(super) fn push_with(&mut self, room: usize, write: impl FnOnce(&mut [u8]) -> usize) {
         let before = self.bytes.len();
         self.bytes.resize(before + room, 0);
@@ -55,10 +60,7 @@ mod tests {
     fn what_is_pushed_leaves_in_order_and_leaves_no_memory() {
         let mut surplus = Surplus::default();
         surplus.push(b"abc");
-        surplus.push_with(5, |room| {
-            room[..2].copy_from_slice(b"de");
-            2
-        });
+        surplus.push(b"de");
         let mut room = [0; 2];
         assert_eq!((surplus.take_into(&mut room), &room), (2, b"ab"));
         assert_eq!(surplus.rest(), b"cde");

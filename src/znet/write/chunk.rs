@@ -92,6 +92,18 @@ impl Chunk {
         }
     }
 
+    /// How long each frame is of which something is still to be sent; of the first, what is left of it.
+    pub(super) fn frame_lens(&self) -> impl Iterator<Item = usize> + use<'_> {
+        let begun = self.gone - self.first_at;
+        (self.first..self.first + self.messages()).map(move |at| {
+            let len = match &self.frames {
+                Frames::Small(frames) => frames.piece_len(at),
+                Frames::Large { .. } => self.len(),
+            };
+            if at == self.first { len - begun } else { len }
+        })
+    }
+
     /// Takes note that `n` bytes more have been sent, fewer than are left. Returns how many frames have left with them.
     pub(super) fn advance(&mut self, n: usize) -> usize {
         self.gone += n;

@@ -148,6 +148,12 @@ impl FrameQueue {
         }
     }
 
+    /// How long each frame is of which something is still to be sent; of the first, what is left of it.
+    pub(crate) fn frame_lens(&self) -> impl Iterator<Item = usize> + use<'_> {
+        let before = self.backlog.iter().flat_map(|backlog| &backlog.chunks).flat_map(Chunk::frame_lens);
+        before.chain((0..self.tail.pieces()).map(|at| self.tail.piece_len(at))).filter(|len| *len > 0)
+    }
+
     /// The bytes to be sent, in order, as far as `slices` has room. Returns how many were filled.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let (most, mut filled) = (slices.len(), 0);

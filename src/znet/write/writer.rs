@@ -163,7 +163,7 @@ fn send(transport: &Transport, batch: &mut FrameQueue) -> io::Result<()> {
     while !batch.is_empty() {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let filled = batch.slices(&mut slices);
-        let sent = transport.send(&slices[..filled])?;
+        let sent = transport.send(&slices[..filled], batch.frame_lens())?;
         batch.advance(sent);
     }
     transport.flush()

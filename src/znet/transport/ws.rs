@@ -1,0 +1,211 @@
+//! WebSocket over TCP or TLS: each frame that is sent is a binary message, and what is received may be cut into messages and their
+//! frames in any way.
+//!
+//! One lock guards the state of the protocol, as in TLS: never held while anybody waits.
+
+use std::io::{self, IoSlice};
+use std::sync::{Arc, MutexGuard};
+
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use super::ws_checks::{Broken, Side};
+use super::ws_frames::Frames;
+use super::{Farewell, Left, Received, Transport};
+use crate::green::{ReadBuffer, Socket};
+use crate::lock::Lock;
+use crate::ziface::TransportKind;
+
+/// A WebSocket connection. Its descriptor closes with the last clone.
+#[derive(Clone)]
+pub(crate) struct Ws(Arc<State>);
+
+struct State {
+    /// TCP or TLS.
+    below: Transport,
+    frames: Lock<Frames>,
+}
+
+impl Ws {
+    /// After the handshake. `early`: what has come behind it.
+    pub(super) fn new(below: Transport, side: Side, mut early: Vec<u8>) -> io::Result<Self> {
+        let mut frames = Frames::new(side);
+        frames.take(&mut early, &mut []).map_err(broken)?;
+        Ok(Self(Arc::new(State { below, frames: Lock::new(frames) })))
+    }
+
+    pub(super) fn kind(&self) -> TransportKind {
+        match self.below() {
+            #[cfg(feature = "tls")]
+            Transport::Tls(_) => TransportKind::SecureWebSocket,
+            _ => TransportKind::WebSocket,
+        }
+    }
+
+    pub(super) fn recv(&self, buf: &mut [u8]) -> io::Result<Received> {
+        let mut frames = self.lock();
+        let n = frames.plain.take_into(buf);
+        if n > 0 || buf.is_empty() {
+            return Ok(Received { n, left: Left::More });
+        }
+        // A read that brought no content may have taken the event that tells of more: it is asked again.
+        loop {
+            if frames.has_ended() {
+                return Ok(Received { n: 0, left: Left::End });
+            }
+            let (n, left) = self.fill(&mut frames, buf)?;
+            match left {
+                Left::Nothing => return Ok(Received::NOTHING),
+                _ if n == 0 => {}
+                Left::Drained if frames.plain.is_empty() && !frames.has_ended() => {
+                    return Ok(Received { n, left });
+                }
+                _ => return Ok(Received { n, left: Left::More }),
+            }
+        }
+    }
+
+    /// Reads once from what is below, and puts the content into `buf`. Returns how many bytes that was, and whether there may be
+    /// more below.
+    fn fill(&self, frames: &mut Frames, buf: &mut [u8]) -> io::Result<(usize, Left)> {
+        let begun = frames.begun().len();
+        let mut scratch = ReadBuffer::take(begun);
+        let room = (scratch.len() - begun).min(buf.len().max(LEAST_READ));
+        scratch[..begun].copy_from_slice(frames.begun());
+        let Received { n, left } = self.below().recv(&mut scratch[begun..begun + room])?;
+        if left == Left::End {
+            // Without a farewell, which many leave out. The frames of the program tell whether one is cut.
+            frames.end();
+        }
+        let taken = if n > 0 { frames.take(&mut scratch[..begun + n], buf) } else { Ok(0) };
+        // Answers to pings. What does not leave now leaves with the next flush; if the peer has gone, the next send says so.
+        let _ = self.send_own(frames);
+        Ok((taken.map_err(broken)?, left))
+    }
+
+    pub(super) fn recv_into(&self, buf: &mut Vec<u8>, max: usize) -> io::Result<Received> {
+        let len = buf.len();
+        buf.resize(len + max, 0);
+        let received = self.recv(&mut buf[len..]);
+        buf.truncate(len + received.as_ref().map_or(0, |received| received.n));
+        received
+    }
+
+    /// Sends what is below takes of `slices`, in which a message is as long as `lens` says; without that, all is one message.
+    pub(super) fn send(
+        &self,
+        slices: &[IoSlice<'_>],
+        mut lens: impl Iterator<Item = usize>,
+    ) -> io::Result<usize> {
+        let mut frames = self.lock();
+        self.send_own(&mut frames)?;
+        if frames.has_said_end() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let all: usize = slices.iter().map(|slice| slice.len()).sum();
+        let (mut scratch, mut filled, mut taken) = (ReadBuffer::take(SEND_BYTES), 0, 0);
+        let out = &mut scratch[..SEND_BYTES];
+        if frames.left() > 0 {
+            // Of the one that has begun to leave.
+            lens.next();
+        }
+        let mut parts = slices.iter().map(|slice| &slice[..]);
+        let mut part: &[u8] = &[];
+        while taken < all && filled + MAX_HEAD_BYTES < SEND_BYTES {
+            if frames.left() == 0 {
+                let len = lens.next().unwrap_or(all - taken);
+                filled += frames.begin_message(len, &mut out[filled..]);
+            }
+            while part.is_empty() {
+                let Some(next) = parts.next() else { break };
+                part = next;
+            }
+            let n = part.len().min(frames.left()).min(SEND_BYTES - filled);
+            out[filled..filled + n].copy_from_slice(&part[..n]);
+            frames.go_on(&mut out[filled..filled + n]);
+            part = &part[n..];
+            filled += n;
+            taken += n;
+        }
+        let sent = self.send_below(&out[..filled])?;
+        frames.unsent.push(&out[sent..filled]);
+        frames.let_control_frames_go();
+        Ok(taken)
+    }
+
+    /// Sends as much as is taken below. Returns how much.
+    fn send_below(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match self.below().send(&[IoSlice::new(&bytes[sent..])], std::iter::empty()) {
+                Ok(n) => sent += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sent)
+    }
+
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.lock().unsent.is_empty() || self.below().has_unsent()
+    }
+
+    pub(super) fn flush(&self) -> io::Result<()> {
+        self.send_own(&mut self.lock())
+    }
+
+    /// Sends what is unsent. `WouldBlock` if something is left.
+    fn send_own(&self, frames: &mut Frames) -> io::Result<()> {
+        let sent = self.send_below(frames.unsent.rest())?;
+        frames.unsent.advance(sent);
+        if frames.unsent.is_empty() { self.below().flush() } else { Err(io::ErrorKind::WouldBlock.into()) }
+    }
+
+    pub(super) fn has_input(&self) -> bool {
+        !self.lock().plain.is_empty() || self.below().has_input()
+    }
+
+    /// Says farewell, if that is taken below, and ends our stream.
+    pub(super) fn shutdown(&self, farewell: Farewell) {
+        let mut frames = self.lock();
+        frames.say_end(match farewell {
+            Farewell::Done => CloseCode::Normal,
+            Farewell::GoingAway => CloseCode::Away,
+            Farewell::TooLarge => CloseCode::Size,
+            Farewell::Refused => CloseCode::Policy,
+        });
+        // Fails only if the peer has gone first, or does not read: then it has no use for it.
+        let _ = self.send_own(&mut frames);
+        self.below().shutdown(farewell);
+    }
+
+    pub(super) fn socket(&self) -> &Arc<Socket> {
+        self.below().socket()
+    }
+
+    fn below(&self) -> &Transport {
+        &self.0.below
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Frames> {
+        self.0.frames.lock()
+    }
+}
+
+impl std::fmt::Debug for Ws {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Ws").field(self.below()).finish()
+    }
+}
+
+fn broken(broken: Broken) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, broken.what)
+}
+
+/// So much is read at least, however little is asked for.
+const LEAST_READ: usize = 4096;
+
+/// So much is sent at a time, and may wait here for a peer that does not read.
+const SEND_BYTES: usize = 32 * 1024;
+
+/// The longest head of a frame.
+const MAX_HEAD_BYTES: usize = 14;

@@ -1,0 +1,164 @@
+//! Whom a server lets in over WebSocket: by path, origin, protocol, and what the program says.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+
+use tungstenite::handshake::server::Request;
+
+use crate::green::{contain, drop_contained};
+use crate::zconf::Config;
+
+/// Whom a server lets in over WebSocket.
+#[derive(Default)]
+pub(crate) struct WsRules {
+    path: String,
+    /// Empty: any.
+    origins: Vec<String>,
+    /// Best first.
+    protocols: Vec<String>,
+    pub(crate) auth: OnceLock<Box<Auth>>,
+}
+
+/// What the program says of a peer.
+pub(crate) type Auth = dyn Fn(&WsRequest<'_>) -> Result<(), WsRefusal> + Send + Sync;
+
+/// What the program has set is dropped by whoever holds the last handle of its server.
+impl Drop for WsRules {
+    fn drop(&mut self) {
+        drop_contained(self.auth.take());
+    }
+}
+
+impl WsRules {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            path: config.ws_path.clone(),
+            origins: words(&config.ws_origins),
+            protocols: words(&config.ws_protocols),
+            auth: OnceLock::new(),
+        }
+    }
+
+    /// Whether a peer may come in, and the protocol that is spoken with it, if it names one.
+    pub(super) fn judge(&self, request: &WsRequest<'_>) -> Result<Option<String>, WsRefusal> {
+        if request.path() != self.path {
+            return Err(WsRefusal::new(404, format!("there is only {}", self.path)));
+        }
+        // A program that is no browser sends no origin, and could send any.
+        if let Some(origin) = request.header("Origin")
+            && !self.origins.is_empty()
+            && !self.origins.iter().any(|known| known.eq_ignore_ascii_case(origin))
+        {
+            return Err(WsRefusal::new(403, format!("a page of {origin}")));
+        }
+        if let Some(auth) = self.auth.get() {
+            contain(|| auth(request)).unwrap_or_else(|words| {
+                Err(WsRefusal::new(500, format!("what judges requests panicked: {words}")))
+            })?;
+        }
+        let asked: Vec<&str> = request.protocols().collect();
+        Ok(self.protocols.iter().find(|ours| asked.contains(&ours.as_str())).cloned())
+    }
+}
+
+/// The request by which a peer asks for WebSocket.
+#[derive(Clone, Copy, Debug)]
+pub struct WsRequest<'a> {
+    request: &'a Request,
+    peer: SocketAddr,
+}
+
+impl<'a> WsRequest<'a> {
+    pub(super) const fn new(request: &'a Request, peer: SocketAddr) -> Self {
+        Self { request, peer }
+    }
+
+    /// The method, which is always `GET`: others are refused before.
+    pub fn method(&self) -> &'a str {
+        self.request.method().as_str()
+    }
+
+    /// The path, without the query; as it was sent, so perhaps with `%20` in it.
+    pub fn path(&self) -> &'a str {
+        self.request.uri().path()
+    }
+
+    /// What stands behind the question mark, if there is one; as it was sent.
+    pub fn query(&self) -> Option<&'a str> {
+        self.request.uri().query()
+    }
+
+    /// A header, by its name in any case; the first if there are several. `None` if it is not there, or is no text.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.request.headers().get(name)?.to_str().ok()
+    }
+
+    /// All headers that are text, by their names in lower case.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let headers = self.request.headers().iter();
+        headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+    }
+
+    /// The address that the socket is connected with.
+    pub const fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The protocols that the peer speaks, best first.
+    pub fn protocols(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let named = self.request.headers().get_all("Sec-WebSocket-Protocol").into_iter();
+        named.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',')).map(str::trim)
+    }
+}
+
+/// Why a peer may not come in: an HTTP status that it is told, and a reason for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WsRefusal {
+    status: u16,
+    reason: String,
+}
+
+impl WsRefusal {
+    /// A refusal by this status, from 400 to 599; another becomes 403.
+    pub fn new(status: u16, reason: impl Into<String>) -> Self {
+        let status = if (400..600).contains(&status) { status } else { 403 };
+        Self { status, reason: reason.into() }
+    }
+
+    /// The status that the peer is told.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The reason, for the log: the peer is not told.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+/// 401, as in Go Zinx.
+impl From<&str> for WsRefusal {
+    fn from(reason: &str) -> Self {
+        Self::new(401, reason)
+    }
+}
+
+/// 401, as in Go Zinx.
+impl From<String> for WsRefusal {
+    fn from(reason: String) -> Self {
+        Self::new(401, reason)
+    }
+}
+
+impl fmt::Display for WsRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.status, self.reason)
+    }
+}
+
+impl std::error::Error for WsRefusal {}
+
+fn words(list: &str) -> Vec<String> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_string).collect()
+}

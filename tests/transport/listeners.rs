@@ -1,0 +1,141 @@
+//! One server on several ports, and its clients.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use zinx::Client;
+use zinx::zconf::Mode;
+use zinx::ziface::{IClient, IConnection, IRequest, IServer, TransportKind};
+use zinx::znet::{
+    TlsOptions, WsOptions, WsRequest, new_client_with_url, new_tls_client_with_options,
+    new_ws_client_with_options,
+};
+
+use crate::common::{self, ECHO, start_alone, wait_until};
+use crate::tls_peer::{TlsPeer, pem};
+use crate::ws_peer::{WsPeer, address};
+
+#[test]
+fn one_server_has_a_port_for_each_transport_and_counts_connections_through_all() {
+    let mut config = common::config();
+    (config.mode, config.ws_port) = (Mode::TCP_AND_WEBSOCKET, 0);
+    let running = start_alone(config, |_| {});
+    let locals = running.server.local_addrs();
+    let kinds: Vec<_> = locals.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, [TransportKind::Tcp, TransportKind::WebSocket]);
+    assert!(locals.iter().all(|(_, local)| local.port() != 0) && locals[0].1 != locals[1].1);
+    assert_eq!(running.server.local_addr(), Some(locals[0].1));
+
+    let (mut tcp, mut ws): (Vec<_>, Vec<_>) =
+        (0..5).map(|_| (running.connect(), WsPeer::connect(&running))).unzip();
+    tcp.iter_mut().for_each(common::Peer::check_echo);
+    ws.iter_mut().for_each(WsPeer::check_echo);
+    let ids: HashSet<_> = running.server.get_conn_mgr().get_all_conn_id().into_iter().collect();
+    assert_eq!(ids, (0..10).collect());
+    assert_eq!(running.conn(tcp[0].addr()).get_transport(), TransportKind::Tcp);
+    assert_eq!(running.conn(ws[0].addr()).get_transport(), TransportKind::WebSocket);
+    let stats = running.stop();
+    assert_eq!((stats.accepted, stats.stop_hooks), (10, 10));
+    ws.iter_mut().for_each(|peer| assert_eq!(peer.read_close(), 1001));
+}
+
+#[test]
+fn max_conn_counts_through_all_ports() {
+    let mut config = common::config();
+    (config.mode, config.ws_port, config.max_conn) = (Mode::TCP_AND_WEBSOCKET, 0, 2);
+    let running = start_alone(config, |_| {});
+    let (mut tcp, mut ws) = (running.connect(), WsPeer::connect(&running));
+    tcp.check_echo();
+    ws.check_echo();
+    assert!(!running.connect().is_reset());
+    assert!(WsPeer::ask(&running, "ws://localhost/").is_err());
+    wait_until("the counter", || running.server.stats().over_max_conn == 2);
+    tcp.check_echo();
+    ws.check_echo();
+}
+
+#[test]
+fn a_port_that_is_taken_leaves_nothing_behind() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = common::config();
+    (config.mode, config.ws_port) = (Mode::TCP_AND_WEBSOCKET, taken.local_addr().unwrap().port());
+    let server = zinx::new_server_with_config(config).unwrap();
+    let error = server.start().unwrap_err().to_string();
+    assert!(error.contains(&taken.local_addr().unwrap().port().to_string()), "{error}");
+    assert!(server.local_addrs().is_empty());
+    drop(taken);
+    server.start().unwrap();
+    server.stop();
+    assert!(server.wait_stopped(Duration::from_secs(20)));
+}
+
+/// Starts it, and has a message echoed.
+fn echo(client: &Client) -> TransportKind {
+    let (said, heard) = mpsc::channel();
+    let said = Mutex::new(said);
+    let heard_one = move |request: &dyn IRequest| {
+        said.lock().unwrap().send(request.get_data().to_vec()).unwrap();
+        Ok(())
+    };
+    client.add_router(ECHO, heard_one).unwrap();
+    client.set_on_conn_start(|conn: &Arc<dyn IConnection>| conn.send_msg(ECHO, "hello"));
+    client.start().unwrap();
+    assert_eq!(heard.recv_timeout(Duration::from_secs(20)).unwrap(), b"hello");
+    let conn = client.conn().unwrap();
+    for len in [0, 100, 4000] {
+        conn.send_msg(ECHO, vec![7; len]).unwrap();
+        assert_eq!(heard.recv_timeout(Duration::from_secs(20)).unwrap(), vec![7; len]);
+    }
+    let kind = conn.get_transport();
+    client.stop();
+    assert!(client.wait_stopped(Duration::from_secs(20)));
+    kind
+}
+
+#[test]
+fn our_clients_speak_all_of_them() {
+    let mut config = common::config();
+    (config.mode, config.ws_port) = (Mode::TCP_AND_WEBSOCKET, 0);
+    let plain = start_alone(config.clone(), |_| {});
+    (config.cert_file, config.private_key_file) = (pem("server.pem"), pem("server.key"));
+    let safe = start_alone(config, |_| {});
+    let trust = || TlsOptions::new().ca_file(pem("ca.pem"));
+
+    let tcp = format!("tcp://{}", plain.server.local_addr().unwrap());
+    assert_eq!(echo(&new_client_with_url(&tcp).unwrap()), TransportKind::Tcp);
+    let port = safe.server.local_addr().unwrap().port();
+    let tls = new_tls_client_with_options("localhost", port, &trust(), common::config()).unwrap();
+    assert_eq!(echo(&tls), TransportKind::Tls);
+    let ws = format!("ws://{}/", address(&plain.server, TransportKind::WebSocket));
+    assert_eq!(echo(&new_client_with_url(&ws).unwrap()), TransportKind::WebSocket);
+    let wss = format!("wss://localhost:{}/", address(&safe.server, TransportKind::SecureWebSocket).port());
+    let client = new_ws_client_with_options(&wss, &WsOptions::new().tls(trust()), common::config()).unwrap();
+    assert_eq!(echo(&client), TransportKind::SecureWebSocket);
+    // Nobody vouches for the server by default.
+    assert!(new_client_with_url(&wss).unwrap().start().is_err());
+    TlsPeer::connect(&safe).check_echo();
+}
+
+#[test]
+fn a_client_shows_headers_and_says_why_it_is_refused() {
+    let mut config = common::config();
+    (config.mode, config.ws_port) = (Mode::WEBSOCKET, 0);
+    config.ws_path = "/game".to_string();
+    let running = start_alone(config, |server| {
+        let judge = |request: &WsRequest<'_>| match request.header("Authorization") {
+            Some("Bearer 1") if request.query() == Some("a=b") => Ok(()),
+            _ => Err("nobody".into()),
+        };
+        server.set_websocket_auth(judge).unwrap();
+    });
+    let url = format!("ws://{}/game?a=b", address(&running.server, TransportKind::WebSocket));
+    let with = |value: &str| {
+        let options = WsOptions::new().header("Authorization", value);
+        new_ws_client_with_options(&url, &options, common::config())
+    };
+    assert_eq!(echo(&with("Bearer 1").unwrap()), TransportKind::WebSocket);
+    let error = with("Bearer 2").unwrap().start().unwrap_err().to_string();
+    assert!(error.contains("401"), "{error}");
+    assert!(with("a\r\nb: c").is_err());
+}

@@ -1,0 +1,270 @@
+//! WebSocket: what a connection promises holds on it, and what is its own.
+
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tungstenite::protocol::frame::{Frame, FrameHeader};
+use tungstenite::{Message, Utf8Bytes};
+use zinx::green;
+use zinx::ziface::{CloseReason, IRequest, TransportKind};
+
+use crate::common::{ECHO, frame, pattern, start_alone, wait_until};
+use crate::tls_peer::pem;
+use crate::ws_peer::{WsPeer, config};
+
+#[test]
+fn messages_come_back_and_the_connection_says_what_carries_it() {
+    let running = start_alone(config(), |_| {});
+    let mut peer = WsPeer::connect(&running);
+    peer.check_echo();
+    assert_eq!(running.conn(peer.addr()).get_transport(), TransportKind::WebSocket);
+    peer.check_echo_of(&pattern(4096));
+    peer.check_echo_of(b"");
+}
+
+#[test]
+fn it_runs_over_tls_if_there_is_a_certificate() {
+    let mut config = config();
+    (config.cert_file, config.private_key_file) = (pem("server.pem"), pem("server.key"));
+    config.max_packet_size = 1 << 20;
+    let running = start_alone(config, |_| {});
+    let mut peer = WsPeer::connect_securely(&running);
+    peer.check_echo();
+    assert_eq!(running.conn(peer.addr()).get_transport(), TransportKind::SecureWebSocket);
+    peer.check_echo_of(&pattern(1 << 20));
+    let stopping = thread::spawn(move || running.stop());
+    assert_eq!(peer.read_close(), 1001);
+    drop(peer);
+    let stats = stopping.join().unwrap();
+    assert_eq!((stats.start_hooks, stats.stop_hooks), (1, 1));
+}
+
+#[test]
+fn frames_split_at_every_byte_over_messages_come_back_one_in_each_message() {
+    let running = start_alone(config(), |_| {});
+    let mut peer = WsPeer::connect(&running);
+    let frames = [frame(ECHO, b"first"), frame(ECHO, b""), frame(ECHO, b"third")];
+    let all = frames.concat();
+    for at in 1..all.len() {
+        peer.send(&all[..at]);
+        peer.send(&all[at..]);
+        frames.iter().for_each(|frame| assert_eq!(&peer.read(), frame, "cut at {at}"));
+    }
+    // One byte in each message, and an empty one between them.
+    for byte in &all {
+        peer.send(&[*byte]);
+        peer.send(&[]);
+    }
+    frames.iter().for_each(|frame| assert_eq!(&peer.read(), frame));
+}
+
+#[test]
+fn each_answer_is_a_message_however_many_leave_at_once() {
+    let running = start_alone(config(), |_| {});
+    let mut peer = WsPeer::connect(&running);
+    let requests: Vec<_> = (0..500_u32).map(|n| frame(ECHO, &n.to_le_bytes())).collect();
+    peer.send(&requests.concat());
+    requests.iter().for_each(|request| assert_eq!(&peer.read(), request));
+}
+
+/// Messages of which the content comes in pieces, with a ping between them.
+#[test]
+fn messages_in_pieces_are_put_together_and_pings_between_them_answered() {
+    let running = start_alone(config(), |_| {});
+    let mut peer = WsPeer::connect(&running);
+    let message = frame(ECHO, &pattern(1000));
+    let mut opcode = OpCode::Data(Data::Binary);
+    for (n, piece) in message.chunks(100).enumerate() {
+        let is_final = n == message.len() / 100;
+        let head = FrameHeader { opcode, is_final, mask: Some([0; 4]), ..FrameHeader::default() };
+        let frame = Frame::from_payload(head, piece.to_vec().into());
+        peer.socket.send(Message::Frame(frame)).unwrap();
+        peer.socket.send(Message::Ping(vec![n as u8].into())).unwrap();
+        opcode = OpCode::Data(Data::Continue);
+    }
+    let mut pongs = Vec::new();
+    let echo = loop {
+        match peer.socket.read().unwrap() {
+            Message::Pong(pong) => pongs.push(pong[0]),
+            Message::Binary(echo) => break echo,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(echo == message);
+    assert_eq!(pongs[0], 0);
+}
+
+#[test]
+fn large_messages_pass_both_ways_at_once() {
+    let mut config = config();
+    (config.max_packet_size, config.max_msg_chan_bytes) = (8 << 20, 32 << 20);
+    let running = start_alone(config, |_| {});
+    let mut peer = WsPeer::connect(&running);
+    for len in [117, 118, 65_527, 65_528, 300_000, 5 << 20] {
+        peer.check_echo_of(&pattern(len));
+    }
+}
+
+/// A handler that sends far more than the socket takes, and waits itself meanwhile: messages stay whole.
+#[test]
+fn what_a_full_socket_did_not_take_leaves_while_the_handler_waits() {
+    const BULK: u32 = 2;
+    let mut config = config();
+    config.max_msg_chan_bytes = 16 << 20;
+    let done = Arc::new(green::Event::new());
+    let waits_for = Arc::clone(&done);
+    let running = start_alone(config, move |server| {
+        let bulk = move |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            for n in 0..80_u8 {
+                conn.send_msg(BULK, vec![n; 100_000 + usize::from(n)])?;
+                conn.send_msg(BULK, [n])?;
+            }
+            assert!(waits_for.wait_timeout(Duration::from_secs(60)));
+            conn.send_msg(ECHO, "over")
+        };
+        server.add_router(BULK, bulk).unwrap();
+    });
+    let mut peer = WsPeer::connect(&running);
+    peer.send(&frame(BULK, b""));
+    for n in 0..80_u8 {
+        assert!(peer.read() == frame(BULK, &vec![n; 100_000 + usize::from(n)]), "message {n}");
+        assert_eq!(peer.read(), frame(BULK, &[n]));
+    }
+    done.set();
+    assert_eq!(peer.read(), frame(ECHO, b"over"));
+}
+
+#[test]
+fn many_send_while_the_peer_asks() {
+    const PUSH: u32 = 2;
+    let running = start_alone(config(), |_| {});
+    let mut peer = WsPeer::connect(&running);
+    peer.check_echo();
+    let conn = running.conn(peer.addr());
+    let begin = Arc::new(Barrier::new(3));
+    let pushers: Vec<_> = (0..2)
+        .map(|_| {
+            let (conn, begin) = (Arc::clone(&conn), Arc::clone(&begin));
+            thread::spawn(move || {
+                begin.wait();
+                (0..1000).for_each(|_| conn.send_msg(PUSH, pattern(100)).unwrap());
+            })
+        })
+        .collect();
+    begin.wait();
+    let (mut pushed, mut echoed) = (0, 0_u32);
+    while echoed < 200 {
+        peer.send(&frame(ECHO, &echoed.to_le_bytes()));
+        loop {
+            let message = peer.read();
+            if message == frame(ECHO, &echoed.to_le_bytes()) {
+                break;
+            }
+            assert!(message == frame(PUSH, &pattern(100)));
+            pushed += 1;
+        }
+        echoed += 1;
+    }
+    while pushed < 2000 {
+        assert!(peer.read() == frame(PUSH, &pattern(100)));
+        pushed += 1;
+    }
+    pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
+}
+
+#[test]
+fn a_text_message_is_refused() {
+    let running = start_alone(config(), |_| {});
+    let mut peer = WsPeer::connect(&running);
+    peer.check_echo();
+    peer.socket.send(Message::Text(Utf8Bytes::from_static("hello"))).unwrap();
+    assert_eq!(peer.read_close(), 1003);
+    let reason = running.close_reason(peer.addr());
+    assert!(
+        matches!(&reason, CloseReason::Failed { error } if error.contains("a text message")),
+        "{reason:?}"
+    );
+}
+
+#[test]
+fn what_breaks_the_protocol_is_told_so() {
+    let running = start_alone(config(), |_| {});
+    let mut peer = WsPeer::connect(&running);
+    let head = FrameHeader {
+        opcode: OpCode::Data(Data::Binary),
+        rsv1: true,
+        mask: Some([0; 4]),
+        ..FrameHeader::default()
+    };
+    let compressed = Frame::from_payload(head, vec![1, 2, 3].into());
+    peer.socket.send(Message::Frame(compressed)).unwrap();
+    assert_eq!(peer.read_close(), 1002);
+}
+
+#[test]
+fn a_frame_that_is_too_large_is_told_so_before_it_comes() {
+    let running = start_alone(config(), |_| {});
+    let (mut bad, mut good) = (WsPeer::connect(&running), WsPeer::connect(&running));
+    bad.send(&[&5000_u32.to_le_bytes()[..], &1_u32.to_le_bytes()].concat());
+    assert_eq!(bad.read_close(), 1009);
+    let reason = running.close_reason(bad.addr());
+    assert_eq!(reason, CloseReason::PacketTooLarge { len: 5000, max: 4096 });
+    good.check_echo();
+}
+
+#[test]
+fn a_stop_answers_what_was_read_and_says_that_it_goes_away() {
+    let mut config = config();
+    config.drain_ms = 20_000;
+    let running = start_alone(config, |_| {});
+    let mut peer = WsPeer::connect(&running);
+    peer.check_echo();
+    let requests: Vec<_> = (0..100_u32).map(|n| frame(ECHO, &n.to_le_bytes())).collect();
+    peer.send(&requests.concat());
+    assert_eq!(peer.read(), requests[0]);
+    let stopping = thread::spawn(move || running.stop());
+    requests[1..].iter().for_each(|request| assert_eq!(&peer.read(), request));
+    assert_eq!(peer.read_close(), 1001);
+    drop(peer);
+    let stats = stopping.join().unwrap();
+    assert_eq!((stats.start_hooks, stats.stop_hooks), (1, 1));
+}
+
+#[test]
+fn a_peer_that_closes_is_still_answered_and_gets_its_code_back() {
+    let running = start_alone(config(), |_| {});
+    let mut peer = WsPeer::connect(&running);
+    let requests: Vec<_> = (0..50_u32).map(|n| frame(ECHO, &n.to_le_bytes())).collect();
+    peer.send(&requests.concat());
+    let close = CloseFrame { code: CloseCode::from(4321), reason: "bye".into() };
+    peer.socket.close(Some(close)).unwrap();
+    requests.iter().for_each(|request| assert_eq!(&peer.read(), request));
+    assert_eq!(peer.read_close(), 4321);
+    assert_eq!(running.close_reason(peer.addr()), CloseReason::PeerClosed);
+    assert_eq!(running.stop_hooks(peer.addr()), 1);
+}
+
+#[test]
+fn a_peer_that_vanishes_within_a_frame_is_told_apart() {
+    let running = start_alone(config(), |_| {});
+    let mut peer = WsPeer::connect(&running);
+    peer.check_echo();
+    peer.send(&frame(ECHO, b"whole")[..9]);
+    let addr = peer.addr();
+    drop(peer);
+    assert_eq!(running.close_reason(addr), CloseReason::PeerClosedInFrame { received: 9 });
+}
+
+#[test]
+fn a_program_may_close_by_itself() {
+    let running = start_alone(config(), |_| {});
+    let mut peer = WsPeer::connect(&running);
+    peer.check_echo();
+    running.conn(peer.addr()).stop();
+    assert_eq!(peer.read_close(), 1000);
+    wait_until("the stop hook", || running.stop_hooks(peer.addr()) == 1);
+}
