@@ -412,6 +412,21 @@ fn servers_share_the_places_of_a_pool_and_their_handlers_are_its_members() {
 }
 
 #[test]
+fn a_server_without_a_peer_takes_no_place_of_a_shared_pool() {
+    test(|| {
+        let pool = Pool::new(1);
+        let servers = [(); 3].map(|()| StreamServer::bind("127.0.0.1:0").unwrap().pool(&pool));
+        servers.iter().for_each(|server| server.start(|mut stream, _| stream.write_all(b"hello")).unwrap());
+        for server in servers.iter().chain(servers.iter().rev()) {
+            let mut said = String::new();
+            TcpStream::connect(server.local_addr()).unwrap().read_to_string(&mut said).unwrap();
+            assert_eq!(said, "hello");
+        }
+        comes_true(|| pool.free_count() == 1);
+    });
+}
+
+#[test]
 fn a_pool_that_is_killed_ends_the_handlers_of_its_servers_which_go_on() {
     test(|| {
         let (pool, begun) = (Pool::new(1), Count::default());

@@ -256,11 +256,12 @@ impl StreamServer {
         let (gate, mut failures) = (Gate::new(), 0);
         loop {
             let Some(newcomer) = gate.wait(&stop.asked) else { return };
-            let permit = Select::new().on(&stop.asked, |()| None).on(pool.places(), Some).wait();
-            let Some(permit) = permit else { return };
             match listener.accept() {
                 Ok((stream, peer)) => {
                     failures = 0;
+                    // Only now: a server without a peer takes no place of those who share the pool.
+                    let permit = Select::new().on(&stop.asked, |()| None).on(pool.places(), Some).wait();
+                    let Some(permit) = permit else { return };
                     self.handle(newcomer, stream, peer, permit, pool.clone());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
