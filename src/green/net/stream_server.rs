@@ -101,7 +101,8 @@ impl StreamServer {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Serves at most `count` connections at a time; further ones wait in the backlog of the system until one ends.
+    /// Serves at most `count` connections at a time. The next one waits without a handler until one ends, and those behind it
+    /// in the backlog of the system.
     /// Default 10,000. Call it before [`start`](Self::start).
     #[must_use]
     pub fn max_conns(self, count: usize) -> Self {
