@@ -15,6 +15,7 @@ mod cutter;
 mod handshakes;
 mod independent;
 mod listeners;
+mod python_websockets;
 mod tls;
 mod tls_client;
 mod tls_peer;
