@@ -101,9 +101,8 @@ impl StreamServer {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Serves at most `count` connections at a time. The next one waits without a handler until one ends, and those behind it
-    /// in the backlog of the system.
-    /// Default 10,000. Call it before [`start`](Self::start).
+    /// Serves at most `count` connections at a time, 10,000 by default. The next one waits for a handler, and those behind it
+    /// in the backlog of the system. Call it before [`start`](Self::start).
     #[must_use]
     pub fn max_conns(self, count: usize) -> Self {
         self.pool(&Pool::new(count))
