@@ -108,8 +108,8 @@ impl StreamServer {
         self.pool(&Pool::new(count))
     }
 
-    /// As [`max_conns`](Self::max_conns), with the places of a pool, which other servers and other work may share. The
-    /// handlers are members of it: it joins and kills them too. [`stop`](Self::stop) ends those of this server only.
+    /// As [`max_conns`](Self::max_conns), with the places of a pool that other servers and work may share; without a peer none is
+    /// taken. The handlers are its members: it joins and kills them. [`stop`](Self::stop) ends those of this server only.
     ///
     /// # Examples
     ///
@@ -259,7 +259,6 @@ impl StreamServer {
             match listener.accept() {
                 Ok((stream, peer)) => {
                     failures = 0;
-                    // Only now: a server without a peer takes no place of those who share the pool.
                     let permit = Select::new().on(&stop.asked, |()| None).on(pool.places(), Some).wait();
                     let Some(permit) = permit else { return };
                     self.handle(newcomer, stream, peer, permit, pool.clone());
