@@ -187,7 +187,7 @@ pub(crate) fn read_key(path: &str) -> Result<PrivateKeyDer<'static>> {
     })
 }
 
-/// Who is trusted: the certificates in a file.
+/// The authorities that are trusted: the certificates in a file.
 pub(crate) fn read_roots(path: &str) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for certificate in read_certificates(path)? {

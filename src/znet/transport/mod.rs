@@ -56,7 +56,11 @@ mod ws_checks;
 mod mask;
 
 #[cfg(any(feature = "tls", feature = "websocket"))]
-// with the bytes that it holds between two calls,
+// with what both do to read,
+mod layer;
+
+#[cfg(any(feature = "tls", feature = "websocket"))]
+// and the bytes that they hold between two calls,
 mod surplus;
 
 #[cfg(feature = "tls")]

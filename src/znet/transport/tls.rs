@@ -9,7 +9,9 @@ use std::sync::{Arc, MutexGuard};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 
+use super::layer::{self, Layer};
 use super::records::Records;
+use super::surplus::Surplus;
 use super::{Left, Received};
 use crate::green::{ReadBuffer, Readiness, Socket, TcpStream};
 use crate::lock::Lock;
@@ -60,12 +62,9 @@ impl Tls {
             if !records.common().is_handshaking() {
                 return Ok(None);
             }
-            match self.fill(&mut records, &mut []) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Some(Readiness::READ));
-                }
-                filled => filled?,
-            };
+            if self.fill(&mut records, &mut [])?.left == Left::Nothing {
+                return Ok(Some(Readiness::READ));
+            }
             if records.has_ended() && records.common().is_handshaking() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -73,52 +72,33 @@ impl Tls {
     }
 
     pub(super) fn recv(&self, buf: &mut [u8]) -> io::Result<Received> {
-        let mut records = self.lock();
-        let n = records.plain.take_into(buf);
-        if n > 0 || buf.is_empty() {
-            return Ok(Received { n, left: Left::More });
-        }
-        // A read that brought no content may have taken the event that tells of more: it is asked again.
-        loop {
-            if records.has_ended() {
-                return Ok(Received { n: 0, left: Left::End });
-            }
-            let (n, drained) = match self.fill(&mut records, buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::NOTHING),
-                filled => filled?,
-            };
-            if n > 0 {
-                let all = drained && records.plain.is_empty() && !records.has_ended();
-                return Ok(Received { n, left: if all { Left::Drained } else { Left::More } });
-            }
-        }
+        layer::recv(&mut *self.lock(), buf, |records, buf| self.fill(records, buf))
     }
 
     pub(super) fn recv_into(&self, buf: &mut Vec<u8>, max: usize) -> io::Result<Received> {
-        let len = buf.len();
-        buf.resize(len + max, 0);
-        let received = self.recv(&mut buf[len..]);
-        buf.truncate(len + received.as_ref().map_or(0, |received| received.n));
-        received
+        layer::recv_into(buf, max, |room| self.recv(room))
     }
 
-    /// Reads from the socket once, and decrypts what came into `buf`. Returns how many bytes that was, and whether the socket
-    /// is empty. `WouldBlock` if nothing has come.
-    fn fill(&self, records: &mut Records, buf: &mut [u8]) -> io::Result<(usize, bool)> {
+    /// Reads from the socket once, and decrypts what came into `buf`.
+    fn fill(&self, records: &mut Records, buf: &mut [u8]) -> io::Result<Received> {
         let begun = records.begun().len();
         let mut scratch = ReadBuffer::take(begun);
         let room = (scratch.len() - begun).min(buf.len().max(RECORD_BYTES));
         scratch[..begun].copy_from_slice(records.begun());
-        let came = self.0.socket.try_recv(&mut scratch[begun..begun + room])?;
+        let came = match self.0.socket.try_recv(&mut scratch[begun..begun + room]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::NOTHING),
+            came => came?,
+        };
         if came == 0 {
             // Without a farewell, which many leave out. The frames tell whether one is cut.
             records.end();
-            return Ok((0, true));
+            return Ok(Received { n: 0, left: Left::End });
         }
         let taken = records.take(&mut scratch[..begun + came], buf);
         // What does not leave now leaves with the next flush. If the peer has gone, the next send says so.
         let _ = self.send_own(records);
-        Ok((taken.map_err(refused)?, came < room))
+        let left = if came < room { Left::Drained } else { Left::More };
+        Ok(Received { n: taken.map_err(refused)?, left })
     }
 
     pub(super) fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -188,6 +168,16 @@ impl Tls {
 
     fn lock(&self) -> MutexGuard<'_, Records> {
         self.0.records.lock()
+    }
+}
+
+impl Layer for Records {
+    fn plain(&mut self) -> &mut Surplus {
+        &mut self.plain
+    }
+
+    fn has_ended(&self) -> bool {
+        Self::has_ended(self)
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::{Arc, MutexGuard};
 
 use tungstenite::protocol::frame::coding::CloseCode;
 
+use super::layer::{self, Layer};
+use super::surplus::Surplus;
 use super::ws_checks::{Broken, Side};
 use super::ws_frames::Frames;
 use super::{Farewell, Left, Received, Transport};
@@ -42,31 +44,15 @@ impl Ws {
     }
 
     pub(super) fn recv(&self, buf: &mut [u8]) -> io::Result<Received> {
-        let mut frames = self.lock();
-        let n = frames.plain.take_into(buf);
-        if n > 0 || buf.is_empty() {
-            return Ok(Received { n, left: Left::More });
-        }
-        // A read that brought no content may have taken the event that tells of more: it is asked again.
-        loop {
-            if frames.has_ended() {
-                return Ok(Received { n: 0, left: Left::End });
-            }
-            let (n, left) = self.fill(&mut frames, buf)?;
-            match left {
-                Left::Nothing => return Ok(Received::NOTHING),
-                _ if n == 0 => {}
-                Left::Drained if frames.plain.is_empty() && !frames.has_ended() => {
-                    return Ok(Received { n, left });
-                }
-                _ => return Ok(Received { n, left: Left::More }),
-            }
-        }
+        layer::recv(&mut *self.lock(), buf, |frames, buf| self.fill(frames, buf))
     }
 
-    /// Reads once from what is below, and puts the content into `buf`. Returns how many bytes that was, and whether there may be
-    /// more below.
-    fn fill(&self, frames: &mut Frames, buf: &mut [u8]) -> io::Result<(usize, Left)> {
+    pub(super) fn recv_into(&self, buf: &mut Vec<u8>, max: usize) -> io::Result<Received> {
+        layer::recv_into(buf, max, |room| self.recv(room))
+    }
+
+    /// Reads once from what is below, and puts the content into `buf`.
+    fn fill(&self, frames: &mut Frames, buf: &mut [u8]) -> io::Result<Received> {
         let begun = frames.begun().len();
         let mut scratch = ReadBuffer::take(begun);
         let room = (scratch.len() - begun).min(buf.len().max(LEAST_READ));
@@ -79,15 +65,7 @@ impl Ws {
         let taken = if n > 0 { frames.take(&mut scratch[..begun + n], buf) } else { Ok(0) };
         // Answers to pings. What does not leave now leaves with the next flush; if the peer has gone, the next send says so.
         let _ = self.send_own(frames);
-        Ok((taken.map_err(broken)?, left))
-    }
-
-    pub(super) fn recv_into(&self, buf: &mut Vec<u8>, max: usize) -> io::Result<Received> {
-        let len = buf.len();
-        buf.resize(len + max, 0);
-        let received = self.recv(&mut buf[len..]);
-        buf.truncate(len + received.as_ref().map_or(0, |received| received.n));
-        received
+        Ok(Received { n: taken.map_err(broken)?, left })
     }
 
     /// Sends what is below takes of `slices`, in which a message is as long as `lens` says; without that, all is one message.
@@ -188,6 +166,16 @@ impl Ws {
 
     fn lock(&self) -> MutexGuard<'_, Frames> {
         self.0.frames.lock()
+    }
+}
+
+impl Layer for Frames {
+    fn plain(&mut self) -> &mut Surplus {
+        &mut self.plain
+    }
+
+    fn has_ended(&self) -> bool {
+        Self::has_ended(self)
     }
 }
 
