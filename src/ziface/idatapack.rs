@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::IMessage;
+use super::{Data, IMessage};
 use crate::error::Result;
 
 /// A wire format: a head of fixed length that announces the length of the payload behind it.
@@ -130,7 +130,7 @@ macro_rules! borrowed {
     )+};
 }
 
-borrowed!(str, &str, String, Vec<u8>);
+borrowed!(str, &str, String, Vec<u8>, Data);
 
 impl<'a> From<&'a Arc<str>> for Payload<'a> {
     fn from(data: &'a Arc<str>) -> Self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::sealed::Sealed;
-use super::{HandleStep, IConnection, IMessage, IRouter, Payload, RouterHandler};
+use super::{Data, HandleStep, IConnection, IMessage, IRouter, Payload, RouterHandler};
 use crate::error::Result;
 
 /// A value kept with a request.
@@ -27,10 +27,10 @@ pub trait IRequest: Sealed + Send + Sync {
     #[doc(alias = "GetConnection")]
     fn get_connection(&self) -> &Arc<dyn IConnection>;
 
-    /// The payload, lent for as long as the handler runs, also while it waits. To keep it longer:
-    /// [`get_bytes`](Self::get_bytes).
+    /// The payload, lent for as long as the handler runs, also while it waits: a `&[u8]` that can be compared with text. To keep
+    /// it longer: [`get_bytes`](Self::get_bytes).
     #[doc(alias = "GetData")]
-    fn get_data(&self) -> &[u8];
+    fn get_data(&self) -> &Data;
 
     /// The payload, to keep. One of up to 4 KiB is copied; a larger one is shared, and keeps the read buffer (at most
     /// 256 KiB) it arrived in.

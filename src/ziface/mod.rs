@@ -13,6 +13,9 @@ pub use idatapack::{Head, IDataPack, Payload};
 mod idecoder;
 pub use idecoder::{Decoded, IDecoder, LengthField, Order};
 
+mod data;
+pub use data::Data;
+
 mod irequest;
 pub use irequest::{IRequest, Value};
 

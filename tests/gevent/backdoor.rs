@@ -1,4 +1,4 @@
-//! `gevent.backdoor`: a person at a socket, who is a plain thread here.
+//! `gevent.backdoor`. A plain thread types what a person would.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -278,7 +278,7 @@ fn a_payload_is_lent_also_across_waits_and_kept_as_bytes() {
             // Others read meanwhile, and this one reads on.
             let answer = conn.call(3, "more?", 4, Duration::from_secs(20))?;
             green::sleep(Duration::from_millis(1));
-            conn.send_msg(5, [data, answer.get_data()].concat())?;
+            conn.send_msg(5, [&data[..], answer.get_data()].concat())?;
             conn.send_msg(6, request.get_payload())
         };
         server.add_router(2, lent).unwrap();

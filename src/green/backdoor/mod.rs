@@ -11,9 +11,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use crate::green::{Backoff, Event, TcpListener, TcpStream, Thread, Until, blocking};
+use crate::green::net::port::Port;
+use crate::green::{Event, TcpListener, TcpStream, Thread, Until, blocking};
 use crate::lock::Lock;
-use crate::log_line::{Throttle, throttled};
 
 mod commands;
 mod session;
@@ -61,22 +61,9 @@ struct Shared {
 }
 
 struct State {
-    /// Bound and not yet used, or used by `accepting`.
-    listener: Option<Arc<TcpListener>>,
-    accepting: Option<Accepting>,
+    port: Port,
     sessions: HashMap<u64, Open>,
     last: u64,
-}
-
-struct Accepting {
-    thread: Thread,
-    stop: Arc<Stop>,
-}
-
-#[derive(Default)]
-struct Stop {
-    asked: Event,
-    backoff: Backoff,
 }
 
 /// A session. Its thread is known once it has started.
@@ -100,8 +87,7 @@ impl BackdoorServer {
         }
         let listener = TcpListener::bind_first(addresses, BACKLOG)?;
         let address = listener.local_addr();
-        let (accepting, sessions) = (None, HashMap::new());
-        let state = State { listener: Some(Arc::new(listener)), accepting, sessions, last: 0 };
+        let state = State { port: Port::new(listener), sessions: HashMap::new(), last: 0 };
         let shared = Shared { address, settings: Lock::default(), state: Lock::new(state) };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -161,64 +147,25 @@ impl BackdoorServer {
     ///
     /// Those of the system: another has taken the port meanwhile, there is no room for a thread.
     pub fn start(&self) -> io::Result<()> {
-        let mut state = self.shared.lock();
-        if state.accepting.is_some() {
-            return Ok(());
-        }
-        let listener = match state.listener.take() {
-            Some(listener) => listener,
-            None => Arc::new(TcpListener::bind_to(self.shared.address, BACKLOG)?),
-        };
-        state.listener = Some(Arc::clone(&listener));
-        let (stop, server) = (Arc::new(Stop::default()), self.clone());
-        let theirs = Arc::clone(&stop);
-        let thread = Thread::start(THREAD, move || server.accept_all(&listener, &theirs))?;
-        state.accepting = Some(Accepting { thread, stop });
-        Ok(())
+        let server = self.clone();
+        let next = |asked: &Event| (!asked.is_set()).then_some(());
+        let enter = move |(), _: &Event, stream, peer| server.admit(stream, peer);
+        self.shared.lock().port.open(THREAD, BACKLOG, next, enter).map(drop)
     }
 
     /// Stops listening and hangs up on all sessions, whose threads it waits for, at most for `timeout`. `false` if one has not
     /// ended by then: code of the program holds it, such as [`stats`](Self::stats). Twice is the same as once.
     pub fn stop(&self, timeout: Duration) -> bool {
         let until = Until::after(timeout);
-        let (listener, accepting) = {
-            let mut state = self.shared.lock();
-            (state.listener.take(), state.accepting.take())
-        };
-        if let Some(accepting) = &accepting {
-            accepting.stop.asked.set();
-            accepting.stop.backoff.end_pause();
-        }
-        if let Some(listener) = listener {
-            listener.close();
-        }
+        let closing = self.shared.lock().port.take();
         // After this no other comes.
-        let accepted = accepting.is_none_or(|accepting| ends(&accepting.thread, until));
+        let accepted = closing.close().is_none_or(|acceptor| ends(&acceptor, until));
         let threads: Vec<_> = {
             let state = self.shared.lock();
             state.sessions.values().for_each(|open| open.stream.shutdown());
             state.sessions.values().filter_map(|open| open.thread.clone()).collect()
         };
         threads.iter().fold(accepted, |all, thread| ends(thread, until) && all)
-    }
-
-    fn accept_all(&self, listener: &TcpListener, stop: &Stop) {
-        let mut failures = 0;
-        while !stop.asked.is_set() {
-            match listener.accept() {
-                Ok((stream, peer)) => {
-                    failures = 0;
-                    self.admit(stream, peer);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    failures += 1;
-                    static LOG: Throttle = Throttle::new();
-                    throttled!(warn, LOG, "accept on {}: {error}", self.shared.address);
-                    stop.backoff.pause(failures);
-                }
-            }
-        }
     }
 
     /// Begins a session, if there is room for one.

@@ -12,7 +12,10 @@ pub(super) mod socket;
 pub(super) mod connect;
 pub(super) mod dial;
 pub(super) mod gate;
+
+// behind a port that can be closed,
 pub(super) mod listener;
+pub(super) mod port;
 pub(super) mod resolve;
 pub(super) mod stream;
 pub(super) mod stream_server;

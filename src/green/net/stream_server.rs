@@ -10,11 +10,12 @@ use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use super::gate::{Gate, Newcomer};
+use super::port::Port;
 use super::readiness::Readiness;
 use crate::green::runtime::buffers::ReadBuffer;
 use crate::green::runtime::timer::set_alarm;
 use crate::green::{
-    Backoff, Builder, Event, Group, Permit, Pool, Select, TcpListener, TcpStream, Thread, Until, is_unwinding,
+    Builder, Event, Group, Permit, Pool, Select, TcpListener, TcpStream, Thread, Until, is_unwinding,
 };
 use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
@@ -58,23 +59,9 @@ struct Shared {
 type Handler = dyn Fn(TcpStream, SocketAddr) -> io::Result<()> + Send + Sync;
 
 struct State {
-    /// Bound and not yet used, or used by `accepting`.
-    listener: Option<Arc<TcpListener>>,
-    accepting: Option<Accepting>,
+    port: Port,
     open: HashMap<u64, TcpStream>,
     last: u64,
-}
-
-/// The acceptor and how to end it. It is a thread, so that clients are accepted whatever handlers do.
-struct Accepting {
-    thread: Thread,
-    stop: Arc<Stop>,
-}
-
-#[derive(Default)]
-struct Stop {
-    asked: Event,
-    backoff: Backoff,
 }
 
 impl StreamServer {
@@ -87,8 +74,7 @@ impl StreamServer {
     pub fn bind(address: impl ToSocketAddrs + Send + 'static) -> io::Result<Self> {
         let listener = TcpListener::bind(address, BACKLOG)?;
         let address = listener.local_addr();
-        let state =
-            State { listener: Some(Arc::new(listener)), accepting: None, open: HashMap::new(), last: 0 };
+        let state = State { port: Port::new(listener), open: HashMap::new(), last: 0 };
         let shared = Shared {
             address,
             handler: OnceLock::new(),
@@ -137,7 +123,7 @@ impl StreamServer {
     /// Those of the system.
     pub fn backlog(self, connections: u32) -> io::Result<Self> {
         self.shared.backlog.store(connections, Ordering::Relaxed);
-        if let Some(listener) = &self.shared.lock().listener {
+        if let Some(listener) = self.shared.lock().port.listener() {
             listener.set_backlog(connections)?;
         }
         Ok(self)
@@ -180,22 +166,19 @@ impl StreamServer {
     /// Those of the system: another has taken the port meanwhile.
     #[doc(alias = "start_accepting")]
     pub fn restart(&self) -> io::Result<()> {
+        let (gate, server, pool) = (Gate::new(), self.clone(), self.shared.pool.lock().clone());
+        let enter = move |newcomer, asked: &Event, stream, peer| {
+            let permit = Select::new().on(asked, |()| None).on(pool.places(), Some).wait();
+            if let Some(permit) = permit {
+                server.handle(newcomer, stream, peer, permit, pool.clone());
+            }
+        };
         let shared = &self.shared;
         let mut state = shared.lock();
-        if state.accepting.is_some() {
-            return Ok(());
+        let backlog = shared.backlog.load(Ordering::Relaxed);
+        if state.port.open("zinx-acceptor", backlog, move |asked| gate.wait(asked), enter)? {
+            shared.stopped.clear();
         }
-        let listener = match state.listener.take() {
-            Some(listener) => listener,
-            None => Arc::new(TcpListener::bind_to(shared.address, shared.backlog.load(Ordering::Relaxed))?),
-        };
-        state.listener = Some(Arc::clone(&listener));
-        shared.stopped.clear();
-        let (stop, server) = (Arc::new(Stop::default()), self.clone());
-        let theirs = Arc::clone(&stop);
-        let accept = move || server.accept_all(&listener, &theirs);
-        let thread = Thread::start("zinx-acceptor", accept)?;
-        state.accepting = Some(Accepting { thread, stop });
         Ok(())
     }
 
@@ -251,30 +234,6 @@ impl StreamServer {
         self.shared.handlers.join();
     }
 
-    fn accept_all(&self, listener: &TcpListener, stop: &Stop) {
-        let pool = self.shared.pool.lock().clone();
-        let (gate, mut failures) = (Gate::new(), 0);
-        loop {
-            let Some(newcomer) = gate.wait(&stop.asked) else { return };
-            match listener.accept() {
-                Ok((stream, peer)) => {
-                    failures = 0;
-                    let permit = Select::new().on(&stop.asked, |()| None).on(pool.places(), Some).wait();
-                    let Some(permit) = permit else { return };
-                    self.handle(newcomer, stream, peer, permit, pool.clone());
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) if stop.asked.is_set() => return,
-                Err(error) => {
-                    failures += 1;
-                    static LOG: Throttle = Throttle::new();
-                    throttled!(warn, LOG, "accept on {}: {error}", self.shared.address);
-                    stop.backoff.pause(failures);
-                }
-            }
-        }
-    }
-
     fn handle(&self, newcomer: Newcomer, stream: TcpStream, peer: SocketAddr, permit: Permit, pool: Pool) {
         let open = self.open(stream.clone(), permit);
         let body = move || {
@@ -323,19 +282,8 @@ impl Drop for Serving<'_> {
 impl Shared {
     /// Refuses clients from now on, and ends the acceptor; returns it. Never waits.
     fn close_port(&self) -> Option<Thread> {
-        let (listener, accepting) = {
-            let mut state = self.lock();
-            (state.listener.take(), state.accepting.take())
-        };
-        // First, so that the acceptor knows why its accept ends.
-        if let Some(accepting) = &accepting {
-            accepting.stop.asked.set();
-            accepting.stop.backoff.end_pause();
-        }
-        if let Some(listener) = listener {
-            listener.close();
-        }
-        accepting.map(|accepting| accepting.thread)
+        let closing = self.lock().port.take();
+        closing.close()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

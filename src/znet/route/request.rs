@@ -12,7 +12,7 @@ use crate::green::{ReadBuffer, drop_contained, drop_each};
 use crate::lock::Lock;
 use crate::ziface::sealed::Sealed;
 use crate::ziface::{
-    HandleStep, IConnection, IMessage, IRequest, IRouter, Payload, RouterHandler, Value, router_handler,
+    Data, HandleStep, IConnection, IMessage, IRequest, IRouter, Payload, RouterHandler, Value, router_handler,
 };
 use crate::zpack::{Message, Pass, new_message};
 
@@ -217,8 +217,8 @@ impl IRequest for Request {
         &self.conn
     }
 
-    fn get_data(&self) -> &[u8] {
-        self.lent().unwrap_or_else(|| self.message.get_data())
+    fn get_data(&self) -> &Data {
+        Data::new(self.lent().unwrap_or_else(|| self.message.get_data()))
     }
 
     fn get_bytes(&self) -> Bytes {
