@@ -1,18 +1,18 @@
 //! One server on several ports, and its clients.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use zinx::Client;
 use zinx::zconf::Mode;
-use zinx::ziface::{IClient, IConnection, IRequest, IServer, TransportKind};
+use zinx::ziface::{IClient, IServer, TransportKind};
 use zinx::znet::{
     TlsOptions, WsOptions, WsRequest, new_client_with_url, new_tls_client_with_options,
     new_ws_client_with_options,
 };
 
 use crate::common::{self, ECHO, start_alone, wait_until};
+use crate::greeting::greets;
 use crate::tls_peer::{TlsPeer, pem};
 use crate::ws_peer::{WsPeer, address};
 
@@ -72,16 +72,7 @@ fn a_port_that_is_taken_leaves_nothing_behind() {
 
 /// Starts it, and has a message echoed.
 fn echo(client: &Client) -> TransportKind {
-    let (said, heard) = mpsc::channel();
-    let said = Mutex::new(said);
-    let heard_one = move |request: &dyn IRequest| {
-        said.lock().unwrap().send(request.get_data().to_vec()).unwrap();
-        Ok(())
-    };
-    client.add_router(ECHO, heard_one).unwrap();
-    client.set_on_conn_start(|conn: &Arc<dyn IConnection>| conn.send_msg(ECHO, "hello"));
-    client.start().unwrap();
-    assert_eq!(heard.recv_timeout(Duration::from_secs(20)).unwrap(), b"hello");
+    let heard = greets(client);
     let conn = client.conn().unwrap();
     for len in [0, 100, 4000] {
         conn.send_msg(ECHO, vec![7; len]).unwrap();

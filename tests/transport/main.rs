@@ -12,6 +12,7 @@ mod common;
 
 mod certificates;
 mod cutter;
+mod greeting;
 mod handshakes;
 mod independent;
 mod listeners;

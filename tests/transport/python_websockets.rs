@@ -2,13 +2,13 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use zinx::ziface::{IClient, IConnection, IRequest, TransportKind};
+use zinx::ziface::{IClient, TransportKind};
 use zinx::znet::new_client_with_url;
 
 use crate::common::{ECHO, Watchdog, start_alone};
+use crate::greeting::greets;
 use crate::ws_peer::{address, config};
 
 #[test]
@@ -71,16 +71,7 @@ asyncio.run(main())
     let mut port = String::new();
     BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut port).unwrap();
     let client = new_client_with_url(&format!("ws://127.0.0.1:{}/", port.trim())).unwrap();
-    let (said, heard) = mpsc::channel();
-    let said = Mutex::new(said);
-    let echo = move |request: &dyn IRequest| {
-        said.lock().unwrap().send(request.get_data().to_vec()).unwrap();
-        Ok(())
-    };
-    client.add_router(ECHO, echo).unwrap();
-    client.set_on_conn_start(|conn: &Arc<dyn IConnection>| conn.send_msg(ECHO, "hello"));
-    client.start().unwrap();
-    assert_eq!(heard.recv_timeout(Duration::from_secs(20)).unwrap(), b"hello");
+    let heard = greets(&client);
     let conn = client.conn().unwrap();
     for len in [0, 1, 117, 118, 4096] {
         conn.send_msg(ECHO, vec![7; len]).unwrap();

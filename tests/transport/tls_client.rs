@@ -2,15 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use zinx::ziface::{IClient, IConnection, IRequest, IServer, TransportKind};
+use zinx::ziface::{IClient, IServer, TransportKind};
 use zinx::znet::{Reconnect, TlsOptions, new_tls_client_with_options};
 use zinx::{Client, Error};
 
 use crate::common::{self, ECHO, Running, Watchdog, start_alone, wait_until};
 use crate::cutter::Cutter;
+use crate::greeting::{greets, hears};
 use crate::tls_peer::{config, pem};
 
 fn client(running: &Running, host: &str, options: &TlsOptions) -> Client {
@@ -27,16 +27,7 @@ fn a_client_talks_to_a_server_that_it_trusts() {
     let running = start_alone(config(), |_| {});
     for host in ["localhost", "127.0.0.1"] {
         let client = client(&running, host, &trusting());
-        let (said, heard) = mpsc::channel();
-        let said = Mutex::new(said);
-        let echo = move |request: &dyn IRequest| {
-            said.lock().unwrap().send(request.get_data().to_vec()).unwrap();
-            Ok(())
-        };
-        client.add_router(ECHO, echo).unwrap();
-        client.set_on_conn_start(|conn: &Arc<dyn IConnection>| conn.send_msg(ECHO, "hello"));
-        client.start().unwrap();
-        assert_eq!(heard.recv_timeout(Duration::from_secs(20)).unwrap(), b"hello");
+        let heard = greets(&client);
         let conn = client.conn().unwrap();
         assert_eq!(conn.get_transport(), TransportKind::Tls);
         conn.send_msg(ECHO, vec![7; 4000]).unwrap();
@@ -131,13 +122,7 @@ fn a_client_connects_again_and_resumes_over_tls() {
     let port = cutter.address.port();
     let client = new_tls_client_with_options("localhost", port, &trusting(), its_config).unwrap();
     client.set_reconnect(Reconnect { first_pause: Duration::from_millis(10), ..Reconnect::default() });
-    let (said, heard) = mpsc::channel();
-    let said = Mutex::new(said);
-    let echo = move |request: &dyn IRequest| {
-        said.lock().unwrap().send(request.get_data().to_vec()).unwrap();
-        Ok(())
-    };
-    client.add_router(ECHO, echo).unwrap();
+    let heard = hears(&client);
     client.start().unwrap();
     let conn = client.wait_connected(Duration::from_secs(20)).unwrap();
     for round in 0..3_u8 {
