@@ -66,7 +66,8 @@ impl Tls {
                 return Ok(Some(Readiness::READ));
             }
             if records.has_ended() && records.common().is_handshaking() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+                let why = "the peer ended the stream in the TLS handshake: it may not speak TLS";
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
             }
         }
     }
