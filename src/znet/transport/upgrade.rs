@@ -105,7 +105,11 @@ impl Upgrade {
             let received = self.below.recv(&mut scratch[..room])?;
             match received.left {
                 Left::Nothing => return Ok(Err(Readiness::READ)),
-                Left::End => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Left::End => {
+                    let why =
+                        "the peer ended the stream in the WebSocket handshake: it may not speak WebSocket";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
+                }
                 Left::More | Left::Drained => self.take(&scratch[..received.n]),
             }
         }
