@@ -47,6 +47,7 @@
 
 mod runtime;
 pub(crate) use runtime::awaits::Awaits;
+pub(crate) use runtime::bell::Bell;
 pub use runtime::blocking::blocking;
 pub(crate) use runtime::buffers::{READ_BUFFER_BYTES, ReadBuffer, SendBuffer, small_read_buffer_bytes};
 pub(crate) use runtime::burst::give_memory_back;

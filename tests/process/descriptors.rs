@@ -164,7 +164,8 @@ fn what_is_asked_for_is_enough_for_max_conn_connections_beside_as_many_that_are_
 
 #[test]
 fn too_few_memory_maps_are_said_at_the_start_with_what_to_set() {
-    let server = Process::hook_server(&[("ZINX_MAXCONN", "16000000"), ("ZINX_RESUMEMS", "1000")]);
+    let env = [("ZINX_MAXCONN", "16000000"), ("ZINX_WORKERPOOLSIZE", "1"), ("ZINX_WORKERMODE", "Bind")];
+    let server = Process::hook_server(&env);
     let lines = server.said();
     let told = lines.iter().find(|line| line.contains("set sysctl vm.max_map_count="));
     assert!(told.is_some_and(|line| line.contains("16000256 stacks may be needed")), "{lines:?}");

@@ -16,5 +16,6 @@ mod client;
 mod resume;
 mod resume_client;
 mod resume_cuts;
+mod resume_rest;
 mod sessions_as_loops;
 mod unanswered;

@@ -21,7 +21,7 @@ use super::readiness::Readiness;
 use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::blocking::step_aside;
 use crate::green::runtime::park::Sleeper;
-use crate::green::runtime::ride::Ride;
+use crate::green::runtime::ride::{Rest, Ride};
 use crate::green::runtime::{fair, home};
 use crate::green::spawn::interrupt::is_unwinding;
 use crate::lock::Lock;
@@ -108,26 +108,6 @@ impl Socket {
                 return unwatched(interest, &error);
             }
             sleeper.wait(Awaits::Socket, |gone| self.watching.lock().forget(gone));
-        }
-    }
-
-    /// Lets `ride`, which holds no stack any more, go on once something of `interest` is ready. If something is, returns it.
-    pub(in crate::green) fn rest(&self, interest: Readiness, ride: &Arc<Ride>) -> Option<Readiness> {
-        let mut watch = self.watching.lock();
-        let hit = watch.ready & interest.bits();
-        watch.ready &= !hit;
-        if hit == 0 {
-            watch.enlist(Waits::AtRest(Arc::clone(ride)), interest);
-        }
-        (hit != 0).then_some(Readiness::from_bits(hit))
-    }
-
-    /// Sees to it that the socket is watched. Waits while the system refuses.
-    pub(in crate::green) fn ensure_watched(&self) {
-        while self.watching.lock().is_to_be_placed() {
-            if let Err(error) = self.watch() {
-                unwatched(Readiness::ANY, &error);
-            }
         }
     }
 
@@ -254,6 +234,32 @@ impl Socket {
         // An interrupted poll returns early: the caller tries, and comes back.
         let _ = step_aside(|| poll(&mut [PollFd::new(&self.fd, flags)], None));
         Readiness::from_bits(interest.bits() & !Readiness::INTERRUPT.bits())
+    }
+}
+
+impl Rest for Socket {
+    fn wait(&self, interest: Readiness) -> Readiness {
+        Self::wait(self, interest)
+    }
+
+    /// Waits while the system refuses to watch it.
+    fn prepare(&self) -> Awaits {
+        while self.watching.lock().is_to_be_placed() {
+            if let Err(error) = self.watch() {
+                unwatched(Readiness::ANY, &error);
+            }
+        }
+        Awaits::Socket
+    }
+
+    fn rest(&self, interest: Readiness, ride: &Arc<Ride>) -> Option<Readiness> {
+        let mut watch = self.watching.lock();
+        let hit = watch.ready & interest.bits();
+        watch.ready &= !hit;
+        if hit == 0 {
+            watch.enlist(Waits::AtRest(Arc::clone(ride)), interest);
+        }
+        (hit != 0).then_some(Readiness::from_bits(hit))
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) mod worker;
 
 // Waiting and waking.
 pub(super) mod awaits;
+pub(super) mod bell;
 pub(super) mod loop_exit;
 pub(super) mod park;
 pub(super) mod timer;

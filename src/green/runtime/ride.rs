@@ -13,7 +13,6 @@ use super::awaits::Awaits;
 use super::home::{self, Home};
 use super::{fair, worker};
 use crate::green::net::readiness::Readiness;
-use crate::green::net::socket::Socket;
 use crate::green::spawn::coroutine::Exit;
 use crate::green::spawn::failed::Panicked;
 use crate::green::spawn::group::Membership;
@@ -30,15 +29,27 @@ pub(crate) trait Passenger: Send {
 /// Where a passenger has come to.
 pub(crate) enum Halt {
     /// It goes on once one of these is ready.
-    AtRest(Arc<Socket>, Readiness),
+    AtRest(Arc<dyn Rest>, Readiness),
     /// It goes on when others have had their turn.
     Again,
     /// Its end.
     Over,
 }
 
+/// What green threads rest on, and wait for.
+pub(crate) trait Rest: Send + Sync {
+    /// Waits, with a stack, until something of `interest` is ready, and takes it.
+    fn wait(&self, interest: Readiness) -> Readiness;
+
+    /// Makes it possible to rest, while there is a stack to wait on. Returns what the rest is for.
+    fn prepare(&self) -> Awaits;
+
+    /// Lets `ride`, which holds no stack any more, go on once something of `interest` is ready. If something is, returns it.
+    fn rest(&self, interest: Readiness, ride: &Arc<Ride>) -> Option<Readiness>;
+}
+
 /// A green thread without a stack of its own.
-pub(in crate::green) struct Ride {
+pub(crate) struct Ride {
     record: Arc<Record>,
     /// What it goes on for.
     ready: AtomicU8,
@@ -82,11 +93,10 @@ impl Ride {
         let ready = Readiness::from_bits(self.ready.load(Ordering::Relaxed));
         let halt = catch_unwind(AssertUnwindSafe(|| load.passenger.ride(ready)));
         match halt {
-            Ok(Halt::AtRest(socket, interest)) => {
-                socket.ensure_watched();
-                self.get_off(load, Awaits::Socket);
+            Ok(Halt::AtRest(on, interest)) => {
+                self.get_off(load, on.prepare());
                 // Once it rests, another may carry it, and end it.
-                if let Some(ready) = socket.rest(interest, self) {
+                if let Some(ready) = on.rest(interest, self) {
                     self.go_on(ready);
                 }
             }

@@ -13,7 +13,7 @@ use crate::green::net::socket::Socket;
 use crate::lock::Lock;
 
 /// Something that waits with a deadline.
-pub(in crate::green) trait Timed: Send + Sync {
+pub(crate) trait Timed: Send + Sync {
     /// The deadline has come. Must neither block nor yield.
     fn time_is_up(&self);
 }
@@ -87,8 +87,8 @@ pub(in crate::green) fn set_alarm(socket: &Arc<Socket>, at: Instant) {
 }
 
 /// As [`set_alarm`], taken back when what is returned is dropped.
-pub(crate) fn alarm(socket: &Arc<Socket>, at: Instant) -> Alarm {
-    let timed: Weak<Socket> = Arc::downgrade(socket);
+pub(crate) fn alarm<T: Timed + 'static>(what: &Arc<T>, at: Instant) -> Alarm {
+    let timed: Weak<T> = Arc::downgrade(what);
     Alarm(set(at, timed))
 }
 
@@ -97,10 +97,10 @@ pub(crate) struct Alarm(Deadline);
 
 impl Alarm {
     /// Makes `alarm` go off at the end of `until`, which may have moved since it was set.
-    pub(crate) fn keep(alarm: &mut Option<Self>, socket: &Arc<Socket>, until: Until) {
+    pub(crate) fn keep<T: Timed + 'static>(alarm: &mut Option<Self>, what: &Arc<T>, until: Until) {
         let end = until.end();
         if alarm.as_ref().map(|alarm| alarm.0.at) != end {
-            *alarm = end.map(|at| self::alarm(socket, at));
+            *alarm = end.map(|at| self::alarm(what, at));
         }
     }
 }

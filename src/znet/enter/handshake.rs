@@ -136,9 +136,9 @@ impl Passenger for Handshake {
         drop(self.newcomer.take());
         match self.opening.go_on() {
             Ok(Opened::Waits(interest)) if !self.until.is_over() => {
-                let socket = self.opening.socket();
-                Alarm::keep(&mut self.alarm, socket, self.until);
-                return Halt::AtRest(Arc::clone(socket), interest);
+                let socket = Arc::clone(self.opening.socket());
+                Alarm::keep(&mut self.alarm, &socket, self.until);
+                return Halt::AtRest(socket, interest);
             }
             Ok(Opened::Waits(_)) => self.fail(&io::ErrorKind::TimedOut.into()),
             Ok(Opened::Open(transport)) => {

@@ -63,7 +63,7 @@ impl Connection {
                 None => ended.then(|| end_within(input.received())),
             });
             if let Some(reason) = failed {
-                if !wait_for_return(self, reason.clone(), until, &|| {}) {
+                if !wait_for_return(self, reason.clone(), until) {
                     return Err(self.nothing_more(reason));
                 }
                 self.ahead().with(Backlog::begin_again);

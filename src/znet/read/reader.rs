@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::input::{Input, no_transport};
 use super::wait::Heard;
 use crate::error::Result;
-use crate::green::{Halt, Turn, Until, deferred_calls};
+use crate::green::{Halt, Turn, deferred_calls};
 use crate::ziface::{CloseReason, IConnection, IRequest};
 use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
@@ -18,7 +18,7 @@ use crate::znet::read::hold::hold_arriving;
 use crate::znet::read::keep_rate::{keep_rate, most_to_read};
 use crate::znet::read::read_ahead::next_ahead;
 use crate::znet::read::wait::{begin_rest, may_read, note_first_frame, take_read_buffer};
-use crate::znet::resume::returning::wait_for_return;
+use crate::znet::resume::returning::{Outcome, Return};
 use crate::znet::route::chain::{handles_directly, pass_on};
 use crate::znet::route::dispatch::{dispatch, dispatch_to};
 use crate::znet::route::request::Request;
@@ -51,6 +51,8 @@ pub(super) struct Reader<'a> {
     once_more: bool,
     /// More is granted for a frame begun than is free.
     holds_arriving: bool,
+    /// The peer is away.
+    absence: Option<Box<Return>>,
 }
 
 /// What it leaves between two rides.
@@ -60,6 +62,14 @@ pub(super) struct Unread {
     input: Option<Box<Input>>,
     heard: Heard,
     holds_arriving: bool,
+    absence: Option<Box<Return>>,
+}
+
+impl Unread {
+    /// Whether the rest was for a peer that is away.
+    pub(super) const fn is_of_a_lost_peer(&self) -> bool {
+        self.absence.is_some()
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -82,13 +92,14 @@ impl<'a> Reader<'a> {
             heard: unread.heard,
             once_more: false,
             holds_arriving: unread.holds_arriving,
+            absence: unread.absence,
         }
     }
 
     pub(super) fn into_unread(self) -> Unread {
-        let Self { input, heard, holds_arriving, .. } = self;
+        let Self { input, heard, holds_arriving, absence, .. } = self;
         let input = (input.frames.received() > 0).then(|| input.into());
-        Unread { input, heard, holds_arriving }
+        Unread { input, heard, holds_arriving, absence }
     }
 
     /// Reads and handles until there is nothing, or others should have their turn, or the connection is to close.
@@ -97,13 +108,17 @@ impl<'a> Reader<'a> {
             self.in_the_middle(run_hooks);
         }
         loop {
+            if let Some(halt) = self.wait_for_return() {
+                return halt;
+            }
             let before = self.handled;
             if self.conn.reads_ahead() {
                 self.heard.handlers_read_on();
-                if let Err(error) = self.handle_ahead()
-                    && !self.wait_for_return(reason_of(&error))
-                {
-                    return Halt::Over;
+                if let Err(error) = self.handle_ahead() {
+                    if !self.lose_peer(reason_of(&error)) {
+                        return Halt::Over;
+                    }
+                    continue;
                 }
             }
             if self.conn.is_stopping() {
@@ -135,7 +150,7 @@ impl<'a> Reader<'a> {
                 Ok(Left::End) => end_within(self.input.frames.received()),
                 Err(error) => reason_of(&error),
             };
-            if !self.wait_for_return(ended) {
+            if !self.lose_peer(ended) {
                 return Halt::Over;
             }
         }
@@ -144,15 +159,35 @@ impl<'a> Reader<'a> {
     /// The stream has ended. `false` if the connection does too. Not inlined, as all that few passes need: see
     /// [`handle_all`](Self::handle_all).
     #[inline(never)]
-    fn wait_for_return(&mut self, why: CloseReason) -> bool {
-        let conn = self.conn;
+    fn lose_peer(&mut self, why: CloseReason) -> bool {
         self.count_handled();
-        let back = wait_for_return(conn, why.clone(), Until::never(), &|| run_queued(conn));
-        if !back {
-            conn.note_reason(why);
-        }
         (self.input, self.heard) = (Input::default(), Heard::default());
-        back
+        self.absence = Return::begin(self.conn, why.clone()).map(Box::new);
+        if self.absence.is_none() {
+            self.conn.note_reason(why);
+        }
+        self.absence.is_some()
+    }
+
+    /// How the connection rests while its peer is away, or ends. `None` if the peer is there.
+    #[inline]
+    fn wait_for_return(&mut self) -> Option<Halt> {
+        self.absence.as_ref()?;
+        self.look_for_peer()
+    }
+
+    #[inline(never)]
+    fn look_for_peer(&mut self) -> Option<Halt> {
+        self.run_queued();
+        let absence = self.absence.as_mut()?;
+        match absence.look(self.conn) {
+            Outcome::Back => {
+                self.absence = None;
+                None
+            }
+            Outcome::Gone => Some(Halt::Over),
+            Outcome::Later(until) => Some(absence.rest(self.conn, until)),
+        }
     }
 
     fn run_queued(&mut self) {

@@ -44,7 +44,7 @@ impl Rider {
         let mut ready = Readiness::NONE;
         loop {
             match self.ride(ready) {
-                Halt::AtRest(socket, interest) => ready = socket.wait(interest),
+                Halt::AtRest(on, interest) => ready = on.wait(interest),
                 Halt::Again => {
                     yield_now();
                     ready = Readiness::NONE;
@@ -66,7 +66,9 @@ impl Rider {
                 Unread::default()
             }
             Stage::Reads(unread) => {
-                end_rest(conn, ready);
+                if !unread.is_of_a_lost_peer() {
+                    end_rest(conn, ready);
+                }
                 unread
             }
             Stage::Closes(_) => return Halt::Over,

@@ -147,7 +147,7 @@ impl Connection {
     /// Lets the connection's own coroutine look, if it waits for a peer that is away.
     pub(crate) fn wake_away(&self) {
         if let Some(resume) = self.resume() {
-            resume.wake.set();
+            resume.wake.ring();
         }
     }
 

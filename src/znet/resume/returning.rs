@@ -8,7 +8,7 @@ use super::away::{Absence, Noted};
 use super::state::{Away, Handover, Resume, Stage, State};
 use super::token::Secret;
 use super::wire::{self, Asked, Granted, Token};
-use crate::green::{AsyncResult, Until, yield_now};
+use crate::green::{Alarm, AsyncResult, Halt, Readiness, Until, yield_now};
 use crate::ziface::{CloseReason, IConnection, ResumeRefusal};
 use crate::znet::conn::addresses::Addresses;
 use crate::znet::conn::connection::Connection;
@@ -16,38 +16,86 @@ use crate::znet::read::backlog::Backlog;
 use crate::znet::read::rate::network;
 use crate::znet::server::talk::Redial;
 
-/// The stream has ended: waits, in the connection's own coroutine, until the peer is back on another socket, or
-/// `until`. `meanwhile` runs now and then. `false` if it does not come back; the reason is noted.
-pub(crate) fn wait_for_return(
-    conn: &Connection,
-    why: CloseReason,
-    until: Until,
-    meanwhile: &dyn Fn(),
-) -> bool {
-    let Some(resume) = conn.resume() else { return false };
-    if !is_loss(&why) || !conn.lose_peer(why) {
-        return false;
+/// The time from the loss of a socket until the peer is back on another, or is given up.
+pub(crate) struct Return {
+    /// When the socket was lost.
+    gone: u64,
+    alarm: Option<Alarm>,
+}
+
+/// What has come of it.
+pub(crate) enum Outcome {
+    /// The peer is back.
+    Back,
+    /// It does not come back. The reason is noted.
+    Gone,
+    /// It is to be looked again at the next ring, or then.
+    Later(Until),
+}
+
+/// In the connection's own coroutine.
+impl Return {
+    /// The stream has ended. `None` if the peer cannot come back.
+    pub(crate) fn begin(conn: &Connection, why: CloseReason) -> Option<Self> {
+        conn.resume()?;
+        if !is_loss(&why) || !conn.lose_peer(why) {
+            return None;
+        }
+        let gone = conn.core().clock().now();
+        conn.settle();
+        conn.outbox().lock().release_lost(conn.line());
+        Some(Self { gone, alarm: None })
     }
-    let gone = conn.core().clock().now();
-    conn.settle();
-    conn.outbox().lock().release_lost(conn.line());
+
+    /// Takes up a peer that is there, or connects again.
+    pub(crate) fn look(&self, conn: &Connection) -> Outcome {
+        let Some(resume) = conn.resume() else { return Outcome::Gone };
+        let away = resume.lock().away.clone();
+        let is_over = |away: &Away| away.until.is_over() || conn.is_given_up(away);
+        if conn.is_stopping() || !conn.outbox().lock().keeps() || away.as_ref().is_some_and(is_over) {
+            away.into_iter().for_each(|away| conn.note_reason(away.why));
+            return Outcome::Gone;
+        }
+        match away {
+            Some(away) if !conn.take_handover(resume) && !conn.try_redial(resume, &away) => {
+                Outcome::Later(conn.next_look(resume))
+            }
+            // Also where a task that ran meanwhile has waited for it.
+            _ => {
+                self.end(conn);
+                Outcome::Back
+            }
+        }
+    }
+
+    /// The time of the absence does not count for the program's read deadline.
+    fn end(&self, conn: &Connection) {
+        conn.put_off_read_deadline(conn.core().clock().tick().saturating_sub(self.gone));
+    }
+
+    /// How the connection rests until it is to look again.
+    pub(crate) fn rest(&mut self, conn: &Connection, until: Until) -> Halt {
+        let Some(resume) = conn.resume() else { return Halt::Again };
+        let bell = Arc::clone(&resume.wake);
+        Alarm::keep(&mut self.alarm, &bell, until);
+        Halt::AtRest(bell, Readiness::INTERRUPT)
+    }
+}
+
+/// The stream has ended in the middle of a handler, which waits until the peer is back on another socket, or `until`.
+/// `false` if it does not come back; the reason is noted.
+pub(crate) fn wait_for_return(conn: &Connection, why: CloseReason, until: Until) -> bool {
+    let (Some(resume), Some(absence)) = (conn.resume(), Return::begin(conn, why)) else { return false };
     loop {
-        resume.wake.clear();
-        let Some(away) = resume.lock().away.clone() else { return false };
-        if conn.is_stopping()
-            || !conn.outbox().lock().keeps()
-            || away.until.is_over()
-            || conn.is_given_up(&away)
-        {
-            conn.note_reason(away.why);
-            return false;
+        match absence.look(conn) {
+            Outcome::Back => return true,
+            Outcome::Gone => return false,
+            Outcome::Later(_) if until.is_over() => {
+                absence.end(conn);
+                return true;
+            }
+            Outcome::Later(next) => resume.wake.wait(next.or(until)),
         }
-        if conn.take_handover(resume) || conn.try_redial(resume, &away) || until.is_over() {
-            conn.put_off_read_deadline(conn.core().clock().tick().saturating_sub(gone));
-            return true;
-        }
-        conn.wait_for_peer(resume, until);
-        meanwhile();
     }
 }
 
@@ -126,15 +174,14 @@ impl Connection {
         }
     }
 
-    /// Waits for a peer, a stop, or the time of the next attempt.
-    fn wait_for_peer(&self, resume: &Resume, until: Until) {
-        let Some(away) = resume.lock().away.clone() else { return };
+    /// When to look again, if nothing rings before.
+    fn next_look(&self, resume: &Resume) -> Until {
         let redials = self.core().talk().redial.get().is_some();
-        let next = if redials { away.next_try.or(away.until) } else { away.until };
-        match until.or(next).left() {
-            Some(left) => drop(resume.wake.wait_timeout(left)),
-            None => resume.wake.wait(),
-        }
+        let state = resume.lock();
+        state
+            .away
+            .as_ref()
+            .map_or_else(Until::never, |away| if redials { away.next_try.or(away.until) } else { away.until })
     }
 
     /// On a server: goes on with the socket of a peer that has come back, the last one where there are several.
@@ -314,7 +361,7 @@ impl Resume {
         };
         let window = state.window;
         drop(state);
-        self.wake.set();
+        self.wake.ring();
         if let Some((refused, why)) = refused {
             refused.answer(Err(why));
         }

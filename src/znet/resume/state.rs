@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::away::Absence;
 use super::token::{Secret, Tokens};
 use super::wire::Token;
-use crate::green::{AsyncResult, Event, Until};
+use crate::green::{AsyncResult, Bell, Until};
 use crate::lock::Lock;
 use crate::ziface::{CloseReason, ResumeRefusal};
 use crate::znet::conn::addresses::Addresses;
@@ -16,7 +16,7 @@ use crate::znet::transport::Transport;
 pub(crate) struct Resume {
     state: Lock<State>,
     /// Wakes the connection's own coroutine while its peer is away: there is no socket then.
-    pub(super) wake: Event,
+    pub(super) wake: Arc<Bell>,
 }
 
 pub(super) struct State {
@@ -87,7 +87,7 @@ impl Resume {
             handover: None,
             addresses: None,
         });
-        Self { state, wake: Event::new() }
+        Self { state, wake: Arc::default() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

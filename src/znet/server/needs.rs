@@ -15,7 +15,7 @@ pub(crate) struct Needs {
 impl Needs {
     /// With so many threads that run coroutines.
     fn of(config: &Config, threads: usize) -> Self {
-        // Those wait for their peers with a stack.
+        // Without a socket, so none of these has a descriptor.
         let away = match (config.resume_ms, config.max_away) {
             (0, _) => 0,
             (_, 0) => config.max_conn,
@@ -30,7 +30,7 @@ impl Needs {
         };
         Self {
             files: config.max_conn.saturating_add(SPARE_FILES.max(16 + FILES_PER_THREAD * threads)),
-            coroutines: away.saturating_add(workers).saturating_add(SPARE_COROUTINES),
+            coroutines: workers.saturating_add(SPARE_COROUTINES),
         }
     }
 
@@ -56,8 +56,7 @@ pub(crate) fn check_limits(config: &Config) {
             _ => ("the machine has room for", format!("sysctl vm.max_map_count={set}")),
         };
         log::warn!(
-            "{needed} stacks may be needed, for workers and for connections whose peers are away, but {has_room} \
-             {coroutines}: set {set}"
+            "{needed} stacks may be needed, most of them for workers, but {has_room} {coroutines}: set {set}"
         );
     }
 }
@@ -93,10 +92,8 @@ mod tests {
     }
 
     #[test]
-    fn connections_that_are_away_need_a_stack() {
-        assert_eq!(needs(|config| config.resume_ms = 1, 2), (1064, 1256, 6608));
-        let few = |config: &mut Config| (config.resume_ms, config.max_away) = (1, 10);
-        assert_eq!(needs(few, 2), (1064, 266, 4628));
+    fn connections_that_are_away_need_neither() {
+        assert_eq!(needs(|config| config.resume_ms = 1, 2), (1064, 256, 4608));
     }
 
     #[test]
@@ -111,9 +108,9 @@ mod tests {
         assert_eq!(workers(WorkerMode::Hash, 0, 0), 256);
         for mode in [WorkerMode::Bind, WorkerMode::DynamicBind] {
             assert_eq!(workers(mode, 10, 0), 1256);
-            assert_eq!(workers(mode, 10, 1), 3256);
+            assert_eq!(workers(mode, 10, 1), 2256);
             assert_eq!(workers(mode, 5000, 0), 5256);
-            assert_eq!(workers(mode, 0, 1), 1256);
+            assert_eq!(workers(mode, 0, 1), 256);
         }
     }
 }

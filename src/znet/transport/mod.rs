@@ -212,7 +212,8 @@ impl Transport {
 
     /// How a connection rests until something of `interest` is ready.
     pub(crate) fn rest(&self, interest: Readiness) -> Halt {
-        Halt::AtRest(Arc::clone(self.socket()), interest)
+        let socket = Arc::clone(self.socket());
+        Halt::AtRest(socket, interest)
     }
 
     /// As [`wait`](Self::wait), for code that a destructor may call: `WouldBlock` while its coroutine unwinds.

@@ -1,0 +1,117 @@
+//! Connections whose peers are away are at rest: they have no stack, and do what they are asked all the same.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use zinx::green;
+use zinx::prelude::*;
+use zinx::ziface::CloseReason;
+
+use crate::common::child::in_child;
+use crate::common::phone::Phone;
+use crate::common::{ECHO, Running, config, start, start_alone, wait_until};
+
+const TASK: u32 = 2;
+const ASK: u32 = 3;
+const ANSWER: u32 = 4;
+const SOON: Duration = Duration::from_secs(10);
+
+fn resuming() -> Config {
+    let mut config = config();
+    config.resume_ms = 60_000;
+    config
+}
+
+fn open(running: &Running) -> (Phone, Arc<dyn IConnection>) {
+    let phone = Phone::open(running.server.local_addr().unwrap());
+    let conn = running.conn(phone.stream.local_addr().unwrap());
+    (phone, conn)
+}
+
+fn lose(phone: &mut Phone, conn: &Arc<dyn IConnection>) {
+    phone.lose(false);
+    wait_until("the loss", || conn.is_away());
+}
+
+#[test]
+fn connections_whose_peers_are_away_have_no_stack() {
+    in_child("resume_rest::connections_whose_peers_are_away_have_no_stack", || {
+        let mut config = resuming();
+        config.max_away_per_address = 200;
+        let running = start_alone(config, |_| {});
+        let (mut first, conn) = open(&running);
+        lose(&mut first, &conn);
+        first.resume();
+        let before = running.server.stats().stacks;
+        let mut all: Vec<_> = (0..100).map(|_| open(&running)).collect();
+        all.iter_mut().for_each(|(phone, conn)| lose(phone, conn));
+        wait_until("stacks that are not needed to go", || running.server.stats().stacks <= before);
+        for (_, conn) in &all {
+            let name = format!("\"connection {}\" waits for an event", conn.get_conn_id());
+            wait_until(&name, || green::dump().contains(&name));
+        }
+        for (phone, _) in &mut all {
+            phone.resume();
+            phone.send(ECHO, b"back");
+            assert_eq!(phone.receive(), (ECHO, b"back".to_vec()));
+        }
+    });
+}
+
+#[test]
+fn a_stop_and_the_end_of_the_time_reach_a_connection_whose_peer_is_away() {
+    let mut config = resuming();
+    config.resume_ms = 1_000;
+    let running = start(config, |_| {});
+    let ((mut one, stopped), (mut other, late)) = (open(&running), open(&running));
+    lose(&mut one, &stopped);
+    lose(&mut other, &late);
+    stopped.stop();
+    assert!(stopped.wait_closed(SOON).unwrap());
+    assert_eq!(stopped.get_close_reason(), Some(CloseReason::Stopped));
+    assert!(late.wait_closed(SOON).unwrap());
+    assert_eq!(late.get_close_reason(), Some(CloseReason::PeerClosed));
+}
+
+#[test]
+fn a_task_that_asks_a_peer_that_is_away_waits_for_it_and_the_connection_goes_on() {
+    let (begun, answered) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (begins, answers) = (Arc::clone(&begun), Arc::clone(&answered));
+    let kept: Arc<Mutex<Option<Box<dyn IRequest>>>> = Arc::default();
+    let keeps = Arc::clone(&kept);
+    let running = start(resuming(), move |server| {
+        let asks = move |request: &dyn IRequest| {
+            let mut kept = keeps.lock().unwrap();
+            if kept.is_none() {
+                *kept = Some(request.copy());
+                return Ok(());
+            }
+            drop(kept);
+            begins.fetch_add(1, Ordering::AcqRel);
+            let answer = request.get_connection().call(ASK, request.get_data(), ANSWER, SOON)?;
+            assert_eq!(answer.get_data(), "here");
+            answers.fetch_add(1, Ordering::AcqRel);
+            Ok(())
+        };
+        server.add_router(TASK, asks).unwrap();
+    });
+    let (mut phone, conn) = open(&running);
+    phone.send(TASK, b"there?");
+    wait_until("a request to queue", || kept.lock().unwrap().is_some());
+    let queue = || {
+        let task = kept.lock().unwrap().as_ref().unwrap().copy();
+        running.server.get_msg_handler().send_msg_to_task_queue(task).unwrap();
+    };
+    for round in 1..=3 {
+        lose(&mut phone, &conn);
+        queue();
+        wait_until("the task to begin", || begun.load(Ordering::Acquire) == round);
+        phone.resume();
+        assert_eq!(phone.receive(), (ASK, b"there?".to_vec()));
+        phone.send(ANSWER, b"here");
+        wait_until("the answer", || answered.load(Ordering::Acquire) == round);
+        phone.send(ECHO, b"on");
+        assert_eq!(phone.receive(), (ECHO, b"on".to_vec()));
+    }
+}
