@@ -190,9 +190,14 @@ fn connections_at_rest_have_no_stack_and_are_there_for_all_to_see() {
         peers.iter_mut().for_each(Peer::check_echo);
         wait_until("stacks that are not needed to go", || green::live_coroutines() <= before);
         for peer in &peers {
-            let name =
-                format!("\"connection {}\" waits for a socket", running.conn(peer.addr()).get_conn_id());
-            wait_until(&name, || green::dump().contains(&name));
+            let id = running.conn(peer.addr()).get_conn_id();
+            let lines = [
+                format!("\"connection {id}\" waits for a socket"),
+                format!("- \"writer of connection {id}\" waits for an item of a queue"),
+            ];
+            for line in lines {
+                wait_until(&line, || green::dump().contains(&line));
+            }
         }
     });
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, MutexGuard, Weak};
 
 use super::record::Record;
 use crate::green::Coroutine;
+use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::slots::Slots;
 use crate::lock::Lock;
 
@@ -19,7 +20,8 @@ pub fn coroutines() -> Vec<Coroutine> {
     found
 }
 
-/// A line for each coroutine that is alive: its number, its name, and what it waits for.
+/// A line for each coroutine that is alive: its number, its name, and what it waits for. Below them a line for the writer of each
+/// connection, which is a coroutine only while a full socket holds up a busy connection.
 ///
 /// For a hook or a signal that asks why nothing moves.
 ///
@@ -42,8 +44,29 @@ pub fn dump() -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{} {:?} {}", coroutine.id(), coroutine.name(), coroutine.activity());
     }
+    let others: Vec<_> = OTHERS.lock().iter().filter_map(Weak::upgrade).collect();
+    for other in others {
+        other.list(&mut |name, awaits| {
+            let _ = writeln!(text, "- {name:?} {}", awaits.as_str());
+        });
+    }
     text
 }
+
+/// What has parts that do the work of coroutines without being any.
+pub(crate) trait Lists: Send + Sync {
+    /// Calls `line` for each, with its name and what it waits for.
+    fn list(&self, line: &mut dyn FnMut(&str, Awaits));
+}
+
+/// Has [`dump`] list the parts of `other` too, for as long as it lives.
+pub(crate) fn list_also(other: Weak<dyn Lists>) {
+    let mut others = OTHERS.lock();
+    others.retain(|other| other.strong_count() > 0);
+    others.push(other);
+}
+
+static OTHERS: Lock<Vec<Weak<dyn Lists>>> = Lock::new(Vec::new());
 
 /// Makes a coroutine known, until its record is dropped. Returns its place.
 pub(super) fn add(record: &Arc<Record>) -> u32 {

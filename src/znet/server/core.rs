@@ -1,6 +1,6 @@
 //! What the connections of a server share.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use super::clock::Clock;
@@ -8,7 +8,7 @@ use super::counters::Counters;
 use super::life::ServerLife;
 use super::talk::Talk;
 use crate::error::{Error, Result};
-use crate::green::{Backoff, Event, Group, Until, drop_contained, drop_each};
+use crate::green::{Backoff, Event, Group, Until, drop_contained, drop_each, list_also};
 use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 use crate::zconf::{Config, PackKind};
@@ -102,7 +102,7 @@ impl Core {
         stop_reason: CloseReason,
         as_server: fn(Arc<Self>) -> Arc<dyn IServer>,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let core = Arc::new(Self {
             stop_reason,
             as_server,
             name: OnceLock::new(),
@@ -142,7 +142,10 @@ impl Core {
             #[cfg(feature = "tls")]
             certificates: OnceLock::new(),
             config,
-        })
+        });
+        let writers: Weak<Self> = Arc::downgrade(&core);
+        list_also(writers);
+        core
     }
 
     pub(crate) const fn config(&self) -> &Config {

@@ -27,8 +27,11 @@ pub(super) mod clock;
 // and what is counted,
 pub(super) mod counters;
 
-// which a program may read.
+// which a program may read;
 pub(super) mod stats;
+
+// and the writers among the green threads.
+pub(super) mod listing;
 
 // Before the start: what the configuration needs of the machine,
 pub(super) mod needs;

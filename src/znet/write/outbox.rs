@@ -14,7 +14,7 @@ use super::frame_queue::FrameQueue;
 use super::ledger::Kind;
 use super::pressure::Pressure;
 use crate::error::{Error, Result};
-use crate::green::{READ_BUFFER_BYTES, WaitList, home_index};
+use crate::green::{Awaits, READ_BUFFER_BYTES, WaitList, home_index};
 use crate::lock::Lock;
 use crate::ziface::{IDataPack, Payload, Unsent};
 
@@ -211,6 +211,17 @@ impl State {
 
     pub(crate) const fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// What the writer waits for, coroutine or not.
+    pub(crate) fn awaits(&self) -> Awaits {
+        match self.sender {
+            Sender::Sending => Awaits::Nothing,
+            Sender::Blocked => Awaits::Socket,
+            Sender::Idle if self.queue.is_empty() => Awaits::Item,
+            // It sends when the one that has queued it yields, or once a peer that is away is back.
+            Sender::Idle => Awaits::Turn,
+        }
     }
 
     pub(crate) const fn has_writer(&self) -> bool {
