@@ -18,3 +18,4 @@ mod resume_client;
 mod resume_cuts;
 mod sessions_as_loops;
 mod unanswered;
+mod vectors;
