@@ -19,3 +19,4 @@ mod resume_cuts;
 mod resume_rest;
 mod sessions_as_loops;
 mod unanswered;
+mod vectors;
