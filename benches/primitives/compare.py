@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The primitives of zinx::green beside those of tokio and Go, in one run.
+"""The primitives of zinx::green beside those of tokio, of Go and of `may` alone, in one run.
 
     cargo build --release --manifest-path benches/primitives/Cargo.toml
     (cd benches/primitives/go && go build -o primitives .)
@@ -10,6 +10,7 @@ operation by the clock and of processor time, and ours as a ratio to tokio's and
 brackets, by the clock. With one worker the clock says more; on a machine that does other work, processor time does.
 """
 import argparse
+import math
 import os
 import pathlib
 import statistics
@@ -31,6 +32,7 @@ def main():
         "ours": [rust, "ours"],
         "tokio": [rust, "tokio"],
         "go": [str(HERE / "go" / "primitives")],
+        "may": [rust, "may"],
     }
     found = {}
     for turn in range(args.rounds):
@@ -40,13 +42,14 @@ def main():
                 command = [*programs[program], name, args.workers]
                 said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
                 found.setdefault((name, program), []).append([float(number) for number in said.split()])
-    print("| | zinx | tokio | Go | to tokio | to Go |")
-    print("|---|---|---|---|---|---|")
+    print("| | zinx | tokio | Go | may alone | to tokio | to Go |")
+    print("|---|---|---|---|---|---|---|")
     for name in args.names:
         medians = {
             program: [statistics.median(column) for column in zip(*found[name, program])] for program in programs
         }
-        cells = [f"{clock:.0f} ({cpu:.0f})" for clock, cpu in medians.values()]
+        # `may` alone has not all of them.
+        cells = ["-" if math.isnan(cpu) else f"{clock:.0f} ({cpu:.0f})" for clock, cpu in medians.values()]
         (clock, cpu), others = medians["ours"], [medians["tokio"], medians["go"]]
         ratios = [f"{cpu / other[1]:.2f} ({clock / other[0]:.2f})" for other in others]
         print("| " + " | ".join([name, *cells, *ratios]) + " |")

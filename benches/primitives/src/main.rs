@@ -1,4 +1,4 @@
-//! `primitives ours|tokio NAME WORKERS`: runs one benchmark, and prints the nanoseconds that one operation took, of the clock
+//! `primitives ours|tokio|may NAME WORKERS`: runs one benchmark, and prints the nanoseconds that one operation took, of the clock
 //! and of the processors.
 
 use std::env;
@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+mod bare;
 mod ours;
 mod peers;
 
 fn main() {
     let args: Vec<_> = env::args().skip(1).collect();
-    let [whose, name, workers] = &args[..] else { panic!("primitives ours|tokio NAME WORKERS") };
+    let [whose, name, workers] = &args[..] else { panic!("primitives ours|tokio|may NAME WORKERS") };
     let (whose, workers) = (whose.as_str(), workers.parse().expect("a number of workers"));
     let (begun, cpu) = (Instant::now(), cpu());
     let mut operations = 0;
@@ -20,6 +21,10 @@ fn main() {
         operations += match whose {
             "ours" => ours::run(name, workers),
             "tokio" => peers::run(name, workers),
+            "may" => match bare::run(name, workers) {
+                0 => return println!("nan nan"),
+                operations => operations,
+            },
             other => panic!("whose is {other}?"),
         };
     }
