@@ -22,7 +22,8 @@ const MIB: usize = 1 << 20;
 
 #[test]
 fn replies_that_nobody_reads_stay_under_the_bound_and_the_slowest_go() {
-    let running = serve(8 * MIB, |_| {});
+    // None of them is told that the queue is full before it is its turn, however slow the machine.
+    let running = serve(8 * MIB, |config| config.queue_wait_ms = 60_000);
     let mut peers: Vec<_> = (0..24).map(|_| deaf(&running)).collect();
     peers.iter_mut().for_each(|peer| peer.send(&want(3 * MIB)));
     wait_until("many evicted", || running.server.stats().evicted >= 12);
@@ -85,7 +86,7 @@ fn a_reply_larger_than_the_bound_is_an_error_at_once() {
 
 #[test]
 fn a_large_broadcast_counts_once_however_many_do_not_read_it() {
-    let running = serve(4 * MIB, |_| {});
+    let running = serve(4 * MIB, |config| config.write_timeout_ms = 60_000);
     let mut peers: Vec<_> = (0..12).map(|_| deaf(&running)).collect();
     let conns: Vec<_> = peers.iter().map(|peer| running.conn(peer.addr())).collect();
     conns.iter().for_each(|conn| conn.join_group("all").unwrap());
