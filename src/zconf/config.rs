@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::admin_address::problems_between;
 use super::keys::{KEYS, Key, State};
 use super::layers::Layers;
 use super::origin::Origin;
@@ -215,6 +216,13 @@ pub struct Config {
     /// comes before it.
     pub log_isolation_level: u32,
 
+    /// Address and port of the admin plane, such as `127.0.0.1:7778`; one that is not of this machine alone needs
+    /// `AdminToken`. Needs the cargo feature `admin`. Default empty: none, except that `zinx serve` takes `127.0.0.1:7778`;
+    /// `off`: none there either.
+    pub admin: String,
+    /// What requests to the admin plane carry in `Authorization: Bearer ..`, at least 16 characters. Default empty: nothing.
+    pub admin_token: String,
+
     pub(super) origin: Origin,
 }
 
@@ -304,6 +312,7 @@ impl Config {
                 });
             }
         }
+        problems.extend(problems_between(self));
         ConfigErrors::none_of(problems)
     }
 

@@ -95,6 +95,9 @@ impl Default for Config {
             log_cons: false,
             log_isolation_level: 0,
 
+            admin: String::new(),
+            admin_token: String::new(),
+
             origin: Origin::default(),
         }
     }

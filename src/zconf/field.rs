@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
+use serde::Serialize;
+
 use super::choices::Word;
 
 /// A field of [`Config`](super::Config), whatever its type.
@@ -18,7 +20,8 @@ pub(super) trait Field {
 }
 
 /// A value as it was found, before it is known what it should be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub(super) enum Scalar {
     /// A key without a value.
     Nothing,
@@ -37,6 +40,10 @@ pub(super) enum Rule {
     Filled,
     /// An address or the name of a host, without a port.
     Host,
+    /// An address and a port, `off`, or nothing.
+    Endpoint,
+    /// A secret that is long enough, or nothing.
+    Token,
     /// From the first to the second, both included.
     From(u64, u64),
     /// 0, or from the first to the second.
@@ -72,7 +79,7 @@ impl Rule {
         match self {
             Self::From(min, max) => (min..=max).contains(&number),
             Self::ZeroOr(min, max) => number == 0 || (min..=max).contains(&number),
-            Self::Any | Self::Filled | Self::Host => true,
+            Self::Any | Self::Filled | Self::Host | Self::Endpoint | Self::Token => true,
         }
     }
 }
@@ -82,6 +89,8 @@ impl Field for String {
         let fits = |text: &str| match rule {
             Rule::Host => is_host(text),
             Rule::Filled => !text.is_empty(),
+            Rule::Endpoint => text.is_empty() || text.eq_ignore_ascii_case("off") || is_endpoint(text),
+            Rule::Token => text.is_empty() || is_token(text),
             _ => true,
         };
         match value {
@@ -94,8 +103,17 @@ impl Field for String {
     }
 
     fn expected(&self, rule: Rule) -> String {
-        if matches!(rule, Rule::Host) {
-            return "an address or a host name without a port, which is set by TcpPort".to_string();
+        match rule {
+            Rule::Host => {
+                return "an address or a host name without a port, which is set by TcpPort".to_string();
+            }
+            Rule::Endpoint => {
+                return "an address and a port such as 127.0.0.1:7778, off, or nothing".to_string();
+            }
+            Rule::Token => {
+                return format!("{TOKEN_LEN} or more letters, digits and signs without a space, or nothing");
+            }
+            _ => {}
         }
         let empty = if matches!(rule, Rule::Filled) { " that is not empty" } else { "" };
         format!("text{empty}, in quotes if it looks like a number, true, false or null")
@@ -175,7 +193,7 @@ fn expected_number(rule: Rule, largest: u64) -> String {
     match rule {
         Rule::From(min, max) => format!("a whole number from {min} to {}", max.min(largest)),
         Rule::ZeroOr(min, max) => format!("0 or a whole number from {min} to {}", max.min(largest)),
-        Rule::Any | Rule::Filled | Rule::Host => format!("a whole number from 0 to {largest}"),
+        _ => format!("a whole number from 0 to {largest}"),
     }
 }
 
@@ -185,6 +203,25 @@ fn is_host(text: &str) -> bool {
     let is_name = !text.is_empty() && !text.contains(|c: char| c == ':' || c == '/' || c.is_whitespace());
     is_name || address.parse::<Ipv6Addr>().is_ok()
 }
+
+/// Whether a text is an address or the name of a host, and a port.
+fn is_endpoint(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_address = match in_brackets {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.contains(':') && is_host(host),
+    };
+    is_address && port.parse::<u16>().is_ok()
+}
+
+/// Whether a text can be a secret that goes into a header.
+fn is_token(text: &str) -> bool {
+    text.len() >= TOKEN_LEN && text.chars().all(|character| character.is_ascii_graphic())
+}
+
+/// Characters of a secret, at least.
+const TOKEN_LEN: usize = 16;
 
 /// Cuts a text from outside to what fits a line of a log.
 pub(super) fn shorten(text: &str) -> String {

@@ -123,6 +123,8 @@ pub(super) static KEYS: &[Key] = &[
     key!("LogFileSize", log_file_size, Rule::From(0, TIB), Now),
     key!("LogCons", log_cons, Rule::Any, Now),
     key!("LogIsolationLevel", log_isolation_level, Rule::From(0, 255), Now),
+    key!("Admin", admin, Rule::Endpoint, Now),
+    key!("AdminToken", admin_token, Rule::Token, Now),
 ];
 
 /// Other names of keys: the tutorial writes `MaxPackageSize`.

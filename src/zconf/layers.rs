@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use super::Config;
+use super::admin_address::problems_between;
 use super::field::{Scalar, shorten};
 use super::keys::{self, KEYS, Key};
 use super::nearest::nearest;
-use super::origin::Origin;
+use super::origin::{Origin, Source, Taken};
 use super::yaml;
 use crate::error::Result;
 use crate::error::config::{ConfigErrors, ConfigProblem};
@@ -21,6 +22,8 @@ pub(super) struct Layers {
     /// The file that was read, and the variables that have set a key.
     file: Option<PathBuf>,
     variables: Vec<String>,
+    /// The keys that were set, and by which layer.
+    taken: Vec<Taken>,
     notes: Vec<String>,
     problems: Vec<ConfigProblem>,
 }
@@ -92,11 +95,12 @@ impl Layers {
 
     /// Gives the result, or every problem.
     pub(super) fn finish(self) -> Result<(Config, Vec<String>)> {
-        ConfigErrors::none_of(self.problems)?;
-        let Self { mut config, file, variables, notes, .. } = self;
+        let Self { mut config, file, variables, taken, notes, mut problems } = self;
+        problems.extend(problems_between(&config));
+        ConfigErrors::none_of(problems)?;
         let mut warnings = config.warnings();
         warnings.extend(notes);
-        config.origin = Origin { file, variables, warnings: warnings.clone(), told: Arc::default() };
+        config.origin = Origin { file, variables, taken, warnings: warnings.clone(), told: Arc::default() };
         Ok((config, warnings))
     }
 
@@ -110,7 +114,7 @@ impl Layers {
                     Some((_, first)) => Err(repeated(key, line_of(*first))),
                     None => {
                         seen.push((key.name, index));
-                        self.set(key, value)
+                        self.set(key, value, Source::File)
                     }
                 },
                 None if keys::is_ignored(name) => {
@@ -141,7 +145,7 @@ impl Layers {
             } else {
                 seen.push(key.name);
                 self.variables.push(shorten(variable));
-                self.set(key, &variable_value(key, &self.config, value))
+                self.set(key, &variable_value(key, &self.config, value), Source::Environment)
             };
             if let Err(problem) = taken {
                 self.problems.push(ConfigProblem { key: shorten(variable), ..problem });
@@ -150,9 +154,10 @@ impl Layers {
     }
 
     /// Sets a key; the problem has no place yet.
-    fn set(&mut self, key: &Key, value: &Scalar) -> std::result::Result<(), ConfigProblem> {
+    fn set(&mut self, key: &Key, value: &Scalar, source: Source) -> std::result::Result<(), ConfigProblem> {
         let field = (key.get_mut)(&mut self.config);
         if field.take(value, key.rule) {
+            self.taken.push(Taken { key: key.name, value: field.scalar(), source });
             return Ok(());
         }
         Err(problem(value.to_string(), field.expected(key.rule)))

@@ -19,11 +19,13 @@
 //! ```
 
 // What users hold: the struct and its choices.
+mod admin_address;
 mod choices;
 mod config;
 mod defaults;
 mod mode;
 mod origin;
+mod values;
 
 // From text to fields: the layers in order, the reader of YAML, the table of keys, what a field accepts.
 mod field;
@@ -36,3 +38,4 @@ pub use crate::error::config::{ConfigErrors, ConfigProblem};
 pub use choices::{MaxConnPolicy, OverRate, PackKind, QueueFull, WorkerMode};
 pub use config::Config;
 pub use mode::Mode;
+pub use values::ConfigValue;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::field::Scalar;
+
 /// Where a configuration comes from. All are equal: two configurations are the same when their keys are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origin {
@@ -12,10 +14,27 @@ pub(super) struct Origin {
     pub(super) file: Option<PathBuf>,
     /// The variables that set a key, in alphabetical order.
     pub(super) variables: Vec<String>,
+    /// The keys that were set, in order, and by which layer.
+    pub(super) taken: Vec<Taken>,
     /// What its user should know.
     pub(super) warnings: Vec<String>,
     /// Whether the warnings have been logged, on this copy or another.
     pub(super) told: Arc<AtomicBool>,
+}
+
+/// A key that a layer has set.
+#[derive(Clone, Debug)]
+pub(super) struct Taken {
+    pub(super) key: &'static str,
+    pub(super) value: Scalar,
+    pub(super) source: Source,
+}
+
+/// The layers below code.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Source {
+    File,
+    Environment,
 }
 
 impl Origin {

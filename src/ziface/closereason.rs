@@ -105,6 +105,8 @@ pub enum CloseReason {
         /// Why.
         why: ResumeRefusal,
     },
+    /// An operator closed it, over the admin plane.
+    Kicked,
     /// [`IConnection::stop`](super::IConnection::stop) was called.
     Stopped,
     /// [`IConnection::abort`](super::IConnection::abort) was called.
@@ -155,6 +157,7 @@ impl fmt::Display for CloseReason {
             Self::SessionFailed { error } => write!(f, "the session failed: {error}"),
             Self::Resumed { conn_id } => write!(f, "the peer is back on connection {conn_id}"),
             Self::ResumeRefused { why } => write!(f, "not resumed: {why}"),
+            Self::Kicked => f.write_str("closed by an operator"),
             Self::Stopped => f.write_str("stopped"),
             Self::Aborted => f.write_str("aborted"),
             Self::ServerStopped => f.write_str("the server stopped"),

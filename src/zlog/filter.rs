@@ -20,7 +20,7 @@ impl Filter {
         }
     }
 
-    /// The coroutines below us have little to say that a user of ours can use.
+    /// Little of the coroutines below us: see [`passes_from`].
     fn isolating(isolation: u32) -> Self {
         let level = match isolation {
             0 => LevelFilter::Debug,
@@ -72,6 +72,13 @@ impl Filter {
     pub(super) fn lowest(&self) -> LevelFilter {
         self.rules.iter().map(|(_, level)| *level).max().unwrap_or(LevelFilter::Off)
     }
+}
+
+/// Whether a line passes if everything is logged from a level on. The coroutines below us have little to say that a user of ours
+/// can use.
+pub(super) fn passes_from(least: usize, target: &str, level: Level) -> bool {
+    let below = ["may", "generator"].iter().any(|name| target.starts_with(name));
+    level as usize <= if below { least.min(LevelFilter::Warn as usize) } else { least }
 }
 
 #[cfg(test)]

@@ -78,11 +78,34 @@ pub fn init(config: &Config) -> Result<()> {
         }
     });
     started.map_err(|source| Error::io("start the log thread", source))?;
-    log::set_max_level(lowest);
+    if LEVEL.load(Ordering::Relaxed) == AS_CONFIGURED {
+        log::set_max_level(lowest);
+    }
     problems.iter().for_each(|problem| log::warn!("{problem}"));
     config.tell_warnings();
     Ok(())
 }
+
+/// Logs from this level on, in place of what `LogIsolationLevel` or `RUST_LOG` say, until the process ends. From any thread,
+/// also before [`init`], which keeps it.
+///
+/// Another logger than this one may have a filter of its own: that still applies then, so there may be fewer lines, but not more.
+///
+/// # Examples
+///
+/// ```
+/// zinx::zlog::set_level(log::LevelFilter::Debug);
+/// assert_eq!(log::max_level(), log::LevelFilter::Debug);
+/// ```
+pub fn set_level(level: log::LevelFilter) {
+    LEVEL.store(level as usize, Ordering::Relaxed);
+    log::set_max_level(level);
+}
+
+/// The level that was set while the process ran; [`AS_CONFIGURED`] if none was.
+static LEVEL: AtomicUsize = AtomicUsize::new(AS_CONFIGURED);
+
+const AS_CONFIGURED: usize = usize::MAX;
 
 struct Logger {
     queue: SyncSender<Entry>,
@@ -101,7 +124,10 @@ type Place = (Option<&'static str>, Option<u32>);
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.filter.passes(metadata.target(), metadata.level())
+        match LEVEL.load(Ordering::Relaxed) {
+            AS_CONFIGURED => self.filter.passes(metadata.target(), metadata.level()),
+            least => filter::passes_from(least, metadata.target(), metadata.level()),
+        }
     }
 
     fn log(&self, record: &Record<'_>) {

@@ -63,5 +63,9 @@ mod resume;
 // At last the connection leaves.
 mod leave;
 
+#[cfg(feature = "admin")]
+// Whoever operates the server looks at all of this from outside.
+mod admin;
+
 // The lines that the framework of the tutorial prints.
 mod tutorial;

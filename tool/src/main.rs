@@ -37,4 +37,5 @@ const EXIT_CODES: &str = "Exit code: 0; 1 if it failed; 2 for wrong arguments or
 const CONFIGURATION: &str = "\
 Configuration: the file that ZINX_CONFIG_FILE_PATH names, else the first of zinx.yaml, zinx.yml, zinx.json,
 conf/zinx.yaml, conf/zinx.yml and conf/zinx.json; then the environment: ZINX_ and a key in capitals, such as
-ZINX_TCPPORT=0. Lines go to LogFile in LogDir, or to stderr; RUST_LOG says which.";
+ZINX_TCPPORT=0. Lines go to LogFile in LogDir, or to stderr; RUST_LOG says which.
+The admin plane is on http://127.0.0.1:7778 unless Admin says something else; off: there is none.";

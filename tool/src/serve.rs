@@ -39,27 +39,45 @@ fn connection_stop(conn: &Arc<dyn IConnection>) -> Result<()> {
 }
 
 fn serve() -> Result<()> {
-    let config = Config::load()?;
+    let mut config = Config::load()?;
     zlog::init(&config)?;
     log::info!("configuration: {}", config.origin());
+    if !config.admin.is_empty() {
+        return serve_with(config);
+    }
+    config.admin = ADMIN.to_string();
+    let mut without = config.clone();
+    without.admin = "off".to_string();
+    match serve_with(config) {
+        // Nobody has asked for this port: another server on this machine may have it.
+        Err(Error::Io { what, source }) if what.contains(ADMIN) => {
+            log::warn!("no admin plane: {what}: {source}; ZINX_ADMIN chooses another port");
+            serve_with(without)
+        }
+        served => served,
+    }
+}
+
+fn serve_with(config: Config) -> Result<()> {
     let server = new_server_with_config(config)?;
     server.set_on_conn_start(connection_start);
     server.set_on_conn_stop(connection_stop);
     server.add_router(1, PingRouter)?;
     server.add_router(2, echo)?;
     announce(server.clone())?;
-    server.serve()
+    // After a start that has failed, nobody is to be told where the server is.
+    server.serve().inspect_err(|_| server.stop())
 }
 
 /// Says where the server is, once it listens. `serve` itself starts it, for it catches signals before anybody can know
 /// the address: whoever has read that may send one.
-#[expect(clippy::disallowed_methods, reason = "a thread of its own, that runs no coroutine")]
 fn announce(server: Server) -> Result<()> {
     let wait = move || {
         let address = loop {
             match server.local_addr() {
                 Some(address) => break address,
-                None => thread::sleep(LOOK_EVERY),
+                None if server.wait_stopped(LOOK_EVERY) => return,
+                None => {}
             }
         };
         log::info!("to talk to it: zinx send {} 1 hello", reachable(address));
@@ -89,6 +107,9 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 pub(crate) fn run() -> ExitCode {
     zinx::exit(serve())
 }
+
+/// Where the admin plane is if nobody says anything else.
+const ADMIN: &str = "127.0.0.1:7778";
 
 /// How often to look whether the server listens. It does within milliseconds, or the process ends.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

@@ -163,6 +163,30 @@ fn serve_writes_to_the_log_file_that_is_configured() {
 }
 
 #[test]
+fn serve_has_an_admin_plane_and_goes_on_if_its_usual_port_is_taken() {
+    let _watchdog = watchdog();
+    let serve = |admin: Option<&str>| {
+        let mut command = zinx();
+        command.env("ZINX_TCPPORT", "0").envs(admin.map(|admin| ("ZINX_ADMIN", admin)));
+        Server::spawn(&mut command)
+    };
+    let server = serve(Some("127.0.0.1:0"));
+    let (_, plane) = server.said.split_once("admin plane on http://").expect("it has one");
+    let plane = plane.split_whitespace().next().unwrap();
+    let mut stream = TcpStream::connect(plane).unwrap();
+    write!(stream, "GET /readyz HTTP/1.1\r\nHost: {plane}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("ready\n"), "{answer}");
+    // Whether we take the port or another program has it.
+    let _taken = TcpListener::bind("127.0.0.1:7778");
+    let (code, said) = serve(None).interrupt();
+    assert!(code == Some(0) && said.contains("no admin plane: listen on 127.0.0.1:7778 (Admin): "), "{said}");
+    let (code, said) = serve(Some("off")).interrupt();
+    assert!(code == Some(0) && !said.contains("admin plane"), "{said}");
+}
+
+#[test]
 fn a_host_with_a_port_is_refused_with_the_key_for_the_port() {
     let _watchdog = watchdog();
     let output = zinx().env("ZINX_HOST", "127.0.0.1:7810").output().unwrap();

@@ -70,6 +70,13 @@ impl ConnManager {
         self.shard(conn_id).listed.get(&conn_id).cloned()
     }
 
+    /// The same, also if the program has taken it out and it is closing.
+    #[cfg(feature = "admin")]
+    pub(crate) fn find_any(&self, conn_id: u64) -> Option<Arc<dyn IConnection>> {
+        let shard = self.shard(conn_id);
+        shard.listed.get(&conn_id).or_else(|| shard.leaving.get(&conn_id)).cloned()
+    }
+
     /// Visits all connections that hold a place until `visit` returns `false`, with no lock held.
     pub(crate) fn each(&self, visit: impl FnMut(&Arc<dyn IConnection>) -> bool) {
         self.visit(|shard| shard.listed.values().chain(shard.leaving.values()).cloned().collect(), visit);

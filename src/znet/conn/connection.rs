@@ -10,6 +10,7 @@ use super::addresses::Addresses;
 use super::asked::Asked;
 use super::on_demand::{OnDemand, Property};
 use super::times::Times;
+use super::traffic::Traffic;
 use crate::error::{Error, Result};
 use crate::green::{Event, StackMark, drop_contained};
 use crate::lock::Lock;
@@ -48,6 +49,9 @@ pub(crate) struct Connection {
     asked: Asked,
     reader: StackMark,
     times: Times,
+    /// Only if there is an admin plane.
+    #[cfg(feature = "admin")]
+    traffic: Option<Box<Traffic>>,
 }
 
 impl Connection {
@@ -59,9 +63,11 @@ impl Connection {
         worker: Option<Arc<Worker>>,
     ) -> Arc<Self> {
         let on_demand = OnceLock::new();
+        // Read, not remembered: no peer is called silent because the sweeper was late.
+        let now = core.clock().tick();
         if core.config().resume_ms > 0 {
             let window = Duration::from_millis(core.config().resume_ms);
-            on_demand.get_or_init(|| OnDemand::resumable(window, core.clock().tick()).into());
+            on_demand.get_or_init(|| OnDemand::resumable(window, now).into());
         }
         Arc::new_cyclic(|this| Self {
             id,
@@ -74,8 +80,9 @@ impl Connection {
             on_demand,
             asked: Asked::default(),
             reader: StackMark::default(),
-            // Read, not remembered: no peer is called silent because the sweeper was late.
-            times: Times::since(core.clock().tick()),
+            times: Times::since(now),
+            #[cfg(feature = "admin")]
+            traffic: core.is_watched().then(|| Traffic::since(now).into()),
             core,
         })
     }
@@ -157,6 +164,18 @@ impl Connection {
 
     pub(crate) const fn times(&self) -> &Times {
         &self.times
+    }
+
+    /// What went over it, if that is counted.
+    #[cfg(feature = "admin")]
+    pub(crate) fn traffic(&self) -> Option<&Traffic> {
+        self.traffic.as_deref()
+    }
+
+    /// Nothing is counted that nobody can look at.
+    #[cfg(not(feature = "admin"))]
+    pub(crate) const fn traffic(&self) -> Option<&Traffic> {
+        None
     }
 
     pub(crate) const fn reader_mark(&self) -> &StackMark {

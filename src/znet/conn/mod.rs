@@ -15,5 +15,8 @@ pub(super) mod asked;
 // what it has only if it is needed,
 pub(super) mod on_demand;
 
+// what went over it,
+pub(super) mod traffic;
+
 // and the table of all connections.
 pub(super) mod conn_manager;

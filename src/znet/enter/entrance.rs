@@ -82,10 +82,8 @@ impl Entrance {
         !core.stopping().is_set()
     }
 
-    /// A connection whose peer is away takes no place: the peer needs one to come back.
     fn is_full(&self, door: &Door) -> bool {
-        let here = self.core.manager().places().saturating_sub(self.core.absent.len());
-        here + door.reserved >= self.core.config().max_conn
+        self.core.places_taken() + door.reserved >= self.core.config().max_conn
     }
 
     /// Reserves a place. `None`, and the peer has been turned away, if there is none.

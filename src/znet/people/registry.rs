@@ -45,6 +45,23 @@ impl Groups {
     }
 }
 
+#[cfg(feature = "admin")]
+impl Groups {
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// All groups, with how many members each has.
+    pub(crate) fn sizes(&self) -> Vec<(Arc<str>, usize)> {
+        self.lock().iter().map(|(name, members)| (Arc::clone(name), members.len())).collect()
+    }
+
+    /// The connection ids of a group, in order. `None` if there is no such group.
+    pub(crate) fn members(&self, name: &str) -> Option<Vec<u64>> {
+        self.lock().get(name).map(|members| members.keys().copied().collect())
+    }
+}
+
 /// The users that are logged in, with their connections, oldest login first.
 #[derive(Default)]
 pub(crate) struct Users(Lock<Logins>);
@@ -100,7 +117,21 @@ impl Users {
         drop(removed);
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Logins> {
+    /// The connections of a user, oldest login first.
+    pub(crate) fn connections(&self, uid: &str) -> Vec<Arc<dyn IConnection>> {
+        self.lock().get(uid).map_or_else(Vec::new, |conns| conns.clone())
+    }
+
+    /// The users, in no order.
+    pub(crate) fn names(&self) -> Vec<Arc<str>> {
+        self.lock().keys().cloned().collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Logins> {
         self.0.lock()
     }
 }

@@ -105,20 +105,17 @@ impl Sessions {
 
     /// The connections of a user, oldest login first.
     pub fn all_of(&self, uid: impl ToString) -> Vec<Arc<dyn IConnection>> {
-        let uid = uid.to_string();
-        let users = self.core.talk().users.lock();
-        let conns = users.get(uid.as_str());
-        conns.map_or_else(Vec::new, |conns| conns.clone())
+        self.core.talk().users.connections(&uid.to_string())
     }
 
     /// The users, in no order.
     pub fn users(&self) -> Vec<Arc<str>> {
-        self.core.talk().users.lock().keys().cloned().collect()
+        self.core.talk().users.names()
     }
 
     /// How many users are logged in.
     pub fn len(&self) -> usize {
-        self.core.talk().users.lock().len()
+        self.core.talk().users.len()
     }
 
     /// Whether no user is logged in.

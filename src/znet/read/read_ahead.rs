@@ -103,6 +103,9 @@ impl Connection {
                 self.ahead().with(|input| input.fill(&transport, |large| most_to_read(self, large)));
             heard.bytes |= n > 0;
             heard.held_back |= keep_rate(self, &transport, 0, n);
+            if let Some(traffic) = self.traffic() {
+                traffic.count_in(n, 0);
+            }
             match left {
                 Left::More => fairness_point(),
                 Left::Drained => empty = !self.is_hung_up(),

@@ -127,6 +127,9 @@ impl<'a> Reader<'a> {
             }
             let read = self.pass();
             let (bytes, handled) = (std::mem::take(&mut self.read), self.handled - before);
+            if let Some(traffic) = self.conn.traffic() {
+                traffic.count_in(bytes, handled);
+            }
             self.heard.held_back |= self
                 .line
                 .with(|transport| keep_rate(self.conn, transport, handled, bytes))

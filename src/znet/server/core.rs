@@ -53,6 +53,8 @@ pub(crate) struct Core {
     stopping: Event,
     /// Set where the stop must not wait any longer.
     pub(crate) hurried: Event,
+    /// Set where connections that close one after the other, in a drain, are to close now.
+    pub(crate) unpaced: Event,
     /// Set once it has stopped.
     pub(crate) stopped: Event,
     pub(crate) life: Lock<ServerLife>,
@@ -121,6 +123,7 @@ impl Core {
             backoff: Backoff::new(),
             stopping: Event::new(),
             hurried: Event::new(),
+            unpaced: Event::new(),
             stopped: Event::new(),
             life: Lock::default(),
             counters: Counters::default(),
@@ -146,6 +149,12 @@ impl Core {
         let writers: Weak<Self> = Arc::downgrade(&core);
         list_also(writers);
         core
+    }
+
+    /// Whether there is, or will be, an admin plane to show what is counted for it.
+    #[cfg(feature = "admin")]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.stop_reason == CloseReason::ServerStopped && self.config.admin_address().is_some()
     }
 
     pub(crate) const fn config(&self) -> &Config {
@@ -250,7 +259,12 @@ impl Core {
         &self.manager
     }
 
-    /// The same, to keep.
+    /// How many places of `MaxConn` are taken: a connection whose peer is away takes none, for the peer needs one to come back.
+    pub(crate) fn places_taken(&self) -> usize {
+        self.manager.places().saturating_sub(self.absent.len())
+    }
+
+    /// The connections, to keep.
     pub(crate) fn shared_manager(&self) -> Arc<ConnManager> {
         Arc::clone(&self.manager)
     }

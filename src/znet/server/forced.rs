@@ -1,12 +1,12 @@
 //! The end of what does not end by itself: at the drain deadline, or earlier, if a second signal asks for it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::core::Core;
-use crate::green::{Coroutine, Group, Select, Until};
+use super::doing::Doing;
+use crate::green::{Group, Select, Until};
 use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
 
@@ -14,6 +14,7 @@ impl Core {
     /// Lets a stop wait no longer for what is still open.
     pub(crate) fn hurry(&self) {
         self.hurried.set();
+        self.unpaced.set();
     }
 
     /// Waits until the members of a group have ended. `false` if some are left at the deadline, or the stop must not wait
@@ -77,43 +78,6 @@ impl Core {
     /// All coroutines that the stop waits for.
     fn groups(&self) -> [&Group; 3] {
         [self.group(), self.handler().workers().group(), self.tasks()]
-    }
-}
-
-/// What coroutines do, by the numbers in their names.
-struct Doing {
-    connections: HashMap<u64, &'static str>,
-    workers: HashMap<u64, &'static str>,
-    /// A client's connection is run by the coroutine that has made it.
-    dialer: Option<&'static str>,
-}
-
-impl Doing {
-    fn look(core: &Core) -> Self {
-        let ours = core.group().coroutines();
-        let numbered = |coroutines: &[Coroutine], what| {
-            let numbers = coroutines.iter().filter_map(|one| Some((one.number_of(what)?, one.activity())));
-            numbers.collect()
-        };
-        Self {
-            connections: numbered(&ours, "connection"),
-            workers: numbered(&core.handler().workers().group().coroutines(), "worker"),
-            dialer: ours.iter().find(|one| one.name() == "dialer").map(Coroutine::activity),
-        }
-    }
-
-    /// A connection, and what it does.
-    fn name(&self, conn: &Connection) -> String {
-        let of_worker = || {
-            let number = conn.tasks().worker().filter(|_| conn.tasks().are_pending())?.id() as u64;
-            Some(format!("worker {number} {}", self.workers.get(&number)?))
-        };
-        let own = || self.connections.get(&conn.id()).copied().or(self.dialer).unwrap_or("has ended");
-        let does = of_worker().unwrap_or_else(|| own().to_string());
-        match conn.outbox().lock().messages() {
-            0 => format!("{conn} ({does})"),
-            unsent => format!("{conn} ({does}, {unsent} messages unsent)"),
-        }
     }
 }
 

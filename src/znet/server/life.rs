@@ -22,6 +22,8 @@ pub(crate) struct ServerLife {
     pub(crate) acceptors: Vec<Thread>,
     /// Ends the sweeping of the connections.
     pub(super) sweeper: Option<Box<dyn FnOnce() + Send>>,
+    /// The admin plane and where it is. Dropped, it ends: last of all, for it shows how a drain goes.
+    pub(super) admin: Option<(SocketAddr, Box<dyn Send>)>,
     /// Given before the start.
     pub(crate) tasks: Vec<Task>,
 }

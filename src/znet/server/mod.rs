@@ -39,6 +39,12 @@ pub(super) mod needs;
 // and which transports are built in.
 pub(super) mod transports;
 
+// With the start begins the admin plane, if there is one,
+pub(super) mod admin_plane;
+
+// for those who operate the server, as a program may too.
+pub(super) mod operate;
+
 // Start and stop, in one order,
 pub(super) mod server_life;
 
@@ -47,6 +53,9 @@ pub(super) mod life;
 
 // tasks beside the connections,
 pub(super) mod background;
+
+// what its coroutines do,
+pub(super) mod doing;
 
 // what is cut off at the stop,
 pub(super) mod forced;

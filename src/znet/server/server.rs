@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::admin_plane::{admin_addresses, open_admin};
 use super::core::{Core, IdleAction};
 use super::needs::check_limits;
-use super::transports::{listen, wanted};
+use super::transports::{Wanted, listen, wanted};
 use crate::error::{Error, Result};
 use crate::green::{self, Thread};
 use crate::zconf::Config;
@@ -70,7 +71,7 @@ pub fn new_server_with_config(config: Config) -> Result<Server> {
 /// | match answers by a sequence number | [`set_call_sequence`](Self::set_call_sequence) |
 /// | run | [`start`](IServer::start), [`serve`](IServer::serve), [`local_addr`](IServer::local_addr) |
 /// | run something beside the connections | [`spawn`](Self::spawn), [`context`](Self::context) |
-/// | stop | [`stop`](IServer::stop), [`wait_stopped`](Self::wait_stopped) |
+/// | stop | [`stop`](IServer::stop), [`drain`](Self::drain), [`wait_stopped`](Self::wait_stopped) |
 /// | read its counters | [`stats`](Self::stats) |
 ///
 /// # Examples
@@ -142,12 +143,17 @@ impl Sealed for Server {}
 impl IServer for Server {
     fn start(&self) -> Result<()> {
         let core = self.core();
-        let wanted = if core.has_begun() { Vec::new() } else { wanted(core.config())? };
+        let (wanted, admin) = if core.has_begun() {
+            (Wanted::new(), Vec::new())
+        } else {
+            (wanted(core.config())?, admin_addresses(core.config())?)
+        };
         core.begin(|life, config| {
             config.tell_warnings();
             check_limits(config);
             self.take_rate_limits(config);
-            listen(core, life, wanted)
+            open_admin(core, life, &admin)?;
+            listen(core, life, wanted).inspect_err(|_| drop(life.admin.take()))
         })
     }
 

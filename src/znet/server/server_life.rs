@@ -1,7 +1,8 @@
 //! The life of a server or a client: begun once, stopped in one order.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::core::Core;
 use super::life::ServerLife;
@@ -82,19 +83,32 @@ impl Core {
             *life = ServerLife::default();
             self.stopping().clear();
             self.hurried.clear();
+            self.unpaced.clear();
             self.stopped.clear();
         }
     }
 
-    /// Asks all to stop in order, and returns at once.
+    /// Asks all to stop in order, and returns at once. If a drain is closing the connections one after the other, it closes
+    /// those that are left now.
     pub(crate) fn stop(self: &Arc<Self>) {
+        self.unpaced.set();
+        self.drain(Duration::ZERO);
+    }
+
+    /// As [`stop`](Self::stop), but the connections close one after the other, spread over `pace`.
+    pub(crate) fn drain(self: &Arc<Self>, pace: Duration) {
         let mut life = self.life();
         if std::mem::replace(&mut life.stopping, true) {
             return;
         }
         self.stopping().set();
         let interrupt = life.interrupt.take();
-        let (acceptors, sweeper) = (std::mem::take(&mut life.acceptors), life.sweeper.take());
+        let ending = Ending {
+            pace,
+            acceptors: std::mem::take(&mut life.acceptors),
+            sweeper: life.sweeper.take(),
+            admin: life.admin.take(),
+        };
         let (started, never_begun) = (life.started, std::mem::take(&mut life.tasks));
         drop(life);
         // What they own may use the server.
@@ -107,7 +121,7 @@ impl Core {
             return self.stopped.set();
         }
         let this = Arc::clone(self);
-        if let Err(error) = Thread::start("zinx-stop", move || this.wind_down(acceptors, sweeper)) {
+        if let Err(error) = Thread::start("zinx-stop", move || this.wind_down(ending)) {
             log::error!("no thread to stop in order, so what is open is cut off: {error}");
             self.cut_off_now();
             self.stopped.set();
@@ -116,10 +130,15 @@ impl Core {
 
     /// The end, in one order: listener, connections, workers, tasks, sweeper, callers that wait. On a thread of its own: the
     /// deadline holds whatever coroutines do.
-    fn wind_down(&self, acceptors: Vec<Thread>, sweeper: Option<Box<dyn FnOnce() + Send>>) {
-        let deadline = self.drain_deadline();
+    fn wind_down(&self, ending: Ending) {
+        let Ending { pace, acceptors, sweeper, admin } = ending;
+        let mut deadline = self.drain_deadline();
         for acceptor in acceptors {
             acceptor.join_timeout(MOMENT);
+        }
+        if !pace.is_zero() {
+            self.close_over(pace);
+            deadline = self.drain_deadline();
         }
         self.manager().stop_all(self.stop_reason());
         if !self.ends_in_time(deadline) {
@@ -129,9 +148,34 @@ impl Core {
         if let Some(end_sweeping) = sweeper {
             end_sweeping();
         }
+        drop(admin);
         // First the line: the thread that waits may end the process.
         log::info!("{} stopped", self.config().name);
         self.stopped.set();
+    }
+
+    /// Closes the connections one after the other, the oldest first, so that all are asked to close when `pace` is over. Sooner
+    /// if the stop is to be.
+    fn close_over(&self, pace: Duration) {
+        let mut left = Vec::new();
+        self.manager().each(|conn| {
+            left.push(Arc::clone(conn));
+            true
+        });
+        left.sort_by_key(|conn| conn.get_conn_id());
+        let (begun, all) = (Instant::now(), left.len());
+        let mut left = left.into_iter();
+        while left.len() > 0 {
+            let part = begun.elapsed().as_secs_f64() / pace.as_secs_f64();
+            let due = (all as f64 * part).ceil() as usize;
+            let now = due.saturating_sub(all - left.len());
+            for conn in left.by_ref().take(now) {
+                conn.connection().stop_because(self.stop_reason().clone());
+            }
+            if part >= 1.0 || self.unpaced.wait_timeout(STEP) {
+                return;
+            }
+        }
     }
 
     /// Whether all ends that the stop waits for.
@@ -145,6 +189,17 @@ impl Core {
         self.wait_for_tasks(deadline)
     }
 }
+
+/// What a stop ends, apart from connections.
+struct Ending {
+    pace: Duration,
+    acceptors: Vec<Thread>,
+    sweeper: Option<Box<dyn FnOnce() + Send>>,
+    admin: Option<(SocketAddr, Box<dyn Send>)>,
+}
+
+/// How often a drain closes connections.
+const STEP: Duration = Duration::from_millis(50);
 
 /// What ends as soon as it runs gets this long, since it may have to wait for its turn.
 const MOMENT: Duration = Duration::from_millis(500);

@@ -1,13 +1,15 @@
 //! What a program sees of what its server counts.
 
-use super::server::Server;
+use serde::Serialize;
+
+use super::core::Core;
 use crate::green;
 use crate::znet::write::ledger::HeldBytes;
 
-impl Server {
+impl Core {
     /// Counts since the server was made.
-    pub fn stats(&self) -> Stats {
-        let counters = &self.core().counters;
+    pub(crate) fn stats(&self) -> Stats {
+        let counters = &self.counters;
         Stats {
             accepted: counters.accepted.get(),
             over_max_conn: counters.over_max_conn.get(),
@@ -26,8 +28,8 @@ impl Server {
             hook_panics: counters.hook_panics.get(),
             unsent_messages: counters.unsent_messages.get(),
             unsent_bytes: counters.unsent_bytes.get(),
-            held: self.core().bounds().ledger.held(),
-            held_peak: self.core().bounds().ledger.peak(),
+            held: self.bounds().ledger.held(),
+            held_peak: self.bounds().ledger.peak(),
             evicted: counters.evicted.get(),
             stacks: green::live_coroutines(),
         }
@@ -35,7 +37,7 @@ impl Server {
 }
 
 /// What a server has counted since it was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
     /// Connections accepted and begun.

@@ -51,6 +51,9 @@ fn check(config: &Config) -> Result<()> {
             ..ConfigProblem::default()
         });
     };
+    if let Some(address) = config.admin_address().filter(|_| cfg!(not(feature = "admin"))) {
+        problem("Admin", address, "nothing, or zinx built with the cargo feature `admin`");
+    }
     if mode.has(Mode::KCP) {
         problem("Mode", &mode.to_string(), "no kcp: there is none yet");
     }

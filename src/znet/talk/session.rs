@@ -130,6 +130,9 @@ impl Session {
 
     /// One message more: what the reader would count.
     fn pay(&self, conn: &Connection) {
+        if let Some(traffic) = conn.traffic() {
+            traffic.count_in(0, 1);
+        }
         if let Some(transport) = conn.line().get() {
             keep_rate(conn, &transport, 1, 0);
         }
@@ -165,6 +168,9 @@ impl Session {
 impl Connection {
     fn route(&self, shared: &Arc<dyn IConnection>, message: Message) {
         self.core().counters.requests.add();
+        if let Some(traffic) = self.traffic() {
+            traffic.count_in(0, 1);
+        }
         pass_on(self, Request::new(Arc::clone(shared), message));
     }
 }

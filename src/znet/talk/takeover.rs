@@ -131,7 +131,12 @@ impl Read for RawStream<'_> {
         }
         self.transfer(Readiness::READ, |transport| match transport.recv(buf)? {
             Received { left: Left::Nothing, .. } => Err(ErrorKind::WouldBlock.into()),
-            received => Ok(received.n),
+            received => {
+                if let Some(traffic) = self.conn.traffic() {
+                    traffic.count_in(received.n, 0);
+                }
+                Ok(received.n)
+            }
         })
     }
 }
@@ -141,6 +146,9 @@ impl Write for RawStream<'_> {
         let sent = self.transfer(Readiness::WRITE, |transport| {
             transport.send(&[IoSlice::new(buf)], std::iter::empty())
         })?;
+        if let Some(traffic) = self.conn.traffic() {
+            traffic.count_out(sent);
+        }
         // What it has taken leaves now: nobody else sends meanwhile.
         self.flush()?;
         Ok(sent)

@@ -29,7 +29,7 @@ pub(crate) enum Kind {
 }
 
 /// Bytes that the peers of a server make it hold, by kind. The first 4 KiB of each kind and connection are not counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct HeldBytes {
     /// Frames that wait to be sent.

@@ -80,6 +80,9 @@ impl Writer<'_> {
             let before = batch.bytes();
             let outcome = send(transport, &mut batch);
             let sent = before - batch.bytes();
+            if let Some(traffic) = self.conn.traffic() {
+                traffic.count_out(sent);
+            }
             state = outbox.lock();
             let again = state.put_back(batch);
             match outcome {

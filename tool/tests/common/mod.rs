@@ -34,7 +34,7 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
     /// What it has said until it listened.
-    said: String,
+    pub(crate) said: String,
     log: BufReader<ChildStderr>,
 }
 

@@ -1,0 +1,83 @@
+//! An answer: its status, its headers and its body.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// What is answered.
+pub(crate) struct Response {
+    status: u16,
+    content_type: &'static str,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody {
+    error: String,
+}
+
+impl Response {
+    /// A value as JSON.
+    pub(crate) fn json(value: &impl Serialize) -> Self {
+        let text = serde_json::to_vec_pretty(value);
+        match text {
+            Ok(body) => Self::of(200, "application/json", body),
+            Err(error) => Self::of(500, TEXT, error.to_string().into_bytes()),
+        }
+    }
+
+    /// Text.
+    pub(crate) fn text(status: u16, text: impl Into<String>) -> Self {
+        Self::of(status, TEXT, text.into().into_bytes())
+    }
+
+    /// What is wrong with the request, as JSON: `{"error": ..}`.
+    pub(crate) fn error(status: u16, error: impl Into<String>) -> Self {
+        Self { status, ..Self::json(&ErrorBody { error: error.into() }) }
+    }
+
+    /// Adds a header.
+    pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    const fn of(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
+        Self { status, content_type, headers: Vec::new(), body }
+    }
+
+    pub(super) fn write(&self, stream: &mut impl Write, with_body: bool) -> io::Result<()> {
+        let (status, len) = (self.status, self.body.len());
+        let mut bytes = format!(
+            "HTTP/1.1 {status} {}\r\nContent-Type: {}\r\nContent-Length: {len}\r\nConnection: close\r\n\
+             Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n",
+            reason(status),
+            self.content_type
+        );
+        for (name, value) in &self.headers {
+            bytes.extend([name, ": ", value.as_str(), "\r\n"]);
+        }
+        bytes.push_str("\r\n");
+        stream.write_all(bytes.as_bytes())?;
+        stream.write_all(if with_body { &self.body } else { &[] })
+    }
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+const fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
+        _ => "Internal Server Error",
+    }
+}

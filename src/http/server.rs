@@ -1,0 +1,217 @@
+//! The threads of the server: one accepts, and one answers each request.
+
+#![expect(clippy::disallowed_types, reason = "threads of its own, which run no coroutine")]
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use socket2::SockRef;
+
+use super::request::{Bad, Request};
+use super::response::Response;
+use crate::green::{Backoff, Thread, Until, contain};
+use crate::lock::Lock;
+use crate::log_line::{Throttle, throttled};
+
+/// Answers requests until it is dropped.
+pub(crate) struct HttpServer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Thread,
+}
+
+struct Shared {
+    listener: TcpListener,
+    answer: Box<Answer>,
+    asking: Lock<Asking>,
+    is_closed: AtomicBool,
+    backoff: Backoff,
+}
+
+type Answer = dyn Fn(&Request) -> Response + Send + Sync;
+
+/// Those who are being answered, or have not asked yet: the oldest first.
+#[derive(Default)]
+struct Asking {
+    last: u64,
+    streams: VecDeque<(u64, TcpStream)>,
+}
+
+impl HttpServer {
+    /// Listens on the first of `addresses` that can be had, and gives each request to `answer`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system: the port is taken, there is no room for a thread.
+    pub(crate) fn start(
+        addresses: &[SocketAddr],
+        answer: impl Fn(&Request) -> Response + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(addresses)?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            listener,
+            answer: Box::new(answer),
+            asking: Lock::default(),
+            is_closed: AtomicBool::new(false),
+            backoff: Backoff::new(),
+        });
+        let theirs = Arc::clone(&shared);
+        let acceptor = Thread::start(THREAD, move || theirs.accept_all())?;
+        Ok(Self { address, shared, acceptor })
+    }
+
+    /// Where it listens, with the port that the system chose.
+    pub(crate) const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        self.shared.close();
+        self.acceptor.join_timeout(MOMENT);
+    }
+}
+
+impl Shared {
+    /// Ends the acceptor, and those who have not asked yet. What is being answered is still sent.
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        // It may not be listening any more.
+        let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
+        self.backoff.end_pause();
+        self.asking.lock().streams.iter().for_each(|(_, stream)| drop(stream.shutdown(Shutdown::Read)));
+    }
+
+    fn accept_all(self: &Arc<Self>) {
+        let mut failures = 0;
+        while !self.is_closed.load(Ordering::Acquire) {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    failures = 0;
+                    self.admit(stream);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) if self.is_closed.load(Ordering::Acquire) => return,
+                Err(error) => {
+                    failures += 1;
+                    static LOG: Throttle = Throttle::new();
+                    throttled!(warn, LOG, "the admin plane cannot accept: {error}");
+                    self.backoff.pause(failures);
+                }
+            }
+        }
+    }
+
+    fn admit(self: &Arc<Self>, stream: TcpStream) {
+        let Ok(place) = self.take_place(&stream) else { return };
+        let serve = move || {
+            // A peer that is gone gets no answer.
+            let _ = place.shared.serve(&stream);
+            drop(place);
+        };
+        if let Err(error) = Thread::start(THREAD, serve) {
+            static LOG: Throttle = Throttle::new();
+            throttled!(warn, LOG, "no thread for a request to the admin plane: {error}");
+        }
+    }
+
+    /// A place for one more; the oldest loses its own if there are too many, so that those who never ask keep nobody out.
+    fn take_place(self: &Arc<Self>, stream: &TcpStream) -> io::Result<Place> {
+        let theirs = stream.try_clone()?;
+        let mut asking = self.asking.lock();
+        if asking.streams.len() >= MAX_ASKING
+            && let Some((_, oldest)) = asking.streams.pop_front()
+        {
+            let _ = oldest.shutdown(Shutdown::Both);
+        }
+        asking.last += 1;
+        let number = asking.last;
+        asking.streams.push_back((number, theirs));
+        Ok(Place { shared: Arc::clone(self), number })
+    }
+
+    fn serve(&self, stream: &TcpStream) -> io::Result<()> {
+        let mut stream = InTime { stream, until: Until::after(PATIENCE) };
+        let (response, with_body) = match Request::read(&mut stream) {
+            Ok(request) => {
+                let answered = contain(|| (self.answer)(&request));
+                let response = answered.unwrap_or_else(|words| Response::error(500, words));
+                (response, request.method() != "HEAD")
+            }
+            Err(Bad::Gone(error)) => return Err(error),
+            Err(Bad::Request(status, words)) => (Response::error(status, words), true),
+        };
+        stream.until = Until::after(PATIENCE);
+        response.write(&mut stream, with_body)?;
+        // What is closed with bytes unread is reset, and a reset may overtake the answer.
+        stream.stream.shutdown(Shutdown::Write)?;
+        stream.until = Until::after(MOMENT);
+        io::copy(&mut (&mut stream).take(MAX_UNREAD), &mut io::sink()).map(drop)
+    }
+}
+
+/// The place of one who asks. Dropped, another may have it.
+struct Place {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.asking.lock().streams.retain(|(number, _)| *number != self.number);
+    }
+}
+
+/// A stream that fails once a time is over, however slowly its peer reads or writes.
+struct InTime<'a> {
+    stream: &'a TcpStream,
+    until: Until,
+}
+
+impl InTime<'_> {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        match self.until.left() {
+            Some(Duration::ZERO) => Err(io::ErrorKind::TimedOut.into()),
+            left => Ok(left),
+        }
+    }
+}
+
+impl Read for InTime<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        (&mut &*self.stream).read(buf)
+    }
+}
+
+impl Write for InTime<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        (&mut &*self.stream).write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The name of its threads.
+const THREAD: &str = "zinx-admin";
+
+/// How many are answered at once; one more ends the oldest.
+const MAX_ASKING: usize = 32;
+
+/// How long a peer may take to ask, and to read the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the acceptor may take to end, and a peer to end its stream.
+const MOMENT: Duration = Duration::from_millis(500);
+
+/// Bytes that a peer may still send once it is answered.
+const MAX_UNREAD: u64 = 64 << 10;

@@ -1,0 +1,219 @@
+//! The connections: found, sorted, and shown.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::page::{Page, answered};
+use crate::http::{Request, Response};
+use crate::ziface::IConnection;
+use crate::znet::conn::connection::Connection;
+use crate::znet::server::core::Core;
+use crate::znet::server::doing::Doing;
+
+/// A connection, as it is shown.
+#[derive(Serialize)]
+struct Row {
+    id: u64,
+    state: &'static str,
+    transport: String,
+    remote: String,
+    local: String,
+    user: Option<Arc<str>>,
+    groups: Vec<Arc<str>>,
+    /// What its coroutine does: that it waits for its socket, most of the time.
+    does: String,
+    age_ms: u64,
+    idle_ms: u64,
+    /// What waits to be sent.
+    pending_messages: usize,
+    pending_bytes: usize,
+    /// Messages given to handlers.
+    messages: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    worker: Option<usize>,
+    /// Why it closes.
+    reason: Option<String>,
+}
+
+/// The answer to `/connz`.
+pub(super) fn list(core: &Core, request: &Request) -> Response {
+    answered(find(core, request))
+}
+
+fn find(core: &Core, request: &Request) -> Result<Response, Response> {
+    let page = Page::of(request, &["sort", "state", "user", "address", "group"])?;
+    let sort = Sort::of(request.parameter("sort").unwrap_or("id"))?;
+    let wanted = Wanted::of(request)?;
+    let now = core.clock().tick();
+    let mut found = Vec::new();
+    core.manager().each(|shared| {
+        let conn = shared.connection();
+        if wanted.is(conn) {
+            found.push((sort.key(conn, now), Arc::clone(shared)));
+        }
+        true
+    });
+    found.sort_by_key(|(key, conn)| (Reverse(*key), conn.get_conn_id()));
+    let doing = Doing::look(core);
+    Ok(Response::json(&page.part(&found, |(_, conn)| row(conn.connection(), &doing, now))))
+}
+
+/// The answer to `/connz/ID`.
+pub(super) fn one(core: &Core, id: &str) -> Response {
+    let found = id.parse().ok().and_then(|id| core.manager().find_any(id));
+    let Some(conn) = found else {
+        return Response::error(404, format!("there is no connection {id}"));
+    };
+    Response::json(&row(conn.connection(), &Doing::look(core), core.clock().tick()))
+}
+
+fn row(conn: &Connection, doing: &Doing, now: u64) -> Row {
+    let (pending_messages, pending_bytes) = pending(conn);
+    let on_demand = conn.on_demand();
+    let traffic = conn.traffic();
+    let age = traffic.map_or(0, |traffic| now.saturating_sub(traffic.opened()));
+    Row {
+        id: conn.id(),
+        state: State::of(conn).word(),
+        transport: conn.get_transport().to_string(),
+        remote: conn.get_remote_addr().to_string(),
+        local: conn.get_local_addr().to_string(),
+        user: on_demand.and_then(|on_demand| on_demand.membership.uid()),
+        groups: on_demand.map_or_else(Vec::new, |on_demand| on_demand.membership.groups()),
+        does: doing.of(conn),
+        age_ms: age,
+        idle_ms: idle(conn, now),
+        pending_messages,
+        pending_bytes,
+        messages: traffic.map_or(0, |traffic| traffic.messages()),
+        bytes_in: traffic.map_or(0, |traffic| traffic.bytes_in()),
+        bytes_out: traffic.map_or(0, |traffic| traffic.bytes_out()),
+        worker: conn.get_worker_id(),
+        reason: conn.get_close_reason().map(|reason| reason.to_string()),
+    }
+}
+
+fn pending(conn: &Connection) -> (usize, usize) {
+    let outbox = conn.outbox().lock();
+    (outbox.messages(), outbox.bytes())
+}
+
+fn idle(conn: &Connection, now: u64) -> u64 {
+    now.saturating_sub(conn.times().active.load(std::sync::atomic::Ordering::Relaxed))
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// It waits for its peer to come back.
+    Away,
+    Closing,
+}
+
+impl State {
+    fn of(conn: &Connection) -> Self {
+        if conn.has_reason() {
+            Self::Closing
+        } else if conn.is_away() {
+            Self::Away
+        } else {
+            Self::Open
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Away => "away",
+            Self::Closing => "closing",
+        }
+    }
+}
+
+/// Which connections are asked for.
+struct Wanted<'a> {
+    state: Option<State>,
+    user: Option<&'a str>,
+    group: Option<&'a str>,
+    /// The beginning of the address of the peer.
+    address: Option<&'a str>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(request: &'a Request) -> Result<Self, Response> {
+        let state = match request.parameter("state") {
+            None | Some("all") => None,
+            Some(word) => {
+                let states = [State::Open, State::Away, State::Closing];
+                let state = states.into_iter().find(|state| state.word() == word);
+                Some(state.ok_or_else(|| expected("state", word, "open, away, closing or all"))?)
+            }
+        };
+        let [user, group, address] = ["user", "group", "address"].map(|name| request.parameter(name));
+        Ok(Self { state, user, group, address })
+    }
+
+    fn is(&self, conn: &Connection) -> bool {
+        let membership = conn.on_demand().map(|on_demand| &on_demand.membership);
+        let in_group = |name: &str| membership.is_some_and(|membership| membership.is_in_group(name));
+        let is_user = |uid: &str| {
+            membership.is_some_and(|membership| membership.uid().is_some_and(|user| *user == *uid))
+        };
+        let has_address = |beginning: &str| conn.get_remote_addr().to_string().starts_with(beginning);
+        self.state.is_none_or(|state| State::of(conn) == state)
+            && self.user.is_none_or(is_user)
+            && self.group.is_none_or(in_group)
+            && self.address.is_none_or(has_address)
+    }
+}
+
+/// By what they are sorted: the largest first, except for ids.
+#[derive(Clone, Copy)]
+enum Sort {
+    Id,
+    Age,
+    Idle,
+    Pending,
+    Messages,
+    BytesIn,
+    BytesOut,
+}
+
+impl Sort {
+    fn of(word: &str) -> Result<Self, Response> {
+        Ok(match word {
+            "id" => Self::Id,
+            "age" => Self::Age,
+            "idle" => Self::Idle,
+            "pending" => Self::Pending,
+            "messages" => Self::Messages,
+            "bytes_in" => Self::BytesIn,
+            "bytes_out" => Self::BytesOut,
+            _ => {
+                let words = "id, age, idle, pending, messages, bytes_in or bytes_out";
+                return Err(expected("sort", word, words));
+            }
+        })
+    }
+
+    fn key(self, conn: &Connection, now: u64) -> u64 {
+        let Some(traffic) = conn.traffic() else { return 0 };
+        match self {
+            Self::Id => 0,
+            Self::Age => now.saturating_sub(traffic.opened()),
+            Self::Idle => idle(conn, now),
+            Self::Pending => pending(conn).1 as u64,
+            Self::Messages => traffic.messages(),
+            Self::BytesIn => traffic.bytes_in(),
+            Self::BytesOut => traffic.bytes_out(),
+        }
+    }
+}
+
+fn expected(name: &str, found: &str, words: &str) -> Response {
+    Response::error(400, format!("{name}: found {found:?}, expected {words}"))
+}

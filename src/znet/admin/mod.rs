@@ -1,0 +1,28 @@
+//! A server seen from outside, by the person who operates it: over HTTP, on threads of its own.
+//!
+//! Nothing here runs on a worker, and it takes no lock that is held across a wait: it answers also while all handlers
+//! compute.
+
+// The plane, and which address leads to what,
+pub(super) mod plane;
+
+// who may ask,
+mod guard;
+
+// which part of a list is asked for,
+mod page;
+
+// what is answered: the server as a whole,
+mod vars;
+
+// its connections,
+mod conns;
+
+// its groups and users,
+mod people;
+
+// its coroutines,
+mod coroutines;
+
+// and what is done to it.
+mod acts;

@@ -1,0 +1,17 @@
+//! Operations: the admin plane, and what it shows and does while the server runs.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are plain threads and speak raw sockets"
+)]
+
+#[path = "../common/mod.rs"]
+#[expect(dead_code, reason = "each group uses its share")]
+mod common;
+
+mod access;
+mod acts;
+mod http;
+mod shows;
+mod under_load;
