@@ -30,7 +30,7 @@
 //! | connect to a server, and again when it goes | [`Client`] | |
 //! | run tasks beside the connections, and block where one must | [`Server::spawn`], [`green::blocking`] | [safety][guide-safety] |
 //! | write servers without messages, as in gevent and bluelet | [`green`], [`green::StreamServer`] | [gevent][guide-gevent] |
-//! | watch and steer a server that runs, over HTTP | `Admin`, feature `admin` | [operations][guide-operations] |
+//! | watch and steer a server that runs, over HTTP | the key `Admin`, feature `admin` | |
 //! | set limits and timeouts, stop without losing a reply | [`Config`], [`serve`](ziface::IServer::serve) | [configuration][guide-configuration], [operations][guide-operations] |
 //!
 //! New here? [Getting started][guide-getting-started]. Coming from Zinx: [Go][guide-go] and [Python][guide-python], name by name; a search for a name of Zinx, such as
