@@ -47,6 +47,8 @@
 
 mod runtime;
 pub(crate) use runtime::awaits::Awaits;
+#[cfg(feature = "admin")]
+pub(crate) use runtime::awaits::time_waits;
 pub(crate) use runtime::bell::Bell;
 pub use runtime::blocking::blocking;
 pub(crate) use runtime::buffers::{READ_BUFFER_BYTES, ReadBuffer, SendBuffer, small_read_buffer_bytes};
@@ -87,6 +89,7 @@ pub use spawn::links::Link;
 pub use spawn::local::Local;
 pub use spawn::members::MemberFailed;
 pub use spawn::pool::Pool;
+pub(crate) use spawn::purpose::with_purpose;
 pub use spawn::scope::{Scope, ScopeError, scope};
 pub use spawn::spawn_here::spawn_here;
 pub use spawn::thread_pool::ThreadPool;

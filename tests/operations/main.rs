@@ -15,3 +15,4 @@ mod acts;
 mod http;
 mod shows;
 mod under_load;
+mod waits;

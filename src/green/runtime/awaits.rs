@@ -1,6 +1,10 @@
-//! What a coroutine waits for, in a byte.
+//! What a coroutine waits for, in a byte, and since when.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::OnceLock;
+#[cfg(feature = "admin")]
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 /// What a coroutine is doing, to find out why nothing moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,18 +103,64 @@ impl Awaits {
 }
 
 /// An [`Awaits`] that its coroutine writes and others read.
-pub(in crate::green) struct Activity(AtomicU8);
+pub(in crate::green) struct Activity {
+    what: AtomicU8,
+    /// Since when, in milliseconds of [`now`]; only while waits are timed.
+    since: AtomicU32,
+}
 
 impl Activity {
     pub(in crate::green) const fn new() -> Self {
-        Self(AtomicU8::new(Awaits::Start as u8))
+        Self { what: AtomicU8::new(Awaits::Start as u8), since: AtomicU32::new(0) }
     }
 
+    #[inline]
     pub(in crate::green) fn set(&self, what: Awaits) {
-        self.0.store(what as u8, Ordering::Relaxed);
+        self.what.store(what as u8, Ordering::Relaxed);
+        if are_timed() {
+            self.since.store(now(), Ordering::Relaxed);
+        }
     }
 
     pub(in crate::green) fn get(&self) -> Awaits {
-        Awaits::ALL[usize::from(self.0.load(Ordering::Relaxed))]
+        Awaits::ALL[usize::from(self.what.load(Ordering::Relaxed))]
+    }
+
+    /// For how long; 0 unless waits are timed.
+    #[cfg(feature = "admin")]
+    pub(in crate::green) fn lasts(&self) -> Duration {
+        let since = self.since.load(Ordering::Relaxed);
+        // It may have just changed.
+        let millis = if since == 0 { 0 } else { now().saturating_sub(since) };
+        Duration::from_millis(millis.into())
     }
 }
+
+/// Has every wait from now on note when it began: for someone who looks from outside. It costs a reading of the clock per wait.
+#[cfg(feature = "admin")]
+pub(crate) fn time_waits() {
+    now();
+    TIMED.store(true, Ordering::Relaxed);
+}
+
+#[cfg(feature = "admin")]
+#[inline]
+pub(in crate::green) fn are_timed() -> bool {
+    TIMED.load(Ordering::Relaxed)
+}
+
+/// Nobody can look.
+#[cfg(not(feature = "admin"))]
+pub(in crate::green) const fn are_timed() -> bool {
+    false
+}
+
+/// Milliseconds since waits are timed, never 0. It stands still after 49 days.
+fn now() -> u32 {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    let elapsed = EPOCH.get_or_init(Instant::now).elapsed().as_millis();
+    u32::try_from(elapsed).unwrap_or(u32::MAX).max(1)
+}
+
+#[cfg(feature = "admin")]
+static TIMED: AtomicBool = AtomicBool::new(false);

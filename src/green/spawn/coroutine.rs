@@ -76,6 +76,18 @@ impl Coroutine {
         self.record.activity().get().as_str()
     }
 
+    /// For how long it has been doing that; 0 unless waits are timed.
+    #[cfg(feature = "admin")]
+    pub(crate) fn doing_for(&self) -> Duration {
+        self.record.activity().lasts()
+    }
+
+    /// What its wait is for, as the layer that waits counts it; 0 for nothing more than the wait itself says.
+    #[cfg(feature = "admin")]
+    pub(crate) fn purpose(&self) -> u64 {
+        self.record.purpose()
+    }
+
     /// Whether it has ended.
     pub fn ready(&self) -> bool {
         self.exit().is_some()

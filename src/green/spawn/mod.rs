@@ -10,6 +10,7 @@ pub(super) mod dump;
 pub(super) mod greenlet;
 pub(super) mod links;
 pub(super) mod local;
+pub(super) mod purpose;
 pub(super) mod record;
 pub(super) mod spawn_here;
 

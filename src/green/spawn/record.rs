@@ -24,6 +24,8 @@ pub(in crate::green) struct Record {
     kind: Kind,
     name: Name,
     activity: Activity,
+    /// What its wait is for, as a layer above counts it: see [`with_purpose`](super::purpose::with_purpose).
+    purpose: AtomicU64,
     /// The state of its own wait: see [`Sleeper`](crate::green::runtime::park::Sleeper).
     wait: AtomicU8,
     /// It waits for `unpark`. Written on its home alone, except for one that hops home.
@@ -96,6 +98,7 @@ impl Record {
             kind,
             name,
             activity: Activity::new(),
+            purpose: AtomicU64::new(0),
             wait: AtomicU8::new(0),
             parked: AtomicBool::new(false),
             home: AtomicU32::new(0),
@@ -283,6 +286,16 @@ impl Record {
 
     pub(in crate::green) const fn activity(&self) -> &Activity {
         &self.activity
+    }
+
+    /// Returns what it was before.
+    pub(super) fn set_purpose(&self, purpose: u64) -> u64 {
+        self.purpose.swap(purpose, Ordering::Relaxed)
+    }
+
+    #[cfg(feature = "admin")]
+    pub(super) fn purpose(&self) -> u64 {
+        self.purpose.load(Ordering::Relaxed)
     }
 
     pub(in crate::green) fn stack(&self) -> Stack {

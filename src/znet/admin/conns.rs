@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::page::{Page, answered};
+use super::waits::{Coroutines, Wait};
 use crate::http::{Request, Response};
 use crate::ziface::IConnection;
 use crate::znet::conn::connection::Connection;
 use crate::znet::server::core::Core;
-use crate::znet::server::doing::Doing;
 
 /// A connection, as it is shown.
 #[derive(Serialize)]
@@ -22,8 +22,10 @@ struct Row {
     local: String,
     user: Option<Arc<str>>,
     groups: Vec<Arc<str>>,
-    /// What its coroutine does: that it waits for its socket, most of the time.
+    /// Where its code waits, as a sentence.
     does: String,
+    /// The same in parts.
+    waits: Wait,
     age_ms: u64,
     idle_ms: u64,
     /// What waits to be sent.
@@ -48,17 +50,17 @@ fn find(core: &Core, request: &Request) -> Result<Response, Response> {
     let sort = Sort::of(request.parameter("sort").unwrap_or("id"))?;
     let wanted = Wanted::of(request)?;
     let now = core.clock().tick();
+    let coroutines = Coroutines::of(core);
     let mut found = Vec::new();
     core.manager().each(|shared| {
         let conn = shared.connection();
         if wanted.is(conn) {
-            found.push((sort.key(conn, now), Arc::clone(shared)));
+            found.push((sort.key(conn, &coroutines, now), Arc::clone(shared)));
         }
         true
     });
     found.sort_by_key(|(key, conn)| (Reverse(*key), conn.get_conn_id()));
-    let doing = Doing::look(core);
-    Ok(Response::json(&page.part(&found, |(_, conn)| row(conn.connection(), &doing, now))))
+    Ok(Response::json(&page.part(&found, |(_, conn)| row(conn.connection(), &coroutines, now))))
 }
 
 /// The answer to `/connz/ID`.
@@ -67,13 +69,14 @@ pub(super) fn one(core: &Core, id: &str) -> Response {
     let Some(conn) = found else {
         return Response::error(404, format!("there is no connection {id}"));
     };
-    Response::json(&row(conn.connection(), &Doing::look(core), core.clock().tick()))
+    Response::json(&row(conn.connection(), &Coroutines::of(core), core.clock().tick()))
 }
 
-fn row(conn: &Connection, doing: &Doing, now: u64) -> Row {
+fn row(conn: &Connection, coroutines: &Coroutines, now: u64) -> Row {
     let (pending_messages, pending_bytes) = pending(conn);
+    let waits = coroutines.wait(conn);
     let on_demand = conn.on_demand();
-    let traffic = conn.traffic();
+    let traffic = conn.notes().traffic();
     let age = traffic.map_or(0, |traffic| now.saturating_sub(traffic.opened()));
     Row {
         id: conn.id(),
@@ -83,7 +86,8 @@ fn row(conn: &Connection, doing: &Doing, now: u64) -> Row {
         local: conn.get_local_addr().to_string(),
         user: on_demand.and_then(|on_demand| on_demand.membership.uid()),
         groups: on_demand.map_or_else(Vec::new, |on_demand| on_demand.membership.groups()),
-        does: doing.of(conn),
+        does: waits.to_string(),
+        waits,
         age_ms: age,
         idle_ms: idle(conn, now),
         pending_messages,
@@ -177,6 +181,7 @@ enum Sort {
     Id,
     Age,
     Idle,
+    Waiting,
     Pending,
     Messages,
     BytesIn,
@@ -189,23 +194,28 @@ impl Sort {
             "id" => Self::Id,
             "age" => Self::Age,
             "idle" => Self::Idle,
+            "waiting" => Self::Waiting,
             "pending" => Self::Pending,
             "messages" => Self::Messages,
             "bytes_in" => Self::BytesIn,
             "bytes_out" => Self::BytesOut,
             _ => {
-                let words = "id, age, idle, pending, messages, bytes_in or bytes_out";
+                let words = "id, age, idle, waiting, pending, messages, bytes_in or bytes_out";
                 return Err(expected("sort", word, words));
             }
         })
     }
 
-    fn key(self, conn: &Connection, now: u64) -> u64 {
-        let Some(traffic) = conn.traffic() else { return 0 };
+    fn key(self, conn: &Connection, coroutines: &Coroutines, now: u64) -> u64 {
+        let Some(traffic) = conn.notes().traffic() else { return 0 };
         match self {
             Self::Id => 0,
             Self::Age => now.saturating_sub(traffic.opened()),
             Self::Idle => idle(conn, now),
+            // A connection that rests waits too, but none of its code does.
+            Self::Waiting => {
+                Some(coroutines.wait(conn)).filter(|wait| wait.code.is_some()).map_or(0, |wait| wait.ms + 1)
+            }
             Self::Pending => pending(conn).1 as u64,
             Self::Messages => traffic.messages(),
             Self::BytesIn => traffic.bytes_in(),

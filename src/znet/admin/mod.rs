@@ -18,6 +18,9 @@ mod vars;
 // its connections,
 mod conns;
 
+// and where their code waits,
+mod waits;
+
 // its groups and users,
 mod people;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::guard::Guard;
 use super::{acts, conns, coroutines, people, vars};
 use crate::error::{Error, Result};
+use crate::green::time_waits;
 use crate::http::{HttpServer, Request, Response};
 use crate::zconf::Config;
 use crate::znet::server::core::Core;
@@ -35,6 +36,7 @@ pub(crate) fn addresses(config: &Config) -> Result<Vec<SocketAddr>> {
 /// [`Error::Io`] if the port cannot be had.
 pub(crate) fn open(core: &Arc<Core>, addresses: &[SocketAddr]) -> Result<HttpServer> {
     let plane = Plane { core: Arc::clone(core), guard: Guard::new(&core.config().admin_token) };
+    time_waits();
     let address = core.config().admin_address().unwrap_or_default();
     let server = HttpServer::start(addresses, move |request| plane.answer(request))
         .map_err(|source| Error::io(format!("listen on {address} (Admin)"), source))?;
@@ -109,8 +111,8 @@ const PATHS: &str = "\
 GET  /healthz                 200 while the process works
 GET  /readyz                  200 while a new connection would be taken, else 503
 GET  /varz                    version, configuration, counters, limits
-GET  /connz                   ?sort=id|age|idle|pending|messages|bytes_in|bytes_out  ?state=open|away|closing
-                              ?user=  ?address=  ?group=  ?limit=  ?offset=
+GET  /connz                   ?sort=id|age|idle|waiting|pending|messages|bytes_in|bytes_out
+                              ?state=open|away|closing  ?user=  ?address=  ?group=  ?limit=  ?offset=
 GET  /connz/ID                one connection
 GET  /groupz  /groupz/NAME    groups, the members of one
 GET  /userz   /userz/ID       users, the connections of one

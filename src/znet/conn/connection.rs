@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use super::addresses::Addresses;
 use super::asked::Asked;
+use super::notes::Notes;
 use super::on_demand::{OnDemand, Property};
+use super::position::{Code, Entered};
 use super::times::Times;
-use super::traffic::Traffic;
+
 use crate::error::{Error, Result};
 use crate::green::{Event, StackMark, drop_contained};
 use crate::lock::Lock;
@@ -49,9 +51,7 @@ pub(crate) struct Connection {
     asked: Asked,
     reader: StackMark,
     times: Times,
-    /// Only if there is an admin plane.
-    #[cfg(feature = "admin")]
-    traffic: Option<Box<Traffic>>,
+    notes: Notes,
 }
 
 impl Connection {
@@ -81,8 +81,7 @@ impl Connection {
             asked: Asked::default(),
             reader: StackMark::default(),
             times: Times::since(now),
-            #[cfg(feature = "admin")]
-            traffic: core.is_watched().then(|| Traffic::since(now).into()),
+            notes: Notes::new(core.is_watched(), now),
             core,
         })
     }
@@ -166,10 +165,15 @@ impl Connection {
         &self.times
     }
 
-    /// What went over it, if that is counted.
-    #[cfg(feature = "admin")]
-    pub(crate) fn traffic(&self) -> Option<&Traffic> {
-        self.traffic.as_deref()
+    /// What is noted of it for those who look from outside.
+    pub(crate) const fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// Begins with code of the program, until what is returned is dropped.
+    pub(crate) fn enter_code(&self, code: Code) -> Option<Entered<'_>> {
+        let position = self.notes.position()?;
+        Some(position.enter(code, !self.reader_mark().is_current()))
     }
 
     /// Nothing is counted that nobody can look at.

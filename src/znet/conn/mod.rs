@@ -18,5 +18,11 @@ pub(super) mod on_demand;
 // what went over it,
 pub(super) mod traffic;
 
+// where the code of the program is on it,
+pub(super) mod position;
+
+// both only if somebody may look,
+pub(super) mod notes;
+
 // and the table of all connections.
 pub(super) mod conn_manager;

@@ -9,6 +9,7 @@ use crate::log_line::throttled;
 use crate::ziface::{CloseReason, IConnection};
 use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
+use crate::znet::conn::position::Code;
 use crate::znet::server::core::IdleAction;
 
 pub(crate) fn start_hook(conn: &Connection, shared: &Arc<dyn IConnection>) {
@@ -53,11 +54,12 @@ impl Connection {
     /// Runs a hook. `false` if it failed or panicked; either is logged.
     pub(crate) fn contain(&self, which: &str, hook: impl FnOnce() -> Result<()>) -> bool {
         let (id, core) = (self.id(), self.core());
-        let log = match which {
-            "start hook" => &core.start_hook_log,
-            "stop hook" => &core.stop_hook_log,
-            _ => &core.hook_log,
+        let (log, code) = match which {
+            "start hook" => (&core.start_hook_log, Code::StartHook),
+            "stop hook" => (&core.stop_hook_log, Code::StopHook),
+            _ => (&core.hook_log, Code::Hook),
         };
+        let _code = self.enter_code(code);
         let went_well = contain(|| {
             let outcome = hook();
             outcome

@@ -103,7 +103,7 @@ impl Connection {
                 self.ahead().with(|input| input.fill(&transport, |large| most_to_read(self, large)));
             heard.bytes |= n > 0;
             heard.held_back |= keep_rate(self, &transport, 0, n);
-            if let Some(traffic) = self.traffic() {
+            if let Some(traffic) = self.notes().traffic() {
                 traffic.count_in(n, 0);
             }
             match left {

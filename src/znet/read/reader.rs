@@ -9,9 +9,10 @@ use super::input::{Input, no_transport};
 use super::wait::Heard;
 use crate::error::Result;
 use crate::green::{Halt, Turn, deferred_calls};
-use crate::ziface::{CloseReason, IConnection, IRequest};
+use crate::ziface::{CloseReason, IConnection, IMessage, IRequest};
 use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
+use crate::znet::conn::position::Position;
 use crate::znet::leave::closing::{end_within, reason_of};
 use crate::znet::leave::hooks::run_hooks;
 use crate::znet::read::hold::hold_arriving;
@@ -38,6 +39,8 @@ pub(super) struct Reader<'a> {
     /// Requests are handled here, all by the one `request`.
     direct: bool,
     request: Request,
+    /// Where the code of the program is, if that is noted, and here.
+    position: Option<&'a Position>,
     /// The route last taken, and its message id.
     route: Option<(u32, &'a Route)>,
     turn: Turn,
@@ -85,6 +88,7 @@ impl<'a> Reader<'a> {
             input: unread.input.map_or_else(Input::default, |input| *input),
             direct: handles_directly(conn),
             request: Request::new(Arc::clone(shared), Message::default()),
+            position: conn.notes().position().filter(|_| conn.tasks().worker().is_none()),
             route: None,
             turn: Turn::new(),
             handled: 0,
@@ -127,7 +131,7 @@ impl<'a> Reader<'a> {
             }
             let read = self.pass();
             let (bytes, handled) = (std::mem::take(&mut self.read), self.handled - before);
-            if let Some(traffic) = self.conn.traffic() {
+            if let Some(traffic) = self.conn.notes().traffic() {
                 traffic.count_in(bytes, handled);
             }
             self.heard.held_back |= self
@@ -227,6 +231,7 @@ impl<'a> Reader<'a> {
 
     /// Nothing is left to be read. `None` if there is something to do all the same.
     fn rest(&mut self) -> Option<Halt> {
+        self.position.inspect(|position| position.rests());
         let handled = self.count_handled();
         let mut heard = std::mem::take(&mut self.heard);
         heard.frames |= handled > 0;
@@ -352,6 +357,7 @@ impl<'a> Reader<'a> {
             return self.handle(message);
         }
         self.count_frame();
+        self.note_handler(msg_id);
         match self.route_of(msg_id) {
             Some(route) => dispatch_to(self.conn, &self.request, route),
             None => dispatch(self.conn, &self.request),
@@ -371,6 +377,13 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
+    fn note_handler(&self, msg_id: u32) {
+        if let Some(position) = self.position {
+            position.handles(msg_id);
+        }
+    }
+
+    #[inline]
     fn count_frame(&mut self) {
         if self.handled == 0 {
             note_first_frame(self.conn);
@@ -381,6 +394,7 @@ impl<'a> Reader<'a> {
     /// Handles a message that owns its payload.
     fn handle(&mut self, message: Message) {
         self.count_frame();
+        self.note_handler(message.get_msg_id());
         if self.direct {
             self.request.set_message(message);
             dispatch(self.conn, &self.request);

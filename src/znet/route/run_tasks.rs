@@ -11,6 +11,7 @@ use crate::green::{Contained, PutError, Queue, Until, cuttable, drop_contained};
 use crate::ziface::{CloseReason, IRequest};
 use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
+use crate::znet::conn::position::Code;
 use crate::znet::route::dispatch::dispatch;
 
 /// Handles, in the reader, what others have queued.
@@ -107,6 +108,7 @@ impl Connection {
     pub(crate) fn run_task(&self, request: &Request) {
         let _pending = Pending { conn: self, bytes: request.get_data().len() };
         if !self.is_aborted() {
+            let _code = self.enter_code(Code::Handler(request.get_msg_id()));
             dispatch(self, request);
         }
     }

@@ -151,8 +151,7 @@ impl Core {
         core
     }
 
-    /// Whether there is, or will be, an admin plane to show what is counted for it.
-    #[cfg(feature = "admin")]
+    /// Whether there is, or will be, an admin plane to show what is noted for it.
     pub(crate) fn is_watched(&self) -> bool {
         self.stop_reason == CloseReason::ServerStopped && self.config.admin_address().is_some()
     }

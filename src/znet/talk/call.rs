@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::green::{Until, contain, is_unwinding};
 use crate::ziface::{IConnection, Payload, SendWait};
 use crate::znet::conn::connection::Connection;
+use crate::znet::conn::position::Purpose;
 use crate::znet::route::aside::step_aside;
 use crate::znet::write::outbox::{Appended, State};
 use crate::zpack::Message;
@@ -160,7 +161,7 @@ impl Connection {
         let slot = Slot::new(policy.grace.unwrap_or(default));
         let question = Question { msg_id, data, key, slot };
         let asked = (0..=policy.retries).find_map(|attempt| {
-            match self.ask_once(&question, attempt, policy.timeout) {
+            match Purpose::Call(msg_id).during(|| self.ask_once(&question, attempt, policy.timeout)) {
                 Err(Error::TimedOut { .. }) if attempt < policy.retries => None,
                 asked => Some(asked),
             }

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::green::{Until, contain};
 use crate::ziface::{CloseReason, IConnection, IMessage, Payload};
 use crate::znet::conn::connection::Connection;
+use crate::znet::conn::position::{Code, Purpose};
 use crate::znet::read::keep_rate::keep_rate;
 use crate::znet::route::chain::pass_on;
 use crate::znet::route::request::Request;
@@ -19,6 +20,7 @@ pub(crate) fn run_dialogue(conn: &Connection, shared: &Arc<dyn IConnection>) {
     if conn.is_stopping() {
         return;
     }
+    let _code = conn.enter_code(Code::Session);
     let ended = contain(|| match dialogue(shared) {
         Ok(()) | Err(Error::ConnectionClosed) => CloseReason::SessionEnded,
         Err(error) => CloseReason::SessionFailed { error: error.to_string() },
@@ -55,7 +57,7 @@ impl Session {
     /// [`TimedOut`](Error::TimedOut) within [`with_timeout`](Self::with_timeout),
     /// [`ConnectionClosed`](Error::ConnectionClosed) once the connection closes.
     pub fn recv(&mut self) -> Result<Message> {
-        self.next("recv", |_| true)
+        Purpose::Recv.during(|| self.next("recv", |_| true))
     }
 
     /// Waits for the next message with this id. Others that have no router are kept for later, in order, up to `MaxKeptMessages` and `MaxKeptBytes`.
@@ -64,7 +66,7 @@ impl Session {
     ///
     /// As [`recv`](Self::recv), and [`KeptFull`](Error::KeptFull).
     pub fn recv_id(&mut self, msg_id: u32) -> Result<Message> {
-        self.next("recv_id", |message| message.get_msg_id() == msg_id)
+        Purpose::RecvId(msg_id).during(|| self.next("recv_id", |message| message.get_msg_id() == msg_id))
     }
 
     /// Sends a message: `send_msg` of the connection.
@@ -130,7 +132,7 @@ impl Session {
 
     /// One message more: what the reader would count.
     fn pay(&self, conn: &Connection) {
-        if let Some(traffic) = conn.traffic() {
+        if let Some(traffic) = conn.notes().traffic() {
             traffic.count_in(0, 1);
         }
         if let Some(transport) = conn.line().get() {
@@ -168,9 +170,10 @@ impl Session {
 impl Connection {
     fn route(&self, shared: &Arc<dyn IConnection>, message: Message) {
         self.core().counters.requests.add();
-        if let Some(traffic) = self.traffic() {
+        if let Some(traffic) = self.notes().traffic() {
             traffic.count_in(0, 1);
         }
+        let _code = self.enter_code(Code::Handler(message.get_msg_id()));
         pass_on(self, Request::new(Arc::clone(shared), message));
     }
 }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::green::{Alarm, Readiness, Until, fairness_point, is_unwinding, yield_now};
 use crate::ziface::IConnection;
 use crate::znet::conn::connection::Connection;
+use crate::znet::conn::position::Purpose;
 use crate::znet::read::backlog::Backlog;
 use crate::znet::transport::{Left, Received, Transport};
 use crate::znet::write::outbox::Flushed;
@@ -114,7 +115,7 @@ impl RawStream<'_> {
             self.transport.keep_alarm(alarmed, until);
         }
         let interest = what.or(Readiness::HANGUP).or(Readiness::INTERRUPT);
-        let ready = self.transport.wait_unless_unwinding(interest)?;
+        let ready = Purpose::TakeOver.during(|| self.transport.wait_unless_unwinding(interest))?;
         if ready.meets(Readiness::HANGUP) {
             self.conn.ahead().hang_up();
         }
@@ -132,7 +133,7 @@ impl Read for RawStream<'_> {
         self.transfer(Readiness::READ, |transport| match transport.recv(buf)? {
             Received { left: Left::Nothing, .. } => Err(ErrorKind::WouldBlock.into()),
             received => {
-                if let Some(traffic) = self.conn.traffic() {
+                if let Some(traffic) = self.conn.notes().traffic() {
                     traffic.count_in(received.n, 0);
                 }
                 Ok(received.n)
@@ -146,7 +147,7 @@ impl Write for RawStream<'_> {
         let sent = self.transfer(Readiness::WRITE, |transport| {
             transport.send(&[IoSlice::new(buf)], std::iter::empty())
         })?;
-        if let Some(traffic) = self.conn.traffic() {
+        if let Some(traffic) = self.conn.notes().traffic() {
             traffic.count_out(sent);
         }
         // What it has taken leaves now: nobody else sends meanwhile.

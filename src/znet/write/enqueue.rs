@@ -8,6 +8,7 @@ use crate::green::{Awaits, Until, fairness_point, is_unwinding};
 use crate::zconf::QueueFull;
 use crate::ziface::{CloseReason, Payload, SendWait};
 use crate::znet::conn::connection::Connection;
+use crate::znet::conn::position::Purpose;
 use crate::znet::leave::eviction::Whom;
 use crate::znet::read::held::LOOK_AGAIN;
 use crate::znet::route::aside::step_aside;
@@ -195,7 +196,8 @@ impl Connection {
             waiter
         };
         let left = if over_all { until.or(Until::after(LOOK_AGAIN)).left() } else { until.left() };
-        waiter.wait(Awaits::Room, left, |gone| self.outbox().lock().room().forget(gone));
+        let wait = || waiter.wait(Awaits::Room, left, |gone| self.outbox().lock().room().forget(gone));
+        Purpose::Send.during(wait);
         Ok(())
     }
 

@@ -80,7 +80,7 @@ impl Writer<'_> {
             let before = batch.bytes();
             let outcome = send(transport, &mut batch);
             let sent = before - batch.bytes();
-            if let Some(traffic) = self.conn.traffic() {
+            if let Some(traffic) = self.conn.notes().traffic() {
                 traffic.count_out(sent);
             }
             state = outbox.lock();
