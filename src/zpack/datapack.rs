@@ -67,6 +67,7 @@ impl IDataPack for LtvLittleEndian {
         Ok(Head { msg_id: id, data_len: len })
     }
 
+    #[inline]
     fn pack_head(&self, msg_id: u32, data_len: u32, out: &mut Vec<u8>) -> Result<()> {
         join::<LittleEndian>(data_len, msg_id, out);
         Ok(())
@@ -83,6 +84,7 @@ impl IDataPack for TlvBigEndian {
         Ok(Head { msg_id: id, data_len: len })
     }
 
+    #[inline]
     fn pack_head(&self, msg_id: u32, data_len: u32, out: &mut Vec<u8>) -> Result<()> {
         join::<BigEndian>(msg_id, data_len, out);
         Ok(())
@@ -110,6 +112,7 @@ fn split<O: ByteOrder>(head: &[u8]) -> Result<(u32, u32)> {
     }
 }
 
+#[inline]
 fn join<O: ByteOrder>(first: u32, second: u32, out: &mut Vec<u8>) {
     let mut head = [0; HEAD_LEN];
     O::write_u32(&mut head[..4], first);

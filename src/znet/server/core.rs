@@ -33,7 +33,7 @@ pub(crate) struct Core {
     stop_reason: CloseReason,
     /// Makes the server, or what stands for it, that a connection names.
     as_server: fn(Arc<Self>) -> Arc<dyn IServer>,
-    pack: OnceLock<Arc<dyn IDataPack>>,
+    pack: OnceLock<Pack>,
     decoder: OnceLock<Arc<dyn IDecoder>>,
     framing: OnceLock<Framing>,
     bounds: Bounds,
@@ -95,6 +95,12 @@ pub(crate) struct Hooks {
     pub(crate) start: Option<Arc<ConnHook>>,
     pub(crate) stop: Option<Arc<ConnHook>>,
     pub(crate) idle: Option<Arc<IdleHook>>,
+}
+
+/// The wire format.
+struct Pack {
+    pack: Arc<dyn IDataPack>,
+    built_in: Option<PackKind>,
 }
 
 impl Core {
@@ -185,16 +191,31 @@ impl Core {
         &**self.shared_pack()
     }
 
+    /// Which of those built in that is, if it is one.
+    #[inline]
+    pub(crate) fn built_in_pack(&self) -> Option<PackKind> {
+        self.fixed_pack().built_in
+    }
+
     pub(crate) fn shared_pack(&self) -> &Arc<dyn IDataPack> {
-        self.pack.get_or_init(|| match self.config.data_pack {
-            PackKind::LtvLittleEndian => Arc::new(LtvLittleEndian),
-            PackKind::TlvBigEndian => Arc::new(TlvBigEndian),
+        &self.fixed_pack().pack
+    }
+
+    #[inline]
+    fn fixed_pack(&self) -> &Pack {
+        self.pack.get_or_init(|| {
+            let kind = self.config.data_pack;
+            let pack: Arc<dyn IDataPack> = match kind {
+                PackKind::LtvLittleEndian => Arc::new(LtvLittleEndian),
+                PackKind::TlvBigEndian => Arc::new(TlvBigEndian),
+            };
+            Pack { pack, built_in: Some(kind) }
         })
     }
 
     /// Sets the wire format, unless it is fixed already.
     pub(crate) fn set_pack(&self, pack: impl IDataPack + 'static) -> Result<()> {
-        let pack = Arc::new(ContainedPack::new(pack)?);
+        let pack = Pack { pack: Arc::new(ContainedPack::new(pack)?), built_in: None };
         self.pack.set(pack).map_err(|_| Error::AlreadyStarted { what: "set the packet format" })
     }
 

@@ -5,20 +5,19 @@ use std::time::{Duration, Instant};
 use super::outbox::{Appended, Plain, State};
 use crate::error::{Error, Result};
 use crate::green::{Awaits, Until, fairness_point, is_unwinding};
-use crate::zconf::QueueFull;
+use crate::zconf::{PackKind, QueueFull};
 use crate::ziface::{CloseReason, Payload, SendWait};
 use crate::znet::conn::connection::Connection;
 use crate::znet::conn::position::Purpose;
 use crate::znet::leave::eviction::Whom;
 use crate::znet::read::held::LOOK_AGAIN;
 use crate::znet::route::aside::step_aside;
+use crate::zpack::{LtvLittleEndian, TlvBigEndian};
 
 impl Connection {
     /// Queues a frame. If there is no room, does what the policy says.
     pub(crate) fn send(&self, msg_id: u32, data: Payload<'_>, wait: SendWait) -> Result<()> {
-        let core = self.core();
-        let appended = self.outbox().lock().append_plain(core.pack(), core.bounds(), msg_id, data.as_slice());
-        match appended {
+        match self.append_plain(msg_id, data.as_slice()) {
             Ok(Plain::Queued { defer: false }) => Ok(()),
             Ok(Plain::Queued { defer: true }) => {
                 self.writer().flush_at_yield();
@@ -29,6 +28,20 @@ impl Connection {
                 self.note_panic(&error);
                 Err(error)
             }
+        }
+    }
+
+    /// Called for each message: the heads of the formats built in are written in line.
+    #[inline]
+    fn append_plain(&self, msg_id: u32, data: &[u8]) -> Result<Plain> {
+        let core = self.core();
+        let mut state = self.outbox().lock();
+        match core.built_in_pack() {
+            Some(PackKind::LtvLittleEndian) => {
+                state.append_plain(&LtvLittleEndian, core.bounds(), msg_id, data)
+            }
+            Some(PackKind::TlvBigEndian) => state.append_plain(&TlvBigEndian, core.bounds(), msg_id, data),
+            None => state.append_plain(core.pack(), core.bounds(), msg_id, data),
         }
     }
 

@@ -67,7 +67,7 @@ impl FrameQueue {
     #[inline]
     pub(crate) fn push_plain(
         &mut self,
-        pack: &dyn IDataPack,
+        pack: &(impl IDataPack + ?Sized),
         msg_id: u32,
         data: &[u8],
         (messages, bytes): (usize, usize),

@@ -114,7 +114,7 @@ impl State {
     #[inline]
     pub(crate) fn append_plain(
         &mut self,
-        pack: &dyn IDataPack,
+        pack: &(impl IDataPack + ?Sized),
         bounds: &Bounds,
         msg_id: u32,
         data: &[u8],
