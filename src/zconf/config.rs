@@ -160,6 +160,12 @@ pub struct Config {
     /// Sub-protocols that the server speaks over WebSocket, best first, with commas between them: it names the first that the client
     /// names too. Default empty: none.
     pub ws_protocols: String,
+    /// Message id of WebSocket's text messages: each is one message, without a head, and one that is sent under this id leaves as a
+    /// text, which has to be UTF-8. Default 0: they are refused.
+    pub ws_text_msg_id: u32,
+    /// Message id of WebSocket's binary messages, if each is to be one message, without a head. Default 0: they carry a stream of
+    /// frames with heads, cut into messages in any way.
+    pub ws_binary_msg_id: u32,
     /// File with the certificate of the server and those between it and its authority, in PEM: `TcpPort` speaks TLS then. Needs
     /// the cargo feature `tls`. Default empty: no TLS.
     pub cert_file: String,

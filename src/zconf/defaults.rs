@@ -68,6 +68,8 @@ impl Default for Config {
             ws_path: "/".to_string(),
             ws_origins: String::new(),
             ws_protocols: String::new(),
+            ws_text_msg_id: 0,
+            ws_binary_msg_id: 0,
             cert_file: String::new(),
             private_key_file: String::new(),
             client_ca_file: String::new(),

@@ -22,4 +22,5 @@ mod tls_client;
 mod tls_peer;
 mod ws;
 mod ws_peer;
+mod ws_text;
 mod ws_upgrade;

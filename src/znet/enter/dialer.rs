@@ -105,6 +105,7 @@ impl Dialer {
 
     /// The dialer coroutine: connects, runs the connection, and begins again as long as that is wanted.
     pub(crate) fn run(&self, core: &Arc<Core>) {
+        self.target.prepare(core);
         let mut failures = 0;
         loop {
             let since = Instant::now();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::handshake::shake_hands;
 use crate::green::{Socket, TcpStream, Until};
 use crate::lock::Lock;
+use crate::znet::server::core::Core;
 use crate::znet::transport::Transport;
 #[cfg(feature = "tls")]
 use crate::znet::transport::opening::Next;
@@ -52,6 +53,16 @@ impl Target {
     pub(crate) fn with_ws(mut self, target: WsTarget) -> Self {
         self.ws = Some(Arc::new(target));
         self
+    }
+
+    /// Takes what the client has settled by its start.
+    pub(super) fn prepare(&self, core: &Core) {
+        #[cfg(feature = "websocket")]
+        if let (Some(ws), Some(bare)) = (&self.ws, core.ws_rules.bare.get()) {
+            ws.bare.get_or_init(|| Arc::clone(bare));
+        }
+        #[cfg(not(feature = "websocket"))]
+        let _ = core;
     }
 
     /// Makes a transport of a stream, in the coroutine that calls. `Interrupted` once it is called off.

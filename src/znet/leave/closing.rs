@@ -170,7 +170,7 @@ impl Closing {
         if !conn.is_aborted() && !deadline.or(*silent).is_over() {
             let received = self.transport.recv(&mut ReadBuffer::take(0));
             return match received.map(|received| received.left) {
-                Ok(Left::More | Left::Drained) => {
+                Ok(Left::More | Left::Begun | Left::Drained) => {
                     *silent = Until::after_running(LINGER);
                     Some(Halt::Again)
                 }

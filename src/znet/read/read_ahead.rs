@@ -58,9 +58,10 @@ impl Connection {
             if is_unwinding() {
                 return Err(Error::TimedOut { what, waited: Duration::ZERO });
             }
+            let in_transport = if ended { self.begun_in_transport() } else { 0 };
             let failed = self.ahead().with(|input| match input.failed() {
                 Some(error) => Some(reason_of(error)),
-                None => ended.then(|| end_within(input.received())),
+                None => ended.then(|| end_within(input.received() + in_transport)),
             });
             if let Some(reason) = failed {
                 if !wait_for_return(self, reason.clone(), until) {
@@ -88,7 +89,12 @@ impl Connection {
                 transport.keep_alarm(&mut alarmed, until);
                 let (begun, frames) = self.ahead().with(|input| (input.received(), input.take_cut()));
                 heard.frames = frames;
-                wait_for_input(self, &transport, begun, std::mem::take(&mut heard));
+                wait_for_input(
+                    self,
+                    &transport,
+                    begun + transport.begun().received,
+                    std::mem::take(&mut heard),
+                );
                 run_hooks(self);
                 continue;
             }
@@ -98,21 +104,26 @@ impl Connection {
                 continue;
             }
             let will_hold = self.ahead().with(|input| input.will_hold());
-            hold_arriving(self, will_hold)?;
+            hold_arriving(self, will_hold + transport.begun().held)?;
             let Received { n, left } =
                 self.ahead().with(|input| input.fill(&transport, |large| most_to_read(self, large)));
-            heard.bytes |= n > 0;
+            heard.bytes |= n > 0 || left == Left::Begun;
             heard.held_back |= keep_rate(self, &transport, 0, n);
             if let Some(traffic) = self.notes().traffic() {
                 traffic.count_in(n, 0);
             }
             match left {
-                Left::More => fairness_point(),
+                Left::More | Left::Begun => fairness_point(),
                 Left::Drained => empty = !self.is_hung_up(),
                 Left::Nothing => empty = true,
                 Left::End => ended = true,
             }
         }
+    }
+
+    /// Bytes of a message that only the transport has seen.
+    fn begun_in_transport(&self) -> usize {
+        self.line().get().map_or(0, |transport| transport.begun().received)
     }
 
     fn nothing_more(&self, reason: CloseReason) -> Error {

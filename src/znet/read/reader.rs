@@ -27,7 +27,7 @@ use crate::znet::route::route::Route;
 use crate::znet::route::run_tasks::run_queued;
 use crate::znet::talk::call::deliver;
 use crate::znet::transport::line::OwnLine;
-use crate::znet::transport::{Left, Received};
+use crate::znet::transport::{Left, Received, Transport};
 use crate::znet::write::ledger::FREE_BYTES;
 use crate::zpack::{Frame, Message, Pass};
 
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
                 .with(|transport| keep_rate(self.conn, transport, handled, bytes))
                 .unwrap_or_default();
             let ended = match read {
-                Ok(Left::More) => {
+                Ok(Left::More | Left::Begun) => {
                     self.run_queued();
                     if self.turn.is_over() {
                         self.heard.frames |= self.count_handled() > 0;
@@ -154,7 +154,10 @@ impl<'a> Reader<'a> {
                     }
                     continue;
                 }
-                Ok(Left::End) => end_within(self.input.frames.received()),
+                Ok(Left::End) => {
+                    let in_transport = self.line.with(Transport::begun).unwrap_or_default();
+                    end_within(self.input.frames.received() + in_transport.received)
+                }
                 Err(error) => reason_of(&error),
             };
             if !self.lose_peer(ended) {
@@ -243,7 +246,9 @@ impl<'a> Reader<'a> {
             return None;
         }
         let begun = self.input.frames.received();
-        self.line.with(|transport| transport.rest(begin_rest(self.conn, begun, heard)))
+        self.line.with(|transport| {
+            transport.rest(begin_rest(self.conn, begun + transport.begun().received, heard))
+        })
     }
 
     /// Reads what the transport has, once, and handles every whole frame in it.
@@ -259,7 +264,12 @@ impl<'a> Reader<'a> {
         let (input, most) = (&mut self.input, most_to_read(self.conn, false));
         let filled = self.line.with(|transport| input.fill(transport, &mut buffer, most));
         let (received, end) = filled.unwrap_or_else(no_transport)?;
-        self.heard.bytes |= received.n > 0;
+        let has_begun = received.left == Left::Begun;
+        let in_transport = match has_begun || self.holds_arriving {
+            true => self.line.with(Transport::begun).unwrap_or_default().held,
+            false => 0,
+        };
+        self.heard.bytes |= received.n > 0 || has_begun;
         self.read = received.n;
         *self.request.pass() = Some(Pass::new(buffer, end));
         let handled = self.handle_all();
@@ -268,8 +278,9 @@ impl<'a> Reader<'a> {
             on_demand.ahead.take_back();
         }
         let left = if handled? { received.left } else { Left::More };
-        if self.input.frames.held() > FREE_BYTES || self.holds_arriving {
-            self.hold_arriving(self.input.frames.held())?;
+        let held = self.input.frames.held() + in_transport;
+        if held > FREE_BYTES || self.holds_arriving {
+            self.hold_arriving(held)?;
         }
         Ok(left)
     }

@@ -31,6 +31,8 @@ impl Core {
             return Err(Error::AlreadyStarted { what: "start" });
         }
         self.check_framing()?;
+        #[cfg(feature = "websocket")]
+        self.set_bare()?;
         let config = self.config();
         let (workers, stack_bytes, max_stacks) = (config.workers, config.stack_bytes, config.max_stacks);
         Runtime { workers, stack_bytes, max_stacks }.start()?;

@@ -16,6 +16,8 @@ use crate::ziface::TransportKind;
 use crate::znet::enter::acceptor;
 use crate::znet::enter::entrance::Entrance;
 use crate::znet::enter::listener::Listener;
+#[cfg(feature = "websocket")]
+use crate::znet::transport::bare::Bare;
 #[cfg(feature = "tls")]
 use crate::znet::transport::certificates::Certificates;
 #[cfg(feature = "websocket")]
@@ -102,6 +104,21 @@ pub(super) fn listen(core: &Arc<Core>, life: &mut ServerLife, wanted: Wanted) ->
     // Ends the acceptors' waits, and clients are refused at once.
     life.interrupt = Some(Box::new(close));
     Ok(())
+}
+
+#[cfg(feature = "websocket")]
+impl Core {
+    /// Has messages of WebSocket be bare, as the configuration says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the wire format does not allow it.
+    pub(super) fn set_bare(&self) -> Result<()> {
+        if let Some(bare) = Bare::new(self.config(), self.shared_pack(), self.decoder().is_some())? {
+            self.ws_rules.bare.get_or_init(|| Arc::new(bare));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(feature = "tls")]

@@ -130,13 +130,18 @@ impl Read for RawStream<'_> {
             self.buffered.copy_to_slice(&mut buf[..n]);
             return Ok(n);
         }
-        self.transfer(Readiness::READ, |transport| match transport.recv(buf)? {
-            Received { left: Left::Nothing, .. } => Err(ErrorKind::WouldBlock.into()),
-            received => {
-                if let Some(traffic) = self.conn.notes().traffic() {
-                    traffic.count_in(received.n, 0);
+        self.transfer(Readiness::READ, |transport| {
+            loop {
+                match transport.recv(buf)? {
+                    Received { left: Left::Nothing, .. } => return Err(ErrorKind::WouldBlock.into()),
+                    Received { left: Left::Begun, .. } => {}
+                    received => {
+                        if let Some(traffic) = self.conn.notes().traffic() {
+                            traffic.count_in(received.n, 0);
+                        }
+                        return Ok(received.n);
+                    }
                 }
-                Ok(received.n)
             }
         })
     }

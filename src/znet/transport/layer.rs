@@ -32,7 +32,7 @@ pub(super) fn recv<L: Layer>(
         }
         let Received { n, left } = fill(layer, buf)?;
         match left {
-            Left::Nothing => return Ok(Received::NOTHING),
+            Left::Nothing | Left::Begun => return Ok(Received { n: 0, left }),
             _ if n == 0 => {}
             Left::Drained if layer.plain().is_empty() && !layer.has_ended() => {
                 return Ok(Received { n, left });

@@ -48,12 +48,24 @@ pub(super) mod ws_options;
 mod ws_frames;
 
 #[cfg(feature = "websocket")]
+// in and out,
+mod ws_sending;
+
+#[cfg(feature = "websocket")]
 // which must not break its rules,
 mod ws_checks;
 
 #[cfg(feature = "websocket")]
 // and are masked by a client,
 mod mask;
+
+#[cfg(feature = "websocket")]
+// of messages that may be the program's as they are,
+pub(super) mod bare;
+
+#[cfg(feature = "websocket")]
+// and, if they are texts, UTF-8,
+mod utf8;
 
 #[cfg(any(feature = "tls", feature = "websocket"))]
 // with what both do to read,
@@ -107,8 +119,19 @@ pub(crate) enum Left {
     Drained,
     /// There was nothing.
     Nothing,
+    /// Of what has come, nothing can be taken yet: it is the [beginning](Transport::begun) of a message. There may be more.
+    Begun,
     /// The peer has ended its stream.
     End,
+}
+
+/// The beginning of a message that only the transport has seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Begun {
+    /// Bytes that have come.
+    pub(crate) received: usize,
+    /// Bytes of memory that they take.
+    pub(crate) held: usize,
 }
 
 /// Why nothing more is sent.
@@ -244,6 +267,18 @@ impl Transport {
             Self::Tls(tls) => tls.has_input(),
             #[cfg(feature = "websocket")]
             Self::Ws(ws) => ws.has_input(),
+        }
+    }
+
+    /// What is held here of a message of which nothing can be taken yet.
+    #[inline]
+    pub(crate) fn begun(&self) -> Begun {
+        match self {
+            Self::Tcp(_) => Begun::default(),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => Begun::default(),
+            #[cfg(feature = "websocket")]
+            Self::Ws(ws) => ws.begun(),
         }
     }
 

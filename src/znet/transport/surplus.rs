@@ -52,6 +52,24 @@ impl Surplus {
     }
 }
 
+/// Where content goes: into what is asked for, and what has no room there into what is kept.
+#[cfg(feature = "websocket")]
+pub(super) struct Sink<'a> {
+    pub(super) out: &'a mut [u8],
+    pub(super) filled: usize,
+    pub(super) rest: &'a mut Surplus,
+}
+
+#[cfg(feature = "websocket")]
+impl Sink<'_> {
+    pub(super) fn put(&mut self, part: &[u8]) {
+        let n = part.len().min(self.out.len() - self.filled);
+        self.out[self.filled..self.filled + n].copy_from_slice(&part[..n]);
+        self.filled += n;
+        self.rest.push(&part[n..]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

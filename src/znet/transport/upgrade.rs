@@ -10,6 +10,7 @@ use tungstenite::handshake::machine::TryParse;
 use tungstenite::handshake::server::{Request, create_response, write_response};
 use tungstenite::http::{HeaderValue, StatusCode};
 
+use super::bare::Bare;
 use super::surplus::Surplus;
 use super::ws::Ws;
 use super::ws_checks::Side;
@@ -27,6 +28,7 @@ pub(crate) struct Upgrade {
     came: Vec<u8>,
     unsent: Surplus,
     outcome: Option<Outcome>,
+    bare: Option<Arc<Bare>>,
 }
 
 enum Role {
@@ -51,7 +53,10 @@ pub(crate) enum Ask {
 impl Ask {
     pub(crate) fn begin(self, below: Transport) -> Upgrade {
         match self {
-            Self::Server(rules, peer) => Upgrade::new(below, Role::Server { rules, peer }),
+            Self::Server(rules, peer) => {
+                let bare = rules.bare.get().cloned();
+                Upgrade::new(below, Role::Server { rules, peer }, bare)
+            }
             Self::Client(target) => Upgrade::connect(below, &target),
         }
     }
@@ -65,13 +70,13 @@ impl Upgrade {
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{more}\r\n"
         );
-        let mut this = Self::new(below, Role::Client { key });
+        let mut this = Self::new(below, Role::Client { key }, target.bare.get().cloned());
         this.unsent.push(request.as_bytes());
         this
     }
 
-    const fn new(below: Transport, role: Role) -> Self {
-        Self { below, role, came: Vec::new(), unsent: Surplus::new(), outcome: None }
+    const fn new(below: Transport, role: Role, bare: Option<Arc<Bare>>) -> Self {
+        Self { below, role, came: Vec::new(), unsent: Surplus::new(), outcome: None, bare }
     }
 
     pub(super) const fn below(&self) -> &Transport {
@@ -95,7 +100,8 @@ impl Upgrade {
                         Role::Client { .. } => Side::Client,
                     };
                     let early = std::mem::take(&mut self.came);
-                    return Ok(Ok(Transport::Ws(Ws::new(self.below.clone(), side, early)?)));
+                    let ws = Ws::new(self.below.clone(), side, self.bare.take(), early);
+                    return Ok(Ok(Transport::Ws(ws)));
                 }
                 Some(Outcome::Refused(why)) => return Err(io::Error::new(io::ErrorKind::InvalidData, why)),
                 None => {}
@@ -110,7 +116,7 @@ impl Upgrade {
                         "the peer ended the stream in the WebSocket handshake: it may not speak WebSocket";
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
                 }
-                Left::More | Left::Drained => self.take(&scratch[..received.n]),
+                Left::More | Left::Begun | Left::Drained => self.take(&scratch[..received.n]),
             }
         }
     }

@@ -8,11 +8,12 @@ use std::sync::{Arc, MutexGuard};
 
 use tungstenite::protocol::frame::coding::CloseCode;
 
+use super::bare::Bare;
 use super::layer::{self, Layer};
 use super::surplus::Surplus;
-use super::ws_checks::{Broken, Side};
+use super::ws_checks::Side;
 use super::ws_frames::Frames;
-use super::{Farewell, Left, Received, Transport};
+use super::{Begun, Farewell, Left, Received, Transport};
 use crate::green::{ReadBuffer, Socket};
 use crate::lock::Lock;
 use crate::ziface::TransportKind;
@@ -29,10 +30,10 @@ struct State {
 
 impl Ws {
     /// After the handshake. `early`: what has come behind it.
-    pub(super) fn new(below: Transport, side: Side, mut early: Vec<u8>) -> io::Result<Self> {
-        let mut frames = Frames::new(side);
-        frames.take(&mut early, &mut []).map_err(broken)?;
-        Ok(Self(Arc::new(State { below, frames: Lock::new(frames) })))
+    pub(super) fn new(below: Transport, side: Side, bare: Option<Arc<Bare>>, mut early: Vec<u8>) -> Self {
+        let mut frames = Frames::new(side, bare);
+        frames.take(&mut early, &mut []);
+        Self(Arc::new(State { below, frames: Lock::new(frames) }))
     }
 
     pub(super) fn kind(&self) -> TransportKind {
@@ -53,7 +54,10 @@ impl Ws {
 
     /// Reads once from what is below, and puts the content into `buf`.
     fn fill(&self, frames: &mut Frames, buf: &mut [u8]) -> io::Result<Received> {
-        let begun = frames.begun().len();
+        if let Some(broken) = frames.broken() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, broken.what));
+        }
+        let (begun, held) = (frames.begun().len(), frames.held().received);
         let mut scratch = ReadBuffer::take(begun);
         let room = (scratch.len() - begun).min(buf.len().max(LEAST_READ));
         scratch[..begun].copy_from_slice(frames.begun());
@@ -62,10 +66,16 @@ impl Ws {
             // Without a farewell, which many leave out. The frames of the program tell whether one is cut.
             frames.end();
         }
-        let taken = if n > 0 { frames.take(&mut scratch[..begun + n], buf) } else { Ok(0) };
+        let taken = if n > 0 { frames.take(&mut scratch[..begun + n], buf) } else { 0 };
         // Answers to pings. What does not leave now leaves with the next flush; if the peer has gone, the next send says so.
         let _ = self.send_own(frames);
-        Ok(Received { n: taken.map_err(broken)?, left })
+        let left = match left {
+            // The next read tells.
+            _ if frames.broken().is_some() => Left::More,
+            Left::More | Left::Drained if taken == 0 && frames.held().received > held => Left::Begun,
+            left => left,
+        };
+        Ok(Received { n: taken, left })
     }
 
     /// Sends what is below takes of `slices`, in which a message is as long as `lens` says; without that, all is one message.
@@ -89,13 +99,17 @@ impl Ws {
         let mut parts = slices.iter().map(|slice| &slice[..]);
         let mut part: &[u8] = &[];
         while taken < all && filled + MAX_HEAD_BYTES < SEND_BYTES {
-            if frames.left() == 0 {
-                let len = lens.next().unwrap_or(all - taken);
-                filled += frames.begin_message(len, &mut out[filled..]);
-            }
             while part.is_empty() {
                 let Some(next) = parts.next() else { break };
                 part = next;
+            }
+            if frames.left() == 0 {
+                let len = lens.next().unwrap_or(all - taken);
+                let (data, left_out) = frames.kind(part, len);
+                filled += frames.begin_message(data, len - left_out, &mut out[filled..]);
+                part = &part[left_out..];
+                taken += left_out;
+                continue;
             }
             let n = part.len().min(frames.left()).min(SEND_BYTES - filled);
             out[filled..filled + n].copy_from_slice(&part[..n]);
@@ -139,7 +153,16 @@ impl Ws {
     }
 
     pub(super) fn has_input(&self) -> bool {
-        !self.lock().plain.is_empty() || self.below().has_input()
+        let has_come = {
+            let frames = self.lock();
+            !frames.plain.is_empty() || frames.broken().is_some()
+        };
+        has_come || self.below().has_input()
+    }
+
+    /// What is held of a message of which nothing can be taken yet.
+    pub(super) fn begun(&self) -> Begun {
+        self.lock().held()
     }
 
     /// Says farewell, if that is taken below, and ends our stream.
@@ -183,10 +206,6 @@ impl std::fmt::Debug for Ws {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Ws").field(self.below()).finish()
     }
-}
-
-fn broken(broken: Broken) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, broken.what)
 }
 
 /// So much is read at least, however little is asked for.

@@ -44,7 +44,6 @@ pub(super) fn check(side: Side, in_message: bool, head: &FrameHeader, len: u64) 
         OpCode::Data(Data::Text | Data::Binary) if in_message => {
             Err(Broken::protocol("a message within another"))
         }
-        OpCode::Data(Data::Text) => Err(Broken { what: "a text message", code: CloseCode::Unsupported }),
         OpCode::Control(_) | OpCode::Data(_) => Ok(()),
     }
 }
@@ -64,6 +63,9 @@ pub(super) fn close_code(content: &[u8]) -> Result<CloseCode, Broken> {
         Err(_) => Err(Broken { what: "a reason that is no UTF-8", code: CloseCode::Invalid }),
     }
 }
+
+/// What a text message is to those that take none.
+pub(super) const TEXT: Broken = Broken { what: "a text message", code: CloseCode::Unsupported };
 
 /// The most that a control frame holds.
 const MAX_CONTROL_BYTES: u64 = 125;

@@ -1,21 +1,26 @@
 //! The WebSocket protocol of one connection (RFC 6455, section 5): frames in, bytes out, and the other way. No I/O, no waiting.
 //!
-//! The content of a message is handed on as it comes, however it is cut into frames, so nothing has to be held until a message is
-//! whole. `tungstenite` reads and writes the heads of frames, and knows the codes of a close.
+//! The content of a message is handed on as it comes, however it is cut into frames; only a bare message whose length nobody knows yet
+//! is held. `tungstenite` reads and writes the heads of frames, and knows the codes of a close.
 
 use std::io::Cursor;
+use std::sync::Arc;
 
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
+use super::Begun;
+use super::bare::{Bare, Coming};
 use super::mask::Mask;
-use super::surplus::Surplus;
-use super::ws_checks::{Broken, Side, check, close_code};
+use super::surplus::{Sink, Surplus};
+use super::ws_checks::{Broken, Side, TEXT, check, close_code};
 
 /// The state of one connection.
 pub(super) struct Frames {
     /// Which side we are.
-    side: Side,
+    pub(super) side: Side,
+    /// Which messages are bare, if any.
+    pub(super) bare: Option<Arc<Bare>>,
     /// The beginning of a head.
     begun: Surplus,
     /// Read, and not taken yet.
@@ -23,20 +28,24 @@ pub(super) struct Frames {
     /// Not sent yet.
     pub(super) unsent: Surplus,
     /// Control frames that wait for the end of a frame that has begun to leave.
-    later: Surplus,
+    pub(super) later: Surplus,
     /// The frame of which the content comes.
     incoming: Option<Incoming>,
     /// The content of a control frame, as far as it has come.
     control: Vec<u8>,
     /// A message has begun that goes on in the next frame.
     in_message: bool,
+    /// The message that comes, if it is a bare one.
+    coming: Option<Box<Coming>>,
     /// The frame of which the content goes: how much is left of it, and its mask.
-    outgoing: Option<Outgoing>,
+    pub(super) outgoing: Option<Outgoing>,
     /// The peer has said that it sends nothing more, or its stream has ended.
     ended: bool,
+    /// What the peer has done that it must not. What has come before can still be taken.
+    broken: Option<Broken>,
     /// What we say when we send nothing more, if it is not what the program means.
-    code: Option<CloseCode>,
-    said_end: bool,
+    pub(super) code: Option<CloseCode>,
+    pub(super) said_end: bool,
 }
 
 struct Incoming {
@@ -46,15 +55,16 @@ struct Incoming {
     is_final: bool,
 }
 
-struct Outgoing {
-    left: usize,
-    mask: Mask,
+pub(super) struct Outgoing {
+    pub(super) left: usize,
+    pub(super) mask: Mask,
 }
 
 impl Frames {
-    pub(super) const fn new(side: Side) -> Self {
+    pub(super) const fn new(side: Side, bare: Option<Arc<Bare>>) -> Self {
         Self {
             side,
+            bare,
             begun: Surplus::new(),
             plain: Surplus::new(),
             unsent: Surplus::new(),
@@ -62,8 +72,10 @@ impl Frames {
             incoming: None,
             control: Vec::new(),
             in_message: false,
+            coming: None,
             outgoing: None,
             ended: false,
+            broken: None,
             code: None,
             said_end: false,
         }
@@ -75,7 +87,17 @@ impl Frames {
     }
 
     pub(super) const fn has_ended(&self) -> bool {
-        self.ended
+        self.ended && self.broken.is_none()
+    }
+
+    /// What the peer has done that it must not.
+    pub(super) const fn broken(&self) -> Option<Broken> {
+        self.broken
+    }
+
+    /// What is held of a message.
+    pub(super) fn held(&self) -> Begun {
+        self.coming.as_ref().map_or_else(Begun::default, |coming| coming.begun())
     }
 
     pub(super) const fn has_said_end(&self) -> bool {
@@ -89,17 +111,25 @@ impl Frames {
     }
 
     /// Takes bytes: what was [`begun`](Self::begun), and what came behind it. Fills `out` with the content, keeps what has no room
-    /// there, and returns how many bytes it filled.
-    ///
-    /// # Errors
-    ///
-    /// If the peer does not keep to the protocol. What it is to be told is noted for the end.
-    pub(super) fn take(&mut self, bytes: &mut [u8], out: &mut [u8]) -> Result<usize, Broken> {
+    /// there, and returns how many bytes it filled. If the peer does not keep to the protocol, it takes no more: see
+    /// [`broken`](Self::broken).
+    pub(super) fn take(&mut self, bytes: &mut [u8], out: &mut [u8]) -> usize {
         self.begun = Surplus::new();
-        let (mut at, mut filled) = (0, 0);
-        while !self.ended {
+        let mut kept = std::mem::take(&mut self.plain);
+        let mut sink = Sink { out, filled: 0, rest: &mut kept };
+        if let Err(broken) = self.take_frames(bytes, &mut sink) {
+            (self.broken, self.code) = (Some(broken), Some(broken.code));
+        }
+        let filled = sink.filled;
+        self.plain = kept;
+        filled
+    }
+
+    fn take_frames(&mut self, bytes: &mut [u8], sink: &mut Sink<'_>) -> Result<(), Broken> {
+        let mut at = 0;
+        while !self.ended && self.broken.is_none() {
             let Some(frame) = &mut self.incoming else {
-                match self.take_head(&bytes[at..]).inspect_err(|broken| self.code = Some(broken.code))? {
+                match self.take_head(&bytes[at..], sink)? {
                     Some(len) => at += len,
                     None => {
                         self.begun.push(&bytes[at..]);
@@ -113,24 +143,22 @@ impl Frames {
             frame.mask.apply(part);
             frame.left -= n as u64;
             at += n;
-            if matches!(frame.opcode, OpCode::Control(_)) {
-                self.control.extend_from_slice(part);
-            } else {
-                let fits = n.min(out.len() - filled);
-                out[filled..filled + fits].copy_from_slice(&part[..fits]);
-                filled += fits;
-                self.plain.push(&part[fits..]);
+            let (is_whole, is_final) = (frame.left == 0, frame.is_final);
+            match (frame.opcode, &mut self.coming) {
+                (OpCode::Control(_), _) => self.control.extend_from_slice(part),
+                (OpCode::Data(_), Some(coming)) => coming.content(part, is_whole && is_final, sink)?,
+                (OpCode::Data(_), None) => sink.put(part),
             }
-            if frame.left > 0 {
+            if !is_whole {
                 break;
             }
-            self.finish().inspect_err(|broken| self.code = Some(broken.code))?;
+            self.finish()?;
         }
-        Ok(filled)
+        Ok(())
     }
 
     /// Takes the head of a frame; returns its length. `None` if it has not all come.
-    fn take_head(&mut self, bytes: &[u8]) -> Result<Option<usize>, Broken> {
+    fn take_head(&mut self, bytes: &[u8], sink: &mut Sink<'_>) -> Result<Option<usize>, Broken> {
         let mut cursor = Cursor::new(bytes);
         let parsed = FrameHeader::parse(&mut cursor);
         let Some((head, left)) =
@@ -139,16 +167,45 @@ impl Frames {
             return Ok(None);
         };
         check(self.side, self.in_message, &head, left)?;
+        if let OpCode::Data(data) = head.opcode {
+            self.begin_data(data, left, head.is_final, sink)?;
+        }
         let mask = Mask::new(head.mask);
         self.incoming = Some(Incoming { left, mask, opcode: head.opcode, is_final: head.is_final });
         Ok(Some(usize::try_from(cursor.position()).unwrap_or(bytes.len())))
+    }
+
+    /// A frame of a message begins.
+    fn begin_data(
+        &mut self,
+        data: Data,
+        len: u64,
+        is_final: bool,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Broken> {
+        if !self.in_message {
+            let coming = self.bare.as_ref().and_then(|bare| bare.begin(data));
+            if data == Data::Text && coming.is_none() {
+                return Err(TEXT);
+            }
+            self.coming = coming.map(Box::new);
+        }
+        match (&self.bare, &mut self.coming) {
+            (Some(bare), Some(coming)) => coming.frame(bare, len, is_final, sink),
+            _ => Ok(()),
+        }
     }
 
     /// A frame has come to its end.
     fn finish(&mut self) -> Result<(), Broken> {
         let Some(frame) = self.incoming.take() else { return Ok(()) };
         match frame.opcode {
-            OpCode::Data(_) => self.in_message = !frame.is_final,
+            OpCode::Data(_) => {
+                self.in_message = !frame.is_final;
+                if frame.is_final {
+                    self.coming = None;
+                }
+            }
             OpCode::Control(control) => {
                 let content = std::mem::take(&mut self.control);
                 match control {
@@ -169,73 +226,6 @@ impl Frames {
         }
         Ok(())
     }
-
-    /// Says that nothing more is sent, once: that is unsent then.
-    pub(super) fn say_end(&mut self, code: CloseCode) {
-        if std::mem::replace(&mut self.said_end, true) || self.outgoing.is_some() {
-            return;
-        }
-        let code = u16::from(self.code.unwrap_or(code));
-        self.push_control(Control::Close, &code.to_be_bytes());
-    }
-
-    fn push_control(&mut self, control: Control, content: &[u8]) {
-        let (mut mask, mut frame) = (self.new_mask(), Vec::new());
-        let head =
-            FrameHeader { opcode: OpCode::Control(control), mask: mask.bytes(), ..FrameHeader::default() };
-        // Writing into memory does not fail.
-        let _ = head.format(content.len() as u64, &mut frame);
-        let begins = frame.len();
-        frame.extend_from_slice(content);
-        mask.apply(&mut frame[begins..]);
-        self.later.push(&frame);
-        self.let_control_frames_go();
-    }
-
-    /// Has control frames that wait sent behind what is unsent, if no frame has begun to leave.
-    pub(super) fn let_control_frames_go(&mut self) {
-        if self.outgoing.is_none() {
-            self.unsent.push(self.later.rest());
-            self.later = Surplus::new();
-        }
-    }
-
-    /// Puts the head of a binary message of `len` bytes into `out`. Returns how long it is.
-    pub(super) fn begin_message(&mut self, len: usize, out: &mut [u8]) -> usize {
-        let mask = self.new_mask();
-        let head =
-            FrameHeader { opcode: OpCode::Data(Data::Binary), mask: mask.bytes(), ..FrameHeader::default() };
-        let room = out.len();
-        let mut rest = out;
-        let _ = head.format(len as u64, &mut rest);
-        let written = room - rest.len();
-        self.outgoing = Some(Outgoing { left: len, mask });
-        written
-    }
-
-    /// How much is left of the message that has begun to leave.
-    pub(super) fn left(&self) -> usize {
-        self.outgoing.as_ref().map_or(0, |outgoing| outgoing.left)
-    }
-
-    /// Has a part of the content ready to be sent.
-    pub(super) fn go_on(&mut self, part: &mut [u8]) {
-        let Some(outgoing) = &mut self.outgoing else { return };
-        outgoing.mask.apply(part);
-        outgoing.left -= part.len();
-        if outgoing.left == 0 {
-            self.outgoing = None;
-        }
-    }
-
-    fn new_mask(&self) -> Mask {
-        Mask::new((self.side == Side::Client).then(|| {
-            let mut mask = [0; 4];
-            // The system always has four bytes; a mask of zeros is one too.
-            let _ = rustix::rand::getrandom(&mut mask, rustix::rand::GetRandomFlags::empty());
-            mask
-        }))
-    }
 }
 
 /// So many bytes of answers to pings may wait for a peer that does not read.
@@ -246,26 +236,20 @@ mod tests {
     use super::*;
 
     /// All frames of a stream, cut into two reads at every place, with little room and with much.
-    fn read(side: Side, stream: &[u8]) -> Vec<(Result<Vec<u8>, Broken>, Frames)> {
+    fn read(side: Side, stream: &[u8]) -> Vec<(Vec<u8>, Frames)> {
         let mut outcomes = Vec::new();
         for cut in 0..=stream.len() {
             for room in [1, 1000] {
-                let (mut frames, mut got) = (Frames::new(side), Vec::new());
-                let mut outcome = Ok(());
+                let (mut frames, mut got) = (Frames::new(side, None), Vec::new());
                 for part in [&stream[..cut], &stream[cut..]] {
                     let mut bytes = [frames.begun(), part].concat();
                     let mut out = vec![0; room];
-                    match frames.take(&mut bytes, &mut out) {
-                        Ok(n) => got.extend_from_slice(&out[..n]),
-                        Err(broken) => outcome = Err(broken),
-                    }
+                    let n = frames.take(&mut bytes, &mut out);
+                    got.extend_from_slice(&out[..n]);
                     got.extend_from_slice(frames.plain.rest());
                     frames.plain = Surplus::new();
-                    if outcome.is_err() {
-                        break;
-                    }
                 }
-                outcomes.push((outcome.map(|()| got), frames));
+                outcomes.push((got, frames));
             }
         }
         outcomes
@@ -289,7 +273,7 @@ mod tests {
             masked(0x82, b"three"),
         ];
         for (got, frames) in read(Side::Server, &stream.concat()) {
-            assert_eq!(got.unwrap(), b"one two three");
+            assert_eq!(got, b"one two three");
             assert_eq!(frames.unsent.rest(), b"\x8a\x04ping");
         }
     }
@@ -312,8 +296,8 @@ mod tests {
             (masked(0x81, b"text"), 1003),
         ];
         for (stream, code) in cases {
-            for (got, mut frames) in read(Side::Server, &stream) {
-                assert!(got.is_err(), "{stream:x?}");
+            for (_, mut frames) in read(Side::Server, &stream) {
+                assert!(frames.broken().is_some() && !frames.has_ended(), "{stream:x?}");
                 frames.say_end(CloseCode::Normal);
                 assert_eq!(
                     frames.unsent.rest(),
@@ -325,10 +309,19 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_before_a_breach_is_taken() {
+        let stream = [masked(0x82, b"before"), masked(0x83, b"a"), masked(0x82, b"behind")].concat();
+        for (got, frames) in read(Side::Server, &stream) {
+            assert_eq!(got, b"before");
+            assert!(frames.broken().is_some());
+        }
+    }
+
+    #[test]
     fn a_close_is_answered_with_its_code_and_what_follows_is_not_read() {
         let stream = [masked(0x88, b"\x03\xe9bye"), masked(0x82, b"late")].concat();
         for (got, mut frames) in read(Side::Server, &stream) {
-            assert_eq!(got.unwrap(), b"");
+            assert_eq!(got, b"");
             assert!(frames.has_ended());
             frames.say_end(CloseCode::Normal);
             frames.say_end(CloseCode::Normal);
@@ -338,10 +331,10 @@ mod tests {
 
     #[test]
     fn pings_that_nobody_reads_the_answers_of_cost_little() {
-        let mut frames = Frames::new(Side::Server);
+        let mut frames = Frames::new(Side::Server, None);
         let ping = masked(0x89, &[7; 125]);
         for _ in 0..1000 {
-            frames.take(&mut ping.clone(), &mut []).unwrap();
+            frames.take(&mut ping.clone(), &mut []);
         }
         assert!(frames.unsent.rest().len() < MAX_ANSWERS_BYTES + 200);
     }
@@ -350,9 +343,9 @@ mod tests {
     fn what_a_client_sends_a_server_reads_in_any_pieces() {
         let content: Vec<u8> = (0..70_000).map(|n| (n % 251) as u8).collect();
         for len in [0, 1, 125, 126, 65_535, 65_536, 70_000] {
-            let (mut client, mut server) = (Frames::new(Side::Client), Frames::new(Side::Server));
+            let (mut client, mut server) = (Frames::new(Side::Client, None), Frames::new(Side::Server, None));
             let mut stream = vec![0; 14];
-            let head = client.begin_message(len, &mut stream);
+            let head = client.begin_message(Data::Binary, len, &mut stream);
             stream.truncate(head);
             for part in content[..len].chunks(1001) {
                 let mut part = part.to_vec();
@@ -363,7 +356,7 @@ mod tests {
             for part in stream.chunks(997) {
                 let mut bytes = [server.begun(), part].concat();
                 let mut out = vec![0; 2000];
-                let n = server.take(&mut bytes, &mut out).unwrap();
+                let n = server.take(&mut bytes, &mut out);
                 got.extend_from_slice(&out[..n]);
             }
             assert!(got == content[..len], "{len}");

@@ -1,5 +1,8 @@
 //! What a client of WebSocket asks its server for.
 
+use std::sync::{Arc, OnceLock};
+
+use super::bare::Bare;
 use crate::error::{Error, Result};
 
 /// What a client of WebSocket asks its server for, beside the address.
@@ -53,7 +56,8 @@ impl WsOptions {
         if path.contains(|c: char| c.is_ascii_control() || c == ' ') {
             return Err(Error::other(format!("the path {path:?} has a space or a line break")));
         }
-        Ok(WsTarget { host: host.to_string(), path: path.to_string(), headers: self.headers.clone() })
+        let (host, path, headers) = (host.to_string(), path.to_string(), self.headers.clone());
+        Ok(WsTarget { host, path, headers, bare: OnceLock::new() })
     }
 }
 
@@ -62,4 +66,6 @@ pub(crate) struct WsTarget {
     pub(super) host: String,
     pub(super) path: String,
     pub(super) headers: String,
+    /// Which messages are bare, if any; set at the start.
+    pub(crate) bare: OnceLock<Arc<Bare>>,
 }

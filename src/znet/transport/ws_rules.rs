@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use tungstenite::handshake::server::Request;
 
+use super::bare::Bare;
 use crate::green::{contain, drop_contained};
 use crate::zconf::Config;
 
@@ -18,6 +19,8 @@ pub(crate) struct WsRules {
     /// Best first.
     protocols: Vec<String>,
     pub(crate) auth: OnceLock<Box<Auth>>,
+    /// Which messages are bare, if any; set at the start.
+    pub(crate) bare: OnceLock<Arc<Bare>>,
 }
 
 /// What the program says of a peer.
@@ -37,6 +40,7 @@ impl WsRules {
             origins: words(&config.ws_origins),
             protocols: words(&config.ws_protocols),
             auth: OnceLock::new(),
+            bare: OnceLock::new(),
         }
     }
 
