@@ -12,10 +12,13 @@ mod common;
 
 mod certificates;
 mod cutter;
+mod foreign;
+mod go_zinx;
 mod greeting;
 mod handshakes;
 mod independent;
 mod listeners;
+mod node_ws;
 mod python_websockets;
 mod tls;
 mod tls_client;

@@ -1,14 +1,9 @@
 //! The library `websockets` of PyPI as the peer, in both directions. `ZINX_TEST_PYTHON` names a Python that has it.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use zinx::ziface::TransportKind;
 
-use zinx::ziface::{IClient, TransportKind};
-use zinx::znet::new_client_with_url;
-
-use crate::common::{ECHO, Watchdog, start_alone};
-use crate::greeting::greets;
+use crate::common::{self, ECHO, start_alone};
+use crate::foreign::{Server, program, run, talk_to};
 use crate::ws_peer::{address, config};
 
 #[test]
@@ -43,16 +38,33 @@ async def main(url):
         print('over')
 asyncio.run(main(sys.argv[1]))
 ";
-    let url = format!("ws://{}/", address(&running.server, TransportKind::WebSocket));
-    let said = Command::new(python).args(["-c", script, &url]).output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
-    assert_eq!(out.trim(), "over", "{err}");
+    run(&python, &["-c", script, &format!("ws://{}/", address(&running.server, TransportKind::WebSocket))]);
+}
+
+#[test]
+fn its_client_sends_texts_to_our_server() {
+    let Some(python) = python() else { return };
+    let mut config = config();
+    config.ws_text_msg_id = ECHO;
+    let running = start_alone(config, |_| {});
+    let script = "
+import asyncio, sys, websockets
+async def main(url):
+    async with websockets.connect(url) as socket:
+        for text in ('', 'hello', 'κόσμε', 'x' * 4096):
+            await socket.send(text)
+            assert await socket.recv() == text, text
+        await socket.send(['in ', 'pieces'])
+        assert await socket.recv() == 'in pieces'
+        print('over')
+asyncio.run(main(sys.argv[1]))
+";
+    run(&python, &["-c", script, &format!("ws://{}/", address(&running.server, TransportKind::WebSocket))]);
 }
 
 #[test]
 fn our_client_talks_to_its_server() {
     let Some(python) = python() else { return };
-    let _watchdog = Watchdog::start(Duration::from_secs(100));
     let script = "
 import asyncio, websockets
 async def echo(socket):
@@ -65,39 +77,10 @@ async def main():
         await asyncio.Future()
 asyncio.run(main())
 ";
-    let mut server = Killed(
-        Command::new(python).args(["-c", script]).stdout(Stdio::piped()).spawn().expect("it has just run"),
-    );
-    let mut port = String::new();
-    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut port).unwrap();
-    let client = new_client_with_url(&format!("ws://127.0.0.1:{}/", port.trim())).unwrap();
-    let heard = greets(&client);
-    let conn = client.conn().unwrap();
-    for len in [0, 1, 117, 118, 4096] {
-        conn.send_msg(ECHO, vec![7; len]).unwrap();
-        assert_eq!(heard.recv_timeout(Duration::from_secs(20)).unwrap(), vec![7; len]);
-    }
-    client.stop();
-    assert!(client.wait_stopped(Duration::from_secs(20)));
-}
-
-/// Killed when the test is over.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    talk_to(&Server::start(&python, &["-c", script]), common::config());
 }
 
 /// A Python that has the library.
 fn python() -> Option<String> {
-    let python = std::env::var("ZINX_TEST_PYTHON").unwrap_or_else(|_| "python3".to_string());
-    let has_it = Command::new(&python).args(["-c", "import websockets"]).stderr(Stdio::null()).status();
-    if has_it.is_ok_and(|status| status.success()) {
-        return Some(python);
-    }
-    eprintln!("skipped: websockets of PyPI, because {python} does not have it");
-    None
+    program("ZINX_TEST_PYTHON", "python3", "websockets of PyPI", &["-c", "import websockets"])
 }

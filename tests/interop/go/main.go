@@ -29,6 +29,9 @@ var (
 	watch = flag.Int("watch", 0, "client: heartbeats to be seen")
 	slice = flag.Bool("slices", false, "server: slices of handlers in place of routers; client: ask for one echo framed by them")
 	hold  = flag.Duration("hold", 0, "client: stay so long, and be connected still")
+	below = flag.String("transport", "tcp", "tcp, tls or ws")
+	cert  = flag.String("cert", "", "server: file with the certificate for TLS")
+	key   = flag.String("key", "", "server: file with its key")
 )
 
 const echoID = 1
@@ -127,6 +130,12 @@ func serve() {
 	zconf.GlobalObject.Host = "127.0.0.1"
 	zconf.GlobalObject.TCPPort = *port
 	zconf.GlobalObject.RouterSlicesMode = *slice
+	switch *below {
+	case "tls":
+		zconf.GlobalObject.CertFile, zconf.GlobalObject.PrivateKeyFile = *cert, *key
+	case "ws":
+		zconf.GlobalObject.Mode, zconf.GlobalObject.WsPort = "websocket", *port
+	}
 	server := znet.NewServer()
 	zlog.SetLogLevel(zlog.LogFatal + 1)
 	switch *pack {
@@ -148,7 +157,10 @@ func serve() {
 }
 
 func talk() {
-	client := znet.NewClient("127.0.0.1", *port)
+	kinds := map[string]func(string, int, ...znet.ClientOption) ziface.IClient{
+		"tcp": znet.NewClient, "tls": znet.NewTLSClient, "ws": znet.NewWsClient,
+	}
+	client := kinds[*below]("127.0.0.1", *port)
 	switch *pack {
 	case "ltv":
 		client.SetPacket(zpack.Factory().NewPack(ziface.ZinxDataPackOld))

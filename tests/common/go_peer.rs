@@ -1,0 +1,77 @@
+//! A peer written against Go Zinx itself, in `tests/interop/go`.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use super::port::ReservedPort;
+
+/// Builds the peer, once; `None`, with a word, if there is no `go`.
+pub(crate) fn peer() -> Option<PathBuf> {
+    static PEER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let peer = PEER.get_or_init(build).clone();
+    if peer.is_none() {
+        eprintln!("skipped: {}", std::thread::current().name().unwrap_or("a test"));
+    }
+    peer
+}
+
+fn build() -> Option<PathBuf> {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("zinx_go_peer");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/go");
+    let built = Command::new("go").current_dir(folder).args(["build", "-o"]).arg(&program).arg(".").output();
+    match built {
+        Ok(output) if output.status.success() => Some(program),
+        Ok(output) => {
+            let why = String::from_utf8_lossy(&output.stderr);
+            assert!(std::env::var_os("CI").is_none(), "the Go peer cannot be built: {why}");
+            eprintln!("the Go peer cannot be built: {why}");
+            None
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            eprintln!("there is no go");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Runs a Go client to its end. Every wait of it has a deadline.
+pub(crate) fn talk(peer: &Path, arguments: &[&str], expected: &str) {
+    let output = Command::new(peer).args(["-role", "client"]).args(arguments).output().unwrap();
+    let (said, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}{complained}");
+    assert_eq!(said.lines().last(), Some(expected), "{said}{complained}");
+}
+
+/// A Go server on a port of its own; ends with the test.
+pub(crate) struct GoServer {
+    child: Child,
+    pub(crate) port: ReservedPort,
+}
+
+impl GoServer {
+    pub(crate) fn start(peer: &Path, arguments: &[&str]) -> Self {
+        let port = ReservedPort::new();
+        let child = Command::new(peer)
+            .args(["-role", "server", "-port", &port.number().to_string()])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            // It complains that it has no configuration file.
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { child, port }
+    }
+}
+
+impl Drop for GoServer {
+    fn drop(&mut self) {
+        // Both fail if it has ended, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
