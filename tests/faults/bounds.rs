@@ -63,6 +63,37 @@ fn senders_that_wait_hold_a_quarter_more_than_the_bound_at_most() {
 }
 
 #[test]
+fn a_sender_whose_message_does_not_fit_costs_nothing_while_it_waits() {
+    in_child("bounds::a_sender_whose_message_does_not_fit_costs_nothing_while_it_waits", || {
+        let running = serve(256 * MIB, |config| {
+            (config.queue_wait_ms, config.write_timeout_ms) = (60_000, 60_000);
+            config.max_msg_chan_bytes = 16 * MIB;
+        });
+        let mut peer = deaf(&running);
+        // What the system does not take of the first is less than half of the room, so that a sender is woken; the second needs
+        // nearly all of it.
+        let lens = [6 * MIB, 15 * MIB];
+        lens.iter().for_each(|len| peer.send(&want(*len)));
+        wait_until("one waits", || running.server.stats().held.waiting >= 15 * MIB);
+        let before = processor_time();
+        std::thread::sleep(Duration::from_secs(2));
+        let spent = processor_time() - before;
+        assert!(spent < Duration::from_millis(500), "{spent:?} within two seconds");
+        lens.iter().for_each(|len| assert_eq!(peer.read_frame().1.len(), *len));
+        nothing_is_left(running, vec![peer]);
+    });
+}
+
+/// User and system time of this process.
+fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // The name, in brackets, may have spaces in it.
+    let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
+}
+
+#[test]
 fn what_a_sender_holds_while_it_waits_for_a_slow_peer_counts_within_the_bound() {
     let running = serve(8 * MIB, |config| config.queue_wait_ms = 60_000);
     let mut peer = deaf(&running);

@@ -140,7 +140,7 @@ impl Connection {
                 continue;
             };
             match bounds.policy {
-                QueueFull::Wait if waiting.is_some() => self.wait_for_room(since, until, over_all)?,
+                QueueFull::Wait if waiting.is_some() => self.wait_for_room(frame, since, until, over_all)?,
                 QueueFull::DropOldest => {
                     if !self.outbox().lock().drop_oldest_for(bounds, frame) {
                         return Err(self.queue_full(Duration::ZERO));
@@ -189,8 +189,9 @@ impl Connection {
         }
     }
 
-    /// `over_all`: others hold too much, and no event tells when they hold less.
-    fn wait_for_room(&self, since: Instant, until: Until, over_all: bool) -> Result<()> {
+    /// `over_all`: others hold too much, and no event tells when they hold less. Woken when more has left, or at once if there
+    /// is room by now: what leaves wakes only those who are on the list.
+    fn wait_for_room(&self, frame: usize, since: Instant, until: Until, over_all: bool) -> Result<()> {
         if until.is_over() || step_aside().is_err() {
             return Err(self.queue_full(since.elapsed()));
         }
@@ -198,6 +199,9 @@ impl Connection {
             let mut state = self.outbox().lock();
             if state.is_closed() {
                 return Err(Error::ConnectionClosed);
+            }
+            if !over_all && state.has_room(self.core().bounds(), frame) {
+                return Ok(());
             }
             let waiter = state.room().enlist();
             let to_defer = state.defer_here();

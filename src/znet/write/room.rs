@@ -10,14 +10,19 @@ impl State {
     /// a frame of any size, if the server's bound allows it; and if the oldest frames are dropped, beside those that
     /// another is sending: they cannot be dropped.
     pub(super) fn room_for(&mut self, bounds: &Bounds, frame: usize, to_grant: usize) -> Room {
-        let (bytes, messages) = (self.bytes(), self.messages());
-        if (messages >= bounds.messages || bytes + frame > bounds.bytes) && !self.is_first(bounds) {
+        if !self.has_room(bounds, frame) {
             return Room::Full;
         }
         let needed = self.queue.own_bytes() + self.taken.2 + to_grant;
         let granted =
             needed <= FREE_BYTES || self.pressure().queued.cover(&bounds.ledger, Kind::Queued, needed);
         if granted { Room::Enough } else { Room::OverAll }
+    }
+
+    /// Whether this queue itself has room for a frame.
+    pub(super) fn has_room(&self, bounds: &Bounds, frame: usize) -> bool {
+        let has_room = self.messages() < bounds.messages && self.bytes() + frame <= bounds.bytes;
+        has_room || self.is_first(bounds)
     }
 
     /// How many frames and bytes the queue may hold for which nothing has to be granted or dropped. None while another

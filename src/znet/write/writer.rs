@@ -91,7 +91,9 @@ impl Writer<'_> {
                     // Read, not remembered: this time tells which peers are slow, by the tenth of a second.
                     state.note_blocked(sent, core.clock().tick());
                     state.transport_waits = transport.has_unsent();
-                    state.make_room(bounds);
+                    if sent > 0 {
+                        state.make_room(bounds);
+                    }
                     if !again {
                         return Flushed::Blocked { watched: state.watched || state.writer };
                     }
