@@ -1,6 +1,5 @@
 //! Where the code of a connection waits: for what, since when, and in which handler.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,7 +28,6 @@ const LOCK: u32 = 15;
 const BLOCKING: u32 = 16;
 const SEND: u32 = 17;
 const TAKE_OVER: u32 = 18;
-const BURN: u32 = 19;
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -38,7 +36,6 @@ const LONG: Duration = Duration::from_secs(600);
 struct Held {
     lock: Arc<RLock<()>>,
     release: Arc<Mutex<Receiver<()>>>,
-    burns: Arc<AtomicBool>,
 }
 
 fn start(change: impl FnOnce(&mut Config), held: &Held) -> Running {
@@ -46,7 +43,7 @@ fn start(change: impl FnOnce(&mut Config), held: &Held) -> Running {
     (config.drain_ms, config.write_timeout_ms, config.max_msg_chan_len) = (100, 0, 4);
     change(&mut config);
     start_alone(config, |server| {
-        for msg_id in CALL..=BURN {
+        for msg_id in CALL..=TAKE_OVER {
             let held = held.clone();
             server.add_router(msg_id, move |request: &dyn IRequest| wait_as(msg_id, request, &held)).unwrap();
         }
@@ -67,11 +64,7 @@ fn wait_as(msg_id: u32, request: &dyn IRequest, held: &Held) -> Result<()> {
         }
         SEND => (0..1000).try_for_each(|_| conn.send_buff_msg_timeout(1, vec![0; 1 << 20], LONG))?,
         TAKE_OVER => conn.take_over(|stream| Ok(drop(std::io::Read::read(stream, &mut [0]))))?,
-        _ => {
-            while held.burns.load(Ordering::Relaxed) {
-                std::hint::spin_loop();
-            }
-        }
+        _ => {}
     }
     Ok(())
 }
@@ -91,12 +84,7 @@ fn wait_shown(running: &Running, id: u64, what: &str) -> Value {
 #[test]
 fn each_kind_of_wait_is_shown_with_its_handler_and_since_when() {
     let (release, released) = channel();
-    let burns = Arc::new(AtomicBool::new(true));
-    let held = Held {
-        lock: Arc::new(RLock::new(())),
-        release: Arc::new(Mutex::new(released)),
-        burns: Arc::clone(&burns),
-    };
+    let held = Held { lock: Arc::new(RLock::new(())), release: Arc::new(Mutex::new(released)) };
     let running = start(|_| {}, &held);
     let lock = held.lock.acquire();
     let mut peers: Vec<_> = WAITS.iter().map(|_| running.connect()).collect();
@@ -125,24 +113,13 @@ fn each_kind_of_wait_is_shown_with_its_handler_and_since_when() {
         order[..WAITS.len()].iter().all(|code| code.is_string()) && order[WAITS.len()].is_null(),
         "{order:?}"
     );
-    idle.send(&frame(BURN, b""));
-    assert_eq!(
-        wait_shown(&running, idle_id, "runs")["waits"]["in"],
-        format!("the handler of message {BURN}")
-    );
-    burns.store(false, Ordering::Relaxed);
-    wait_shown(&running, idle_id, "waits for its peer");
     drop((lock, release));
 }
 
 #[test]
 fn a_handler_on_a_worker_is_shown_and_what_waits_behind_it() {
     let (_release, released) = channel();
-    let held = Held {
-        lock: Arc::new(RLock::new(())),
-        release: Arc::new(Mutex::new(released)),
-        burns: Arc::default(),
-    };
+    let held = Held { lock: Arc::new(RLock::new(())), release: Arc::new(Mutex::new(released)) };
     let running = start(|config| config.worker_pool_size = 1, &held);
     let (mut calls, mut sleeps, mut behind) = (running.connect(), running.connect(), running.connect());
     calls.send(&frame(CALL, b""));

@@ -6,6 +6,12 @@ pub(super) mod rider;
 // What the peer has sent becomes messages, each of which is handled.
 pub(super) mod reader;
 
+// What it leaves between two rides,
+pub(super) mod unread;
+
+// and what it notes for those who look from outside.
+pub(super) mod observer;
+
 // One read brings bytes,
 pub(super) mod input;
 

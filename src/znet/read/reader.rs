@@ -6,13 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::input::{Input, no_transport};
+use super::observer::Observer;
+use super::unread::Unread;
 use super::wait::Heard;
 use crate::error::Result;
 use crate::green::{Halt, Turn, deferred_calls};
 use crate::ziface::{CloseReason, IConnection, IMessage, IRequest};
 use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
-use crate::znet::conn::position::Position;
 use crate::znet::leave::closing::{end_within, reason_of};
 use crate::znet::leave::hooks::run_hooks;
 use crate::znet::read::hold::hold_arriving;
@@ -39,8 +40,7 @@ pub(super) struct Reader<'a> {
     /// Requests are handled here, all by the one `request`.
     direct: bool,
     request: Request,
-    /// Where the code of the program is, if that is noted, and here.
-    position: Option<&'a Position>,
+    observer: Observer<'a>,
     /// The route last taken, and its message id.
     route: Option<(u32, &'a Route)>,
     turn: Turn,
@@ -58,23 +58,6 @@ pub(super) struct Reader<'a> {
     absence: Option<Box<Return>>,
 }
 
-/// What it leaves between two rides.
-#[derive(Default)]
-pub(super) struct Unread {
-    /// The beginning of a frame.
-    input: Option<Box<Input>>,
-    heard: Heard,
-    holds_arriving: bool,
-    absence: Option<Box<Return>>,
-}
-
-impl Unread {
-    /// Whether the rest was for a peer that is away.
-    pub(super) const fn is_of_a_lost_peer(&self) -> bool {
-        self.absence.is_some()
-    }
-}
-
 impl<'a> Reader<'a> {
     pub(super) fn new(
         conn: &'a Connection,
@@ -88,7 +71,7 @@ impl<'a> Reader<'a> {
             input: unread.input.map_or_else(Input::default, |input| *input),
             direct: handles_directly(conn),
             request: Request::new(Arc::clone(shared), Message::default()),
-            position: conn.notes().position().filter(|_| conn.tasks().worker().is_none()),
+            observer: Observer::new(conn),
             route: None,
             turn: Turn::new(),
             handled: 0,
@@ -101,6 +84,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn into_unread(self) -> Unread {
+        self.observer.rests();
         let Self { input, heard, holds_arriving, absence, .. } = self;
         let input = (input.frames.received() > 0).then(|| input.into());
         Unread { input, heard, holds_arriving, absence }
@@ -131,9 +115,7 @@ impl<'a> Reader<'a> {
             }
             let read = self.pass();
             let (bytes, handled) = (std::mem::take(&mut self.read), self.handled - before);
-            if let Some(traffic) = self.conn.notes().traffic() {
-                traffic.count_in(bytes, handled);
-            }
+            self.observer.passed(bytes, handled);
             self.heard.held_back |= self
                 .line
                 .with(|transport| keep_rate(self.conn, transport, handled, bytes))
@@ -234,7 +216,6 @@ impl<'a> Reader<'a> {
 
     /// Nothing is left to be read. `None` if there is something to do all the same.
     fn rest(&mut self) -> Option<Halt> {
-        self.position.inspect(|position| position.rests());
         let handled = self.count_handled();
         let mut heard = std::mem::take(&mut self.heard);
         heard.frames |= handled > 0;
@@ -367,8 +348,7 @@ impl<'a> Reader<'a> {
             let message = Message::new(msg_id, self.request.get_bytes());
             return self.handle(message);
         }
-        self.count_frame();
-        self.note_handler(msg_id);
+        self.count_frame(msg_id);
         match self.route_of(msg_id) {
             Some(route) => dispatch_to(self.conn, &self.request, route),
             None => dispatch(self.conn, &self.request),
@@ -388,14 +368,8 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn note_handler(&self, msg_id: u32) {
-        if let Some(position) = self.position {
-            position.handles(msg_id);
-        }
-    }
-
-    #[inline]
-    fn count_frame(&mut self) {
+    fn count_frame(&mut self, msg_id: u32) {
+        self.observer.handles(msg_id);
         if self.handled == 0 {
             note_first_frame(self.conn);
         }
@@ -404,8 +378,7 @@ impl<'a> Reader<'a> {
 
     /// Handles a message that owns its payload.
     fn handle(&mut self, message: Message) {
-        self.count_frame();
-        self.note_handler(message.get_msg_id());
+        self.count_frame(message.get_msg_id());
         if self.direct {
             self.request.set_message(message);
             dispatch(self.conn, &self.request);
