@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 #[cfg(feature = "admin")]
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+#[cfg(feature = "admin")]
+use std::time::Duration;
+use std::time::Instant;
 
 /// What a coroutine is doing, to find out why nothing moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

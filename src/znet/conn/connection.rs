@@ -176,12 +176,6 @@ impl Connection {
         Some(position.enter(code, !self.reader_mark().is_current()))
     }
 
-    /// Nothing is counted that nobody can look at.
-    #[cfg(not(feature = "admin"))]
-    pub(crate) const fn traffic(&self) -> Option<&Traffic> {
-        None
-    }
-
     pub(crate) const fn reader_mark(&self) -> &StackMark {
         &self.reader
     }
