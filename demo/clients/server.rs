@@ -17,7 +17,7 @@ struct Heard(Mutex<Vec<u8>>);
 fn count(request: &dyn IRequest) -> Result<()> {
     let number =
         request.get_data().get(..4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
-    (0..number).try_for_each(|n| request.get_connection().send_msg(3, &n.to_le_bytes()))
+    (0..number).try_for_each(|n| request.get_connection().send_msg(3, n.to_le_bytes()))
 }
 
 /// Asks the client in the middle of a handler.
@@ -70,7 +70,7 @@ fn serve() -> Result<()> {
     server.add_router(22, tell)?;
     server.add_router(24, |request: &dyn IRequest| {
         let conn = request.get_connection();
-        conn.send_msg(25, &conn.get_conn_id().to_le_bytes())
+        conn.send_msg(25, conn.get_conn_id().to_le_bytes())
     })?;
     if let Some(interval) = std::env::args().nth(1).and_then(|text| text.parse().ok()) {
         server.start_heart_beat(Duration::from_millis(interval))?;

@@ -185,7 +185,7 @@ fn add_program(server: &Server, release: Arc<Event>) -> Result<()> {
     server.add_router(2, |request: &dyn IRequest| {
         let data = request.get_data();
         let count = u32::from_le_bytes(data[..].try_into().expect("four bytes"));
-        (0..count).try_for_each(|n| request.get_connection().send_msg(3, &n.to_le_bytes()))
+        (0..count).try_for_each(|n| request.get_connection().send_msg(3, n.to_le_bytes()))
     })?;
     server.add_router(4, |request: &dyn IRequest| {
         let conn = request.get_connection();
