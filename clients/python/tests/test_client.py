@@ -178,20 +178,23 @@ def test_the_last_word_of_the_server_is_the_reason(start):
         assert "IdleTimeoutMs" in client.wait_closed().reason
 
 
-def test_a_close_lets_what_was_sent_arrive_and_tells_the_server(start):
-    server = start(RUST_LOG="debug,may=warn")
-    client = connect(server)
-    for n in range(1000):
-        client.send(20, n.to_bytes(4, "little"))
-    client.close()
-    client.close()
+def test_a_close_lets_what_was_sent_arrive_and_twice_is_the_same_as_once():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = zinx_client.connect("127.0.0.1", listener.getsockname()[1], **QUICK)
+        accepted, _ = listener.accept()
+        for n in range(1000):
+            client.send(20, n.to_bytes(4, "little"))
+        closing = threading.Thread(target=client.close)
+        closing.start()
+        received = b""
+        while piece := accepted.recv(1 << 16):
+            received += piece
+        accepted.close()
+        closing.join(SOON)
+        client.close()
+    assert len(received) == 8 + 1000 * 12, "open, and a thousand frames"
     with pytest.raises(zinx_client.ConnectionClosed):
         client.send(1, b"")
-    with connect(server) as other:
-        other.request(1, b"", 1, SOON)
-    wait_until(lambda: any("connection 0" in line and "closed" in line for line in server.said))
-    (line,) = [line for line in server.said if "connection 0" in line and "closed" in line]
-    assert "the peer closed" in line and "bytes into" not in line, line
 
 
 def test_heartbeats_keep_a_connection_to_a_server_that_watches(start):
@@ -229,10 +232,10 @@ def test_the_buffer_is_bounded_and_a_send_waits_for_room():
 
 def test_while_messages_wait_nothing_more_is_read_and_none_is_lost(server):
     with connect(server, max_inbox=16) as client:
-        client.send(2, (5000).to_bytes(4, "little"))
+        client.send(2, (1000).to_bytes(4, "little"))
         # Answers come through all the same.
         assert client.request(1, b"and", 1, SOON) == b"and"
-        for n in range(5000):
+        for n in range(1000):
             assert client.receive(SOON) == Message(3, n.to_bytes(4, "little"))
 
 
