@@ -7,7 +7,7 @@ use super::admin_address::problems_between;
 use super::keys::{KEYS, Key, State};
 use super::layers::Layers;
 use super::origin::Origin;
-use super::{MaxConnPolicy, Mode, OverRate, PackKind, QueueFull, WorkerMode};
+use super::{MaxConnPolicy, Mode, Networks, OverRate, PackKind, QueueFull, WorkerMode};
 use crate::error::Result;
 use crate::error::config::{ConfigErrors, ConfigProblem};
 
@@ -184,6 +184,13 @@ pub struct Config {
     pub handshake_timeout_ms: u64,
     /// Most handshakes in progress, from 1 to 16777216; one more ends the oldest. Default 1024.
     pub max_handshakes: usize,
+
+    /// Whether the proxies of `TrustedProxies` begin each connection with a PROXY header, of version 1 or 2: that is demanded of them
+    /// then. Of others it is not read. Default false.
+    pub proxy_protocol: bool,
+    /// Networks of the proxies that say for which client they speak: by a PROXY header (`ProxyProtocol`), and over WebSocket by
+    /// `X-Forwarded-For`. What others say of it is ignored. Default: none.
+    pub trusted_proxies: Networks,
 
     /// Port for KCP; *later*. Default 9001. 0: any free port.
     pub kcp_port: u16,

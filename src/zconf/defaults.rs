@@ -1,7 +1,7 @@
 //! The defaults: those of Go Zinx, except for `Host`, `TcpPort` and `WorkerPoolSize`, and those of our own keys.
 
 use super::origin::Origin;
-use super::{Config, MaxConnPolicy, Mode, OverRate, PackKind, QueueFull, WorkerMode};
+use super::{Config, MaxConnPolicy, Mode, Networks, OverRate, PackKind, QueueFull, WorkerMode};
 
 impl Default for Config {
     fn default() -> Self {
@@ -75,6 +75,8 @@ impl Default for Config {
             client_ca_file: String::new(),
             client_cert_optional: false,
             alpn: String::new(),
+            proxy_protocol: false,
+            trusted_proxies: Networks::default(),
             handshake_timeout_ms: 5000,
             max_handshakes: 1024,
 

@@ -108,6 +108,8 @@ pub(super) static KEYS: &[Key] = &[
     key!("WsProtocols", ws_protocols, Rule::Any, Now),
     key!("WsTextMsgId", ws_text_msg_id, Rule::Any, Now),
     key!("WsBinaryMsgId", ws_binary_msg_id, Rule::Any, Now),
+    key!("ProxyProtocol", proxy_protocol, Rule::Any, Now),
+    key!("TrustedProxies", trusted_proxies, Rule::Any, Now),
     key!("KcpPort", kcp_port, Rule::Any, Later),
     key!("KcpACKNoDelay", kcp_ack_no_delay, Rule::Any, Later),
     key!("KcpStreamMode", kcp_stream_mode, Rule::Any, Later),

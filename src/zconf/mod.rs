@@ -24,6 +24,7 @@ mod choices;
 mod config;
 mod defaults;
 mod mode;
+mod networks;
 mod origin;
 mod values;
 
@@ -38,4 +39,5 @@ pub use crate::error::config::{ConfigErrors, ConfigProblem};
 pub use choices::{MaxConnPolicy, OverRate, PackKind, QueueFull, WorkerMode};
 pub use config::Config;
 pub use mode::Mode;
+pub use networks::Networks;
 pub use values::ConfigValue;

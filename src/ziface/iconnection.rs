@@ -46,7 +46,7 @@ pub trait IConnection: Sealed + Send + Sync {
         self.get_conn_id().to_string()
     }
 
-    /// The peer's address.
+    /// The peer's address. If that is a proxy of `TrustedProxies` which says for which client it speaks, the client's.
     #[doc(alias = "RemoteAddr")]
     #[doc(alias = "GetRemoteAddr")]
     fn get_remote_addr(&self) -> SocketAddr;

@@ -19,6 +19,7 @@ mod handshakes;
 mod independent;
 mod listeners;
 mod node_ws;
+mod proxies;
 mod python_websockets;
 mod tls;
 mod tls_client;

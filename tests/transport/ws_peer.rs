@@ -56,7 +56,7 @@ impl WsPeer {
         Self::over(Box::new(stream), addr, request)
     }
 
-    fn over(
+    pub(crate) fn over(
         stream: Box<dyn Stream>,
         addr: SocketAddr,
         request: impl IntoClientRequest,

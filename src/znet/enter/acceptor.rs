@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::crowd::Seat;
 use super::entrance::Entrance;
-#[cfg(any(feature = "tls", feature = "websocket"))]
-use super::handshake;
+use super::handshake::{self, Arrival};
 use super::listener::Listener;
 use crate::error::{Error, Result};
 use crate::green::{Gate, Newcomer, TcpStream, Thread};
@@ -66,17 +66,19 @@ fn admit(
     peer: SocketAddr,
 ) {
     let Some(reserved) = entrance.reserve(kind, &stream, peer) else { return };
-    let Some(member) = entrance.join_crowd(kind, &stream, peer) else { return };
-    if let Some(member) = member {
-        stream.accompany(member);
+    let seat = entrance.core().may_speak_for_others(kind, peer.ip()).then(Seat::default);
+    if let Some(seat) = &seat {
+        // Whom it speaks for is counted once that is known.
+        stream.accompany(seat.clone());
+    } else {
+        let Some(member) = entrance.join_crowd(kind, &stream, peer) else { return };
+        if let Some(member) = member {
+            stream.accompany(member);
+        }
     }
     let addresses = Addresses::new(stream.local_addr().unwrap_or(peer), peer);
-    match kind {
-        TransportKind::Tcp => reserved.enter(Some(newcomer), Transport::Tcp(Tcp::new(stream)), addresses),
-        #[cfg(any(feature = "tls", feature = "websocket"))]
-        kind => handshake::begin(reserved, newcomer, kind, stream, addresses),
-        // There is no such listener.
-        #[cfg(not(any(feature = "tls", feature = "websocket")))]
-        _ => {}
+    if kind == TransportKind::Tcp && seat.is_none() {
+        return reserved.enter(Some(newcomer), Transport::Tcp(Tcp::new(stream)), addresses);
     }
+    handshake::begin(reserved, newcomer, Arrival { kind, stream, addresses, seat });
 }

@@ -15,6 +15,17 @@ pub(crate) struct Member {
     from: IpAddr,
 }
 
+/// Where one of them is put once it is known who it is: a proxy says so after its socket has come.
+#[derive(Clone, Default)]
+pub(crate) struct Seat(Arc<Lock<Option<Member>>>);
+
+impl Seat {
+    pub(super) fn take(&self, member: Option<Member>) {
+        let before = std::mem::replace(&mut *self.0.lock(), member);
+        drop(before);
+    }
+}
+
 impl Crowd {
     /// Counts one more. `None` if there are `most` already.
     pub(crate) fn join(this: &Arc<Self>, from: IpAddr, most: usize) -> Option<Member> {

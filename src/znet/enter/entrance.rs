@@ -4,8 +4,7 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::crowd::{Crowd, Member};
-#[cfg(any(feature = "tls", feature = "websocket"))]
+use super::crowd::{Crowd, Member, Seat};
 use super::handshakes::Handshakes;
 use super::place::Place;
 use crate::green::{Builder, Newcomer, TcpStream};
@@ -27,7 +26,6 @@ pub(crate) struct Entrance {
     /// The connections of each address, if they are limited.
     crowd: Arc<Crowd>,
     /// Peers with whom something is to be agreed on first.
-    #[cfg(any(feature = "tls", feature = "websocket"))]
     pub(super) handshakes: Arc<Handshakes>,
     over_log: Throttle,
     over_address_log: Throttle,
@@ -49,7 +47,6 @@ pub(super) struct Reserved {
 impl Entrance {
     pub(crate) fn new(core: Arc<Core>) -> Arc<Self> {
         Arc::new(Self {
-            #[cfg(any(feature = "tls", feature = "websocket"))]
             handshakes: Handshakes::new(core.config().max_handshakes),
             core,
             door: Lock::default(),
@@ -61,7 +58,6 @@ impl Entrance {
 
     /// Ends what has not become a connection yet, and what comes from now on.
     pub(crate) fn close(&self) {
-        #[cfg(any(feature = "tls", feature = "websocket"))]
         self.handshakes.close();
     }
 
@@ -124,12 +120,31 @@ impl Entrance {
         member.map(Some)
     }
 
+    /// Counts the client for whom a proxy speaks, as [`join_crowd`](Self::join_crowd) does. `false` if it is one too many.
+    pub(super) fn take_seat(&self, seat: &Seat, client: SocketAddr) -> bool {
+        let most = self.core.config().max_conn_per_address;
+        if most == 0 {
+            return true;
+        }
+        let member = Crowd::join(&self.crowd, network(client.ip()), most);
+        let has_joined = member.is_some();
+        if !has_joined {
+            self.note_crowded(client);
+        }
+        seat.take(member);
+        has_joined
+    }
+
     /// Closes a connection over MaxConnPerAddress.
     fn turn_away_address(&self, kind: TransportKind, stream: &TcpStream, peer: SocketAddr) {
-        let core = &self.core;
-        core.counters.over_max_conn_per_address.add();
-        let most = core.config().max_conn_per_address;
+        let (core, most) = (&self.core, self.core.config().max_conn_per_address);
         say_last_word_on(core, kind, stream, &format_args!("{most} connections of this address are open"));
+        self.note_crowded(peer);
+    }
+
+    fn note_crowded(&self, peer: SocketAddr) {
+        self.core.counters.over_max_conn_per_address.add();
+        let most = self.core.config().max_conn_per_address;
         throttled!(
             warn,
             self.over_address_log,
@@ -148,7 +163,6 @@ impl Entrance {
 }
 
 impl Reserved {
-    #[cfg(any(feature = "tls", feature = "websocket"))]
     pub(super) const fn entrance(&self) -> &Arc<Entrance> {
         &self.entrance
     }

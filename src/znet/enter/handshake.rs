@@ -1,4 +1,5 @@
-//! A peer between the listener and its connection: it is let in, and has to agree on something first.
+//! A peer between the listener and its connection: it is let in, and a proxy has to say for whom it speaks, or something has to be
+//! agreed on.
 //!
 //! While it waits it is data, as a connection is: a peer that does not go on costs no stack.
 
@@ -7,25 +8,28 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::crowd::Seat;
 use super::entrance::Reserved;
 use super::handshakes::Begun;
-use crate::green::{Alarm, Builder, Halt, Newcomer, Passenger, Readiness, TcpStream, Until};
+use super::proxy_header::ProxyHeader;
+use crate::green::{Alarm, Builder, Halt, Newcomer, Passenger, Readiness, Socket, TcpStream, Until};
 use crate::log_line::throttled;
 use crate::ziface::TransportKind;
 use crate::znet::conn::addresses::Addresses;
 use crate::znet::server::core::Core;
-use crate::znet::transport::Transport;
 #[cfg(feature = "tls")]
 use crate::znet::transport::opening::Next;
+#[cfg(any(feature = "tls", feature = "websocket"))]
 use crate::znet::transport::opening::{Opened, Opening};
-#[cfg(feature = "websocket")]
 use crate::znet::transport::tcp::Tcp;
 #[cfg(feature = "tls")]
 use crate::znet::transport::tls::Tls;
 #[cfg(feature = "websocket")]
 use crate::znet::transport::upgrade::Ask;
+use crate::znet::transport::{Farewell, Transport};
 
 /// Goes through a handshake in the coroutine that calls, which waits where others rest. `Interrupted` once it `is_off`.
+#[cfg(any(feature = "tls", feature = "websocket"))]
 pub(super) fn shake_hands(
     mut opening: Opening,
     until: Until,
@@ -34,8 +38,8 @@ pub(super) fn shake_hands(
     let mut alarm = None;
     loop {
         let interest = match opening.go_on()? {
-            Opened::Open(transport) => return Ok(transport),
-            Opened::Waits(interest) => interest,
+            Opened::Open(transport, _) => return Ok(transport),
+            Opened::Waits(wanted) => waits(wanted),
         };
         if is_off() {
             return Err(io::ErrorKind::Interrupted.into());
@@ -48,45 +52,89 @@ pub(super) fn shake_hands(
     }
 }
 
+/// A peer that has been let in, and whose connection waits for something to be agreed on.
+pub(super) struct Arrival {
+    pub(super) kind: TransportKind,
+    pub(super) stream: TcpStream,
+    pub(super) addresses: Addresses,
+    /// A proxy that may say for whom it speaks: where that one counts.
+    pub(super) seat: Option<Seat>,
+}
+
 /// Begins the handshake of a peer that has been let in.
-pub(super) fn begin(
-    reserved: Reserved,
-    newcomer: Newcomer,
-    kind: TransportKind,
-    stream: TcpStream,
-    addresses: Addresses,
-) {
+pub(super) fn begin(reserved: Reserved, newcomer: Newcomer, arrival: Arrival) {
     let core = Arc::clone(reserved.entrance().core());
-    let opening = match open(&core, kind, stream, addresses.remote()) {
-        Ok(opening) => opening,
+    let Arrival { kind, stream, addresses, seat } = arrival;
+    let stage = match seat.is_some() && core.config().proxy_protocol {
+        true => Ok(Stage::Header(ProxyHeader::new(stream))),
+        false => Stage::after_header(&core, kind, stream, addresses.remote()),
+    };
+    let stage = match stage {
+        Ok(stage) => stage,
         Err(error) => return core.log_refused(&format_args!("a handshake: {error}")),
     };
-    let Some(begun) = reserved.entrance().handshakes.begin(opening.socket()) else { return };
+    let Some(begun) = stage.socket().and_then(|socket| reserved.entrance().handshakes.begin(socket)) else {
+        return;
+    };
     if begun.displaced {
         core.counters.handshakes_displaced.add();
     }
     let builder = Builder::new().numbered(&"handshake", begun.number);
     let until = deadline(&core);
     let (reserved, newcomer) = (Some(reserved), Some(newcomer));
-    let handshake = Handshake { opening, addresses, until, alarm: None, newcomer, reserved, _begun: begun };
+    let handshake =
+        Handshake { kind, stage, addresses, seat, until, alarm: None, newcomer, reserved, _begun: begun };
     if let Err(error) = core.group().carry(builder, handshake) {
         core.log_refused(&format_args!("a handshake: {error}"));
     }
 }
 
-fn open(core: &Core, kind: TransportKind, stream: TcpStream, peer: SocketAddr) -> io::Result<Opening> {
-    #[cfg(feature = "websocket")]
-    let ask = Ask::Server(Arc::clone(&core.ws_rules), peer);
-    #[cfg(not(feature = "websocket"))]
-    let _ = peer;
-    match kind {
+/// How far a handshake has come.
+enum Stage {
+    /// A proxy says for whom it speaks.
+    Header(ProxyHeader),
+    #[cfg(any(feature = "tls", feature = "websocket"))]
+    Opens(Opening),
+    Over(Option<Transport>),
+}
+
+impl Stage {
+    /// What comes once it is known for whom the peer speaks.
+    fn after_header(
+        core: &Core,
+        kind: TransportKind,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> io::Result<Self> {
         #[cfg(feature = "websocket")]
-        TransportKind::WebSocket => Ok(Opening::Ws(ask.begin(Transport::Tcp(Tcp::new(stream))))),
-        #[cfg(all(feature = "tls", feature = "websocket"))]
-        TransportKind::SecureWebSocket => Ok(Opening::Tls(accept_tls(core, stream)?, Next::Ws(ask))),
-        #[cfg(feature = "tls")]
-        TransportKind::Tls => Ok(Opening::Tls(accept_tls(core, stream)?, Next::Nothing)),
-        _ => Err(io::ErrorKind::Unsupported.into()),
+        let ask = Ask::Server(Arc::clone(&core.ws_rules), peer);
+        #[cfg(not(feature = "websocket"))]
+        let _ = (core, peer);
+        if kind == TransportKind::Tcp {
+            return Ok(Self::Over(Some(Transport::Tcp(Tcp::new(stream)))));
+        }
+        match kind {
+            #[cfg(feature = "websocket")]
+            TransportKind::WebSocket => {
+                Ok(Self::Opens(Opening::Ws(ask.begin(Transport::Tcp(Tcp::new(stream))))))
+            }
+            #[cfg(all(feature = "tls", feature = "websocket"))]
+            TransportKind::SecureWebSocket => {
+                Ok(Self::Opens(Opening::Tls(accept_tls(core, stream)?, Next::Ws(ask))))
+            }
+            #[cfg(feature = "tls")]
+            TransportKind::Tls => Ok(Self::Opens(Opening::Tls(accept_tls(core, stream)?, Next::Nothing))),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn socket(&self) -> Option<&Arc<Socket>> {
+        match self {
+            Self::Header(header) => Some(header.socket()),
+            #[cfg(any(feature = "tls", feature = "websocket"))]
+            Self::Opens(opening) => Some(opening.socket()),
+            Self::Over(_) => None,
+        }
     }
 }
 
@@ -105,8 +153,10 @@ fn deadline(core: &Core) -> Until {
 
 /// A handshake in progress.
 struct Handshake {
-    opening: Opening,
+    kind: TransportKind,
+    stage: Stage,
     addresses: Addresses,
+    seat: Option<Seat>,
     until: Until,
     alarm: Option<Alarm>,
     /// Dropped once it begins.
@@ -117,8 +167,62 @@ struct Handshake {
 }
 
 impl Handshake {
+    /// Goes on, without waiting. Returns what it waits for; `None` once it is over.
+    fn go_on(&mut self) -> io::Result<Option<Readiness>> {
+        loop {
+            match &mut self.stage {
+                Stage::Header(header) => {
+                    let Some(client) = header.go_on()? else { return Ok(Some(waits(Readiness::READ))) };
+                    let stream = header.stream();
+                    self.speaks_for(client);
+                    let Some(reserved) = &self.reserved else { return Ok(None) };
+                    let core = reserved.entrance().core();
+                    self.stage = Stage::after_header(core, self.kind, stream, self.addresses.remote())?;
+                }
+                #[cfg(any(feature = "tls", feature = "websocket"))]
+                Stage::Opens(opening) => match opening.go_on()? {
+                    Opened::Waits(wanted) => return Ok(Some(waits(wanted))),
+                    Opened::Open(transport, client) => {
+                        self.speaks_for(client);
+                        self.stage = Stage::Over(Some(transport));
+                    }
+                },
+                Stage::Over(transport) => {
+                    let transport = transport.take();
+                    self.enter(transport);
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Takes note of the client in whose place a proxy has come.
+    fn speaks_for(&mut self, client: Option<SocketAddr>) {
+        if let Some(client) = client {
+            self.addresses = Addresses::new(self.addresses.local(), client);
+        }
+    }
+
+    /// Becomes a connection, unless there are too many of its address.
+    fn enter(&mut self, transport: Option<Transport>) {
+        self.alarm = None;
+        let (Some(reserved), Some(transport)) = (self.reserved.take(), transport) else { return };
+        let has_seat = self
+            .seat
+            .as_ref()
+            .is_none_or(|seat| reserved.entrance().take_seat(seat, self.addresses.remote()));
+        if has_seat {
+            reserved.enter(self.newcomer.take(), transport, self.addresses.clone());
+        } else {
+            transport.shutdown(Farewell::Refused);
+        }
+    }
+
     fn fail(&self, error: &io::Error) {
-        self.opening.refuse();
+        if let Some(socket) = self.stage.socket() {
+            // The peer sees an end and no reset.
+            socket.shutdown_write();
+        }
         let Some(reserved) = &self.reserved else { return };
         let core = reserved.entrance().core();
         // Those that the stop has cut short have not failed.
@@ -134,21 +238,21 @@ impl Handshake {
 impl Passenger for Handshake {
     fn ride(&mut self, _ready: Readiness) -> Halt {
         drop(self.newcomer.take());
-        match self.opening.go_on() {
-            Ok(Opened::Waits(interest)) if !self.until.is_over() => {
-                let socket = Arc::clone(self.opening.socket());
+        let outcome = self.go_on();
+        match (outcome, self.stage.socket()) {
+            (Ok(Some(interest)), Some(socket)) if !self.until.is_over() => {
+                let socket = Arc::clone(socket);
                 Alarm::keep(&mut self.alarm, &socket, self.until);
                 return Halt::AtRest(socket, interest);
             }
-            Ok(Opened::Waits(_)) => self.fail(&io::ErrorKind::TimedOut.into()),
-            Ok(Opened::Open(transport)) => {
-                self.alarm = None;
-                if let Some(reserved) = self.reserved.take() {
-                    reserved.enter(None, transport, self.addresses.clone());
-                }
-            }
-            Err(error) => self.fail(&error),
+            (Ok(Some(_)), _) => self.fail(&io::ErrorKind::TimedOut.into()),
+            (Ok(None), _) => {}
+            (Err(error), _) => self.fail(&error),
         }
         Halt::Over
     }
+}
+
+fn waits(wanted: Readiness) -> Readiness {
+    wanted.or(Readiness::HANGUP).or(Readiness::INTERRUPT)
 }

@@ -12,12 +12,13 @@ pub(super) mod entrance;
 // counts the sockets of each address,
 pub(super) mod crowd;
 
-#[cfg(any(feature = "tls", feature = "websocket"))]
 // goes through the handshake of a transport that has one,
 pub(super) mod handshake;
 
-#[cfg(any(feature = "tls", feature = "websocket"))]
-// of which only so many are in progress,
+// after a proxy has said for whom it speaks;
+mod proxy_header;
+
+// only so many are in progress,
 pub(super) mod handshakes;
 
 // or speaks to a server as it wants to be spoken to,

@@ -1,5 +1,6 @@
 //! What the connections of a server share.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::green::{Backoff, Event, Group, Until, drop_contained, drop_each, list
 use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 use crate::zconf::{Config, PackKind};
-use crate::ziface::{CloseReason, ConnHook, IConnection, IDataPack, IDecoder, IServer};
+use crate::ziface::{CloseReason, ConnHook, IConnection, IDataPack, IDecoder, IServer, TransportKind};
 use crate::znet::conn::conn_manager::ConnManager;
 use crate::znet::leave::beat::Heart;
 use crate::znet::read::codec::{ContainedDecoder, ContainedPack, LONGEST_HEAD};
@@ -71,7 +72,6 @@ pub(crate) struct Core {
     pub(crate) stop_hook_log: Throttle,
     pub(crate) hook_log: Throttle,
     pub(crate) cut_off_log: Throttle,
-    #[cfg(any(feature = "tls", feature = "websocket"))]
     pub(crate) handshake_log: Throttle,
     #[cfg(feature = "websocket")]
     pub(crate) ws_rules: Arc<WsRules>,
@@ -144,7 +144,6 @@ impl Core {
             stop_hook_log: Throttle::new(),
             hook_log: Throttle::new(),
             cut_off_log: Throttle::new(),
-            #[cfg(any(feature = "tls", feature = "websocket"))]
             handshake_log: Throttle::new(),
             #[cfg(feature = "websocket")]
             ws_rules: Arc::new(WsRules::new(&config)),
@@ -339,6 +338,12 @@ impl Core {
             tutorial::say_hook();
             hook(conn)
         })
+    }
+
+    /// Whether a peer is a proxy that says for whom it speaks: by a PROXY header, or in its request of WebSocket.
+    pub(crate) fn may_speak_for_others(&self, kind: TransportKind, peer: IpAddr) -> bool {
+        let asks = matches!(kind, TransportKind::WebSocket | TransportKind::SecureWebSocket);
+        (self.config.proxy_protocol || asks) && self.config.trusted_proxies.contain(peer)
     }
 
     /// Counts and logs, at a bounded rate, that the machine had no room for a connection or for its writer.

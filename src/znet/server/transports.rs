@@ -59,6 +59,9 @@ fn check(config: &Config) -> Result<()> {
     if mode.has(Mode::KCP) {
         problem("Mode", &mode.to_string(), "no kcp: there is none yet");
     }
+    if config.proxy_protocol && config.trusted_proxies.is_empty() {
+        problem("TrustedProxies", "", "the networks of the proxies, because ProxyProtocol is true");
+    }
     if mode.has(Mode::WEBSOCKET) && cfg!(not(feature = "websocket")) {
         let expected = "no websocket, or zinx built with the cargo feature `websocket`";
         problem("Mode", &mode.to_string(), expected);

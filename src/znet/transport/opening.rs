@@ -1,6 +1,7 @@
 //! A transport that is being opened: both sides have to agree on something before the first message.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Transport;
@@ -32,7 +33,8 @@ pub(crate) enum Next {
 pub(crate) enum Opened {
     /// It goes on once one of these is ready.
     Waits(Readiness),
-    Open(Transport),
+    /// Over. A proxy may have said for which client it speaks.
+    Open(Transport, Option<SocketAddr>),
 }
 
 impl Opening {
@@ -46,11 +48,11 @@ impl Opening {
             #[cfg(feature = "tls")]
             Self::Tls(tls, next) => {
                 if let Some(wanted) = tls.shake_hands()? {
-                    return Ok(waits(wanted));
+                    return Ok(Opened::Waits(wanted));
                 }
                 let below = Transport::Tls(tls.clone());
                 match std::mem::replace(next, Next::Nothing) {
-                    Next::Nothing => Ok(Opened::Open(below)),
+                    Next::Nothing => Ok(Opened::Open(below, None)),
                     #[cfg(feature = "websocket")]
                     Next::Ws(ask) => {
                         *self = Self::Ws(ask.begin(below));
@@ -59,13 +61,11 @@ impl Opening {
                 }
             }
             #[cfg(feature = "websocket")]
-            Self::Ws(upgrade) => Ok(upgrade.go_on()?.map_or_else(waits, Opened::Open)),
+            Self::Ws(upgrade) => Ok(match upgrade.go_on()? {
+                Ok(transport) => Opened::Open(transport, upgrade.client()),
+                Err(wanted) => Opened::Waits(wanted),
+            }),
         }
-    }
-
-    /// Ends our side, so that the peer sees an end and no reset.
-    pub(crate) fn refuse(&self) {
-        self.socket().shutdown_write();
     }
 
     pub(crate) fn socket(&self) -> &Arc<Socket> {
@@ -76,8 +76,4 @@ impl Opening {
             Self::Ws(upgrade) => upgrade.below().socket(),
         }
     }
-}
-
-fn waits(wanted: Readiness) -> Opened {
-    Opened::Waits(wanted.or(Readiness::HANGUP).or(Readiness::INTERRUPT))
 }

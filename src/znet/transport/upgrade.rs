@@ -29,6 +29,8 @@ pub(crate) struct Upgrade {
     unsent: Surplus,
     outcome: Option<Outcome>,
     bare: Option<Arc<Bare>>,
+    /// For whom the peer speaks, if it is a proxy that says so.
+    client: Option<SocketAddr>,
 }
 
 enum Role {
@@ -76,11 +78,15 @@ impl Upgrade {
     }
 
     const fn new(below: Transport, role: Role, bare: Option<Arc<Bare>>) -> Self {
-        Self { below, role, came: Vec::new(), unsent: Surplus::new(), outcome: None, bare }
+        Self { below, role, came: Vec::new(), unsent: Surplus::new(), outcome: None, bare, client: None }
     }
 
     pub(super) const fn below(&self) -> &Transport {
         &self.below
+    }
+
+    pub(super) const fn client(&self) -> Option<SocketAddr> {
+        self.client
     }
 
     /// Goes on, without waiting. Returns what it waits for, or the transport.
@@ -165,7 +171,11 @@ impl Upgrade {
             Ok(None) => return self.refuse(&WsRefusal::new(400, "the request is cut short")),
             Err(error) => return self.refuse(&WsRefusal::new(400, error.to_string())),
         };
-        let asked = WsRequest::new(&request, *peer);
+        let client = match rules.client(&request, *peer) {
+            Ok(client) => client,
+            Err(refusal) => return self.refuse(&refusal),
+        };
+        let asked = WsRequest::new(&request, client.unwrap_or(*peer));
         let mut response = match create_response(&request) {
             Ok(response) => response,
             Err(error) => {
@@ -184,6 +194,7 @@ impl Upgrade {
         // Writing into memory does not fail, and each header is a text.
         let _ = write_response(&mut answer, &response);
         self.unsent.push(&answer);
+        self.client = client;
         self.outcome = Some(Outcome::Agreed);
     }
 

@@ -1,14 +1,14 @@
 //! Whom a server lets in over WebSocket: by path, origin, protocol, and what the program says.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use tungstenite::handshake::server::Request;
 
 use super::bare::Bare;
 use crate::green::{contain, drop_contained};
-use crate::zconf::Config;
+use crate::zconf::{Config, Networks};
 
 /// Whom a server lets in over WebSocket.
 #[derive(Default)]
@@ -18,6 +18,8 @@ pub(crate) struct WsRules {
     origins: Vec<String>,
     /// Best first.
     protocols: Vec<String>,
+    /// Proxies that say for which client they ask.
+    proxies: Networks,
     pub(crate) auth: OnceLock<Box<Auth>>,
     /// Which messages are bare, if any; set at the start.
     pub(crate) bare: OnceLock<Arc<Bare>>,
@@ -39,9 +41,39 @@ impl WsRules {
             path: config.ws_path.clone(),
             origins: words(&config.ws_origins),
             protocols: words(&config.ws_protocols),
+            proxies: config.trusted_proxies.clone(),
             auth: OnceLock::new(),
             bare: OnceLock::new(),
         }
+    }
+
+    /// The client for whom a peer asks, if it is a proxy that is trusted and says so.
+    ///
+    /// # Errors
+    ///
+    /// If what it says is no address.
+    pub(super) fn client(
+        &self,
+        request: &Request,
+        peer: SocketAddr,
+    ) -> Result<Option<SocketAddr>, WsRefusal> {
+        if !self.proxies.contain(peer.ip()) {
+            return Ok(None);
+        }
+        let named = request.headers().get_all("X-Forwarded-For").into_iter();
+        let lists: Vec<_> = named.map(|value| value.to_str().unwrap_or("no text")).collect();
+        // Each proxy adds whom it has seen at the end: behind the last one that is not trusted, anything may stand.
+        let mut client = None;
+        for word in lists.iter().flat_map(|list| list.split(',')).rev().map(str::trim) {
+            let Some(address) = address_of(word) else {
+                return Err(WsRefusal::new(400, format!("X-Forwarded-For has {word:?}")));
+            };
+            client = Some(address);
+            if !self.proxies.contain(address.ip()) {
+                break;
+            }
+        }
+        Ok(client)
     }
 
     /// Whether a peer may come in, and the protocol that is spoken with it, if it names one.
@@ -104,7 +136,8 @@ impl<'a> WsRequest<'a> {
         headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
     }
 
-    /// The address that the socket is connected with.
+    /// The address of the peer. If that is a proxy of `TrustedProxies`, the address of the client for which it says that it asks; where
+    /// it does not say a port, the port is 0.
     pub const fn peer_addr(&self) -> SocketAddr {
         self.peer
     }
@@ -162,6 +195,12 @@ impl fmt::Display for WsRefusal {
 }
 
 impl std::error::Error for WsRefusal {}
+
+/// An address, perhaps with a port.
+fn address_of(word: &str) -> Option<SocketAddr> {
+    let bare = word.strip_prefix('[').and_then(|word| word.strip_suffix(']')).unwrap_or(word);
+    word.parse().ok().or_else(|| bare.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, 0)))
+}
 
 fn words(list: &str) -> Vec<String> {
     list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_string).collect()
