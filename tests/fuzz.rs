@@ -22,6 +22,9 @@ use common::random::{Random, with_seeds};
 use targets::config::config;
 use targets::decoders::{classic, delimiter, fixed_length, htlvcrc, length_field};
 use targets::lines::lines;
+use targets::proxy_header::proxy_header;
+#[cfg(feature = "websocket")]
+use targets::websocket::{websocket_frames, websocket_upgrade};
 
 #[test]
 fn classic_frames_are_the_same_however_they_are_cut_and_whatever_reads_them() {
@@ -56,6 +59,23 @@ fn any_text_is_a_configuration_within_limits_or_problems_of_a_line_each() {
 #[test]
 fn lines_read_from_a_socket_are_the_same_however_they_arrive() {
     fuzz("lines", 1000, lines);
+}
+
+#[test]
+fn what_a_proxy_says_is_the_same_however_it_arrives() {
+    fuzz("proxy_header", 200, proxy_header);
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn a_request_for_websocket_is_answered_the_same_however_it_arrives() {
+    fuzz("websocket_upgrade", 200, websocket_upgrade);
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn frames_of_websocket_are_the_same_however_they_arrive() {
+    fuzz("websocket_frames", 400, websocket_frames);
 }
 
 #[test]

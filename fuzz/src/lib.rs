@@ -4,8 +4,12 @@
 pub mod config;
 pub mod decoders;
 pub mod lines;
+pub mod proxy_header;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
-// How a stream is fed to a decoder, and how an input becomes parameters and a stream.
+// How a stream is fed to a decoder or to a server, and how an input becomes parameters and a stream.
 
 mod feeding;
+mod serving;
 mod source;
