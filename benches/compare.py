@@ -34,6 +34,20 @@ SCENARIOS = {
     "newpipe": "newcomer --connections 50 --window 64",
     "waits": "echo --connections 50 --id 3",
 }
+# Over another transport than TCP: the scenario begins with its name.
+TLS_FILES = " ".join(str(BIN.parents[3] / "tests/data/tls" / name) for name in ("server.pem", "server.key"))
+OVER = {
+    "tls": {
+        "tokio_rustls": f"{BIN}/tokio_rustls {{port}} {TLS_FILES}",
+        "zinx": f"{BIN}/zinx_over tls {{port}} {TLS_FILES}",
+    },
+    "ws": {
+        "tokio_tungstenite": f"{BIN}/tokio_tungstenite {{port}}",
+        "zinx": f"{BIN}/zinx_over ws {{port}}",
+    },
+}
+for over in OVER:
+    SCENARIOS |= {f"{over}_{name}": f"{SCENARIOS[name]} --over {over}" for name in ("pp50", "pipe", "big", "idle10k")}
 # What a row tells, the figure first whose ratio is printed.
 COLUMNS = {
     "echo": ["cpu_us", "rate", "p50", "p99", "p999"],
@@ -116,7 +130,10 @@ def main():
     port = 21000 + os.getpid() % 4000
     for scenario in options.scenarios.split(","):
         left_out = LEFT_OUT.get(scenario, [])
+        over = OVER.get(scenario.split("_")[0])
         taking_part = {name: command for name, command in servers.items() if name not in left_out}
+        if over:
+            taking_part = over | dict(other.split("=", 1) for other in options.others)
         runs, port = measure(scenario, taking_part, options, port)
         show(scenario, runs)
 

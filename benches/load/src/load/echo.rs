@@ -27,7 +27,7 @@ impl fmt::Display for Measured {
 /// The same on all connections.
 pub fn run(options: &Options) -> io::Result<Measured> {
     let frames = Frames::new(options);
-    let mut peers = Peers::connect(options.port, options.connections)?;
+    let mut peers = Peers::connect(options)?;
     for peer in &mut peers.all {
         peer.ask(&frames, options.window, Instant::now())?;
     }
@@ -72,7 +72,7 @@ fn turn(
 /// One connection sends to all: as many broadcasts are on their way as the window says.
 pub fn broadcast(options: &Options) -> io::Result<String> {
     let frames = Frames::new(options);
-    let mut peers = Peers::connect(options.port, options.connections)?;
+    let mut peers = Peers::connect(options)?;
     // Until the server has taken all of them in.
     std::thread::sleep(Duration::from_millis(500));
     let server = Server(options.pid);

@@ -62,7 +62,7 @@ fn greet_until(ends: &AtomicBool, options: &Options) -> io::Result<Histogram> {
 }
 
 fn greeting(options: &Options, frames: &Frames) -> io::Result<Peer> {
-    let mut peer = Peer::connect(options.port, 0)?;
+    let mut peer = Peer::connect(options, 0)?;
     peer.ask(frames, 1, Instant::now())?;
     Ok(peer)
 }

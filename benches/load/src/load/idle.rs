@@ -36,7 +36,7 @@ fn greet_all(options: &Options, frames: &Frames) -> io::Result<Peers> {
         let connected = peers.all.len();
         let may_connect = connected < options.connections && connected - greeted < AT_ONCE;
         if may_connect {
-            let mut peer = Peer::connect(options.port, connected)?;
+            let mut peer = Peer::connect(options, connected)?;
             peer.ask(frames, 1, Instant::now())?;
             peers.add(peer)?;
         }

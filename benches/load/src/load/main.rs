@@ -1,6 +1,7 @@
 //! The load generator: one thread, level-triggered epoll. It prints what it has measured as `name=value` pairs.
 //!
 //!     load SCENARIO --port 7777 --pid PID [--connections N] [--window N] [--payload BYTES] [--seconds S]
+//!                   [--over tcp|tls|ws]
 //!
 //! | scenario | does | tells |
 //! |---|---|---|
@@ -19,6 +20,7 @@ mod idle;
 mod options;
 mod peer;
 mod server;
+mod stream;
 
 use std::io;
 use std::process::ExitCode;

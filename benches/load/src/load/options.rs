@@ -17,6 +17,8 @@ pub struct Options {
     pub id: u32,
     /// Measured, after a third of it was run to warm up.
     pub time: Duration,
+    /// What carries the messages.
+    pub over: Over,
     /// The head is id and length, big-endian, as of Go Zinx.
     pub big_endian: bool,
 }
@@ -33,9 +35,31 @@ impl Options {
             payload: value(&args, "--payload", 64)?,
             id: value(&args, "--id", if scenario == "broadcast" { 2 } else { 1 })?,
             time: Duration::from_secs_f64(value(&args, "--seconds", 1.0)?),
+            over: value(&args, "--over", Over::Tcp)?,
             big_endian: args.iter().any(|arg| arg == "--big-endian"),
             scenario,
         })
+    }
+}
+
+/// What carries the messages.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Over {
+    Tcp,
+    Tls,
+    WebSocket,
+}
+
+impl FromStr for Over {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        match word {
+            "tcp" => Ok(Self::Tcp),
+            "tls" => Ok(Self::Tls),
+            "ws" => Ok(Self::WebSocket),
+            _ => Err(()),
+        }
     }
 }
 

@@ -2,16 +2,18 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
 use super::frames::{BUFFER_BYTES, Frames};
+use super::options::Options;
+use super::stream::Stream;
 
 pub struct Peer {
-    stream: TcpStream,
+    stream: Stream,
     /// Bytes of a frame that has not come whole.
     begun: usize,
     to_send: usize,
@@ -24,13 +26,9 @@ pub struct Peer {
 
 impl Peer {
     /// The n-th. There are not enough ports for all of them to one address.
-    pub fn connect(port: u16, n: usize) -> io::Result<Self> {
+    pub fn connect(options: &Options, n: usize) -> io::Result<Self> {
         let host = Ipv4Addr::new(127, 0, 0, 1 + (n / PEERS_PER_ADDRESS) as u8);
-        let stream = TcpStream::connect((host, port))?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        // Ports are free again at once.
-        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
+        let stream = Stream::connect(host, options.port, options.over)?;
         Ok(Self { stream, begun: 0, to_send: 0, at: 0, is_full: false, asked: VecDeque::new() })
     }
 
@@ -44,7 +42,7 @@ impl Peer {
     pub fn send(&mut self, frames: &Frames) -> io::Result<()> {
         while self.to_send > 0 {
             let end = frames.bytes.len().min(self.at + self.to_send);
-            match (&self.stream).write(&frames.bytes[self.at..end]) {
+            match self.stream.write(&frames.bytes[self.at..end]) {
                 Ok(sent) => {
                     self.to_send -= sent;
                     self.at = (self.at + sent) % frames.len;
@@ -56,18 +54,21 @@ impl Peer {
                 Err(error) => return Err(error),
             }
         }
-        self.is_full = false;
+        match self.stream.flush() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+            _ => self.is_full = self.stream.has_unsent(),
+        }
         Ok(())
     }
 
     /// Reads once. Returns how many messages are whole now.
     pub fn read(&mut self, frames: &Frames, buffer: &mut [u8]) -> io::Result<usize> {
-        match (&self.stream).read(buffer) {
+        match self.stream.read(buffer) {
             Ok(0) => Err(io::Error::other("the server has closed a connection")),
             Ok(read) => {
                 let bytes = self.begun + read;
-                self.begun = bytes % frames.len;
-                Ok(bytes / frames.len)
+                self.begun = bytes % frames.echo_len;
+                Ok(bytes / frames.echo_len)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
             Err(error) => Err(error),
@@ -108,17 +109,17 @@ impl Peers {
         Ok(Self { all: Vec::new(), epoll, events: Vec::with_capacity(512), buffer: vec![0; BUFFER_BYTES] })
     }
 
-    pub fn connect(port: u16, connections: usize) -> io::Result<Self> {
+    pub fn connect(options: &Options) -> io::Result<Self> {
         let mut peers = Self::new()?;
-        for n in 0..connections {
-            peers.add(Peer::connect(port, n)?)?;
+        for n in 0..options.connections {
+            peers.add(Peer::connect(options, n)?)?;
         }
         Ok(peers)
     }
 
     pub fn add(&mut self, peer: Peer) -> io::Result<()> {
         let data = epoll::EventData::new_u64(self.all.len() as u64);
-        epoll::add(&self.epoll, &peer.stream, data, epoll::EventFlags::IN)?;
+        epoll::add(&self.epoll, peer.stream.socket(), data, epoll::EventFlags::IN)?;
         self.all.push(peer);
         Ok(())
     }
@@ -126,7 +127,7 @@ impl Peers {
     /// Closes one, and puts another in its place.
     pub fn replace(&mut self, at: usize, peer: Peer) -> io::Result<()> {
         let data = epoll::EventData::new_u64(at as u64);
-        epoll::add(&self.epoll, &peer.stream, data, epoll::EventFlags::IN)?;
+        epoll::add(&self.epoll, peer.stream.socket(), data, epoll::EventFlags::IN)?;
         self.all[at] = peer;
         Ok(())
     }
@@ -156,7 +157,7 @@ impl Peers {
         }
         let mut flags = epoll::EventFlags::IN;
         flags.set(epoll::EventFlags::OUT, *is_full);
-        Ok(epoll::modify(&self.epoll, stream, epoll::EventData::new_u64(peer as u64), flags)?)
+        Ok(epoll::modify(&self.epoll, stream.socket(), epoll::EventData::new_u64(peer as u64), flags)?)
     }
 
     pub fn is_full(&self, peer: usize) -> bool {
