@@ -20,6 +20,8 @@ pub use enter::dialer::Reconnect;
 // on something that carries its bytes,
 mod transport;
 #[cfg(feature = "tls")]
+pub use transport::tls_info::TlsInfo;
+#[cfg(feature = "tls")]
 pub use transport::tls_options::TlsOptions;
 #[cfg(feature = "websocket")]
 pub use transport::ws_options::WsOptions;

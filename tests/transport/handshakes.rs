@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::{Peer, Running, frame, start_alone, wait_until};
@@ -128,6 +129,51 @@ fn a_thousand_slow_handshakes_are_bounded_and_keep_nobody_out() {
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     let oldest = &mut slow[0].stream;
     assert_eq!(oldest.read(&mut [0; 100]).unwrap_or(0), 0, "the oldest has been closed");
+}
+
+/// Each of them sends a byte a second. Prints the figures.
+#[test]
+#[ignore = "measures time: alone on a machine, in release"]
+fn beside_a_thousand_slow_handshakes_a_healthy_p99_stays_within_twice_its_own() {
+    const SLOW: usize = 1000;
+    let mut config = config();
+    (config.max_handshakes, config.handshake_timeout_ms) = (2 * SLOW, 100_000);
+    let running = start_alone(config, |_| {});
+    let mut healthy = TlsPeer::connect(&running);
+    let alone: Vec<_> = (0..5).map(|_| p99(&mut healthy)).collect();
+    let mut slow: Vec<Peer> = (0..SLOW).map(|_| running.connect()).collect();
+    let (ends, hello) = (AtomicBool::new(false), client_hello());
+    let beside: Vec<_> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for byte in
+                hello.iter().take(hello.len() - 1).cycle().take_while(|_| !ends.load(Ordering::Acquire))
+            {
+                slow.iter_mut().for_each(|peer| drop(peer.stream.write(&[*byte])));
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        });
+        let beside = (0..5).map(|_| p99(&mut healthy)).collect();
+        ends.store(true, Ordering::Release);
+        beside
+    });
+    println!("p99 alone {alone:?}, beside {SLOW} slow handshakes {beside:?}");
+    let median = |mut of: Vec<Duration>| {
+        of.sort();
+        of[of.len() / 2]
+    };
+    assert!(median(beside) <= 2 * median(alone));
+}
+
+/// Of the echoes of three seconds.
+fn p99(peer: &mut TlsPeer) -> Duration {
+    let (begun, mut took) = (Instant::now(), Vec::new());
+    while begun.elapsed() < Duration::from_secs(3) {
+        let sent = Instant::now();
+        peer.check_echo();
+        took.push(sent.elapsed());
+    }
+    took.sort();
+    took[took.len() * 99 / 100]
 }
 
 /// The first message of a client.

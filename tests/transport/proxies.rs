@@ -64,13 +64,13 @@ fn a_proxy_speaks_for_its_client_over_each_transport() {
             tcp.check_echo();
             assert_eq!(plain.conn(client).get_transport(), TransportKind::Tcp);
             drop(tcp);
-            wait_until("its end", || plain.server.get_conn_mgr().len() == 0);
+            wait_until("its end", || plain.server.get_conn_mgr().is_empty());
             let ws = after(to(&plain, TransportKind::WebSocket), &header, slowly);
             let mut ws = WsPeer::over(Box::new(ws), client, "ws://localhost/").unwrap();
             ws.check_echo();
             assert_eq!(plain.conn(client).get_transport(), TransportKind::WebSocket);
             drop(ws);
-            wait_until("its end", || plain.server.get_conn_mgr().len() == 0);
+            wait_until("its end", || plain.server.get_conn_mgr().is_empty());
             let tls = after(to(&secure, TransportKind::Tls), &header, slowly);
             let mut tls = TlsPeer::over(tls, client_config(|_| {}));
             tls.check_echo();
@@ -177,7 +177,7 @@ fn the_client_is_the_last_address_that_is_no_proxy() {
         assert_eq!(running.conn(client).get_remote_addr(), client);
         assert_eq!(seen.lock().unwrap().pop(), Some(client));
         drop(peer);
-        wait_until("its end", || running.server.get_conn_mgr().len() == 0);
+        wait_until("its end", || running.server.get_conn_mgr().is_empty());
     }
     assert_eq!(ask(&running, &["1.2.3.4, nobody"]).err().as_deref(), Some("400"));
     let mut peer = ask(&running, &[]).unwrap();

@@ -281,8 +281,12 @@ fn a_protocol_is_agreed_on() {
     let mut peer = ask(&["zinx/1", "other"]);
     peer.check_echo();
     assert_eq!(peer.stream.conn.alpn_protocol(), Some(&b"zinx/1"[..]));
+    let info = running.conn(peer.addr()).get_tls_info().unwrap();
+    assert_eq!((info.protocol.as_deref(), info.version), (Some("zinx/1"), "1.3"));
+    assert!(info.peer_certificates.is_empty());
     let mut none = ask(&[]);
     none.check_echo();
+    assert_eq!(running.conn(none.addr()).get_tls_info().unwrap().protocol, None);
     let mut other = ask(&["other"]);
     let error = other.read_to_end().unwrap_err().to_string();
     assert!(error.contains("NoApplicationProtocol"), "{error}");

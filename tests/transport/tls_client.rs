@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use zinx::ziface::{IClient, IServer, TransportKind};
 use zinx::znet::{Reconnect, TlsOptions, new_tls_client_with_options};
 use zinx::{Client, Error};
@@ -61,6 +63,11 @@ fn a_client_shows_its_certificate() {
     let client = client(&running, "localhost", &options);
     client.start().unwrap();
     wait_until("the start hook", || running.server.stats().start_hooks == 1);
+    let der = |name: &str| CertificateDer::from_pem_file(pem(name)).unwrap().to_vec();
+    let conn = client.conn().unwrap();
+    let (ours, theirs) = (running.conn(conn.get_local_addr()).get_tls_info(), conn.get_tls_info());
+    assert_eq!(ours.unwrap().peer_certificates, [der("client.pem")]);
+    assert_eq!(theirs.unwrap().peer_certificates[0], der("server.pem"));
     client.stop();
     assert!(client.wait_stopped(Duration::from_secs(20)));
 }

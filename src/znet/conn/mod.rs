@@ -3,6 +3,10 @@
 // The connection itself,
 pub(super) mod connection;
 
+#[cfg(feature = "tls")]
+// what TLS has told of its peer,
+mod encrypted;
+
 // its two addresses,
 pub(super) mod addresses;
 

@@ -9,6 +9,8 @@ use crate::ziface::TransportKind;
 use crate::znet::transport::tcp::Tcp;
 #[cfg(feature = "tls")]
 use crate::znet::transport::tls::Tls;
+#[cfg(feature = "tls")]
+use crate::znet::transport::tls_info::TlsInfo;
 #[cfg(feature = "websocket")]
 use crate::znet::transport::ws::Ws;
 
@@ -74,6 +76,10 @@ mod layer;
 #[cfg(any(feature = "tls", feature = "websocket"))]
 // and the bytes that they hold between two calls,
 mod surplus;
+
+#[cfg(feature = "tls")]
+// what both sides have agreed on,
+pub(super) mod tls_info;
 
 #[cfg(feature = "tls")]
 // whom a client trusts,
@@ -214,6 +220,28 @@ impl Transport {
             Self::Tls(tls) => tls.has_unsent(),
             #[cfg(feature = "websocket")]
             Self::Ws(ws) => ws.has_unsent(),
+        }
+    }
+
+    /// Bytes of memory that this takes.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        match self {
+            Self::Tcp(_) => 0,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.unsent_bytes(),
+            #[cfg(feature = "websocket")]
+            Self::Ws(ws) => ws.unsent_bytes(),
+        }
+    }
+
+    /// What was agreed on by TLS, if there is any.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls_info(&self) -> Option<TlsInfo> {
+        match self {
+            Self::Tls(tls) => Some(tls.info()),
+            #[cfg(feature = "websocket")]
+            Self::Ws(ws) => ws.tls_info(),
+            _ => None,
         }
     }
 

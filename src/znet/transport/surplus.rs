@@ -22,6 +22,11 @@ impl Surplus {
         &self.bytes[self.gone..]
     }
 
+    /// Bytes of memory that it takes.
+    pub(super) const fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }

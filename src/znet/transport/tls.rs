@@ -12,6 +12,7 @@ use rustls::{ClientConfig, ServerConfig};
 use super::layer::{self, Layer};
 use super::records::Records;
 use super::surplus::Surplus;
+use super::tls_info::TlsInfo;
 use super::{Left, Received};
 use crate::green::{ReadBuffer, Readiness, Socket, TcpStream};
 use crate::lock::Lock;
@@ -127,6 +128,14 @@ impl Tls {
 
     pub(super) fn has_unsent(&self) -> bool {
         !self.lock().unsent.is_empty()
+    }
+
+    pub(super) fn unsent_bytes(&self) -> usize {
+        self.lock().unsent.held()
+    }
+
+    pub(super) fn info(&self) -> TlsInfo {
+        TlsInfo::new(self.lock().common())
     }
 
     pub(super) fn flush(&self) -> io::Result<()> {

@@ -11,6 +11,8 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use super::bare::Bare;
 use super::layer::{self, Layer};
 use super::surplus::Surplus;
+#[cfg(feature = "tls")]
+use super::tls_info::TlsInfo;
 use super::ws_checks::Side;
 use super::ws_frames::Frames;
 use super::{Begun, Farewell, Left, Received, Transport};
@@ -139,6 +141,16 @@ impl Ws {
 
     pub(super) fn has_unsent(&self) -> bool {
         !self.lock().unsent.is_empty() || self.below().has_unsent()
+    }
+
+    pub(super) fn unsent_bytes(&self) -> usize {
+        let own = self.lock().unsent.held();
+        own + self.below().unsent_bytes()
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn tls_info(&self) -> Option<TlsInfo> {
+        self.below().tls_info()
     }
 
     pub(super) fn flush(&self) -> io::Result<()> {

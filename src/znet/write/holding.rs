@@ -15,7 +15,7 @@ impl State {
 
     /// Whether something waits to be sent on a full socket that is not watched.
     pub(crate) fn needs_writer(&self) -> bool {
-        let waits = !self.queue.is_empty() || self.transport_waits;
+        let waits = !self.queue.is_empty() || self.in_transport > 0;
         self.sender == Sender::Blocked && !self.writer && !self.watched && waits
     }
 

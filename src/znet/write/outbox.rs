@@ -39,8 +39,8 @@ pub(crate) struct State {
     pub(super) watched: bool,
     /// A writer coroutine watches the socket.
     pub(super) writer: bool,
-    /// The transport had bytes of its own to send when the socket was last found full.
-    pub(super) transport_waits: bool,
+    /// Bytes that the transport had taken and not sent when the socket was last found full.
+    pub(super) in_transport: usize,
     /// The worker, counted from 1, on whose list of connections to be flushed at the next yield this one is; 0: none.
     deferred: u16,
     pub(super) closed: bool,
@@ -261,7 +261,7 @@ impl State {
     }
 
     pub(super) fn drained(&mut self, bounds: &Bounds) {
-        self.sender = Sender::Idle;
+        (self.sender, self.in_transport) = (Sender::Idle, 0);
         if let Some(pressure) = &mut self.pressure {
             pressure.since = 0;
             pressure.queued.give_back(&bounds.ledger, Kind::Queued);

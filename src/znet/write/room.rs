@@ -13,7 +13,7 @@ impl State {
         if !self.has_room(bounds, frame) {
             return Room::Full;
         }
-        let needed = self.queue.own_bytes() + self.taken.2 + to_grant;
+        let needed = self.queue.own_bytes() + self.taken.2 + self.in_transport + to_grant;
         let granted =
             needed <= FREE_BYTES || self.pressure().queued.cover(&bounds.ledger, Kind::Queued, needed);
         if granted { Room::Enough } else { Room::OverAll }
@@ -36,7 +36,17 @@ impl State {
         if self.sender == Sender::Sending {
             return (0, 0);
         }
-        (bounds.messages, bounds.bytes.min(FREE_BYTES + granted))
+        (bounds.messages, bounds.bytes.min((FREE_BYTES + granted).saturating_sub(self.in_transport)))
+    }
+
+    /// Takes note of what the transport holds of what has left the queue: records that a full socket did not take. They are there, so
+    /// they are granted as far as the server's bound allows.
+    pub(super) fn note_in_transport(&mut self, bounds: &Bounds, bytes: usize) {
+        self.in_transport = bytes;
+        let needed = self.queue.own_bytes() + bytes;
+        if bytes > 0 && needed > FREE_BYTES {
+            self.pressure().queued.cover(&bounds.ledger, Kind::Queued, needed);
+        }
     }
 
     /// Whether a frame would be the first that counts.
@@ -126,6 +136,23 @@ mod tests {
         assert!(!append(&mut state, &bounds));
         assert!(state.drop_oldest_for(&bounds, FRAME) && append(&mut state, &bounds));
         assert_eq!((state.messages(), state.unsent().messages), (2, 3));
+    }
+
+    #[test]
+    fn what_the_transport_has_not_sent_is_granted_until_all_has_left() {
+        let mut config = Config::default();
+        config.max_queued_bytes = 256 * 1024;
+        let bounds = Bounds::new(&config);
+        let mut state = State::default();
+        state.note_in_transport(&bounds, 48 * 1024);
+        assert!(state.granted_queued() >= 44 * 1024);
+        assert_eq!(state.plain_room(&bounds).1, (FREE_BYTES + state.granted_queued()) - 48 * 1024);
+        let frame = 200 * 1024;
+        assert!(state.room_for(&bounds, frame, frame) == Room::Enough);
+        let frame = 220 * 1024;
+        assert!(state.room_for(&bounds, frame, frame) == Room::OverAll);
+        state.drained(&bounds);
+        assert_eq!((state.granted_queued(), state.in_transport), (0, 0));
     }
 
     #[test]
