@@ -109,6 +109,7 @@ impl Connection {
         let ordinary = matches!(
             reason,
             CloseReason::PeerClosed
+                | CloseReason::PeerClosedInFrame { .. }
                 | CloseReason::SessionEnded
                 | CloseReason::Resumed { .. }
                 | CloseReason::Stopped
@@ -203,6 +204,7 @@ fn farewell(conn: &Connection) -> Farewell {
         None
         | Some(
             CloseReason::PeerClosed
+            | CloseReason::PeerClosedInFrame { .. }
             | CloseReason::SessionEnded
             | CloseReason::Resumed { .. }
             | CloseReason::Stopped,

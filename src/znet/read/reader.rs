@@ -28,7 +28,7 @@ use crate::znet::route::route::Route;
 use crate::znet::route::run_tasks::run_queued;
 use crate::znet::talk::call::deliver;
 use crate::znet::transport::line::OwnLine;
-use crate::znet::transport::{Left, Received, Transport};
+use crate::znet::transport::{Left, Received};
 use crate::znet::write::ledger::FREE_BYTES;
 use crate::zpack::{Frame, Message, Pass};
 
@@ -136,10 +136,7 @@ impl<'a> Reader<'a> {
                     }
                     continue;
                 }
-                Ok(Left::End) => {
-                    let in_transport = self.line.with(Transport::begun).unwrap_or_default();
-                    end_within(self.input.frames.received() + in_transport.received)
-                }
+                Ok(Left::End) => end_within(self.input.frames.received() + self.line.begun().received),
                 Err(error) => reason_of(&error),
             };
             if !self.lose_peer(ended) {
@@ -246,10 +243,7 @@ impl<'a> Reader<'a> {
         let filled = self.line.with(|transport| input.fill(transport, &mut buffer, most));
         let (received, end) = filled.unwrap_or_else(no_transport)?;
         let has_begun = received.left == Left::Begun;
-        let in_transport = match has_begun || self.holds_arriving {
-            true => self.line.with(Transport::begun).unwrap_or_default().held,
-            false => 0,
-        };
+        let in_transport = if has_begun || self.holds_arriving { self.line.begun().held } else { 0 };
         self.heard.bytes |= received.n > 0 || has_begun;
         self.read = received.n;
         *self.request.pass() = Some(Pass::new(buffer, end));

@@ -1,6 +1,6 @@
 //! The transport that a connection has now.
 
-use super::Transport;
+use super::{Begun, Transport};
 use crate::lock::Lock;
 
 /// The transport of a connection. There is none while the peer is away and once all is closed; after the connection was
@@ -47,6 +47,11 @@ pub(crate) struct OwnLine<'a> {
 impl<'a> OwnLine<'a> {
     pub(crate) const fn new(line: &'a Line, only: Option<&'a Transport>) -> Self {
         Self { line, only }
+    }
+
+    /// See [`Transport::begun`].
+    pub(crate) fn begun(&self) -> Begun {
+        self.with(Transport::begun).unwrap_or_default()
     }
 
     /// Uses the transport. `None` if there is none.

@@ -56,7 +56,7 @@ impl Ws {
 
     /// Reads once from what is below, and puts the content into `buf`.
     fn fill(&self, frames: &mut Frames, buf: &mut [u8]) -> io::Result<Received> {
-        if let Some(broken) = frames.broken() {
+        if let Some(broken) = frames.raise() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, broken.what));
         }
         let (begun, held) = (frames.begun().len(), frames.held().received);
@@ -73,7 +73,7 @@ impl Ws {
         let _ = self.send_own(frames);
         let left = match left {
             // The next read tells.
-            _ if frames.broken().is_some() => Left::More,
+            _ if frames.is_broken() => Left::More,
             Left::More | Left::Drained if taken == 0 && frames.held().received > held => Left::Begun,
             left => left,
         };
@@ -167,7 +167,7 @@ impl Ws {
     pub(super) fn has_input(&self) -> bool {
         let has_come = {
             let frames = self.lock();
-            !frames.plain.is_empty() || frames.broken().is_some()
+            !frames.plain.is_empty() || frames.is_broken()
         };
         has_come || self.below().has_input()
     }

@@ -43,7 +43,9 @@ pub(super) struct Frames {
     ended: bool,
     /// What the peer has done that it must not. What has come before can still be taken.
     broken: Option<Broken>,
-    /// What we say when we send nothing more, if it is not what the program means.
+    /// What we say when we send nothing more: of what the peer has done that it must not, once that has ended the connection.
+    pub(super) breach: Option<CloseCode>,
+    /// The code with which the peer has closed.
     pub(super) code: Option<CloseCode>,
     pub(super) said_end: bool,
 }
@@ -76,6 +78,7 @@ impl Frames {
             outgoing: None,
             ended: false,
             broken: None,
+            breach: None,
             code: None,
             said_end: false,
         }
@@ -90,8 +93,14 @@ impl Frames {
         self.ended && self.broken.is_none()
     }
 
-    /// What the peer has done that it must not.
-    pub(super) const fn broken(&self) -> Option<Broken> {
+    /// Whether the peer has done what it must not.
+    pub(super) const fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    /// What the peer has done that it must not, once all that came before has been taken: it ends the connection.
+    pub(super) fn raise(&mut self) -> Option<Broken> {
+        self.breach = self.broken.map(|broken| broken.code);
         self.broken
     }
 
@@ -112,13 +121,13 @@ impl Frames {
 
     /// Takes bytes: what was [`begun`](Self::begun), and what came behind it. Fills `out` with the content, keeps what has no room
     /// there, and returns how many bytes it filled. If the peer does not keep to the protocol, it takes no more: see
-    /// [`broken`](Self::broken).
+    /// [`raise`](Self::raise).
     pub(super) fn take(&mut self, bytes: &mut [u8], out: &mut [u8]) -> usize {
         self.begun = Surplus::new();
         let mut kept = std::mem::take(&mut self.plain);
         let mut sink = Sink { out, filled: 0, rest: &mut kept };
         if let Err(broken) = self.take_frames(bytes, &mut sink) {
-            (self.broken, self.code) = (Some(broken), Some(broken.code));
+            self.broken = Some(broken);
         }
         let filled = sink.filled;
         self.plain = kept;
@@ -297,7 +306,7 @@ mod tests {
         ];
         for (stream, code) in cases {
             for (_, mut frames) in read(Side::Server, &stream) {
-                assert!(frames.broken().is_some() && !frames.has_ended(), "{stream:x?}");
+                assert!(!frames.has_ended() && frames.raise().is_some(), "{stream:x?}");
                 frames.say_end(CloseCode::Normal);
                 assert_eq!(
                     frames.unsent.rest(),
@@ -313,7 +322,7 @@ mod tests {
         let stream = [masked(0x82, b"before"), masked(0x83, b"a"), masked(0x82, b"behind")].concat();
         for (got, frames) in read(Side::Server, &stream) {
             assert_eq!(got, b"before");
-            assert!(frames.broken().is_some());
+            assert!(frames.is_broken());
         }
     }
 
@@ -326,6 +335,17 @@ mod tests {
             frames.say_end(CloseCode::Normal);
             frames.say_end(CloseCode::Normal);
             assert_eq!(frames.unsent.rest(), b"\x88\x02\x03\xe9");
+        }
+    }
+
+    /// What ends the connection is told, however much of what follows has been read.
+    #[test]
+    fn a_limit_of_the_program_is_told_and_not_what_comes_behind() {
+        for behind in [masked(0x83, b"a"), masked(0x88, b"\x03\xe9")] {
+            let mut frames = Frames::new(Side::Server, None);
+            frames.take(&mut [masked(0x82, b"too large"), behind].concat(), &mut []);
+            frames.say_end(CloseCode::Size);
+            assert_eq!(frames.unsent.rest(), b"\x88\x02\x03\xf1");
         }
     }
 

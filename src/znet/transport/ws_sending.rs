@@ -14,7 +14,12 @@ impl Frames {
         if std::mem::replace(&mut self.said_end, true) || self.outgoing.is_some() {
             return;
         }
-        let code = u16::from(self.code.unwrap_or(code));
+        let code = match code {
+            // A close is answered with its own code.
+            CloseCode::Normal | CloseCode::Away => self.code.unwrap_or(code),
+            code => code,
+        };
+        let code = u16::from(self.breach.unwrap_or(code));
         self.push_control(Control::Close, &code.to_be_bytes());
     }
 

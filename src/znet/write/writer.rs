@@ -90,10 +90,8 @@ impl Writer<'_> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock && !state.has_lost_line() => {
                     // Read, not remembered: this time tells which peers are slow, by the tenth of a second.
                     state.note_blocked(sent, core.clock().tick());
-                    let held = state.bytes();
                     state.note_in_transport(bounds, transport.unsent_bytes());
-                    // Whoever waits has seen what was held before.
-                    if sent > 0 || state.bytes() < held {
+                    if sent > 0 {
                         state.make_room(bounds);
                     }
                     if !again {
