@@ -132,8 +132,8 @@ fn a_thousand_slow_handshakes_are_bounded_and_keep_nobody_out() {
 }
 
 /// Each of them sends a byte a second. Prints the figures.
+#[ignore = "measures time: alone on a machine"]
 #[test]
-#[ignore = "measures time: alone on a machine, in release"]
 fn beside_a_thousand_slow_handshakes_a_healthy_p99_stays_within_twice_its_own() {
     const SLOW: usize = 1000;
     let mut config = config();
