@@ -67,7 +67,7 @@ pub(crate) use runtime::thread::Thread;
 pub(crate) use runtime::timer::{Alarm, alarm, stood_still};
 pub(crate) use runtime::until::Until;
 pub use runtime::watchdog::stalls;
-pub(crate) use runtime::worker::{Deferred, defer, deferred_calls, home_index};
+pub(crate) use runtime::worker::{Deferred, defer, deferred_calls, home_index, turns_here};
 
 mod spawn;
 pub use spawn::builder::Builder;

@@ -27,6 +27,11 @@ impl Response {
         }
     }
 
+    /// Metrics, in the text format of OpenMetrics.
+    pub(crate) fn open_metrics(text: String) -> Self {
+        Self::of(200, "application/openmetrics-text; version=1.0.0; charset=utf-8", text.into_bytes())
+    }
+
     /// Text.
     pub(crate) fn text(status: u16, text: impl Into<String>) -> Self {
         Self::of(status, TEXT, text.into().into_bytes())

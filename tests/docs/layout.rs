@@ -211,7 +211,7 @@ const ZNET: MayImport = &[
     ("write", "transport conn read route leave"),
     ("resume", "server transport conn read"),
     ("leave", "server transport conn read write"),
-    ("admin", "server conn"),
+    ("admin", "server conn route"),
 ];
 
 /// Which folder of `green` may import which others.

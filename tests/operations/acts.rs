@@ -22,7 +22,8 @@ fn a_connection_is_kicked_in_order_and_others_stay() {
     kicked.finish();
     assert_eq!(running.close_reason(kicked.addr()), CloseReason::Kicked);
     other.check_echo();
-    wait_until("it is gone", || get(&running, "/connz/0").status == 404);
+    wait_until("it is closed", || get_json(&running, "/connz/0")["state"] == "closed");
+    assert_eq!(get_json(&running, "/connz/0")["reason"], "closed by an operator");
     assert_eq!(post(&running, "/connz/0/kick").status, 404);
 }
 

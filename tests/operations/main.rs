@@ -12,6 +12,7 @@ mod common;
 
 mod access;
 mod acts;
+mod figures;
 mod http;
 mod shows;
 mod under_load;

@@ -70,6 +70,10 @@ impl Beat {
         }
     }
 
+    pub(super) fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
     /// The number of the coroutine that runs, and how many turns there were.
     pub(super) fn look(&self) -> (u64, u64) {
         (self.running.load(Ordering::Relaxed), self.turns.load(Ordering::Relaxed))

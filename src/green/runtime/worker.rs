@@ -100,6 +100,11 @@ pub(in crate::green) fn current() -> Option<Arc<Record>> {
     with(|local| local.running.borrow().clone())
 }
 
+/// How often a green thread has begun or gone on, on this thread.
+pub(crate) fn turns_here() -> u64 {
+    with(|local| local.beat.get().map_or(0, Beat::turns))
+}
+
 /// Counts fairness points passed on this thread.
 pub(super) fn pace<R>(update: impl FnOnce(&mut Pace) -> R) -> R {
     with(|local| {

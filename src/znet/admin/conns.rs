@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::closed::{self, closed};
 use super::page::{Page, answered};
 use super::waits::{Coroutines, Wait};
 use crate::http::{Request, Response};
@@ -47,6 +48,9 @@ pub(super) fn list(core: &Core, request: &Request) -> Response {
 
 fn find(core: &Core, request: &Request) -> Result<Response, Response> {
     let page = Page::of(request, &["sort", "state", "user", "address", "group"])?;
+    if request.parameter("state") == Some("closed") {
+        return Ok(Response::json(&closed(core, request, page)));
+    }
     let sort = Sort::of(request.parameter("sort").unwrap_or("id"))?;
     let wanted = Wanted::of(request)?;
     let now = core.clock().tick();
@@ -65,9 +69,12 @@ fn find(core: &Core, request: &Request) -> Result<Response, Response> {
 
 /// The answer to `/connz/ID`.
 pub(super) fn one(core: &Core, id: &str) -> Response {
-    let found = id.parse().ok().and_then(|id| core.manager().find_any(id));
-    let Some(conn) = found else {
-        return Response::error(404, format!("there is no connection {id}"));
+    let number = id.parse().ok();
+    let Some(conn) = number.and_then(|number| core.manager().find_any(number)) else {
+        return match number.and_then(|number| closed::find(core, number)) {
+            Some(closed) => Response::json(&closed),
+            None => Response::error(404, format!("there is no connection {id}")),
+        };
     };
     Response::json(&row(conn.connection(), &Coroutines::of(core), core.clock().tick()))
 }
@@ -154,7 +161,7 @@ impl<'a> Wanted<'a> {
             Some(word) => {
                 let states = [State::Open, State::Away, State::Closing];
                 let state = states.into_iter().find(|state| state.word() == word);
-                Some(state.ok_or_else(|| expected("state", word, "open, away, closing or all"))?)
+                Some(state.ok_or_else(|| expected("state", word, "open, away, closing, closed or all"))?)
             }
         };
         let [user, group, address] = ["user", "group", "address"].map(|name| request.parameter(name));

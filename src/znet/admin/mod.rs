@@ -21,6 +21,18 @@ mod conns;
 // and where their code waits,
 mod waits;
 
+// those that have closed,
+mod closed;
+
+// its routes,
+mod routes;
+
+// all of that in figures,
+mod metrics;
+
+// with those of the process,
+mod process;
+
 // its groups and users,
 mod people;
 

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use super::guard::Guard;
-use super::{acts, conns, coroutines, people, vars};
+use super::{acts, conns, coroutines, metrics, people, routes, vars};
 use crate::error::{Error, Result};
 use crate::green::time_waits;
 use crate::http::{HttpServer, Request, Response};
@@ -77,6 +77,9 @@ impl Plane {
             ["groupz", name] => people::group(core, name, request),
             ["userz"] => people::users(core, request),
             ["userz", uid] => people::user(core, uid, request),
+            ["routez"] => routes::list(core, request),
+            ["slowz"] => routes::slow(core, request),
+            ["metrics"] => metrics::metrics(core),
             ["greenz"] => coroutines::list(request),
             ["loglevel"] => acts::log_level(),
             ["connz" | "userz", _, "kick"] | ["drain"] => not_allowed("POST"),
@@ -92,7 +95,10 @@ impl Plane {
             ["drain"] => acts::drain(core, request),
             ["loglevel"] => acts::set_log_level(request),
             []
-            | ["varz" | "connz" | "groupz" | "userz" | "greenz" | "healthz" | "readyz"]
+            | [
+                "varz" | "connz" | "groupz" | "userz" | "greenz" | "healthz" | "readyz" | "routez" | "slowz"
+                | "metrics",
+            ]
             | ["connz" | "groupz" | "userz", _] => not_allowed("GET, HEAD"),
             _ => unknown(request),
         }
@@ -112,10 +118,13 @@ GET  /healthz                 200 while the process works
 GET  /readyz                  200 while a new connection would be taken, else 503
 GET  /varz                    version, configuration, counters, limits
 GET  /connz                   ?sort=id|age|idle|waiting|pending|messages|bytes_in|bytes_out
-                              ?state=open|away|closing  ?user=  ?address=  ?group=  ?limit=  ?offset=
+                              ?state=open|away|closing|closed  ?user=  ?address=  ?group=  ?limit=  ?offset=
 GET  /connz/ID                one connection
 GET  /groupz  /groupz/NAME    groups, the members of one
 GET  /userz   /userz/ID       users, the connections of one
+GET  /routez                  what the handlers of each route took
+GET  /slowz                   the handlers of late that took long
+GET  /metrics                 for Prometheus
 GET  /greenz                  coroutines and what they wait for  ?name=
 GET  /loglevel
 POST /connz/ID/kick           closes a connection in order

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What went over a connection since it was accepted. Written once per read and once per send, not per message.
 pub(crate) struct Traffic {
     /// When it was accepted, by the clock of the server.
-    #[cfg(feature = "admin")]
     opened: u64,
     messages: AtomicU64,
     bytes_in: AtomicU64,
@@ -23,23 +22,19 @@ impl Traffic {
         }
     }
 
-    #[cfg(feature = "admin")]
     pub(crate) const fn opened(&self) -> u64 {
         self.opened
     }
 
     /// Messages given to handlers.
-    #[cfg(feature = "admin")]
     pub(crate) fn messages(&self) -> u64 {
         self.messages.load(Ordering::Relaxed)
     }
 
-    #[cfg(feature = "admin")]
     pub(crate) fn bytes_in(&self) -> u64 {
         self.bytes_in.load(Ordering::Relaxed)
     }
 
-    #[cfg(feature = "admin")]
     pub(crate) fn bytes_out(&self) -> u64 {
         self.bytes_out.load(Ordering::Relaxed)
     }

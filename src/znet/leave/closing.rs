@@ -10,9 +10,10 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::green::{Alarm, Awaits, Halt, ReadBuffer, Readiness, Until};
 use crate::log_line::{Shown, throttled};
-use crate::ziface::{CloseReason, IConnection};
+use crate::ziface::{CloseReason, IConnection, Unsent};
 use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
+use crate::znet::server::history::ClosedConn;
 use crate::znet::transport::{Farewell, Left, Transport};
 use crate::znet::write::outbox::Flushed;
 
@@ -100,7 +101,26 @@ impl Connection {
         let unsent = self.get_unsent();
         core.counters.unsent_messages.add_many(unsent.messages);
         core.counters.unsent_bytes.add_many(unsent.bytes);
+        self.note_closed(unsent);
         self.log_closed();
+    }
+
+    /// Notes for those who look from outside that it has closed, and why.
+    fn note_closed(&self, unsent: Unsent) {
+        let Some((history, traffic)) = self.core().history().zip(self.notes().traffic()) else { return };
+        history.note_closed(ClosedConn {
+            id: self.id(),
+            transport: self.get_transport().to_string(),
+            remote: self.get_remote_addr().to_string(),
+            user: self.on_demand().and_then(|on_demand| on_demand.membership.uid()),
+            opened: traffic.opened(),
+            closed: self.core().clock().tick(),
+            messages: traffic.messages(),
+            bytes_in: traffic.bytes_in(),
+            bytes_out: traffic.bytes_out(),
+            unsent,
+            reason: self.get_close_reason().unwrap_or(CloseReason::Stopped),
+        });
     }
 
     fn log_closed(&self) {

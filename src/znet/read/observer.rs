@@ -1,42 +1,122 @@
 //! What the reader notes for those who look from outside; nothing if nobody can.
 
+use std::time::{Duration, Instant};
+
+use crate::green::turns_here;
 use crate::znet::conn::connection::Connection;
 use crate::znet::conn::position::Position;
 use crate::znet::conn::traffic::Traffic;
+use crate::znet::route::route_stats::{RouteStat, RouteStats, Slow};
 
 /// Notes what one ride of a connection does. Without an admin plane, each call is one look at nothing.
 pub(super) struct Observer<'a> {
+    conn: &'a Connection,
     traffic: Option<&'a Traffic>,
     /// `None` also if a worker handles what is read: then it notes that itself.
-    position: Option<&'a Position>,
+    notes: Option<(&'a Position, Timer<'a>)>,
+}
+
+/// Times handlers. To read the clock for each message would cost more than many handlers do: those that do not wait are timed
+/// together, some at a time, and each counts with the mean.
+struct Timer<'a> {
+    routes: &'a RouteStats,
+    batch: Option<Batch<'a>>,
+}
+
+/// Messages of one route that are timed together.
+struct Batch<'a> {
+    msg_id: u32,
+    stat: &'a RouteStat,
+    begun: Instant,
+    handled: u32,
+    /// The turns of this thread when it began: once there are more, a handler has waited.
+    turns: u64,
 }
 
 impl<'a> Observer<'a> {
     pub(super) fn new(conn: &'a Connection) -> Self {
-        let handles_here = conn.tasks().worker().is_none();
-        let position = conn.notes().position().filter(|_| handles_here);
-        Self { traffic: conn.notes().traffic(), position }
+        let timer = |routes| Timer { routes, batch: None };
+        let routes = conn.core().history().and_then(|history| history.routes.get()).map(timer);
+        let notes = conn.notes().position().zip(routes).filter(|_| conn.tasks().worker().is_none());
+        Self { conn, traffic: conn.notes().traffic(), notes }
     }
 
     /// The next message goes to its handler.
     #[inline]
-    pub(super) fn handles(&self, msg_id: u32) {
-        if let Some(position) = self.position {
+    pub(super) fn handles(&mut self, msg_id: u32) {
+        if let Some((position, timer)) = &mut self.notes {
             position.handles(msg_id);
+            timer.begin(msg_id, self.conn);
         }
     }
 
-    /// One read has brought so much.
-    pub(super) fn passed(&self, bytes: usize, messages: usize) {
+    /// Its handler has returned.
+    #[inline]
+    pub(super) fn handled(&mut self) {
+        if let Some((_, timer)) = &mut self.notes {
+            timer.count(self.conn);
+        }
+    }
+
+    /// One read has brought so much, and all of it has been handled.
+    pub(super) fn passed(&mut self, bytes: usize, messages: usize) {
         if let Some(traffic) = self.traffic {
             traffic.count_in(bytes, messages);
+            self.conn.core().count_in(bytes);
+        }
+        if let Some((_, timer)) = &mut self.notes {
+            timer.end(self.conn);
         }
     }
 
     /// The ride ends.
-    pub(super) fn rests(&self) {
-        if let Some(position) = self.position {
+    pub(super) fn rests(&mut self) {
+        if let Some((position, timer)) = &mut self.notes {
             position.rests();
+            timer.end(self.conn);
         }
     }
 }
+
+impl<'a> Timer<'a> {
+    #[inline]
+    fn begin(&mut self, msg_id: u32, conn: &Connection) {
+        if self.batch.as_ref().is_some_and(|batch| batch.msg_id == msg_id) {
+            return;
+        }
+        self.end(conn);
+        let (stat, turns) = (self.routes.of(msg_id), turns_here());
+        self.batch = Some(Batch { msg_id, stat, begun: Instant::now(), handled: 0, turns });
+    }
+
+    #[inline]
+    fn count(&mut self, conn: &Connection) {
+        let Some(batch) = &mut self.batch else { return };
+        batch.handled += 1;
+        if batch.handled >= TOGETHER || batch.turns != turns_here() {
+            self.end(conn);
+        }
+    }
+
+    fn end(&mut self, conn: &Connection) {
+        let Some(batch) = self.batch.take() else { return };
+        let (took, count) = (batch.begun.elapsed(), batch.handled);
+        if count == 0 {
+            return;
+        }
+        let took = if batch.turns == turns_here() {
+            batch.stat.record(took / count, count.into());
+            took / count
+        } else {
+            // The last has waited: it took the time.
+            batch.stat.record(took, 1);
+            batch.stat.record(Duration::ZERO, u64::from(count) - 1);
+            took
+        };
+        let ended = conn.core().clock().now();
+        self.routes.note_slow(Slow { conn_id: conn.id(), msg_id: batch.msg_id, took, ended });
+    }
+}
+
+/// Messages that are timed together at most.
+const TOGETHER: u32 = 16;

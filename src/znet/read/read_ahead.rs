@@ -111,6 +111,7 @@ impl Connection {
             heard.held_back |= keep_rate(self, &transport, 0, n);
             if let Some(traffic) = self.notes().traffic() {
                 traffic.count_in(n, 0);
+                self.core().count_in(n);
             }
             match left {
                 Left::More | Left::Begun => fairness_point(),

@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn into_unread(self) -> Unread {
+    pub(super) fn into_unread(mut self) -> Unread {
         self.observer.rests();
         let Self { input, heard, holds_arriving, absence, .. } = self;
         let input = (input.frames.received() > 0).then(|| input.into());
@@ -347,6 +347,7 @@ impl<'a> Reader<'a> {
             Some(route) => dispatch_to(self.conn, &self.request, route),
             None => dispatch(self.conn, &self.request),
         }
+        self.observer.handled();
         self.turn.unit();
     }
 
@@ -381,6 +382,7 @@ impl<'a> Reader<'a> {
         } else {
             pass_on(self.conn, Request::new(Arc::clone(self.request.get_connection()), message));
         }
+        self.observer.handled();
         self.turn.unit();
     }
 }

@@ -74,6 +74,9 @@ impl Connection {
         if self.answer_bad_payload(error) {
             return;
         }
+        if let Some(routes) = self.core().history().and_then(|history| history.routes.get()) {
+            routes.of(msg_id).count_error();
+        }
         let (id, log) = (self.id(), &self.core().handler_log);
         match error {
             // It names the message itself.
@@ -87,6 +90,9 @@ impl Connection {
     #[cold]
     pub(crate) fn end_after_panic(&self, msg_id: u32, words: &str) {
         self.core().counters.handler_panics.add();
+        if let Some(routes) = self.core().history().and_then(|history| history.routes.get()) {
+            routes.of(msg_id).count_panic();
+        }
         throttled!(
             error,
             self.core().panic_log,

@@ -39,5 +39,12 @@ pub(super) mod workers;
 // and handles them.
 pub(super) mod run_tasks;
 
+// Whoever looks from outside sees which handler runs,
+pub(super) mod observe;
+
+#[cfg_attr(not(feature = "admin"), expect(dead_code, reason = "nobody can look"))]
+// and what all of them took.
+pub(super) mod route_stats;
+
 // A worker that would have to wait for a peer hands its queue to another coroutine.
 pub(super) mod aside;

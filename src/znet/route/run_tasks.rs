@@ -11,7 +11,6 @@ use crate::green::{Contained, PutError, Queue, Until, cuttable, drop_contained};
 use crate::ziface::{CloseReason, IRequest};
 use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
-use crate::znet::conn::position::Code;
 use crate::znet::route::dispatch::dispatch;
 
 /// Handles, in the reader, what others have queued.
@@ -108,8 +107,7 @@ impl Connection {
     pub(crate) fn run_task(&self, request: &Request) {
         let _pending = Pending { conn: self, bytes: request.get_data().len() };
         if !self.is_aborted() {
-            let _code = self.enter_code(Code::Handler(request.get_msg_id()));
-            dispatch(self, request);
+            self.observe(request.get_msg_id(), || dispatch(self, request));
         }
     }
 

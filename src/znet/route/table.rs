@@ -142,6 +142,11 @@ impl MsgHandler {
         }
     }
 
+    /// The ids that have a route, in order.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u32> {
+        self.table().routes.iter().map(|(id, _)| *id)
+    }
+
     pub(crate) fn interceptors(&self) -> &[Box<dyn IInterceptor>] {
         &self.table().interceptors
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::counters::Counters;
+use super::history::History;
 use super::life::ServerLife;
 use super::talk::Talk;
 use crate::error::{Error, Result};
@@ -77,6 +78,8 @@ pub(crate) struct Core {
     pub(crate) ws_rules: Arc<WsRules>,
     #[cfg(feature = "tls")]
     pub(crate) certificates: OnceLock<Certificates>,
+    #[cfg(feature = "admin")]
+    history: Option<Box<History>>,
 }
 
 /// What happens to an idle connection: the answer of the idle hook.
@@ -111,7 +114,6 @@ impl Core {
         as_server: fn(Arc<Self>) -> Arc<dyn IServer>,
     ) -> Arc<Self> {
         let core = Arc::new(Self {
-            stop_reason,
             as_server,
             name: OnceLock::new(),
             pack: OnceLock::new(),
@@ -149,6 +151,9 @@ impl Core {
             ws_rules: Arc::new(WsRules::new(&config)),
             #[cfg(feature = "tls")]
             certificates: OnceLock::new(),
+            #[cfg(feature = "admin")]
+            history: is_watched(&config, &stop_reason).then(Box::default),
+            stop_reason,
             config,
         });
         let writers: Weak<Self> = Arc::downgrade(&core);
@@ -156,9 +161,34 @@ impl Core {
         core
     }
 
+    /// What is remembered for those who look from outside; `None` if nobody can.
+    #[cfg(feature = "admin")]
+    pub(crate) fn history(&self) -> Option<&History> {
+        self.history.as_deref()
+    }
+
+    #[cfg(not(feature = "admin"))]
+    pub(crate) const fn history(&self) -> Option<&History> {
+        None
+    }
+
+    /// So much has come from a peer, or gone to one.
+    pub(crate) fn count_in(&self, bytes: usize) {
+        if let Some(history) = self.history() {
+            history.bytes_in.add_many(bytes);
+        }
+    }
+
+    pub(crate) fn count_out(&self, messages: usize, bytes: usize) {
+        if let Some(history) = self.history() {
+            history.messages_out.add_many(messages);
+            history.bytes_out.add_many(bytes);
+        }
+    }
+
     /// Whether there is, or will be, an admin plane to show what is noted for it.
     pub(crate) fn is_watched(&self) -> bool {
-        self.stop_reason == CloseReason::ServerStopped && self.config.admin_address().is_some()
+        self.history().is_some()
     }
 
     pub(crate) const fn config(&self) -> &Config {
@@ -351,6 +381,12 @@ impl Core {
         self.counters.refused.add();
         throttled!(warn, self.refused_log, "refused: {why}");
     }
+}
+
+/// A server is, that has an admin plane; no client is.
+#[cfg(feature = "admin")]
+fn is_watched(config: &Config, stop_reason: &CloseReason) -> bool {
+    *stop_reason == CloseReason::ServerStopped && config.admin_address().is_some()
 }
 
 /// What the program has set is dropped with the last handle: piece by piece, contained.

@@ -30,6 +30,10 @@ pub(super) mod counters;
 // which a program may read;
 pub(super) mod stats;
 
+#[cfg_attr(not(feature = "admin"), expect(dead_code, reason = "nobody can look"))]
+// what is remembered for those who look from outside;
+pub(super) mod history;
+
 // and the writers among the green threads.
 pub(super) mod listing;
 

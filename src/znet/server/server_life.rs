@@ -11,6 +11,7 @@ use crate::green::{Runtime, Thread, Until, drop_each};
 use crate::zconf::Config;
 use crate::ziface::IMsgHandler;
 use crate::znet::leave::sweeper;
+use crate::znet::route::route_stats::RouteStats;
 use crate::znet::tutorial;
 
 impl Core {
@@ -46,6 +47,9 @@ impl Core {
         }
         life.started = true;
         self.handler().freeze();
+        if let Some(history) = self.history() {
+            history.routes.get_or_init(|| RouteStats::new(self.handler().ids()));
+        }
         self.framing();
         life.sweeper = Some(Box::new(move || sweeper.end()));
         let tasks = std::mem::take(&mut life.tasks);

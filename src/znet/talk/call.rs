@@ -166,7 +166,16 @@ impl Connection {
                 asked => Some(asked),
             }
         });
-        asked.unwrap_or(Err(Error::TimedOut { what: CALL, waited: policy.timeout }))
+        let ended = asked.unwrap_or(Err(Error::TimedOut { what: CALL, waited: policy.timeout }));
+        if let Some(history) = self.core().history() {
+            let calls = &history.calls;
+            match &ended {
+                Ok(_) => calls.answered.add(),
+                Err(Error::TimedOut { .. }) => calls.timed_out.add(),
+                Err(_) => calls.failed.add(),
+            }
+        }
+        ended
     }
 
     fn ask_once(&self, question: &Question<'_>, attempt: u32, timeout: Duration) -> Result<Message> {

@@ -173,7 +173,10 @@ impl Connection {
         if let Some(traffic) = self.notes().traffic() {
             traffic.count_in(0, 1);
         }
-        let _code = self.enter_code(Code::Handler(message.get_msg_id()));
-        pass_on(self, Request::new(Arc::clone(shared), message));
+        let (msg_id, request) = (message.get_msg_id(), Request::new(Arc::clone(shared), message));
+        if self.tasks().worker().is_some() {
+            return pass_on(self, request);
+        }
+        self.observe(msg_id, || pass_on(self, request));
     }
 }

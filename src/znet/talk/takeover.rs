@@ -138,6 +138,7 @@ impl Read for RawStream<'_> {
                     received => {
                         if let Some(traffic) = self.conn.notes().traffic() {
                             traffic.count_in(received.n, 0);
+                            self.conn.core().count_in(received.n);
                         }
                         return Ok(received.n);
                     }
@@ -154,6 +155,7 @@ impl Write for RawStream<'_> {
         })?;
         if let Some(traffic) = self.conn.notes().traffic() {
             traffic.count_out(sent);
+            self.conn.core().count_out(0, sent);
         }
         // What it has taken leaves now: nobody else sends meanwhile.
         self.flush()?;

@@ -77,11 +77,12 @@ impl Writer<'_> {
             let Some(transport) = &transport else { return Flushed::Failed };
             let mut batch = state.take();
             drop(state);
-            let before = batch.bytes();
+            let (before, messages) = (batch.bytes(), batch.messages());
             let outcome = send(transport, &mut batch);
             let sent = before - batch.bytes();
             if let Some(traffic) = self.conn.notes().traffic() {
                 traffic.count_out(sent);
+                core.count_out(messages - batch.messages(), sent);
             }
             state = outbox.lock();
             let again = state.put_back(batch);
