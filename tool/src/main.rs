@@ -1,5 +1,7 @@
 //! The `zinx` command: the tutorial's server, and a client to talk to it.
 
+mod check;
+mod plane;
 mod send;
 mod serve;
 
@@ -23,12 +25,28 @@ enum Command {
     /// Sends one message and prints the replies until none has come for 300 ms.
     #[command(after_help = EXIT_CODES)]
     Send(send::Order),
+    /// Says what is wrong with a configuration file: all of it, with lines.
+    #[command(after_help = EXIT_CODES)]
+    Check(check::Order),
+    /// Lists the connections of a running server, and what each waits for.
+    #[command(after_help = EXIT_CODES)]
+    Conns(plane::Conns),
+    /// Closes a connection of a running server, or all of a user.
+    #[command(after_help = EXIT_CODES)]
+    Kick(plane::Kick),
+    /// Stops a running server in order, at once or bit by bit.
+    #[command(after_help = EXIT_CODES)]
+    Drain(plane::Drain),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         None | Some(Command::Serve) => serve::run(),
         Some(Command::Send(order)) => send::run(order),
+        Some(Command::Check(order)) => check::run(&order),
+        Some(Command::Conns(order)) => plane::conns(&order),
+        Some(Command::Kick(order)) => plane::kick(&order),
+        Some(Command::Drain(order)) => plane::drain(&order),
     }
 }
 

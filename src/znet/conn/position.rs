@@ -132,7 +132,7 @@ impl Purpose {
         match self {
             Self::Call(msg_id) => KIND | msg_id as u64,
             Self::Recv => 2 * KIND,
-            Self::RecvId(msg_id) => 3 * KIND | msg_id as u64,
+            Self::RecvId(msg_id) => (3 * KIND) | msg_id as u64,
             Self::Send => 4 * KIND,
             Self::TakeOver => 5 * KIND,
         }

@@ -1,0 +1,204 @@
+//! `zinx conns`, `kick` and `drain`: clients of a server's admin plane.
+
+#![expect(clippy::disallowed_types, reason = "a plain thread that has nothing else to do")]
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+/// Where the admin plane is.
+#[derive(Args)]
+pub(crate) struct Plane {
+    /// The admin plane of the server.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7778")]
+    admin: String,
+    /// Its AdminToken; else the one in the environment variable ZINX_ADMINTOKEN.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+}
+
+/// `zinx conns`.
+#[derive(Args)]
+pub(crate) struct Conns {
+    /// By what they are sorted; the largest come first.
+    #[arg(long, value_name = "KEY", default_value = "id")]
+    sort: Sort,
+    /// Only those of this user.
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Those that have closed last, with their reasons.
+    #[arg(long)]
+    closed: bool,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: u32,
+    #[command(flatten)]
+    plane: Plane,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Sort {
+    Id,
+    Age,
+    Idle,
+    Waiting,
+    Pending,
+    Messages,
+    BytesIn,
+    BytesOut,
+}
+
+/// `zinx kick`.
+#[derive(Args)]
+pub(crate) struct Kick {
+    /// The id of a connection, or with --user the name of a user.
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Closes all connections of this user.
+    #[arg(long)]
+    user: bool,
+    #[command(flatten)]
+    plane: Plane,
+}
+
+/// `zinx drain`.
+#[derive(Args)]
+pub(crate) struct Drain {
+    /// Closes the connections one after the other within so many seconds.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seconds: u32,
+    #[command(flatten)]
+    plane: Plane,
+}
+
+type Outcome = Result<String, String>;
+
+/// Prints a line for each connection.
+pub(crate) fn conns(order: &Conns) -> ExitCode {
+    let sort = order.sort.to_possible_value().map_or_else(String::new, |word| word.get_name().to_string());
+    let mut path = format!("/connz?limit={}&sort={sort}", order.limit);
+    if let Some(user) = &order.user {
+        path += &format!("&user={}", escape(user));
+    }
+    if order.closed {
+        path += "&state=closed";
+    }
+    finish(ask(&order.plane, "GET", &path).map(|answer| table(&answer)))
+}
+
+/// Closes a connection, or all of a user.
+pub(crate) fn kick(order: &Kick) -> ExitCode {
+    let what = if order.user { "userz" } else { "connz" };
+    let answer = ask(&order.plane, "POST", &format!("/{what}/{}/kick", escape(&order.id)));
+    finish(answer.map(|answer| format!("kicked {}\n", list(&answer["kicked"]))))
+}
+
+/// Stops the server in order.
+pub(crate) fn drain(order: &Drain) -> ExitCode {
+    let answer = ask(&order.plane, "POST", &format!("/drain?seconds={}", order.seconds));
+    finish(answer.map(|answer| format!("draining {} connections\n", answer["connections"])))
+}
+
+fn finish(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Ok(text) => {
+            // Whoever reads what we print has had enough.
+            let _ = io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(words) => {
+            eprintln!("zinx: {words}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ask(plane: &Plane, method: &str, path: &str) -> Result<Value, String> {
+    let address = &plane.admin;
+    let answer = talk(plane, method, path).map_err(|error| format!("the admin plane {address}: {error}"))?;
+    let (head, body) =
+        answer.split_once("\r\n\r\n").ok_or_else(|| format!("{address} does not speak HTTP"))?;
+    let value: Value = serde_json::from_str(body).unwrap_or(Value::Null);
+    match head.split(' ').nth(1) {
+        Some("200") if !value.is_null() => Ok(value),
+        status => Err(format!(
+            "the admin plane {address} answers {}: {}",
+            status.unwrap_or("nothing"),
+            value["error"].as_str().unwrap_or("no admin plane of zinx")
+        )),
+    }
+}
+
+fn talk(plane: &Plane, method: &str, path: &str) -> io::Result<String> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in plane.admin.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => return exchange(stream, plane, method, path),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn exchange(mut stream: TcpStream, plane: &Plane, method: &str, path: &str) -> io::Result<String> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let token = plane.token.clone().or_else(|| std::env::var("ZINX_ADMINTOKEN").ok());
+    let token = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{token}\r\n", plane.admin);
+    stream.write_all(head.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// The connections in columns, and how many there are if not all are shown.
+fn table(answer: &Value) -> String {
+    let rows = answer["entries"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut lines =
+        vec![["ID", "STATE", "REMOTE", "USER", "MESSAGES", "PENDING", "DOES"].map(str::to_string)];
+    for row in rows {
+        let text = |name: &str| row[name].as_str().unwrap_or("-").to_string();
+        let number = |name: &str| row[name].to_string();
+        let pending = if row["pending_bytes"].is_null() { "unsent_bytes" } else { "pending_bytes" };
+        let does = if row["does"].is_null() { "reason" } else { "does" };
+        let columns = [number("id"), text("state"), text("remote"), text("user"), number("messages")];
+        let [id, state, remote, user, messages] = columns;
+        lines.push([id, state, remote, user, messages, number(pending), text(does)]);
+    }
+    let widths: [usize; 6] =
+        std::array::from_fn(|at| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0));
+    let mut text = String::new();
+    for line in &lines {
+        for (column, width) in line.iter().zip(widths) {
+            text += &format!("{column:width$}  ");
+        }
+        text += &format!("{}\n", line[6]);
+    }
+    match answer["matched"].as_u64().unwrap_or(0).saturating_sub(rows.len() as u64) {
+        0 => text,
+        more => text + &format!("and {more} more (--limit)\n"),
+    }
+}
+
+fn list(numbers: &Value) -> String {
+    let numbers = numbers.as_array().map_or(&[][..], Vec::as_slice);
+    numbers.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A text within a path or a parameter.
+fn escape(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}
+
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
