@@ -1,0 +1,220 @@
+// The same in a real browser: Chromium, if there is one. `ZINX_TEST_CHROMIUM` names it.
+
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { after, before, test } from "node:test";
+import * as zinx from "../dist/node.js";
+import { randoms, startProxy, startServer, until } from "./support.mjs";
+
+const ROOT = new URL("../../../", import.meta.url);
+const chromium = find();
+const skip = chromium ? false : "there is no Chromium";
+if (skip) console.log(`skipped: the TypeScript client in Chromium, because ${skip}`);
+
+function find() {
+  for (const name of [process.env.ZINX_TEST_CHROMIUM, "chromium", "google-chrome"].filter(Boolean)) {
+    try {
+      execFileSync(name, ["--version"], { stdio: "ignore" });
+      return name;
+    } catch {
+      // The next one, perhaps.
+    }
+  }
+  return undefined;
+}
+
+/** A browser with one page, spoken to by the DevTools protocol. */
+class Browser {
+  #replies = new Map();
+  #last = 0;
+
+  static async start() {
+    const browser = new Browser();
+    browser.folder = mkdtempSync(`${tmpdir()}/zinx-chromium-`);
+    const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", `--user-data-dir=${browser.folder}`];
+    browser.child = spawn(chromium, [...flags, "about:blank"], { stdio: ["ignore", "ignore", "pipe"] });
+    const url = await new Promise((resolve, reject) => {
+      browser.child.once("exit", () => reject(new Error("Chromium does not run")));
+      createInterface(browser.child.stderr).on("line", (line) => {
+        const found = /DevTools listening on (ws:\S+)/.exec(line);
+        if (found) resolve(found[1]);
+      });
+    });
+    browser.socket = new WebSocket(url);
+    browser.socket.onmessage = ({ data }) => {
+      const { id, result, error } = JSON.parse(data);
+      browser.#replies.get(id)?.(error ? { error } : { result });
+    };
+    await new Promise((resolve) => (browser.socket.onopen = resolve));
+    const { targetId } = await browser.call("Target.createTarget", { url: "about:blank" });
+    ({ sessionId: browser.sessionId } = await browser.call("Target.attachToTarget", { targetId, flatten: true }));
+    return browser;
+  }
+
+  call(method, params = {}) {
+    const id = ++this.#last;
+    const { sessionId } = this;
+    this.socket.send(JSON.stringify({ id, method, params, sessionId }));
+    return new Promise((resolve, reject) =>
+      this.#replies.set(id, ({ error, result }) => {
+        this.#replies.delete(id);
+        if (error) reject(new Error(`${method}: ${error.message}`));
+        else resolve(result);
+      }),
+    );
+  }
+
+  async open(url) {
+    await this.call("Page.navigate", { url });
+    await until2(async () => (await this.run("document.readyState")) === "complete");
+  }
+
+  /** What an expression, or its promise, is. */
+  async run(expression) {
+    const { result, exceptionDetails } = await this.call("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
+    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    return result.value;
+  }
+
+  async picture() {
+    return Buffer.from((await this.call("Page.captureScreenshot")).data, "base64");
+  }
+
+  async end() {
+    this.socket.close();
+    await new Promise((resolve) => this.child.once("exit", resolve) && this.child.kill("SIGKILL"));
+    // Its other processes may write for a moment.
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
+  }
+}
+
+async function until2(condition) {
+  for (const end = Date.now() + 60_000; !(await condition().catch(() => false)); ) {
+    if (Date.now() > end) throw new Error(`not within a minute: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** The files of the repository, for the browser. */
+async function startFiles() {
+  const types = { html: "text/html", js: "text/javascript", mjs: "text/javascript", json: "application/json" };
+  const files = createServer((request, response) => {
+    const path = new URL(request.url, "http://files").pathname.slice(1);
+    if (path === "") return response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>tests</title>");
+    try {
+      const body = readFileSync(new URL(path, ROOT));
+      response.writeHead(200, { "content-type": types[path.split(".").at(-1)] ?? "application/octet-stream" }).end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise((resolve) => files.listen(0, "127.0.0.1", resolve));
+  return files;
+}
+
+let server, browser, files, origin;
+before(async () => {
+  if (skip) return;
+  [server, browser, files] = await Promise.all([startServer(), Browser.start(), startFiles()]);
+  origin = `http://127.0.0.1:${files.address().port}`;
+});
+after(async () => {
+  await browser?.end();
+  files?.close();
+  files?.closeAllConnections();
+  await server?.end();
+});
+
+const LIMIT = { timeout: 1_200_000, skip };
+const MODULES = `Promise.all(["clients/typescript/dist/zinx-client.min.js", "clients/typescript/test/player.mjs", "clients/typescript/test/resumes.mjs"]
+  .map((path) => import("/" + path)))`;
+
+test("the vectors are played in Chromium", LIMIT, async () => {
+  await browser.open(`${origin}/`);
+  for (const file of ["heartbeats", "calls", "resume"]) {
+    const { played, failed } = await browser.run(`${MODULES}.then(async ([zinx, { playAll }]) =>
+      playAll(zinx, await (await fetch("/tests/vectors/${file}.json")).json()))`);
+    assert.deepEqual(failed, []);
+    assert.ok(played >= 2, String(played));
+  }
+});
+
+test("resuming in Chromium, cut after any byte and at a thousand random points", LIMIT, async () => {
+  await browser.open(`${origin}/`);
+  const random = randoms(20261127);
+  const cut = () => ({ up: random(300), down: random(300), reset: random(2) === 0 });
+  // Frames as in resume.test.mjs, in messages of WebSocket with heads of 6 and 2 bytes.
+  const plans = [
+    ...Array.from({ length: 140 }, (_, up) => [{ up }]),
+    ...Array.from({ length: 120 }, (_, down) => [{ down }]),
+    ...Array.from({ length: 250 }, () => Array.from({ length: 1 + random(8) }, cut)),
+  ];
+  assert.ok(plans.slice(260).flat().length > 1000);
+  const proxies = await Promise.all(plans.map((plan) => startProxy(server.ws, [{}, ...plan], { afterUpgrade: true })));
+  const ports = proxies.map(({ port }) => port);
+  try {
+    const failed = await browser.run(`${MODULES}.then(async ([zinx, , { talk, someAtATime }]) => {
+      const failed = [];
+      await someAtATime(${JSON.stringify(ports)}.map((port, at) => [port, at]), async ([port, at]) => {
+        try {
+          const back = await talk(zinx, "ws://127.0.0.1:" + port + "/", at < 260 ? 4 : 12);
+          if (back < 1) throw new Error("it has not come back");
+        } catch (error) {
+          failed.push(at + ": " + error.message);
+        }
+      });
+      return failed;
+    })`);
+    assert.deepEqual(failed.map((line) => `${line} ${JSON.stringify(plans[parseInt(line)])}`), []);
+  } finally {
+    proxies.forEach((proxy) => proxy.end());
+  }
+});
+
+test("the page of the README works", LIMIT, async () => {
+  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+  const page = readme.split("```html\n")[1].split("```")[0].replace("ws://localhost:9000/", server.urls.websocket);
+  await browser.open(`${origin}/`);
+  await browser.run(`fetch("/clients/typescript/dist/zinx-client.global.js").then((answer) => answer.text()).then((code) => {
+    document.open();
+    document.write(${JSON.stringify(page)}.replace('<script src="zinx-client.global.js">', () => "<script>" + code));
+    document.close();
+  })`);
+  const log = () => browser.run(`document.getElementById("log")?.textContent ?? ""`);
+  await until2(async () => (await log()).includes("open"));
+  await browser.run(`document.forms[0].requestSubmit()`);
+  await until2(async () => (await log()).includes("echo: hello"));
+});
+
+test("a chat in a browser goes on when the page is loaded again", LIMIT, async (t) => {
+  const chat = await startServer({}, [], "chat_server");
+  t.after(() => chat.end());
+  const page = `${origin}/demo/chat/page.html?server=${encodeURIComponent(chat.urls.websocket)}`;
+  const lines = () => browser.run(`document.getElementById("lines").textContent`);
+  const state = () => browser.run(`document.getElementById("state").textContent`);
+  await browser.open(page);
+  await until2(async () => (await state()) === "open");
+  await browser.run(`document.getElementById("name").value = "ann", document.getElementById("enter").requestSubmit()`);
+  await until2(async () => (await lines()).includes("ann has come"));
+  // Another member, over TCP.
+  const bob = await zinx.connect(chat.urls.tcp, { codec: zinx.text });
+  const heard = [];
+  bob.on(20, (line) => heard.push(line));
+  bob.send(1, "bob");
+  bob.send(10, "lobby");
+  await until2(async () => (await lines()).includes("bob has come"));
+  await browser.run(`window.isOld = true, location.reload()`);
+  bob.send(11, "are you there?");
+  await until2(async () => (await browser.run("!window.isOld")) && (await lines()).includes("bob says: are you there?"));
+  await browser.run(`document.getElementById("text").value = "I am", document.getElementById("say").requestSubmit()`);
+  await until(() => heard.includes("ann says: I am"), "ann, who has not come anew");
+  assert.ok(!heard.includes("ann has gone") && !heard.includes("ann has left"));
+  assert.equal((await lines()).split("ann has come").length, 2);
+  if (process.env.ZINX_TEST_PICTURE) writeFileSync(process.env.ZINX_TEST_PICTURE, await browser.picture());
+  await bob.close();
+});
