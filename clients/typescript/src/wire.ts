@@ -40,6 +40,8 @@ export function webSockets(make: WebSocketClass, protocols?: string[]): Dial {
     socket.onmessage = ({ data }) => {
       if (!isLost && data instanceof ArrayBuffer) events.data(new Uint8Array(data));
     };
+    // Before Node 22, a failed attempt has an error alone; elsewhere the close that follows at once says more.
+    socket.onerror = () => void setTimeout(() => lost("the socket has failed"));
     socket.onclose = ({ code, reason }) => lost(reason || `the socket has closed with the code ${code}`, code);
     return {
       write: (bytes) => socket.send(bytes),
