@@ -14,8 +14,8 @@ use crate::error::config::{ConfigErrors, ConfigProblem};
 /// The configuration of one server: a field a key, named as the key in snake_case.
 ///
 /// Get one from [`Config::load`] or [`Config::default`], then assign fields: what is set in code comes last. Sizes
-/// are in bytes, durations in milliseconds unless a field says otherwise. A field marked *later* belongs to a feature
-/// that does not exist yet: it is accepted and, when changed, listed by [`Config::warnings`].
+/// are in bytes, durations in milliseconds unless a field says otherwise. A field marked *kcp* needs the cargo
+/// feature `kcp`: without it, it is accepted and, when changed, listed by [`Config::warnings`].
 #[doc(alias = "GlobalObject")]
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -147,7 +147,7 @@ pub struct Config {
     /// there is, up to 256 KiB, into a buffer of the thread, so it changes nothing.
     pub io_read_buff_size: usize,
 
-    /// Transports to listen on. Default `tcp`. WebSocket needs the cargo feature `websocket`; KCP *later*. A server does not start if
+    /// Transports to listen on. Default `tcp`. WebSocket and KCP need the cargo features `websocket` and `kcp`. A server does not start if
     /// one of them is not built in.
     pub mode: Mode,
     /// Port for WebSocket. Default 9000. 0: any free port.
@@ -192,27 +192,29 @@ pub struct Config {
     /// `X-Forwarded-For`. What others say of it is ignored. Default: none.
     pub trusted_proxies: Networks,
 
-    /// Port for KCP; *later*. Default 9001. 0: any free port.
+    /// Port for KCP, of UDP; *kcp*. Default 9001. 0: any free port.
     pub kcp_port: u16,
-    /// Whether KCP acknowledges at once; *later*. Default false.
+    /// Whether KCP acknowledges at once, and not within a step of its clock; *kcp*. Default false.
     pub kcp_ack_no_delay: bool,
-    /// Whether KCP joins small messages into one segment; *later*. Default true.
+    /// Whether KCP joins small messages into one segment; *kcp*. Default true.
     pub kcp_stream_mode: bool,
-    /// 1: KCP retransmits fast; *later*. Default 1. 0: off.
+    /// 1: KCP retransmits fast; *kcp*. Default 1. 0: off.
     pub kcp_no_delay: u32,
-    /// Step of KCP's clock, in milliseconds, from 1 to 5000; *later*. Default 10.
+    /// Step of KCP's clock, in milliseconds, from 1 to 5000; less than 10 counts as 10; *kcp*. Default 10.
     pub kcp_interval: u32,
-    /// Later acknowledgements after which KCP sends a segment again, to 65535; *later*. Default 2. 0: off.
+    /// Later acknowledgements after which KCP sends a segment again, to 65535; *kcp*. Default 2. 0: off.
     pub kcp_resend: u32,
-    /// 1: KCP sends without congestion control; *later*. Default 1. 0: with it.
+    /// 1: KCP sends without congestion control; *kcp*. Default 1. 0: with it.
     pub kcp_nc: u32,
-    /// KCP's send window, in packets, from 1 to 65535; *later*. Default 32.
+    /// KCP's send window, in packets, from 1 to 65535; *kcp*. Default 32.
     pub kcp_send_window: u32,
-    /// KCP's receive window, in packets, from 1 to 65535; *later*. Default 32.
+    /// KCP's receive window, in packets, from 1 to 65535: so many are held for a program that does not read, and once more if
+    /// they come in disorder; *kcp*. Default 32.
     pub kcp_recv_window: u32,
-    /// Data shards of KCP's error correction, to 255; *later*. Default 0: none.
+    /// Data shards of KCP's error correction, to 255; the same at both ends; *kcp*. Default 0: none.
     pub kcp_fec_data_shards: u32,
-    /// Parity shards of KCP's error correction, to 255; *later*. Default 0: none.
+    /// Parity shards of KCP's error correction, to 255, so many of which are sent behind each group of data; *kcp*. Default 0:
+    /// none.
     pub kcp_fec_parity_shards: u32,
 
     /// Folder of log files. Default `./log`.
@@ -329,7 +331,7 @@ impl Config {
         ConfigErrors::none_of(problems)
     }
 
-    /// Lists the keys that differ from their default although their feature does not exist yet, a sentence each.
+    /// Lists the keys that differ from their default although their feature is not built in, a sentence each.
     pub fn warnings(&self) -> Vec<String> {
         let defaults = Self::default();
         KEYS.iter().filter_map(|key| self.warning(key, &defaults)).collect()
@@ -349,8 +351,14 @@ impl Config {
     fn warning(&self, key: &Key, defaults: &Self) -> Option<String> {
         let (value, default) = ((key.get)(self).scalar(), (key.get)(defaults).scalar());
         let name = key.name;
-        (key.state == State::Later && value != default).then(|| {
-            format!("{name} {value} has no effect yet: this version has no such feature; remove it or set {default}")
+        let has_effect = match key.state {
+            State::Now => true,
+            State::Kcp => cfg!(feature = "kcp"),
+        };
+        (!has_effect && value != default).then(|| {
+            format!(
+                "{name} {value} has no effect: this program is built without the cargo feature `kcp`; remove it or set {default}"
+            )
         })
     }
 }

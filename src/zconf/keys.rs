@@ -1,4 +1,4 @@
-//! The table of keys: name, field, what it accepts, and whether its feature exists yet.
+//! The table of keys: name, field, what it accepts, and what has to be built in.
 
 use super::Config;
 use super::field::{Field, Rule};
@@ -17,8 +17,8 @@ pub(super) struct Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Now,
-    /// Its feature does not exist yet: accepted, with a warning.
-    Later,
+    /// It has, if zinx is built with the cargo feature `kcp`. Without that it is accepted, with a warning.
+    Kcp,
 }
 
 /// Finds the key of this name, in any case, or of its other name.
@@ -110,17 +110,17 @@ pub(super) static KEYS: &[Key] = &[
     key!("WsBinaryMsgId", ws_binary_msg_id, Rule::Any, Now),
     key!("ProxyProtocol", proxy_protocol, Rule::Any, Now),
     key!("TrustedProxies", trusted_proxies, Rule::Any, Now),
-    key!("KcpPort", kcp_port, Rule::Any, Later),
-    key!("KcpACKNoDelay", kcp_ack_no_delay, Rule::Any, Later),
-    key!("KcpStreamMode", kcp_stream_mode, Rule::Any, Later),
-    key!("KcpNoDelay", kcp_no_delay, Rule::From(0, 1), Later),
-    key!("KcpInterval", kcp_interval, Rule::From(1, 5000), Later),
-    key!("KcpResend", kcp_resend, Rule::From(0, 65_535), Later),
-    key!("KcpNc", kcp_nc, Rule::From(0, 1), Later),
-    key!("KcpSendWindow", kcp_send_window, Rule::From(1, 65_535), Later),
-    key!("KcpRecvWindow", kcp_recv_window, Rule::From(1, 65_535), Later),
-    key!("KcpFecDataShards", kcp_fec_data_shards, Rule::From(0, 255), Later),
-    key!("KcpFecParityShards", kcp_fec_parity_shards, Rule::From(0, 255), Later),
+    key!("KcpPort", kcp_port, Rule::Any, Kcp),
+    key!("KcpACKNoDelay", kcp_ack_no_delay, Rule::Any, Kcp),
+    key!("KcpStreamMode", kcp_stream_mode, Rule::Any, Kcp),
+    key!("KcpNoDelay", kcp_no_delay, Rule::From(0, 1), Kcp),
+    key!("KcpInterval", kcp_interval, Rule::From(1, 5000), Kcp),
+    key!("KcpResend", kcp_resend, Rule::From(0, 65_535), Kcp),
+    key!("KcpNc", kcp_nc, Rule::From(0, 1), Kcp),
+    key!("KcpSendWindow", kcp_send_window, Rule::From(1, 65_535), Kcp),
+    key!("KcpRecvWindow", kcp_recv_window, Rule::From(1, 65_535), Kcp),
+    key!("KcpFecDataShards", kcp_fec_data_shards, Rule::From(0, 255), Kcp),
+    key!("KcpFecParityShards", kcp_fec_parity_shards, Rule::From(0, 255), Kcp),
     key!("LogDir", log_dir, Rule::Any, Now),
     key!("LogFile", log_file, Rule::Any, Now),
     key!("LogSaveDays", log_save_days, Rule::From(0, 36_500), Now),

@@ -13,7 +13,7 @@ impl Mode {
     pub const TCP: Self = Self(1);
     /// `websocket`: WebSocket, over TLS if there is a certificate.
     pub const WEBSOCKET: Self = Self(2);
-    /// `kcp`: KCP; *later*.
+    /// `kcp`: KCP over UDP.
     pub const KCP: Self = Self(4);
     /// The empty word: TCP and WebSocket.
     pub const TCP_AND_WEBSOCKET: Self = Self::TCP.and(Self::WEBSOCKET);

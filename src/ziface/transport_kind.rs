@@ -14,9 +14,11 @@ pub enum TransportKind {
     WebSocket,
     /// WebSocket over TLS.
     SecureWebSocket,
+    /// KCP over UDP.
+    Kcp,
 }
 
-/// As the scheme of an address: `tcp`, `tls`, `ws`, `wss`.
+/// As the scheme of an address: `tcp`, `tls`, `ws`, `wss`, `kcp`.
 impl fmt::Display for TransportKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -24,6 +26,7 @@ impl fmt::Display for TransportKind {
             Self::Tls => "tls",
             Self::WebSocket => "ws",
             Self::SecureWebSocket => "wss",
+            Self::Kcp => "kcp",
         })
     }
 }

@@ -5,6 +5,8 @@
 mod server;
 pub use server::client::{Client, new_client, new_client_with_config};
 pub use server::clients::new_client_with_url;
+#[cfg(feature = "kcp")]
+pub use server::clients::{new_kcp_client, new_kcp_client_with_config};
 #[cfg(feature = "tls")]
 pub use server::clients::{new_tls_client, new_tls_client_with_options};
 #[cfg(feature = "websocket")]

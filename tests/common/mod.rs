@@ -120,6 +120,13 @@ impl Running {
         stops.iter().find(|(peer, _)| *peer == of).unwrap().1.clone().unwrap()
     }
 
+    /// Why the only connection there was has closed.
+    pub(crate) fn only_reason(&self) -> CloseReason {
+        let stops = self.stops.lock().unwrap();
+        assert_eq!(stops.len(), 1);
+        stops[0].1.clone().unwrap()
+    }
+
     /// How often the stop hook has run for a peer's connection.
     pub(crate) fn stop_hooks(&self, of: SocketAddr) -> usize {
         self.stops.lock().unwrap().iter().filter(|(peer, _)| *peer == of).count()

@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use zinx::green::{self, GetError, Queue, TcpStream};
-use zinx::ziface::{IDataPack, IMessage};
+use zinx::ziface::{IClient, IDataPack, IMessage, IRequest};
+use zinx::znet::new_client_with_url;
 use zinx::zpack::{LtvLittleEndian, Message, TlvBigEndian, new_message, read_message};
-use zinx::{Error, Result};
+use zinx::{Client, Error, Result};
 
 /// What the command line asks for.
 #[derive(Args)]
 pub(crate) struct Order {
-    /// The server.
+    /// The server: HOST:PORT for TCP, or tcp://, tls://, ws://, wss://, kcp://HOST:PORT with what this program is built with; the
+    /// keys of the configuration hold for all but TCP.
     #[arg(value_name = "HOST:PORT", value_parser = address)]
     address: String,
     /// The message id.
@@ -53,6 +55,11 @@ impl Pack {
 }
 
 fn address(text: &str) -> std::result::Result<String, &'static str> {
+    let text = text.strip_prefix("tcp://").unwrap_or(text);
+    if text.contains("://") {
+        // What is wrong with it is said by the client that is made for it.
+        return Ok(text.to_string());
+    }
     let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     port.map(|_| text.to_string()).ok_or("it is not HOST:PORT")
 }
@@ -84,11 +91,27 @@ pub(crate) fn run(order: Order) -> ExitCode {
 }
 
 fn exchange(order: Order) -> Result<()> {
+    let client =
+        if order.address.contains("://") { Some(new_client_with_url(&order.address)?) } else { None };
+    let outcome = exchange_with(client.clone(), order);
+    if let Some(client) = client {
+        // So that the server hears of the end.
+        client.stop();
+        client.wait_stopped(FAREWELL);
+    }
+    outcome
+}
+
+fn exchange_with(client: Option<Client>, order: Order) -> Result<()> {
     let order = Arc::new(order);
     let (ours, queue) = (Arc::clone(&order), Arc::new(Queue::bounded(64)));
     let theirs = Arc::clone(&queue);
     green::spawn(move || {
-        if let Err(error) = talk(&order, &theirs) {
+        let talked = match client {
+            Some(client) => talk_by(&client, &order, &theirs),
+            None => talk(&order, &theirs),
+        };
+        if let Err(error) = talked {
             // The queue is closed by nobody but us.
             let _ = theirs.put(News::Failed(error));
         }
@@ -206,6 +229,25 @@ fn talk(order: &Order, news: &Queue<News>) -> Result<()> {
     }
 }
 
+/// As [`talk`], by a client of the library.
+fn talk_by(client: &Client, order: &Order, news: &Arc<Queue<News>>) -> Result<()> {
+    match order.pack {
+        Pack::Ltv => client.set_packet(LtvLittleEndian)?,
+        Pack::Tlv => client.set_packet(TlvBigEndian)?,
+    }
+    let replies = Arc::clone(news);
+    client.set_not_found(move |request: &dyn IRequest| {
+        let _ = replies.put(News::Reply(new_message(request.get_msg_id(), request.get_bytes())));
+        Ok(())
+    })?;
+    client.start()?;
+    let conn = client.conn().ok_or(Error::ConnectionClosed)?;
+    conn.send_msg(order.id, order.text.as_str())?;
+    let _ = news.put(News::Sent);
+    client.wait_stopped(Duration::MAX);
+    Ok(())
+}
+
 fn print(reply: &Message) -> Result<()> {
     let text = String::from_utf8_lossy(reply.get_data());
     let written = writeln!(io::stdout().lock(), "id={} data={text:?}", reply.get_msg_id());
@@ -217,6 +259,9 @@ const PRINT: &str = "print a reply";
 
 /// The longest that connecting and sending may take.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// The longest that the end may take.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The longest silence after which no more replies are expected.
 const SILENCE: Duration = Duration::from_millis(300);

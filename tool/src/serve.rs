@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use zinx::ziface::{BaseRouter, IConnection, IRequest, IServer};
+use zinx::ziface::{BaseRouter, IConnection, IRequest, IServer, TransportKind};
 use zinx::{Config, Error, Result, Server, new_server_with_config, zlog};
 
 /// Prints a message, and answers with two of id 1: `ping\n`, then its own bytes.
@@ -73,14 +73,19 @@ fn serve_with(config: Config) -> Result<()> {
 /// the address: whoever has read that may send one.
 fn announce(server: Server) -> Result<()> {
     let wait = move || {
-        let address = loop {
-            match server.local_addr() {
-                Some(address) => break address,
-                None if server.wait_stopped(LOOK_EVERY) => return,
-                None => {}
+        let addresses = loop {
+            let found = server.local_addrs();
+            if !found.is_empty() {
+                break found;
+            }
+            if server.wait_stopped(LOOK_EVERY) {
+                return;
             }
         };
-        log::info!("to talk to it: zinx send {} 1 hello", reachable(address));
+        for (kind, address) in addresses {
+            let scheme = if kind == TransportKind::Tcp { String::new() } else { format!("{kind}://") };
+            log::info!("to talk to it: zinx send {scheme}{} 1 hello", reachable(address));
+        }
     };
     let started = thread::Builder::new().name("announce".to_string()).spawn(wait);
     started.map(drop).map_err(|source| Error::io("start a thread", source))

@@ -48,6 +48,14 @@ impl Connector {
         connected
     }
 
+    /// The addresses of `host`, for a transport that has no stream to connect. Errors as [`connect`](Self::connect).
+    #[cfg(feature = "kcp")]
+    pub(crate) fn addresses(&self, host: &str, port: u16, until: Until) -> io::Result<Vec<SocketAddr>> {
+        let found = self.resolve(host, port, until);
+        self.lock().waiting = None;
+        found
+    }
+
     /// Ends the connect under way, and every later one, with `Interrupted`.
     pub(crate) fn call_off(&self) {
         let mut state = self.lock();

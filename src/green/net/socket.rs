@@ -69,6 +69,9 @@ enum Place {
         home: u16,
         number: u64,
     },
+    /// Nothing is to be watched.
+    #[cfg(feature = "kcp")]
+    Told,
 }
 
 impl Socket {
@@ -76,6 +79,21 @@ impl Socket {
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
         Ok(Self { fd, watching: Arc::default(), companion: None })
+    }
+
+    /// One that is none of the system's: what is ready is what [`tell`](Self::tell) says. Its descriptor stands for it where a
+    /// plain thread waits.
+    #[cfg(feature = "kcp")]
+    pub(crate) fn told() -> io::Result<Self> {
+        let flags = rustix::event::EventfdFlags::NONBLOCK | rustix::event::EventfdFlags::CLOEXEC;
+        let watching = Arc::new(Watching(Lock::new(Watch { place: Place::Told, ..Watch::default() })));
+        Ok(Self { fd: rustix::event::eventfd(0, flags)?, watching, companion: None })
+    }
+
+    /// Says what has become ready. From any thread, without waiting.
+    #[cfg(feature = "kcp")]
+    pub(crate) fn tell(&self, ready: Readiness) {
+        self.watching.lock().note(ready);
     }
 
     /// Something to be dropped with the socket, once its descriptor is closed.
@@ -151,7 +169,7 @@ impl Socket {
     pub(in crate::green) fn home(&self) -> Option<usize> {
         match self.watching.lock().place {
             Place::At { home, .. } => Some(usize::from(home)),
-            Place::Nowhere | Place::Soon => None,
+            _ => None,
         }
     }
 

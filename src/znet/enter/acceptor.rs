@@ -65,13 +65,13 @@ fn admit(
     mut stream: TcpStream,
     peer: SocketAddr,
 ) {
-    let Some(reserved) = entrance.reserve(kind, &stream, peer) else { return };
+    let Some(reserved) = entrance.reserve(kind, Some(&stream), peer) else { return };
     let seat = entrance.core().may_speak_for_others(kind, peer.ip()).then(Seat::default);
     if let Some(seat) = &seat {
         // Whom it speaks for is counted once that is known.
         stream.accompany(seat.clone());
     } else {
-        let Some(member) = entrance.join_crowd(kind, &stream, peer) else { return };
+        let Some(member) = entrance.join_crowd(kind, Some(&stream), peer) else { return };
         if let Some(member) = member {
             stream.accompany(member);
         }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "kcp")]
+use super::kcp_dial::KcpDial;
 use super::place::Place;
 use super::target::{Shaking, Target};
 use crate::error::{Error, Result};
@@ -130,6 +132,13 @@ impl Dialer {
     fn connect(&self) -> Result<(Transport, Addresses)> {
         let timeout = self.lock().timeout;
         let until = Until::after(timeout);
+        #[cfg(feature = "kcp")]
+        if let Some(kcp) = &self.target.kcp {
+            let found = self.connector.addresses(&self.host, self.port, until);
+            let dialled = found.and_then(|addresses| kcp.dial(&addresses, until, &self.shaking));
+            return dialled
+                .map_err(|source| Error::io(format!("connect {}:{}, KCP", self.host, self.port), source));
+        }
         let connected = self.connector.connect(&self.host, self.port, timeout).and_then(|stream| {
             // A peer that has gone already leaves no address; its connection begins and ends all the same.
             let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
@@ -261,6 +270,11 @@ impl Dialer {
             conn.stop_because(CloseReason::ClientStopped);
         }
         true
+    }
+
+    #[cfg(feature = "kcp")]
+    pub(crate) fn kcp(&self) -> Option<Arc<KcpDial>> {
+        self.target.kcp.clone()
     }
 
     pub(crate) fn set_timeout(&self, timeout: Duration) {

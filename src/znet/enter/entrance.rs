@@ -78,6 +78,13 @@ impl Entrance {
         !core.stopping().is_set()
     }
 
+    /// Whether one more peer is to wait until there is a place for it.
+    #[cfg(feature = "kcp")]
+    pub(super) fn has_others_wait(&self) -> bool {
+        self.core.config().max_conn_policy == MaxConnPolicy::Wait && self.is_full(&self.door.lock())
+    }
+
+    /// A connection whose peer is away takes no place: the peer needs one to come back.
     fn is_full(&self, door: &Door) -> bool {
         self.core.places_taken() + door.reserved >= self.core.config().max_conn
     }
@@ -86,7 +93,7 @@ impl Entrance {
     pub(super) fn reserve(
         self: &Arc<Self>,
         kind: TransportKind,
-        stream: &TcpStream,
+        stream: Option<&TcpStream>,
         peer: SocketAddr,
     ) -> Option<Reserved> {
         let full = {
@@ -106,7 +113,7 @@ impl Entrance {
     pub(super) fn join_crowd(
         &self,
         kind: TransportKind,
-        stream: &TcpStream,
+        stream: Option<&TcpStream>,
         peer: SocketAddr,
     ) -> Option<Option<Member>> {
         let most = self.core.config().max_conn_per_address;
@@ -136,7 +143,7 @@ impl Entrance {
     }
 
     /// Closes a connection over MaxConnPerAddress.
-    fn turn_away_address(&self, kind: TransportKind, stream: &TcpStream, peer: SocketAddr) {
+    fn turn_away_address(&self, kind: TransportKind, stream: Option<&TcpStream>, peer: SocketAddr) {
         let (core, most) = (&self.core, self.core.config().max_conn_per_address);
         say_last_word_on(core, kind, stream, &format_args!("{most} connections of this address are open"));
         self.note_crowded(peer);
@@ -153,7 +160,7 @@ impl Entrance {
     }
 
     /// Closes a connection over MaxConn.
-    fn turn_away(&self, kind: TransportKind, stream: &TcpStream, peer: SocketAddr) {
+    fn turn_away(&self, kind: TransportKind, stream: Option<&TcpStream>, peer: SocketAddr) {
         let core = &self.core;
         core.counters.over_max_conn.add();
         let max = core.config().max_conn;
@@ -213,10 +220,11 @@ impl Drop for Reserved {
 
 /// Says why to a peer that is not accepted (`LastWordMsgId`), if its socket takes that at once, and nothing has to be agreed on
 /// first.
-fn say_last_word_on(core: &Core, kind: TransportKind, stream: &TcpStream, why: &dyn Display) {
+fn say_last_word_on(core: &Core, kind: TransportKind, stream: Option<&TcpStream>, why: &dyn Display) {
     let msg_id = core.config().last_word_msg_id;
     if msg_id != 0
         && kind == TransportKind::Tcp
+        && let Some(stream) = stream
         && let Ok(frame) = core.pack().pack(&new_message(msg_id, why.to_string()))
     {
         stream.send_and_end(&frame);

@@ -21,6 +21,14 @@ mod proxy_header;
 // only so many are in progress,
 pub(super) mod handshakes;
 
+#[cfg(feature = "kcp")]
+// or lets them in to KCP over UDP, which has no stream to accept;
+pub(super) mod kcp_door;
+
+#[cfg(feature = "kcp")]
+// a client comes there too,
+pub(super) mod kcp_dial;
+
 // or speaks to a server as it wants to be spoken to,
 pub(super) mod target;
 

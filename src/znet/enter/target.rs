@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 #[cfg(any(feature = "tls", feature = "websocket"))]
 use super::handshake::shake_hands;
+#[cfg(feature = "kcp")]
+use super::kcp_dial::KcpDial;
 use crate::green::{Socket, TcpStream, Until};
 use crate::lock::Lock;
 use crate::znet::server::core::Core;
@@ -30,6 +32,8 @@ pub(crate) struct Target {
     tls: Option<TlsTarget>,
     #[cfg(feature = "websocket")]
     ws: Option<Arc<WsTarget>>,
+    #[cfg(feature = "kcp")]
+    pub(super) kcp: Option<Arc<KcpDial>>,
 }
 
 /// A handshake in progress, which a stop interrupts.
@@ -55,6 +59,12 @@ impl Target {
         self
     }
 
+    #[cfg(feature = "kcp")]
+    pub(crate) fn with_kcp(mut self, dial: Arc<KcpDial>) -> Self {
+        self.kcp = Some(dial);
+        self
+    }
+
     /// Takes what the client has settled by its start.
     pub(super) fn prepare(&self, core: &Core) {
         #[cfg(feature = "websocket")]
@@ -70,9 +80,9 @@ impl Target {
     pub(super) fn open(&self, stream: TcpStream, until: Until, shaking: &Shaking) -> io::Result<Transport> {
         let Some(opening) = self.opening(&stream)? else { return Ok(Transport::Tcp(Tcp::new(stream))) };
         drop(stream);
-        shaking.0.lock().socket = Some(Arc::clone(opening.socket()));
-        let opened = shake_hands(opening, until, || shaking.0.lock().is_off);
-        shaking.0.lock().socket = None;
+        shaking.note(Some(opening.socket()));
+        let opened = shake_hands(opening, until, || shaking.is_off());
+        shaking.note(None);
         opened
     }
 
@@ -103,6 +113,18 @@ impl Target {
 }
 
 impl Shaking {
+    /// What waits for it now, to be interrupted.
+    #[cfg(any(feature = "tls", feature = "websocket", feature = "kcp"))]
+    pub(super) fn note(&self, socket: Option<&Arc<Socket>>) {
+        let before = std::mem::replace(&mut self.0.lock().socket, socket.cloned());
+        drop(before);
+    }
+
+    #[cfg(any(feature = "tls", feature = "websocket", feature = "kcp"))]
+    pub(super) fn is_off(&self) -> bool {
+        self.0.lock().is_off
+    }
+
     /// Ends the handshake, and those to come.
     pub(super) fn call_off(&self) {
         let socket = {

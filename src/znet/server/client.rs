@@ -136,6 +136,10 @@ impl IClient for Client {
             begun.map_err(|source| Error::io("start the dialer", source))?;
             let called_off = Arc::clone(dialer);
             life.interrupt = Some(Box::new(move || called_off.call_off()));
+            #[cfg(feature = "kcp")]
+            if let Some(kcp) = dialer.kcp() {
+                life.settle = Some(Box::new(move |deadline, hurried| kcp.finish(deadline, hurried)));
+            }
             Ok(())
         })?;
         let starting = Starting(self);

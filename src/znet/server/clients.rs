@@ -1,15 +1,24 @@
 //! Clients on other transports than TCP, and by an address of the form `wss://host:port/path`.
 
-#[cfg(any(feature = "tls", feature = "websocket"))]
+#[cfg(feature = "kcp")]
+use std::sync::Arc;
+
+#[cfg(any(feature = "tls", feature = "websocket", feature = "kcp"))]
 use super::client::client_of;
 use super::client::{Client, new_client};
+#[cfg(feature = "kcp")]
+use super::transports::check_kcp;
 use crate::error::{Error, Result};
-#[cfg(any(feature = "tls", feature = "websocket"))]
+#[cfg(any(feature = "tls", feature = "websocket", feature = "kcp"))]
 use crate::zconf::Config;
-#[cfg(any(feature = "tls", feature = "websocket"))]
+#[cfg(any(feature = "tls", feature = "websocket", feature = "kcp"))]
 use crate::znet::enter::dialer::Dialer;
-#[cfg(any(feature = "tls", feature = "websocket"))]
+#[cfg(feature = "kcp")]
+use crate::znet::enter::kcp_dial::KcpDial;
+#[cfg(any(feature = "tls", feature = "websocket", feature = "kcp"))]
 use crate::znet::enter::target::Target;
+#[cfg(feature = "kcp")]
+use crate::znet::transport::kcp::options::KcpOptions;
 #[cfg(feature = "tls")]
 use crate::znet::transport::tls_options::TlsOptions;
 #[cfg(feature = "websocket")]
@@ -96,9 +105,33 @@ pub fn new_ws_client_with_options(url: &str, options: &WsOptions, config: Config
     Ok(client_of(Dialer::new(address.host, port, target), config))
 }
 
-/// A client of the server at an address: `tcp://host:port`, `tls://host:port`, `ws://host:port/path` or `wss://host:port/path`, with the
-/// default options of the transport, configured by `zinx.yaml` and the environment. All but the first need the cargo features `tls`
-/// and `websocket`. Without a port, WebSocket has its usual ones, 80 and 443.
+/// A client that speaks KCP over UDP, configured by `zinx.yaml` and the environment: the Kcp keys hold for it too, and those of the
+/// error correction have to be the server's. It has connected once the server answers. With the cargo feature `kcp`.
+///
+/// # Errors
+///
+/// As [`new_kcp_client_with_config`].
+#[cfg(feature = "kcp")]
+pub fn new_kcp_client(host: impl Into<String>, port: u16) -> Result<Client> {
+    new_kcp_client_with_config(host, port, Config::load()?)
+}
+
+/// A client that speaks KCP over UDP, with a configuration of its own. With the cargo feature `kcp`.
+///
+/// # Errors
+///
+/// [`Error::Config`] where a value is out of range.
+#[cfg(feature = "kcp")]
+pub fn new_kcp_client_with_config(host: impl Into<String>, port: u16, config: Config) -> Result<Client> {
+    config.validate()?;
+    check_kcp(&config)?;
+    let dial = Arc::new(KcpDial::new(KcpOptions::of(&config)));
+    Ok(client_of(Dialer::new(host.into(), port, Target::default().with_kcp(dial)), config))
+}
+
+/// A client of the server at an address: `tcp://host:port`, `tls://host:port`, `ws://host:port/path`, `wss://host:port/path`
+/// or `kcp://host:port`, with the default options of the transport, configured by `zinx.yaml` and the environment. All but the first
+/// need the cargo features `tls`, `websocket` and `kcp`. Without a port, WebSocket has its usual ones, 80 and 443.
 ///
 /// # Errors
 ///
@@ -124,6 +157,8 @@ pub fn new_client_with_url(url: &str) -> Result<Client> {
         "tls" => new_tls_client(address.host.clone(), port()?),
         #[cfg(feature = "websocket")]
         "ws" | "wss" => new_ws_client_with_options(url, &WsOptions::new(), Config::load()?),
+        #[cfg(feature = "kcp")]
+        "kcp" => new_kcp_client(address.host.clone(), port()?),
         _ => Err(Error::other(format!("no transport of this name is built in: {url:?}"))),
     }
 }

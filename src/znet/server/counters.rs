@@ -11,6 +11,8 @@ pub(crate) struct Counters {
     pub(crate) refused: Counter,
     pub(crate) handshakes_failed: Counter,
     pub(crate) handshakes_displaced: Counter,
+    pub(crate) bad_datagrams: Counter,
+    pub(crate) unproved_datagrams: Counter,
     pub(crate) requests: Counter,
     pub(crate) unknown_ids: Counter,
     pub(crate) late_answers: Counter,

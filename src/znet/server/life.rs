@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use crate::error::Result;
 use crate::green::Thread;
+#[cfg(feature = "kcp")]
+use crate::green::{Event, Until};
 use crate::ziface::{IContext, TransportKind};
 
 /// What runs between the start and the stop.
@@ -20,6 +22,9 @@ pub(crate) struct ServerLife {
     pub(crate) interrupt: Option<Box<dyn FnOnce() + Send>>,
     /// Make connections; ended before they are, so that none comes after.
     pub(crate) acceptors: Vec<Thread>,
+    /// Waits until all that connections have said has arrived, where that is not the system's work.
+    #[cfg(feature = "kcp")]
+    pub(crate) settle: Option<Box<Settle>>,
     /// Ends the sweeping of the connections.
     pub(super) sweeper: Option<Box<dyn FnOnce() + Send>>,
     /// The admin plane and where it is. Dropped, it ends: last of all, for it shows how a drain goes.
@@ -27,6 +32,10 @@ pub(crate) struct ServerLife {
     /// Given before the start.
     pub(crate) tasks: Vec<Task>,
 }
+
+/// Waits, until the time is up or it is to be hurried.
+#[cfg(feature = "kcp")]
+type Settle = dyn FnOnce(Until, &Event) + Send;
 
 type TaskBody = dyn FnOnce(&dyn IContext) -> Result<()> + Send;
 

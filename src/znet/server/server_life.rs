@@ -114,6 +114,8 @@ impl Core {
             acceptors: std::mem::take(&mut life.acceptors),
             sweeper: life.sweeper.take(),
             admin: life.admin.take(),
+            #[cfg(feature = "kcp")]
+            settle: life.settle.take(),
         };
         let (started, never_begun) = (life.started, std::mem::take(&mut life.tasks));
         drop(life);
@@ -137,9 +139,9 @@ impl Core {
     /// The end, in one order: listener, connections, workers, tasks, sweeper, callers that wait. On a thread of its own: the
     /// deadline holds whatever coroutines do.
     fn wind_down(&self, ending: Ending) {
-        let Ending { pace, acceptors, sweeper, admin } = ending;
+        let pace = ending.pace;
         let mut deadline = self.drain_deadline();
-        for acceptor in acceptors {
+        for acceptor in ending.acceptors {
             acceptor.join_timeout(MOMENT);
         }
         if !pace.is_zero() {
@@ -150,11 +152,13 @@ impl Core {
         if !self.ends_in_time(deadline) {
             self.cut_off();
         }
+        #[cfg(feature = "kcp")]
+        ending.settle.into_iter().for_each(|settle| settle(deadline, &self.hurried));
         tutorial::say(format_args!("清除所有链接: 当前数量 = {}", self.manager().places()));
-        if let Some(end_sweeping) = sweeper {
+        if let Some(end_sweeping) = ending.sweeper {
             end_sweeping();
         }
-        drop(admin);
+        drop(ending.admin);
         // First the line: the thread that waits may end the process.
         log::info!("{} stopped", self.config().name);
         self.stopped.set();
@@ -202,6 +206,9 @@ struct Ending {
     acceptors: Vec<Thread>,
     sweeper: Option<Box<dyn FnOnce() + Send>>,
     admin: Option<(SocketAddr, Box<dyn Send>)>,
+    /// Has what is still on its way over KCP arrive.
+    #[cfg(feature = "kcp")]
+    settle: Option<Box<Settle>>,
 }
 
 /// How often a drain closes connections.

@@ -17,6 +17,8 @@ impl Core {
             refused: counters.refused.get(),
             handshakes_failed: counters.handshakes_failed.get(),
             handshakes_displaced: counters.handshakes_displaced.get(),
+            bad_datagrams: counters.bad_datagrams.get(),
+            unproved_datagrams: counters.unproved_datagrams.get(),
             requests: counters.requests.get(),
             unknown_ids: counters.unknown_ids.get(),
             late_answers: counters.late_answers.get(),
@@ -52,6 +54,11 @@ pub struct Stats {
     pub handshakes_failed: usize,
     /// Handshakes among them that ended because `MaxHandshakes` newer ones were in progress.
     pub handshakes_displaced: usize,
+    /// Datagrams that are none of KCP, or of no conversation that there is.
+    pub bad_datagrams: usize,
+    /// Datagrams of KCP from peers that had not shown yet that they receive at their address: the first of each, and those
+    /// whose sender is forged.
+    pub unproved_datagrams: usize,
     /// Messages handled; counted when their connection next waits for input.
     pub requests: usize,
     /// Messages whose id had no router.

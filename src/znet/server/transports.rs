@@ -15,11 +15,15 @@ use crate::zconf::{Config, Mode};
 use crate::ziface::TransportKind;
 use crate::znet::enter::acceptor;
 use crate::znet::enter::entrance::Entrance;
+#[cfg(feature = "kcp")]
+use crate::znet::enter::kcp_door::KcpDoor;
 use crate::znet::enter::listener::Listener;
 #[cfg(feature = "websocket")]
 use crate::znet::transport::bare::Bare;
 #[cfg(feature = "tls")]
 use crate::znet::transport::certificates::Certificates;
+#[cfg(feature = "kcp")]
+use crate::znet::transport::kcp::link::Link;
 #[cfg(feature = "websocket")]
 use crate::znet::transport::ws_rules::{WsRefusal, WsRequest};
 
@@ -33,10 +37,18 @@ pub(super) type Wanted = Vec<(TransportKind, Vec<SocketAddr>)>;
 /// [`Error::Config`](crate::Error::Config) if a transport is not built in; [`Error::Io`](crate::Error::Io) if `Host` means nothing.
 pub(super) fn wanted(config: &Config) -> Result<Wanted> {
     check(config)?;
+    #[cfg(feature = "kcp")]
+    if config.mode.has(Mode::KCP) {
+        check_kcp(config)?;
+    }
     let (encrypted, mode) = (!config.cert_file.is_empty(), config.mode);
     let tcp = if encrypted { TransportKind::Tls } else { TransportKind::Tcp };
     let websocket = if encrypted { TransportKind::SecureWebSocket } else { TransportKind::WebSocket };
-    let all = [(Mode::TCP, tcp, config.tcp_port), (Mode::WEBSOCKET, websocket, config.ws_port)];
+    let all = [
+        (Mode::TCP, tcp, config.tcp_port),
+        (Mode::WEBSOCKET, websocket, config.ws_port),
+        (Mode::KCP, TransportKind::Kcp, config.kcp_port),
+    ];
     let asked = all.into_iter().filter(|(one, ..)| mode.has(*one));
     asked.map(|(_, kind, port)| Ok((kind, Listener::addresses(config, port)?))).collect()
 }
@@ -56,8 +68,8 @@ fn check(config: &Config) -> Result<()> {
     if let Some(address) = config.admin_address().filter(|_| cfg!(not(feature = "admin"))) {
         problem("Admin", address, "nothing, or zinx built with the cargo feature `admin`");
     }
-    if mode.has(Mode::KCP) {
-        problem("Mode", &mode.to_string(), "no kcp: there is none yet");
+    if mode.has(Mode::KCP) && cfg!(not(feature = "kcp")) {
+        problem("Mode", &mode.to_string(), "no kcp, or zinx built with the cargo feature `kcp`");
     }
     if config.proxy_protocol && config.trusted_proxies.is_empty() {
         problem("TrustedProxies", "", "the networks of the proxies, because ProxyProtocol is true");
@@ -78,6 +90,23 @@ fn check(config: &Config) -> Result<()> {
     ConfigErrors::none_of(problems)
 }
 
+/// Whether there can be such an error correction.
+#[cfg(feature = "kcp")]
+pub(super) fn check_kcp(config: &Config) -> Result<()> {
+    let (data, parity) = (config.kcp_fec_data_shards, config.kcp_fec_parity_shards);
+    let is_possible = (data == 0) == (parity == 0) && data + parity <= MOST_SHARDS;
+    ConfigErrors::none_of(if is_possible {
+        Vec::new()
+    } else {
+        vec![ConfigProblem {
+            key: "KcpFecDataShards".to_string(),
+            found: format!("{data} beside {parity} parity shards"),
+            expected: "0 for both, or at least 1 of each and at most 256 in all".to_string(),
+            ..ConfigProblem::default()
+        }]
+    })
+}
+
 /// Listens on all that is wanted, and begins to accept. Reads the certificates.
 ///
 /// # Errors
@@ -85,8 +114,15 @@ fn check(config: &Config) -> Result<()> {
 /// The file's if a certificate cannot be used, the system's if a port cannot be had. Nothing is left behind then.
 pub(super) fn listen(core: &Arc<Core>, life: &mut ServerLife, wanted: Wanted) -> Result<()> {
     load_certificates(core)?;
+    #[cfg(feature = "kcp")]
+    let (udp, wanted): (Wanted, Wanted) =
+        wanted.into_iter().partition(|(kind, _)| *kind == TransportKind::Kcp);
     let bind = |(kind, addresses)| Listener::bind(core.config(), kind, addresses).map(Arc::new);
     let listeners = wanted.into_iter().map(bind).collect::<Result<Vec<_>>>()?;
+    #[cfg(feature = "kcp")]
+    let links = udp.into_iter().map(|(_, addresses)| KcpDoor::bind(core.config(), addresses));
+    #[cfg(feature = "kcp")]
+    let links = links.collect::<Result<Vec<_>>>()?;
     let entrance = Entrance::new(Arc::clone(core));
     let close = {
         let (listeners, entrance) = (listeners.clone(), Arc::clone(&entrance));
@@ -98,6 +134,8 @@ pub(super) fn listen(core: &Arc<Core>, life: &mut ServerLife, wanted: Wanted) ->
     let begun = listeners.iter().map(|listener| acceptor::begin(&entrance, listener));
     life.acceptors = begun.collect::<Result<_>>().inspect_err(|_| close())?;
     life.locals = listeners.iter().map(|listener| (listener.kind(), listener.local_addr())).collect();
+    #[cfg(feature = "kcp")]
+    let close = open_doors(life, &entrance, links, close)?;
     for (kind, local) in &life.locals {
         match kind {
             TransportKind::Tcp => log::info!("listening on {local}"),
@@ -122,6 +160,37 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// Lets peers in over KCP. Returns what lets nobody in any more, there and elsewhere.
+#[cfg(feature = "kcp")]
+fn open_doors(
+    life: &mut ServerLife,
+    entrance: &Arc<Entrance>,
+    links: Vec<Arc<Link>>,
+    close_others: impl FnOnce() + Send + 'static,
+) -> Result<impl FnOnce() + Send + 'static> {
+    life.locals.extend(links.iter().map(|link| (TransportKind::Kcp, link.local_addr())));
+    let mut doors = Vec::new();
+    for link in links {
+        match KcpDoor::open(entrance, link) {
+            Ok(door) => doors.push(Arc::new(door)),
+            Err(error) => {
+                close_others();
+                return Err(error);
+            }
+        }
+    }
+    let to_close = doors.clone();
+    if !doors.is_empty() {
+        life.settle = Some(Box::new(move |deadline, hurried| {
+            doors.iter().for_each(|door| door.finish(deadline, hurried))
+        }));
+    }
+    Ok(move || {
+        close_others();
+        to_close.iter().for_each(|door| door.close());
+    })
 }
 
 #[cfg(feature = "tls")]
@@ -191,3 +260,7 @@ impl Server {
         set.map_err(|_| Error::AlreadyStarted { what: "set the judge of WebSocket requests" })
     }
 }
+
+/// More shards than this cannot be told apart.
+#[cfg(feature = "kcp")]
+const MOST_SHARDS: u32 = 256;

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::green::{Alarm, Builder, Halt, Readiness, Socket, Until, alarm};
 use crate::ziface::TransportKind;
+#[cfg(feature = "kcp")]
+use crate::znet::transport::kcp::Kcp;
 use crate::znet::transport::tcp::Tcp;
 #[cfg(feature = "tls")]
 use crate::znet::transport::tls::Tls;
@@ -89,8 +91,16 @@ pub(super) mod tls_options;
 // and the certificates of a server, which may change while it runs;
 pub(super) mod certificates;
 
-// the options that a program may set on it;
+#[cfg(feature = "kcp")]
+// KCP over UDP;
+pub(super) mod kcp;
+
+// the options that a program may set on a TCP socket;
 pub(super) mod tcp_options;
+
+// what a read has brought;
+mod received;
+pub(crate) use received::{Begun, Left, Received};
 
 // and the transport that a connection has now: after it was resumed, it is another one.
 pub(super) mod line;
@@ -106,38 +116,9 @@ pub(crate) enum Transport {
     /// In messages of WebSocket.
     #[cfg(feature = "websocket")]
     Ws(Ws),
-}
-
-/// What one read has brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Received {
-    /// Bytes.
-    pub(crate) n: usize,
-    pub(crate) left: Left,
-}
-
-/// Whether there may be more to read. Only the transport knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
-    /// There may be more.
-    More,
-    /// All that was there has been read: a wait tells when there is more.
-    Drained,
-    /// There was nothing.
-    Nothing,
-    /// Of what has come, nothing can be taken yet: it is the [beginning](Transport::begun) of a message. There may be more.
-    Begun,
-    /// The peer has ended its stream.
-    End,
-}
-
-/// The beginning of a message that only the transport has seen.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Begun {
-    /// Bytes that have come.
-    pub(crate) received: usize,
-    /// Bytes of memory that they take.
-    pub(crate) held: usize,
+    /// In segments of KCP.
+    #[cfg(feature = "kcp")]
+    Kcp(Kcp),
 }
 
 /// Why nothing more is sent.
@@ -153,10 +134,6 @@ pub(crate) enum Farewell {
     Refused,
 }
 
-impl Received {
-    pub(crate) const NOTHING: Self = Self { n: 0, left: Left::Nothing };
-}
-
 impl Transport {
     pub(crate) fn kind(&self) -> TransportKind {
         match self {
@@ -165,6 +142,8 @@ impl Transport {
             Self::Tls(_) => TransportKind::Tls,
             #[cfg(feature = "websocket")]
             Self::Ws(ws) => ws.kind(),
+            #[cfg(feature = "kcp")]
+            Self::Kcp(_) => TransportKind::Kcp,
         }
     }
 
@@ -177,6 +156,8 @@ impl Transport {
             Self::Tls(tls) => tls.recv(buf),
             #[cfg(feature = "websocket")]
             Self::Ws(ws) => ws.recv(buf),
+            #[cfg(feature = "kcp")]
+            Self::Kcp(kcp) => kcp.recv(buf),
         }
     }
 
@@ -188,6 +169,8 @@ impl Transport {
             Self::Tls(tls) => tls.recv_into(buf, max),
             #[cfg(feature = "websocket")]
             Self::Ws(ws) => ws.recv_into(buf, max),
+            #[cfg(feature = "kcp")]
+            Self::Kcp(kcp) => kcp.recv_into(buf, max),
         }
     }
 
@@ -199,7 +182,7 @@ impl Transport {
         slices: &[IoSlice<'_>],
         lens: impl Iterator<Item = usize>,
     ) -> io::Result<usize> {
-        #[cfg(not(feature = "websocket"))]
+        #[cfg(not(any(feature = "websocket", feature = "kcp")))]
         let _ = lens;
         match self {
             Self::Tcp(tcp) => tcp.send(slices),
@@ -207,6 +190,8 @@ impl Transport {
             Self::Tls(tls) => tls.send(slices),
             #[cfg(feature = "websocket")]
             Self::Ws(ws) => ws.send(slices, lens),
+            #[cfg(feature = "kcp")]
+            Self::Kcp(kcp) => kcp.send(slices, lens),
         }
     }
 
@@ -220,17 +205,20 @@ impl Transport {
             Self::Tls(tls) => tls.has_unsent(),
             #[cfg(feature = "websocket")]
             Self::Ws(ws) => ws.has_unsent(),
+            // The conversation goes on with what it took.
+            #[cfg(feature = "kcp")]
+            Self::Kcp(_) => false,
         }
     }
 
     /// Bytes of memory that this takes.
     pub(crate) fn unsent_bytes(&self) -> usize {
         match self {
-            Self::Tcp(_) => 0,
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.unsent_bytes(),
             #[cfg(feature = "websocket")]
             Self::Ws(ws) => ws.unsent_bytes(),
+            _ => 0,
         }
     }
 
@@ -253,6 +241,11 @@ impl Transport {
             Self::Tls(tls) => tls.flush(),
             #[cfg(feature = "websocket")]
             Self::Ws(ws) => ws.flush(),
+            #[cfg(feature = "kcp")]
+            Self::Kcp(kcp) => {
+                kcp.flush();
+                Ok(())
+            }
         }
     }
 
@@ -295,6 +288,8 @@ impl Transport {
             Self::Tls(tls) => tls.has_input(),
             #[cfg(feature = "websocket")]
             Self::Ws(ws) => ws.has_input(),
+            #[cfg(feature = "kcp")]
+            Self::Kcp(kcp) => kcp.has_input(),
         }
     }
 
@@ -302,11 +297,9 @@ impl Transport {
     #[inline]
     pub(crate) fn begun(&self) -> Begun {
         match self {
-            Self::Tcp(_) => Begun::default(),
-            #[cfg(feature = "tls")]
-            Self::Tls(_) => Begun::default(),
             #[cfg(feature = "websocket")]
             Self::Ws(ws) => ws.begun(),
+            _ => Begun::default(),
         }
     }
 
@@ -325,27 +318,45 @@ impl Transport {
             Self::Tls(tls) => tls.shutdown(),
             #[cfg(feature = "websocket")]
             Self::Ws(ws) => ws.shutdown(farewell),
+            #[cfg(feature = "kcp")]
+            Self::Kcp(kcp) => kcp.shutdown(),
         }
     }
 
     /// Ends both directions at once and wakes those that wait.
     pub(crate) fn end(&self) {
-        self.socket().shutdown_both();
+        match self {
+            #[cfg(feature = "kcp")]
+            Self::Kcp(kcp) => kcp.end(),
+            other => other.socket().shutdown_both(),
+        }
     }
 
     /// Cuts the peer off: what the system holds for it is thrown away, and those that wait are woken.
     pub(crate) fn reset(&self) {
-        self.socket().reset();
+        match self {
+            #[cfg(feature = "kcp")]
+            Self::Kcp(kcp) => kcp.reset(),
+            other => other.socket().reset(),
+        }
     }
 
     /// How long the system goes on sending to a peer that takes nothing, once the transport is closed.
     pub(crate) fn set_patience(&self, patience: Duration) {
-        self.socket().set_patience(patience);
+        match self {
+            #[cfg(feature = "kcp")]
+            Self::Kcp(kcp) => kcp.set_patience(patience),
+            other => other.socket().set_patience(patience),
+        }
     }
 
     /// The TCP socket with its options. `None` if there is none.
     pub(crate) fn tcp(&self) -> Option<&Socket> {
-        Some(self.socket())
+        match self {
+            #[cfg(feature = "kcp")]
+            Self::Kcp(_) => None,
+            other => Some(other.socket()),
+        }
     }
 
     /// The descriptor that is watched.
@@ -356,6 +367,8 @@ impl Transport {
             Self::Tls(tls) => tls.socket(),
             #[cfg(feature = "websocket")]
             Self::Ws(ws) => ws.socket(),
+            #[cfg(feature = "kcp")]
+            Self::Kcp(kcp) => kcp.socket(),
         }
     }
 }

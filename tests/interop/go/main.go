@@ -29,9 +29,10 @@ var (
 	watch = flag.Int("watch", 0, "client: heartbeats to be seen")
 	slice = flag.Bool("slices", false, "server: slices of handlers in place of routers; client: ask for one echo framed by them")
 	hold  = flag.Duration("hold", 0, "client: stay so long, and be connected still")
-	below = flag.String("transport", "tcp", "tcp, tls or ws")
+	below = flag.String("transport", "tcp", "tcp, tls, ws or kcp")
 	cert  = flag.String("cert", "", "server: file with the certificate for TLS")
 	key   = flag.String("key", "", "server: file with its key")
+	fec   = flag.String("fec", "0/0", "KCP: data and parity shards of the error correction")
 )
 
 const echoID = 1
@@ -121,6 +122,8 @@ func main() {
 	zconf.GlobalObject.WorkerPoolSize = 1
 	if *role == "server" {
 		serve()
+	} else if *below == "kcp" {
+		talkKcp()
 	} else {
 		talk()
 	}
@@ -135,6 +138,9 @@ func serve() {
 		zconf.GlobalObject.CertFile, zconf.GlobalObject.PrivateKeyFile = *cert, *key
 	case "ws":
 		zconf.GlobalObject.Mode, zconf.GlobalObject.WsPort = "websocket", *port
+	case "kcp":
+		zconf.GlobalObject.Mode, zconf.GlobalObject.KcpPort = "kcp", *port
+		zconf.GlobalObject.KcpFecDataShards, zconf.GlobalObject.KcpFecParityShards = shards()
 	}
 	server := znet.NewServer()
 	zlog.SetLogLevel(zlog.LogFatal + 1)

@@ -1,0 +1,37 @@
+//! What one read of a transport has brought.
+
+/// What one read has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    /// Bytes.
+    pub(crate) n: usize,
+    pub(crate) left: Left,
+}
+
+impl Received {
+    pub(crate) const NOTHING: Self = Self { n: 0, left: Left::Nothing };
+}
+
+/// Whether there may be more to read. Only the transport knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// There may be more.
+    More,
+    /// All that was there has been read: a wait tells when there is more.
+    Drained,
+    /// There was nothing.
+    Nothing,
+    /// Of what has come, nothing can be taken yet: it is the [beginning](super::Transport::begun) of a message. There may be more.
+    Begun,
+    /// The peer has ended its stream.
+    End,
+}
+
+/// The beginning of a message that only the transport has seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Begun {
+    /// Bytes that have come.
+    pub(crate) received: usize,
+    /// Bytes of memory that they take.
+    pub(crate) held: usize,
+}
