@@ -70,8 +70,8 @@ impl Beat {
         }
     }
 
-    pub(super) fn turns(&self) -> u64 {
-        self.turns.load(Ordering::Relaxed)
+    pub(super) const fn turns(&self) -> &AtomicU64 {
+        &self.turns
     }
 
     /// The number of the coroutine that runs, and how many turns there were.

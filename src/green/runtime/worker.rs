@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::awaits::Awaits;
 use super::buffers::{SharedSpare, Spare};
@@ -100,9 +101,9 @@ pub(in crate::green) fn current() -> Option<Arc<Record>> {
     with(|local| local.running.borrow().clone())
 }
 
-/// How often a green thread has begun or gone on, on this thread.
-pub(crate) fn turns_here() -> u64 {
-    with(|local| local.beat.get().map_or(0, Beat::turns))
+/// How often a green thread has begun or gone on, on this thread. `None` on a thread that runs none.
+pub(crate) fn turns_here() -> Option<&'static AtomicU64> {
+    with(|local| local.beat.get().map(Beat::turns))
 }
 
 /// Counts fairness points passed on this thread.

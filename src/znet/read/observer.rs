@@ -1,5 +1,6 @@
 //! What the reader notes for those who look from outside; nothing if nobody can.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::green::turns_here;
@@ -29,8 +30,16 @@ struct Batch<'a> {
     stat: &'a RouteStat,
     begun: Instant,
     handled: u32,
-    /// The turns of this thread when it began: once there are more, a handler has waited.
-    turns: u64,
+    /// The turns of this thread, and how many there were when it began: once there are more, a handler has waited.
+    turns: Option<&'static AtomicU64>,
+    before: u64,
+}
+
+impl Batch<'_> {
+    #[inline]
+    fn has_waited(&self) -> bool {
+        self.turns.is_some_and(|turns| turns.load(Ordering::Relaxed) != self.before)
+    }
 }
 
 impl<'a> Observer<'a> {
@@ -86,14 +95,15 @@ impl<'a> Timer<'a> {
         }
         self.end(conn);
         let (stat, turns) = (self.routes.of(msg_id), turns_here());
-        self.batch = Some(Batch { msg_id, stat, begun: Instant::now(), handled: 0, turns });
+        let before = turns.map_or(0, |turns| turns.load(Ordering::Relaxed));
+        self.batch = Some(Batch { msg_id, stat, begun: Instant::now(), handled: 0, turns, before });
     }
 
     #[inline]
     fn count(&mut self, conn: &Connection) {
         let Some(batch) = &mut self.batch else { return };
         batch.handled += 1;
-        if batch.handled >= TOGETHER || batch.turns != turns_here() {
+        if batch.handled >= TOGETHER || batch.has_waited() {
             self.end(conn);
         }
     }
@@ -104,7 +114,7 @@ impl<'a> Timer<'a> {
         if count == 0 {
             return;
         }
-        let took = if batch.turns == turns_here() {
+        let took = if !batch.has_waited() {
             batch.stat.record(took / count, count.into());
             took / count
         } else {
@@ -119,4 +129,4 @@ impl<'a> Timer<'a> {
 }
 
 /// Messages that are timed together at most.
-const TOGETHER: u32 = 16;
+const TOGETHER: u32 = 64;
