@@ -122,6 +122,22 @@ fn the_program_judges_path_query_headers_and_address() {
 }
 
 #[test]
+fn a_path_with_a_star_at_its_end_lets_all_in_that_begin_so() {
+    let mut config = config();
+    config.ws_path = "/stations/*".to_string();
+    let running = start_alone(config, |_| {});
+    for (path, expected) in
+        [("/stations/", "101"), ("/stations/1/x", "101"), ("/", "404"), ("/stations", "404")]
+    {
+        let mut stream = connected(address(&running.server, TransportKind::WebSocket));
+        stream.write_all(GOOD.replacen("GET /", &format!("GET {path}"), 1).as_bytes()).unwrap();
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).unwrap();
+        assert_eq!(&first[9..], expected.as_bytes(), "{path}");
+    }
+}
+
+#[test]
 fn pages_of_other_origins_are_kept_out() {
     let mut config = config();
     config.ws_origins = "https://game.example, http://localhost:8000".to_string();

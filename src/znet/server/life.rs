@@ -35,7 +35,7 @@ pub(crate) struct ServerLife {
 
 /// Waits, until the time is up or it is to be hurried.
 #[cfg(feature = "kcp")]
-type Settle = dyn FnOnce(Until, &Event) + Send;
+pub(super) type Settle = dyn FnOnce(Until, &Event) + Send;
 
 type TaskBody = dyn FnOnce(&dyn IContext) -> Result<()> + Send;
 

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::core::Core;
 use super::life::ServerLife;
+#[cfg(feature = "kcp")]
+use super::life::Settle;
 use crate::error::{Error, Result};
 use crate::green::{Runtime, Thread, Until, drop_each};
 use crate::zconf::Config;

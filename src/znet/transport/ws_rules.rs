@@ -78,7 +78,11 @@ impl WsRules {
 
     /// Whether a peer may come in, and the protocol that is spoken with it, if it names one.
     pub(super) fn judge(&self, request: &WsRequest<'_>) -> Result<Option<String>, WsRefusal> {
-        if request.path() != self.path {
+        let is_ours = match self.path.strip_suffix('*') {
+            Some(front) => request.path().starts_with(front),
+            None => request.path() == self.path,
+        };
+        if !is_ours {
             return Err(WsRefusal::new(404, format!("there is only {}", self.path)));
         }
         // A program that is no browser sends no origin, and could send any.
