@@ -18,6 +18,9 @@ pub(super) mod setters;
 // What the connections share:
 pub(super) mod core;
 
+// how messages look,
+pub(super) mod format;
+
 // the parts of it that a program asked for,
 pub(super) mod talk;
 
