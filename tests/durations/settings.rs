@@ -78,6 +78,19 @@ pub(super) const SETTINGS: &[(&str, Set)] = &[
             peer.check_echo();
         }
     }),
+    ("Server::drain", |d| {
+        let running = start_alone(config(), |_| {});
+        let mut peers = [running.connect(), running.connect()];
+        peers.iter_mut().for_each(|peer| peer.check_echo());
+        running.server.drain(d);
+        if !d.is_zero() {
+            assert!(!running.server.wait_stopped(Duration::from_millis(200)));
+            // The last is told to close when the time is over.
+            peers[1].check_echo();
+            running.server.stop();
+        }
+        assert!(running.server.wait_stopped(LONG));
+    }),
     ("ITcpConnection::set_keepalive", |d| {
         let running = start_alone(config(), |_| {});
         let peer = running.connect();
