@@ -67,7 +67,7 @@ fn a_sender_whose_message_does_not_fit_costs_nothing_while_it_waits() {
     in_child("bounds::a_sender_whose_message_does_not_fit_costs_nothing_while_it_waits", || {
         let running = serve(256 * MIB, |config| {
             (config.queue_wait_ms, config.write_timeout_ms) = (60_000, 60_000);
-            config.max_msg_chan_bytes = 16 * MIB;
+            (config.max_msg_chan_bytes, config.worker_pool_size) = (16 * MIB, 2);
         });
         let mut peer = deaf(&running);
         // What the system does not take of the first is less than half of the room, so that a sender is woken; the second needs
