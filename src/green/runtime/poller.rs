@@ -99,7 +99,7 @@ impl Poller {
                 && turns.is_empty()
                 && !self.home.has_arriving()
                 && self.home.ready().is_empty();
-            if self.more || !idle && fair::slice_is_over(self.home) {
+            if self.more || !turns.is_empty() || !idle && fair::slice_is_over(self.home) {
                 self.look(Some(&NOW));
             } else if idle {
                 self.rest();
@@ -114,12 +114,11 @@ impl Poller {
             if idle && worker::woken() == 0 {
                 continue;
             }
-            let come_back = !turns.is_empty();
             for sleeper in turns.drain(..) {
                 sleeper.wake();
             }
             worker::give_turns(turns);
-            self.let_run(come_back);
+            self.let_run();
         }
     }
 
@@ -170,9 +169,8 @@ impl Poller {
         }
     }
 
-    /// Lets those run that are woken, and comes back behind them. Those that had waited for their turn are likely to wait
-    /// for the next, which without the poller in the queue would cost a bell and two looks.
-    fn let_run(&mut self, come_back: bool) {
+    /// Lets those run that are woken, and comes back behind them.
+    fn let_run(&mut self) {
         self.quiet += 1;
         self.since_may += 1;
         if self.since_may > TURNS_PER_MAY {
@@ -180,7 +178,7 @@ impl Poller {
             self.home.rests(Rest::InMay);
             self.home.ring();
             self.pass_door();
-        } else if self.quiet > QUIET_TURNS && !come_back || self.home.has_arriving() {
+        } else if self.quiet > QUIET_TURNS || self.home.has_arriving() {
             self.through_may();
         } else {
             // They are before the poller in the queue; those they wake are behind it.
