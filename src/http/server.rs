@@ -34,7 +34,7 @@ struct Shared {
 
 type Answer = dyn Fn(&Request) -> Response + Send + Sync;
 
-/// Those who are being answered, or have not asked yet: the oldest first.
+/// Connections that are being answered or whose request has not come yet, oldest first.
 #[derive(Default)]
 struct Asking {
     last: u64,
@@ -79,7 +79,7 @@ impl Drop for HttpServer {
 }
 
 impl Shared {
-    /// Ends the acceptor, and those who have not asked yet. What is being answered is still sent.
+    /// Ends the acceptor, and connections whose request has not come yet. Answers that have begun are still sent.
     fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
         // It may not be listening any more.
@@ -121,7 +121,7 @@ impl Shared {
         }
     }
 
-    /// A place for one more; the oldest loses its own if there are too many, so that those who never ask keep nobody out.
+    /// A place for one more connection. If there are too many, the oldest is closed, so that idle ones keep nobody out.
     fn take_place(self: &Arc<Self>, stream: &TcpStream) -> io::Result<Place> {
         let theirs = stream.try_clone()?;
         let mut asking = self.asking.lock();
@@ -156,7 +156,7 @@ impl Shared {
     }
 }
 
-/// The place of one who asks. Dropped, another may have it.
+/// A place among the requests in progress, which is free again once this is dropped.
 struct Place {
     shared: Arc<Shared>,
     number: u64,
@@ -204,7 +204,7 @@ impl Write for InTime<'_> {
 /// The name of its threads.
 const THREAD: &str = "zinx-admin";
 
-/// How many are answered at once; one more ends the oldest.
+/// Most connections at once; one more closes the oldest.
 const MAX_ASKING: usize = 32;
 
 /// How long a peer may take to ask, and to read the answer.

@@ -1,4 +1,4 @@
-//! Where the admin plane listens, and whether that asks for a token.
+//! Where the admin plane listens, and whether it needs a token.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ impl Config {
 /// What is wrong with keys that each are right.
 pub(super) fn problems_between(config: &Config) -> Option<ConfigProblem> {
     let address = config.admin_address()?;
-    let is_open = !is_loopback(address) && config.admin_token.is_empty();
+    let is_open = !is_of_this_machine(address) && config.admin_token.is_empty();
     is_open.then(|| ConfigProblem {
         key: "AdminToken".to_string(),
         found: "nothing".to_string(),
@@ -27,12 +27,16 @@ pub(super) fn problems_between(config: &Config) -> Option<ConfigProblem> {
     })
 }
 
-/// Whether only this machine can reach an address and port. Of names, that is known of `localhost` alone.
-fn is_loopback(address: &str) -> bool {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+/// Whether a host, perhaps with a port behind it, can only be this machine. Of names, that is known of `localhost` alone.
+pub(crate) fn is_of_this_machine(host: &str) -> bool {
+    let is_port = |port: &str| port.bytes().all(|digit| digit.is_ascii_digit());
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if is_port(port) && !host.ends_with(']') => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -57,6 +61,17 @@ mod tests {
         }
         for bad in ["7778", "127.0.0.1", "127.0.0.1:70000", "::1:7778", ":7778", "http://localhost:1"] {
             assert!(problems(bad, "0123456789abcdef"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_of_this_machine() {
+        for host in ["127.0.0.1", "127.0.0.1:7778", "localhost:1", "LOCALHOST", "[::1]", "[::1]:7778"] {
+            assert!(is_of_this_machine(host), "{host}");
+        }
+        for host in ["", "evil.example", "evil.example:7778", "127.0.0.1.evil.example", "10.0.0.1", "[::2]:1"]
+        {
+            assert!(!is_of_this_machine(host), "{host}");
         }
     }
 }

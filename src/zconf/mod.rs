@@ -36,6 +36,8 @@ mod nearest;
 mod yaml;
 
 pub use crate::error::config::{ConfigErrors, ConfigProblem};
+#[cfg(feature = "admin")]
+pub(crate) use admin_address::is_of_this_machine;
 pub use choices::{MaxConnPolicy, OverRate, PackKind, QueueFull, WorkerMode};
 pub use config::Config;
 pub use mode::Mode;

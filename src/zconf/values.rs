@@ -33,8 +33,7 @@ impl ConfigValue {
 }
 
 impl Config {
-    /// Every key with its value and the layer that has set it, in the order of `zinx.yaml`: for a person who asks which
-    /// values a server runs with.
+    /// Every key with its value and the layer that has set it, in the order of `zinx.yaml`: to show what a server runs with.
     ///
     /// # Examples
     ///

@@ -129,24 +129,16 @@ impl Process {
 
     /// The share of one processor that it takes, in per cent, over this time.
     fn cpu_per_cent(&self, over: Duration) -> f64 {
-        let (before, start) = (self.cpu_ticks(), Instant::now());
+        let id = self.child.id().to_string();
+        let (before, start) = (processor_time(&id), Instant::now());
         thread::sleep(over);
-        let seconds = (self.cpu_ticks() - before) as f64 / rustix::param::clock_ticks_per_second() as f64;
-        100.0 * seconds / start.elapsed().as_secs_f64()
+        100.0 * (processor_time(&id) - before).as_secs_f64() / start.elapsed().as_secs_f64()
     }
 
     /// The least it takes of a processor in one of several seconds: what a busy machine adds now and then does not count.
     pub(crate) fn least_cpu_per_cent(&self, seconds: usize) -> f64 {
         let each = (0..seconds).map(|_| self.cpu_per_cent(Duration::from_secs(1)));
         each.fold(f64::INFINITY, f64::min)
-    }
-
-    /// User and system time so far.
-    fn cpu_ticks(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // The name, in brackets, may have spaces in it.
-        let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
-        fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
     /// How many threads it has.
@@ -210,3 +202,12 @@ pub(crate) fn example(name: &str) -> PathBuf {
 }
 
 const LONG: Duration = Duration::from_secs(60);
+
+/// The user and system time so far of a process: its id, or `self`.
+pub(crate) fn processor_time(process: &str) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    // The name, in brackets, may have spaces in it.
+    let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
+}

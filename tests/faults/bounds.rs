@@ -10,6 +10,7 @@ use zinx::{Config, Error, Server, green};
 
 use crate::common::child::{in_child, resident_kib};
 use crate::common::phone::{OPEN, TOKEN};
+use crate::common::process::processor_time;
 use crate::common::{ECHO, Peer, Running, config, frame, start, start_alone, wait_until};
 
 /// Asks for one reply of as many bytes as the payload says.
@@ -75,22 +76,13 @@ fn a_sender_whose_message_does_not_fit_costs_nothing_while_it_waits() {
         let lens = [6 * MIB, 15 * MIB];
         lens.iter().for_each(|len| peer.send(&want(*len)));
         wait_until("one waits", || running.server.stats().held.waiting >= 15 * MIB);
-        let before = processor_time();
+        let before = processor_time("self");
         std::thread::sleep(Duration::from_secs(2));
-        let spent = processor_time() - before;
+        let spent = processor_time("self") - before;
         assert!(spent < Duration::from_millis(500), "{spent:?} within two seconds");
         lens.iter().for_each(|len| assert_eq!(peer.read_frame().1.len(), *len));
         nothing_is_left(running, vec![peer]);
     });
-}
-
-/// User and system time of this process.
-fn processor_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // The name, in brackets, may have spaces in it.
-    let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
-    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
 }
 
 #[test]

@@ -10,7 +10,7 @@ use zinx::ziface::{CloseReason, IClient, IRequest, IServer};
 use crate::common::{ECHO, frame, pattern, start_alone, wait_until};
 use crate::lossy::{Badness, Lossy};
 use crate::ours::{SOON, address, check_echo, client, config, stop};
-use crate::peer::{ACK, END, END_ACK, Peer, RESET, Segment, TELL};
+use crate::peer::{ACK, END, END_ACK, Peer, RESET, Segment, TELL, first_message};
 
 #[test]
 fn a_stop_of_the_server_drains_what_was_accepted_also_on_a_bad_network() {
@@ -58,9 +58,7 @@ fn a_stop_of_the_client_drains_too() {
 #[test]
 fn the_server_says_where_its_stream_ends_until_that_is_known() {
     let running = start_alone(config(), |_| {});
-    let message = frame(ECHO, b"me");
-    let mut peer = Peer::connect(address(&running), 7, &message);
-    assert_eq!(peer.read(message.len()), message);
+    let peer = Peer::echoed(address(&running), 7);
     running.conn(peer.addr()).stop();
     assert_eq!((peer.hear(END).sn, peer.hear(END).sn), (1, 1));
     peer.send(&Segment { sn: 1, una: 1, ..Segment::new(7, END_ACK) });
@@ -69,7 +67,7 @@ fn the_server_says_where_its_stream_ends_until_that_is_known() {
     assert_eq!(running.close_reason(peer.addr()), CloseReason::Stopped);
     wait_until("the place", || running.server.get_conn_mgr().is_empty());
     // What comes late does not begin the conversation again.
-    peer.send(&Segment::push(7, 0, &message));
+    peer.send(&Segment::push(7, 0, &first_message()));
     peer.hear(RESET);
     assert_eq!(running.server.stats().accepted, 1);
 }
@@ -142,9 +140,7 @@ fn a_peer_that_says_nothing_is_asked_and_its_silence_ends_the_connection() {
     let mut its_config = config();
     its_config.idle_timeout_ms = 1_000;
     let running = start_alone(its_config, |_| {});
-    let message = frame(ECHO, b"me");
-    let mut peer = Peer::connect(address(&running), 7, &message);
-    assert_eq!(peer.read(message.len()), message);
+    let peer = Peer::echoed(address(&running), 7);
     assert_eq!(running.close_reason(peer.addr()), CloseReason::IdleTimeout);
     peer.hear(END);
 }

@@ -3,6 +3,8 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use crate::common::{ECHO, frame};
+
 pub(crate) const PUSH: u8 = 81;
 pub(crate) const ACK: u8 = 82;
 pub(crate) const ASK: u8 = 83;
@@ -71,6 +73,11 @@ pub(crate) struct Peer {
     pub(crate) wanted: u32,
 }
 
+/// What a peer says first.
+pub(crate) fn first_message() -> Vec<u8> {
+    frame(ECHO, b"me")
+}
+
 impl Peer {
     pub(crate) fn new(server: SocketAddr, conv: u32) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -84,6 +91,14 @@ impl Peer {
         let mut peer = Self::new(server, conv);
         peer.push(first);
         peer.show();
+        peer
+    }
+
+    /// One that is a connection: its first message has been echoed.
+    pub(crate) fn echoed(server: SocketAddr, conv: u32) -> Self {
+        let message = first_message();
+        let mut peer = Self::connect(server, conv, &message);
+        assert_eq!(peer.read(message.len()), message);
         peer
     }
 

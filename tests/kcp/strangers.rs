@@ -9,7 +9,7 @@ use zinx::ziface::{CloseReason, IClient, IServer};
 use crate::common::random::Random;
 use crate::common::{ECHO, frame, start_alone, wait_until};
 use crate::ours::{SOON, address, check_echo, client, config, stop};
-use crate::peer::{ACK, ASK, END, END_ACK, PUSH, Peer, RESET, Segment, TELL};
+use crate::peer::{ACK, ASK, END, END_ACK, PUSH, Peer, RESET, Segment, TELL, first_message};
 
 #[test]
 fn a_peer_is_a_connection_once_it_has_shown_that_it_receives() {
@@ -137,17 +137,14 @@ fn one_too_many_is_refused_and_comes_in_once_there_is_a_place() {
     let mut its_config = config();
     its_config.max_conn = 1;
     let running = start_alone(its_config, |_| {});
-    let message = frame(ECHO, b"me");
-    let mut first = Peer::connect(address(&running), 7, &message);
-    assert_eq!(first.read(message.len()), message);
-    let second = Peer::connect(address(&running), 8, &message);
+    let first = Peer::echoed(address(&running), 7);
+    let second = Peer::connect(address(&running), 8, &first_message());
     second.hear(RESET);
     assert_eq!((running.server.stats().over_max_conn, running.server.stats().accepted), (1, 1));
     first.send(&Segment { sn: 1, una: 1, ..Segment::new(7, END) });
     first.hear(END_ACK);
     wait_until("the place", || running.server.get_conn_mgr().is_empty());
-    let mut third = Peer::connect(address(&running), 9, &message);
-    assert_eq!(third.read(message.len()), message);
+    Peer::echoed(address(&running), 9);
 }
 
 #[test]
@@ -155,9 +152,7 @@ fn one_too_many_waits_for_a_place_if_that_is_the_policy() {
     let mut its_config = config();
     (its_config.max_conn, its_config.max_conn_policy) = (1, MaxConnPolicy::Wait);
     let running = start_alone(its_config, |_| {});
-    let message = frame(ECHO, b"me");
-    let mut first = Peer::connect(address(&running), 7, &message);
-    assert_eq!(first.read(message.len()), message);
+    let first = Peer::echoed(address(&running), 7);
     let (second, heard) = client(address(&running), config());
     second.start().unwrap();
     second.conn().unwrap().send_msg(ECHO, "I wait").unwrap();
@@ -173,10 +168,8 @@ fn connections_of_an_address_are_counted_as_over_tcp() {
     let mut its_config = config();
     its_config.max_conn_per_address = 1;
     let running = start_alone(its_config, |_| {});
-    let message = frame(ECHO, b"me");
-    let mut first = Peer::connect(address(&running), 7, &message);
-    assert_eq!(first.read(message.len()), message);
-    Peer::connect(address(&running), 8, &message).hear(RESET);
+    let first = Peer::echoed(address(&running), 7);
+    Peer::connect(address(&running), 8, &first_message()).hear(RESET);
     assert_eq!(running.server.stats().over_max_conn_per_address, 1);
     let addr = first.addr();
     first.send(&Segment::new(7, RESET));
@@ -184,7 +177,7 @@ fn connections_of_an_address_are_counted_as_over_tcp() {
     let mut conv = 9;
     wait_until("the place", || {
         conv += 1;
-        Peer::connect(address(&running), conv, &message).hear_one_of(&[PUSH, RESET]).command == PUSH
+        Peer::connect(address(&running), conv, &first_message()).hear_one_of(&[PUSH, RESET]).command == PUSH
     });
 }
 

@@ -19,7 +19,7 @@ const ASK: u32 = 4;
 const ANSWER: u32 = 5;
 const SOON: Duration = Duration::from_secs(10);
 
-fn resuming() -> Config {
+pub(crate) fn resuming() -> Config {
     let mut config = config();
     config.resume_ms = 60_000;
     config
@@ -37,7 +37,7 @@ fn set_up(server: &Server) {
     server.add_router(LOGIN, login).unwrap();
 }
 
-fn open(running: &Running) -> (Phone, Arc<dyn IConnection>) {
+pub(crate) fn open(running: &Running) -> (Phone, Arc<dyn IConnection>) {
     let phone = Phone::open(running.server.local_addr().unwrap());
     let conn = running.conn(phone.stream.local_addr().unwrap());
     (phone, conn)

@@ -10,24 +10,13 @@ use zinx::ziface::CloseReason;
 
 use crate::common::child::in_child;
 use crate::common::phone::Phone;
-use crate::common::{ECHO, Running, config, start, start_alone, wait_until};
+use crate::common::{ECHO, start, start_alone, wait_until};
+use crate::resume::{open, resuming};
 
 const TASK: u32 = 2;
 const ASK: u32 = 3;
 const ANSWER: u32 = 4;
 const SOON: Duration = Duration::from_secs(10);
-
-fn resuming() -> Config {
-    let mut config = config();
-    config.resume_ms = 60_000;
-    config
-}
-
-fn open(running: &Running) -> (Phone, Arc<dyn IConnection>) {
-    let phone = Phone::open(running.server.local_addr().unwrap());
-    let conn = running.conn(phone.stream.local_addr().unwrap());
-    (phone, conn)
-}
 
 fn lose(phone: &mut Phone, conn: &Arc<dyn IConnection>) {
     phone.lose(false);

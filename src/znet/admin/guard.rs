@@ -1,18 +1,19 @@
-//! Who may ask: with a token, whoever has it; without one, programs of this machine, and no web page.
+//! Which requests are allowed: with a token, those that carry it; without one, those of programs on this machine, but of no web page.
 
 use crate::http::{Request, Response};
+use crate::zconf::is_of_this_machine;
 
 pub(super) struct Guard {
     token: String,
 }
 
 impl Guard {
-    /// Asks for a token, or for none if it is empty.
+    /// Demands this token; none if it is empty.
     pub(super) fn new(token: &str) -> Self {
         Self { token: token.to_string() }
     }
 
-    /// The answer to one who may not ask.
+    /// The error response, if the request is not allowed.
     pub(super) fn check(&self, request: &Request) -> Result<(), Response> {
         let host = request.header("Host").unwrap_or_default();
         if self.token.is_empty() {
@@ -45,17 +46,6 @@ fn is_same(given: &[u8], secret: &[u8]) -> bool {
     given.len() == secret.len() && std::hint::black_box(differs) == 0
 }
 
-fn is_of_this_machine(host: &str) -> bool {
-    let is_port = |port: &str| port.bytes().all(|digit| digit.is_ascii_digit());
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if is_port(port) && !host.ends_with(']') => name,
-        _ => host,
-    };
-    let address = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost")
-        || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 /// A browser says of what site the page is that asks.
 fn comes_from_a_page_of_others(request: &Request, host: &str) -> bool {
     let other_origin = request.header("Origin").is_some_and(|origin| {
@@ -69,17 +59,6 @@ fn comes_from_a_page_of_others(request: &Request, host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_of_this_machine() {
-        for host in ["127.0.0.1", "127.0.0.1:7778", "localhost:1", "LOCALHOST", "[::1]", "[::1]:7778"] {
-            assert!(is_of_this_machine(host), "{host}");
-        }
-        for host in ["", "evil.example", "evil.example:7778", "127.0.0.1.evil.example", "10.0.0.1", "[::2]:1"]
-        {
-            assert!(!is_of_this_machine(host), "{host}");
-        }
-    }
 
     #[test]
     fn a_secret_is_compared_whole() {

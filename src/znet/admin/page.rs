@@ -28,7 +28,7 @@ impl Page {
     ///
     /// # Errors
     ///
-    /// The answer to one who asks for something else.
+    /// The error response, if the request has other parameters or a number that is none.
     pub(super) fn of(request: &Request, known: &[&str]) -> Result<Self, Response> {
         let is_unknown = |name: &&str| !known.contains(name) && !["limit", "offset"].contains(name);
         if let Some(unknown) = request.parameter_names().find(is_unknown) {
@@ -52,7 +52,7 @@ impl Page {
 ///
 /// # Errors
 ///
-/// The answer to one who gives something else.
+/// The error response, if its value is no number.
 pub(super) fn number<N: FromStr>(request: &Request, name: &str) -> Result<Option<N>, Response> {
     let Some(text) = request.parameter(name) else { return Ok(None) };
     let number = text

@@ -41,7 +41,7 @@ pub(super) fn list(core: &Core, request: &Request) -> Response {
 pub(super) fn slow(core: &Core, request: &Request) -> Response {
     answered(Page::of(request, &[]).map(|page| {
         let now = core.clock().tick();
-        let routes = core.history().and_then(|history| history.routes.get());
+        let routes = core.route_stats();
         let mut slow = routes.map_or_else(Vec::new, |routes| routes.slow());
         slow.sort_by_key(|slow| std::cmp::Reverse(slow.took));
         let row = |slow: &Slow| SlowRow {
@@ -56,7 +56,7 @@ pub(super) fn slow(core: &Core, request: &Request) -> Response {
 
 /// What each route has counted; `None` for messages without one, if there were any.
 pub(super) fn counted(core: &Core) -> Vec<(Option<u32>, Counted)> {
-    let Some(routes) = core.history().and_then(|history| history.routes.get()) else { return Vec::new() };
+    let Some(routes) = core.route_stats() else { return Vec::new() };
     let mut all: Vec<_> = routes.all().iter().map(|(id, stat)| (Some(*id), stat.counted())).collect();
     let unknown = routes.unknown().counted();
     if unknown.messages > 0 {

@@ -1,6 +1,6 @@
-//! The two addresses of a connection, in few bytes.
+//! The two addresses of a connection, in few bytes, and what counts as one address.
 
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 #[derive(Clone)]
 /// Our end and the peer's. A `SocketAddr` has room for IPv6, which most connections do not need twice.
@@ -29,5 +29,25 @@ impl Addresses {
             Self::V4(_, remote) => (*remote).into(),
             Self::Other(both) => both.1,
         }
+    }
+}
+
+/// What counts as one address: a home has a whole /64 of IPv6.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_one_home_count_as_one() {
+        let network = |text: &str| network(text.parse().unwrap()).to_string();
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(network("::ffff:10.1.2.3"), "10.1.2.3");
     }
 }

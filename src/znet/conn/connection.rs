@@ -12,7 +12,6 @@ use super::notes::Notes;
 use super::on_demand::{OnDemand, Property};
 use super::position::{Code, Entered};
 use super::times::Times;
-
 use crate::error::{Error, Result};
 use crate::green::{Event, StackMark, drop_contained};
 use crate::lock::Lock;
@@ -168,6 +167,22 @@ impl Connection {
     /// What is noted of it for those who look from outside.
     pub(crate) const fn notes(&self) -> &Notes {
         &self.notes
+    }
+
+    /// Counts bytes that have come from the peer, and messages that were handled.
+    pub(crate) fn count_in(&self, bytes: usize, messages: usize) {
+        if let Some(traffic) = self.notes.traffic() {
+            traffic.count_in(bytes, messages);
+            self.core.count_in(bytes);
+        }
+    }
+
+    /// Counts messages that have left, and bytes.
+    pub(crate) fn count_out(&self, messages: usize, bytes: usize) {
+        if let Some(traffic) = self.notes.traffic() {
+            traffic.count_out(bytes);
+            self.core.count_out(messages, bytes);
+        }
     }
 
     /// Begins with code of the program, until what is returned is dropped.

@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 use crate::green::turns_here;
 use crate::znet::conn::connection::Connection;
 use crate::znet::conn::position::Position;
-use crate::znet::conn::traffic::Traffic;
 use crate::znet::route::route_stats::{RouteStat, RouteStats, Slow};
 
 /// Notes what one ride of a connection does. Without an admin plane, each call is one look at nothing.
 pub(super) struct Observer<'a> {
     conn: &'a Connection,
-    traffic: Option<&'a Traffic>,
     /// `None` also if a worker handles what is read: then it notes that itself.
     notes: Option<(&'a Position, Timer<'a>)>,
 }
@@ -45,9 +43,9 @@ impl Batch<'_> {
 impl<'a> Observer<'a> {
     pub(super) fn new(conn: &'a Connection) -> Self {
         let timer = |routes| Timer { routes, batch: None };
-        let routes = conn.core().history().and_then(|history| history.routes.get()).map(timer);
+        let routes = conn.core().route_stats().map(timer);
         let notes = conn.notes().position().zip(routes).filter(|_| conn.tasks().worker().is_none());
-        Self { conn, traffic: conn.notes().traffic(), notes }
+        Self { conn, notes }
     }
 
     /// The next message goes to its handler.
@@ -69,10 +67,7 @@ impl<'a> Observer<'a> {
 
     /// One read has brought so much, and all of it has been handled.
     pub(super) fn passed(&mut self, bytes: usize, messages: usize) {
-        if let Some(traffic) = self.traffic {
-            traffic.count_in(bytes, messages);
-            self.conn.core().count_in(bytes);
-        }
+        self.conn.count_in(bytes, messages);
         if let Some((_, timer)) = &mut self.notes {
             timer.end(self.conn);
         }

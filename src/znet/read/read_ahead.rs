@@ -109,10 +109,7 @@ impl Connection {
                 self.ahead().with(|input| input.fill(&transport, |large| most_to_read(self, large)));
             heard.bytes |= n > 0 || left == Left::Begun;
             heard.held_back |= keep_rate(self, &transport, 0, n);
-            if let Some(traffic) = self.notes().traffic() {
-                traffic.count_in(n, 0);
-                self.core().count_in(n);
-            }
+            self.count_in(n, 0);
             match left {
                 Left::More | Left::Begun => fairness_point(),
                 Left::Drained => empty = !self.is_hung_up(),

@@ -10,10 +10,9 @@ use super::token::Secret;
 use super::wire::{self, Asked, Granted, Token};
 use crate::green::{Alarm, AsyncResult, Halt, Readiness, Until, yield_now};
 use crate::ziface::{CloseReason, IConnection, ResumeRefusal};
-use crate::znet::conn::addresses::Addresses;
+use crate::znet::conn::addresses::{Addresses, network};
 use crate::znet::conn::connection::Connection;
 use crate::znet::read::backlog::Backlog;
-use crate::znet::read::rate::network;
 use crate::znet::server::talk::Redial;
 
 /// The time from the loss of a socket until the peer is back on another, or is given up.

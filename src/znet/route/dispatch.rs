@@ -74,7 +74,7 @@ impl Connection {
         if self.answer_bad_payload(error) {
             return;
         }
-        if let Some(routes) = self.core().history().and_then(|history| history.routes.get()) {
+        if let Some(routes) = self.core().route_stats() {
             routes.of(msg_id).count_error();
         }
         let (id, log) = (self.id(), &self.core().handler_log);
@@ -90,7 +90,7 @@ impl Connection {
     #[cold]
     pub(crate) fn end_after_panic(&self, msg_id: u32, words: &str) {
         self.core().counters.handler_panics.add();
-        if let Some(routes) = self.core().history().and_then(|history| history.routes.get()) {
+        if let Some(routes) = self.core().route_stats() {
             routes.of(msg_id).count_panic();
         }
         throttled!(

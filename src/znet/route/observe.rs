@@ -10,7 +10,7 @@ impl Connection {
     /// Has the message with this id handled, and notes where and for how long if there is an admin plane.
     pub(crate) fn observe(&self, msg_id: u32, handle: impl FnOnce()) {
         let _code = self.enter_code(Code::Handler(msg_id));
-        let Some(routes) = self.core().history().and_then(|history| history.routes.get()) else {
+        let Some(routes) = self.core().route_stats() else {
             return handle();
         };
         let begun = Instant::now();

@@ -18,6 +18,7 @@ use crate::ziface::{CloseReason, ConnHook, IConnection, IDataPack, IDecoder, ISe
 use crate::znet::conn::conn_manager::ConnManager;
 use crate::znet::leave::beat::Heart;
 use crate::znet::resume::away::Absent;
+use crate::znet::route::route_stats::RouteStats;
 use crate::znet::route::table::MsgHandler;
 #[cfg(feature = "tls")]
 use crate::znet::transport::certificates::Certificates;
@@ -169,6 +170,11 @@ impl Core {
     #[cfg(not(feature = "admin"))]
     pub(crate) const fn history(&self) -> Option<&History> {
         None
+    }
+
+    /// What is remembered of the routes.
+    pub(crate) fn route_stats(&self) -> Option<&RouteStats> {
+        self.history()?.routes.get()
     }
 
     /// So much has come from a peer, or gone to one.

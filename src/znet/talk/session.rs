@@ -132,9 +132,7 @@ impl Session {
 
     /// One message more: what the reader would count.
     fn pay(&self, conn: &Connection) {
-        if let Some(traffic) = conn.notes().traffic() {
-            traffic.count_in(0, 1);
-        }
+        conn.count_in(0, 1);
         if let Some(transport) = conn.line().get() {
             keep_rate(conn, &transport, 1, 0);
         }
@@ -170,9 +168,7 @@ impl Session {
 impl Connection {
     fn route(&self, shared: &Arc<dyn IConnection>, message: Message) {
         self.core().counters.requests.add();
-        if let Some(traffic) = self.notes().traffic() {
-            traffic.count_in(0, 1);
-        }
+        self.count_in(0, 1);
         let (msg_id, request) = (message.get_msg_id(), Request::new(Arc::clone(shared), message));
         if self.tasks().worker().is_some() {
             return pass_on(self, request);

@@ -136,10 +136,7 @@ impl Read for RawStream<'_> {
                     Received { left: Left::Nothing, .. } => return Err(ErrorKind::WouldBlock.into()),
                     Received { left: Left::Begun, .. } => {}
                     received => {
-                        if let Some(traffic) = self.conn.notes().traffic() {
-                            traffic.count_in(received.n, 0);
-                            self.conn.core().count_in(received.n);
-                        }
+                        self.conn.count_in(received.n, 0);
                         return Ok(received.n);
                     }
                 }
@@ -153,10 +150,7 @@ impl Write for RawStream<'_> {
         let sent = self.transfer(Readiness::WRITE, |transport| {
             transport.send(&[IoSlice::new(buf)], std::iter::empty())
         })?;
-        if let Some(traffic) = self.conn.notes().traffic() {
-            traffic.count_out(sent);
-            self.conn.core().count_out(0, sent);
-        }
+        self.conn.count_out(0, sent);
         // What it has taken leaves now: nobody else sends meanwhile.
         self.flush()?;
         Ok(sent)

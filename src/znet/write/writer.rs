@@ -80,10 +80,7 @@ impl Writer<'_> {
             let (before, messages) = (batch.bytes(), batch.messages());
             let outcome = send(transport, &mut batch);
             let sent = before - batch.bytes();
-            if let Some(traffic) = self.conn.notes().traffic() {
-                traffic.count_out(sent);
-                core.count_out(messages - batch.messages(), sent);
-            }
+            self.conn.count_out(messages - batch.messages(), sent);
             state = outbox.lock();
             let again = state.put_back(batch);
             match outcome {

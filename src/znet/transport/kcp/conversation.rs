@@ -9,7 +9,7 @@ use std::io::{self, IoSlice};
 use super::datagrams::Datagrams;
 use super::options::KcpOptions;
 use super::receiver::Receiver;
-use super::segments::{Command, Segment, Segments, since};
+use super::segments::{Command, Segment, Segments, earlier, since};
 use super::sender::Sender;
 use crate::znet::transport::{Left, Received};
 
@@ -221,7 +221,7 @@ impl Conversation {
     }
 
     fn take_push(&mut self, segment: &Segment<'_>, now: u32) {
-        // What we have already was acknowledged in vain: the peer is to hear of it at once.
+        // If we have it already, our acknowledgement was lost: it is repeated at once.
         let is_old = since(segment.sn, self.receiver.wanted()) < 0;
         self.receiver.take_push(segment);
         if is_old || self.ack_at_once || self.receiver.has_many_acks() {
@@ -238,7 +238,7 @@ impl Conversation {
         has
     }
 
-    /// Sends what is due, and what the peer takes.
+    /// Sends whatever is due, and as much new data as the peer has room for.
     pub(super) fn flush(&mut self, now: u32, out: &mut Datagrams<'_>) {
         if self.fate.is_some() {
             return;
@@ -302,7 +302,7 @@ impl Conversation {
         let end = self.end.as_ref().filter(|end| end.goes_on()).map(|end| end.again_at);
         let asks = [Some(self.ask_at()), Some(self.heard.wrapping_add(SILENCE))];
         let all = [self.acks_due, self.sender.due(), end].into_iter().chain(asks).flatten();
-        all.reduce(|one, other| if since(one, other) <= 0 { one } else { other })
+        all.reduce(earlier)
     }
 
     /// Whether something is to leave before it is due.

@@ -133,6 +133,11 @@ pub(super) const fn since(later: u32, earlier: u32) -> i32 {
     later.wrapping_sub(earlier).cast_signed()
 }
 
+/// Whichever time comes first.
+pub(super) const fn earlier(one: u32, other: u32) -> u32 {
+    if since(one, other) <= 0 { one } else { other }
+}
+
 const ALL: [Command; 7] =
     [Command::Push, Command::Ack, Command::Ask, Command::Tell, Command::End, Command::EndAck, Command::Reset];
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::congestion::Congestion;
 use super::datagrams::Datagrams;
 use super::options::KcpOptions;
-use super::segments::{Command, Segment, since};
+use super::segments::{Command, Segment, earlier, since};
 
 /// The sending half of a conversation. It holds one window of segments, and more behind it, as a socket of the system does.
 pub(super) struct Sender {
@@ -207,7 +207,7 @@ impl Sender {
         self.una
     }
 
-    /// Sends what the windows allow, and again what is due. `bare` has what is the same in each head.
+    /// Sends new segments as far as the windows allow, and repeats those that are due. `bare` has the fields that all heads share.
     pub(super) fn flush(&mut self, now: u32, bare: &Segment<'_>, out: &mut Datagrams<'_>) {
         if self.has_skipped || self.due.is_some_and(|due| since(now, due) >= 0) {
             self.send_again(now, bare, out);
@@ -277,10 +277,6 @@ impl Rtt {
         let rto = self.smooth + self.interval.max(4 * self.varies);
         self.rto = rto.clamp(self.least, LONGEST_RTO);
     }
-}
-
-fn earlier(one: u32, other: u32) -> u32 {
-    if since(one, other) <= 0 { one } else { other }
 }
 
 /// As much is taken before it fits the window.

@@ -10,7 +10,7 @@ use super::conversation::{Conversation, News};
 use super::datagrams::Datagrams;
 use super::fec::{Decoder, Encoder, Shard};
 use super::link::Link;
-use super::segments::{Command, Segment, Segments, since};
+use super::segments::{Command, Segment, Segments, earlier, since};
 use crate::green::{Readiness, Socket};
 use crate::lock::Lock;
 use crate::znet::transport::Received;
@@ -165,7 +165,7 @@ impl Session {
     /// It cannot go on.
     pub(super) fn fail(self: &Arc<Self>, why: io::ErrorKind) {
         self.with(|state, _| state.talk.fail(why));
-        self.tell(Readiness::READ.or(Readiness::WRITE).or(Readiness::HANGUP));
+        self.tell(FAILED);
     }
 
     fn tell(&self, ready: Readiness) {
@@ -215,7 +215,7 @@ impl Session {
         self.tell_news(news);
     }
 
-    /// Does what is due. Returns when the next thing is; `None` if it is over, and to be forgotten.
+    /// Does what is due now. Returns when to look again; `None` if the session is over and can be removed.
     pub(super) fn look(self: &Arc<Self>, now: u64) -> Option<u64> {
         self.is_noted.store(false, Ordering::SeqCst);
         let (silent, next) = {
@@ -229,7 +229,7 @@ impl Session {
             (silent, next)
         };
         if silent {
-            self.tell(Readiness::READ.or(Readiness::WRITE).or(Readiness::HANGUP));
+            self.tell(FAILED);
         }
         next
     }
@@ -272,8 +272,7 @@ impl State {
 
     fn due(&self, now: u64) -> Option<u64> {
         let both = [self.talk.due(), self.goes_on_until].into_iter().flatten();
-        let first = both.reduce(|one, other| if since(one, other) <= 0 { one } else { other });
-        first.map(|due| now + u64::try_from(since(due, now as u32)).unwrap_or_default())
+        both.reduce(earlier).map(|due| now + u64::try_from(since(due, now as u32)).unwrap_or_default())
     }
 
     fn is_gone(&self, now: u32) -> bool {
@@ -290,6 +289,9 @@ impl News {
         }
     }
 }
+
+/// What one that waits on a conversation is told when it has failed.
+const FAILED: Readiness = Readiness::READ.or(Readiness::WRITE).or(Readiness::HANGUP);
 
 /// In milliseconds.
 const PATIENCE: u32 = 15_000;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::session::Session;
+use crate::znet::conn::addresses::network;
 
 /// The address of a peer, and the number of its conversation.
 pub(super) type Key = (SocketAddr, u32);
@@ -101,14 +102,6 @@ impl Early {
     }
 }
 
-/// The address; of IPv6 its network, all of which one machine may have.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
-        other => other,
-    }
-}
-
 /// Conversations that ended a while ago: a datagram of one of them that comes late must not begin it again.
 #[derive(Default)]
 pub(super) struct Gone {
@@ -184,6 +177,16 @@ mod tests {
             early.take(key(1, port));
         }
         (2..=10).for_each(|host| drop(early.take(key(host, 1))));
+        // On a socket for both, addresses of IPv4 come in the form of IPv6.
+        for host in 0..64 {
+            let peer = std::net::Ipv4Addr::new(10, 0, 0, host).to_ipv6_mapped();
+            early.keep((SocketAddr::from((peer, 1)), 7), b"first");
+        }
+        assert_eq!(early.kept.len(), 40);
+        for (key, _) in std::mem::take(&mut early.kept) {
+            early.kept.insert(key, Vec::new());
+            early.take(key);
+        }
         assert!(early.kept.is_empty() && early.order.is_empty() && early.of_address.is_empty());
     }
 
