@@ -202,6 +202,34 @@ fn connections_at_rest_have_no_stack_and_are_there_for_all_to_see() {
     });
 }
 
+/// Such a wait may end on another worker: the stack goes on there, and has to come home before it carries anybody else.
+#[test]
+fn handlers_that_wait_by_calling_may_itself_leave_their_workers_as_they_were() {
+    let (asked, asks) = mpsc::channel::<may::sync::mpsc::Sender<()>>();
+    // A plain thread: what it wakes goes on on any worker.
+    let wakes = std::thread::spawn(move || asks.iter().for_each(|waits| waits.send(()).unwrap()));
+    let asked = Mutex::new(asked);
+    let running = start(config(), |server| {
+        let waits = move |request: &dyn IRequest| {
+            for _ in 0..5 {
+                let (sender, receiver) = may::sync::mpsc::channel();
+                asked.lock().unwrap().send(sender).unwrap();
+                receiver.recv().unwrap();
+            }
+            request.get_connection().send_msg(WAIT, "")
+        };
+        server.add_router(WAIT, waits).unwrap();
+    });
+    let mut peers: Vec<_> = (0..16).map(|_| running.connect()).collect();
+    for _ in 0..100 {
+        peers.iter_mut().for_each(|peer| peer.send(&frame(WAIT, b"")));
+        peers.iter_mut().for_each(|peer| assert_eq!(peer.read_frame(), (WAIT, Vec::new())));
+    }
+    peers.iter_mut().for_each(Peer::check_echo);
+    running.stop();
+    wakes.join().unwrap();
+}
+
 #[test]
 fn a_thousand_handlers_that_wait_at_once_end_and_give_their_stacks_back() {
     in_child("resting::a_thousand_handlers_that_wait_at_once_end_and_give_their_stacks_back", || {

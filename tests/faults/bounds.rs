@@ -74,7 +74,8 @@ fn a_sender_whose_message_does_not_fit_costs_nothing_while_it_waits() {
         // What the system does not take of the first is less than half of the room, so that a sender is woken; the second needs
         // nearly all of it.
         let lens = [6 * MIB, 15 * MIB];
-        lens.iter().for_each(|len| peer.send(&want(*len)));
+        // Both at once: beside what fills the socket, nothing more is read.
+        peer.send(&lens.map(want).concat());
         wait_until("one waits", || running.server.stats().held.waiting >= 15 * MIB);
         let before = processor_time("self");
         std::thread::sleep(Duration::from_secs(2));
@@ -89,7 +90,7 @@ fn a_sender_whose_message_does_not_fit_costs_nothing_while_it_waits() {
 fn what_a_sender_holds_while_it_waits_for_a_slow_peer_counts_within_the_bound() {
     let running = serve(8 * MIB, |config| config.queue_wait_ms = 60_000);
     let mut peer = deaf(&running);
-    (0..8).for_each(|_| peer.send(&want(MIB)));
+    peer.send(&want(MIB).repeat(8));
     let held = || running.server.stats().held;
     wait_until("one is queued and one waits", || held().waiting >= MIB - 4096);
     assert!(held().queued > 0 && running.server.stats().held_peak >= 2 * MIB - 8192, "{:?}", held());

@@ -131,7 +131,8 @@ fn carry_all(home: &'static Home) {
             worker::set_seen_to(false);
             ride.carry(home, &me);
             drop(ride);
-            // It may have waited in there.
+            // It may have waited in there, by calling `may` itself even.
+            home::come_home(&me);
             goes_on = !worker::is_seen_to();
             if !goes_on {
                 break;

@@ -81,9 +81,7 @@ impl Poller {
     fn settle(&mut self) {
         let (mut on, mut times) = (std::thread::current().id(), 0);
         while times < 3 || !worker::set_home(self.home.index()) {
-            self.home.rests(Rest::InMay);
-            self.home.ring();
-            self.pass_door();
+            self.wait_at_door();
             let now_on = std::thread::current().id();
             times = if now_on == on { times + 1 } else { 0 };
             on = now_on;
@@ -92,7 +90,6 @@ impl Poller {
 
     fn serve(&mut self) -> ! {
         loop {
-            self.come_home();
             self.home.empty_inbox(&mut self.inbox);
             let mut turns = worker::take_turns();
             let idle = worker::woken() == 0
@@ -126,10 +123,17 @@ impl Poller {
     fn come_home(&mut self) {
         while !worker::is_home(self.home.index()) {
             note_stealing();
-            self.home.rests(Rest::InMay);
-            self.home.ring();
-            self.pass_door();
+            self.wait_at_door();
         }
+    }
+
+    /// Goes through the poll of `may` once. It may come back on another worker, one that has stolen it.
+    fn wait_at_door(&mut self) {
+        self.home.rests(Rest::InMay);
+        self.home.ring();
+        self.door.wait_io();
+        self.home.is_awake();
+        self.more = true;
     }
 
     /// Asks what has become ready, and wakes the coroutines that wait for it.
@@ -184,6 +188,7 @@ impl Poller {
             // They are before the poller in the queue; those they wake are behind it.
             worker::forget_woken();
             may::coroutine::yield_now();
+            self.come_home();
             notice_strangers();
         }
     }
@@ -199,12 +204,14 @@ impl Poller {
         }
     }
 
+    /// As [`wait_at_door`](Self::wait_at_door), at rest already, and comes home.
     fn pass_door(&mut self) {
         worker::forget_woken();
         self.door.wait_io();
-        notice_strangers();
         self.home.is_awake();
         self.more = true;
+        self.come_home();
+        notice_strangers();
     }
 }
 
