@@ -126,6 +126,7 @@ pub use net::resolve::resolve;
 pub(crate) use net::socket::Socket;
 pub use net::stream::TcpStream;
 pub use net::stream_server::StreamServer;
+pub use net::streams::Streams;
 pub use net::unix::{UnixListener, UnixStream, socketpair};
 
 mod backdoor;

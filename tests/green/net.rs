@@ -1,19 +1,20 @@
 //! Coroutine sockets, and the one runtime of a process.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use crate::common::coroutines::{LONG, bind, echo_once, runtime, within};
 use crate::common::port::ReservedPort;
-use zinx::green::{self, Runtime, TcpListener, TcpStream};
+use zinx::green::{self, Runtime, TcpListener, TcpStream, bluelet};
+use zinx::ziface::IClient;
 
 #[test]
 fn a_second_bind_of_a_port_fails() {
     within(30, || {
         let first = bind();
         let second = TcpListener::bind(first.local_addr(), 16).unwrap_err();
-        assert_eq!(second.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(second.kind(), ErrorKind::AddrInUse);
         let address = first.local_addr();
         drop(first);
         TcpListener::bind(address, 16).unwrap();
@@ -36,7 +37,7 @@ fn bind_takes_text_and_tries_every_address() {
             assert_ne!(listener.local_addr().port(), taken.local_addr().port());
         }
         let none = TcpListener::bind(Addresses(Vec::new()), 16).unwrap_err();
-        assert_eq!(none.kind(), io::ErrorKind::NotFound);
+        assert_eq!(none.kind(), ErrorKind::NotFound);
     });
 }
 
@@ -52,7 +53,7 @@ fn accept_gives_the_peers_address_also_of_a_peer_that_has_gone() {
         let accepted = [listener.accept().unwrap(), listener.accept().unwrap()];
         assert_eq!([accepted[0].1, accepted[1].1], addresses);
         let error = accepted[1].0.peer_addr().unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::NotConnected, "it has gone");
+        assert_eq!(error.kind(), ErrorKind::NotConnected, "it has gone");
     });
 }
 
@@ -67,9 +68,9 @@ fn connect_tries_every_address() {
         assert_eq!(stream.unwrap().unwrap(), open.local_addr());
 
         let error = green::run(move || TcpStream::connect(refused)).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         let error = TcpStream::connect(Addresses(Vec::new())).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::NotFound, "also on a thread");
+        assert_eq!(error.kind(), ErrorKind::NotFound, "also on a thread");
     });
 }
 
@@ -102,7 +103,7 @@ fn an_interrupted_accept_ends() {
         let theirs = Arc::clone(&listener);
         let accepting = green::spawn(move || theirs.accept().map(drop));
         listener.interrupt();
-        assert_eq!(accepting.get().unwrap().unwrap_err().kind(), io::ErrorKind::Interrupted);
+        assert_eq!(accepting.get().unwrap().unwrap_err().kind(), ErrorKind::Interrupted);
     });
 }
 
@@ -116,6 +117,35 @@ fn another_runtime_than_the_one_that_runs_is_an_error() {
         assert!(matches!(other.start(), Err(zinx::Error::RuntimeMismatch { what: "Workers", .. })));
         let other = Runtime { stack_bytes: have.stack_bytes * 2, ..Runtime::default() };
         assert!(matches!(other.start(), Err(zinx::Error::RuntimeMismatch { what: "StackBytes", .. })));
+    });
+}
+
+#[test]
+fn names_resolve_and_a_name_without_address_is_an_error() {
+    within(60, || {
+        let found = green::run(|| green::resolve("localhost", 80)).unwrap();
+        assert!(found.iter().all(|address| address.port() == 80 && address.ip().is_loopback()));
+        let again = green::resolve("localhost", 81).unwrap();
+        assert_eq!(again.len(), found.len(), "remembered, with another port");
+        assert_eq!(green::resolve("::1", 80).unwrap(), ["[::1]:80".parse().unwrap()]);
+        assert!(green::resolve("no such name", 80).is_err());
+    });
+}
+
+#[test]
+fn the_zone_of_a_link_local_address_is_kept() {
+    within(60, || {
+        for port in [80, 81] {
+            let found = green::run(move || green::resolve("fe80::1%lo", port)).unwrap();
+            let [SocketAddr::V6(address)] = found[..] else { panic!("{found:?}") };
+            assert_eq!((address.scope_id(), address.port()), (LOOPBACK, port), "asked, then remembered");
+        }
+        // The system refuses a link-local address without a zone in another way.
+        let refused = green::run(|| bluelet::connect("fe80::1%lo", 9)).unwrap_err();
+        assert_ne!(refused.kind(), ErrorKind::InvalidInput, "{refused}");
+        let client = zinx::new_client_with_config("fe80::1%lo", 9, crate::common::config()).unwrap();
+        let refused = client.start().unwrap_err().to_string();
+        assert!(!refused.contains("Invalid argument"), "{refused}");
     });
 }
 
@@ -134,3 +164,6 @@ impl ToSocketAddrs for Addresses {
 fn pattern() -> Vec<u8> {
     (0..4_000_000u32).map(|n| (n % 251) as u8).collect()
 }
+
+/// The number of the interface `lo`.
+const LOOPBACK: u32 = 1;

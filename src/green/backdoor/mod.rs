@@ -61,7 +61,7 @@ struct Shared {
 }
 
 struct State {
-    port: Port,
+    port: Port<TcpStream>,
     sessions: HashMap<u64, Open>,
     last: u64,
 }
@@ -87,7 +87,7 @@ impl BackdoorServer {
         }
         let listener = TcpListener::bind_first(addresses, BACKLOG)?;
         let address = listener.local_addr();
-        let state = State { port: Port::new(listener), sessions: HashMap::new(), last: 0 };
+        let state = State { port: Port::new(listener, address), sessions: HashMap::new(), last: 0 };
         let shared = Shared { address, settings: Lock::default(), state: Lock::new(state) };
         Ok(Self { shared: Arc::new(shared) })
     }

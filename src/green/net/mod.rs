@@ -8,7 +8,7 @@ pub(super) mod poll;
 pub(super) mod readiness;
 pub(super) mod socket;
 
-// TCP: a listener, a stream, a server, a client.
+// TCP: a listener, a stream, a client; a server, also of Unix sockets.
 pub(super) mod connect;
 pub(super) mod dial;
 pub(super) mod gate;
@@ -19,8 +19,10 @@ pub(super) mod port;
 pub(super) mod resolve;
 pub(super) mod stream;
 pub(super) mod stream_server;
+pub(super) mod streams;
 
 // UDP and Unix sockets.
 pub(super) mod datagram;
 pub(super) mod datagram_server;
+mod socket_file;
 pub(super) mod unix;

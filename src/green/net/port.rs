@@ -1,18 +1,20 @@
 //! A port that is opened and closed again, and the thread that accepts on it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::green::{Backoff, Event, TcpListener, TcpStream, Thread};
+use super::streams::Streams;
+use crate::green::{Backoff, Event, Thread};
 use crate::log_line::{Throttle, throttled};
 
-/// A port, open or not.
-pub(in crate::green) struct Port {
-    address: SocketAddr,
+/// A port or a path, open or not.
+pub(in crate::green) struct Port<S: Streams> {
+    address: S::Address,
     /// Bound and not yet used, or used by `accepting`.
-    listener: Option<Arc<TcpListener>>,
+    listener: Option<Arc<S::Listener>>,
     accepting: Option<Accepting>,
+    /// The acceptor before, which may still end.
+    earlier: Option<Thread>,
 }
 
 /// The acceptor and how to end it. It is a thread, so that clients are accepted whatever handlers do.
@@ -27,15 +29,20 @@ struct Stop {
     backoff: Backoff,
 }
 
-impl Port {
+impl<S: Streams> Port<S> {
     /// That of a listener, on which nobody accepts yet.
-    pub(in crate::green) fn new(listener: TcpListener) -> Self {
-        Self { address: listener.local_addr(), listener: Some(Arc::new(listener)), accepting: None }
+    pub(in crate::green) fn new(listener: S::Listener, address: S::Address) -> Self {
+        Self { address, listener: Some(Arc::new(listener)), accepting: None, earlier: None }
     }
 
     /// The listener, while the port is open.
-    pub(super) fn listener(&self) -> Option<&TcpListener> {
+    pub(super) fn listener(&self) -> Option<&S::Listener> {
         self.listener.as_deref()
+    }
+
+    /// The acceptor that was there before the port was closed. Until it has ended, an abstract name is not free.
+    pub(super) fn earlier(&self) -> Option<Thread> {
+        self.earlier.clone()
     }
 
     /// Accepts from now on, on a thread of this name; bound again if it was closed. `false`, and nothing is done, if it accepts
@@ -46,36 +53,41 @@ impl Port {
         name: &'static str,
         backlog: u32,
         next: impl FnMut(&Event) -> Option<T> + Send + 'static,
-        enter: impl FnMut(T, &Event, TcpStream, SocketAddr) + Send + 'static,
+        enter: impl FnMut(T, &Event, S, S::Address) + Send + 'static,
     ) -> io::Result<bool> {
         if self.accepting.is_some() {
             return Ok(false);
         }
         let listener = match self.listener.take() {
             Some(listener) => listener,
-            None => Arc::new(TcpListener::bind_to(self.address, backlog)?),
+            None => Arc::new(S::listen(&self.address, backlog)?),
         };
         self.listener = Some(Arc::clone(&listener));
         let stop = Arc::new(Stop::default());
-        let theirs = Arc::clone(&stop);
-        let thread = Thread::start(name, move || theirs.accept_all(&listener, next, enter))?;
+        let (theirs, address) = (Arc::clone(&stop), self.address.clone());
+        let accept = move || theirs.accept_all::<S, _>(&listener, &address, next, enter);
+        let thread = Thread::start(name, accept)?;
         self.accepting = Some(Accepting { thread, stop });
         Ok(true)
     }
 
     /// What is open of it, to be [closed](Closing::close) once no lock is held.
-    pub(in crate::green) fn take(&mut self) -> Closing {
-        Closing { listener: self.listener.take(), accepting: self.accepting.take() }
+    pub(in crate::green) fn take(&mut self) -> Closing<S> {
+        let accepting = self.accepting.take();
+        if let Some(accepting) = &accepting {
+            self.earlier = Some(accepting.thread.clone());
+        }
+        Closing { listener: self.listener.take(), accepting }
     }
 }
 
 /// A port that is about to close.
-pub(in crate::green) struct Closing {
-    listener: Option<Arc<TcpListener>>,
+pub(in crate::green) struct Closing<S: Streams> {
+    listener: Option<Arc<S::Listener>>,
     accepting: Option<Accepting>,
 }
 
-impl Closing {
+impl<S: Streams> Closing<S> {
     /// Refuses clients from now on, and ends the acceptor; returns it. Never waits.
     pub(in crate::green) fn close(self) -> Option<Thread> {
         // First, so that the acceptor knows why its accept ends.
@@ -84,22 +96,23 @@ impl Closing {
             accepting.stop.backoff.end_pause();
         }
         if let Some(listener) = self.listener {
-            listener.close();
+            S::close(&listener);
         }
         self.accepting.map(|accepting| accepting.thread)
     }
 }
 
 impl Stop {
-    fn accept_all<T>(
+    fn accept_all<S: Streams, T>(
         &self,
-        listener: &TcpListener,
+        listener: &S::Listener,
+        address: &S::Address,
         mut next: impl FnMut(&Event) -> Option<T>,
-        mut enter: impl FnMut(T, &Event, TcpStream, SocketAddr),
+        mut enter: impl FnMut(T, &Event, S, S::Address),
     ) {
         let mut failures = 0;
         while let Some(ready) = next(&self.asked) {
-            match listener.accept() {
+            match S::accept(listener) {
                 Ok((stream, peer)) => {
                     failures = 0;
                     enter(ready, &self.asked, stream, peer);
@@ -109,7 +122,7 @@ impl Stop {
                 Err(error) => {
                     failures += 1;
                     static LOG: Throttle = Throttle::new();
-                    throttled!(warn, LOG, "accept on {}: {error}", listener.local_addr());
+                    throttled!(warn, LOG, "accept on {address:?}: {error}");
                     self.backoff.pause(failures);
                 }
             }

@@ -1,26 +1,27 @@
-//! A TCP server without messages: a handler for each connection.
+//! A server without messages, on TCP or a Unix socket: a handler for each connection.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use super::gate::{Gate, Newcomer};
 use super::port::Port;
-use super::readiness::Readiness;
-use crate::green::runtime::buffers::ReadBuffer;
-use crate::green::runtime::timer::set_alarm;
+use super::streams::Streams;
 use crate::green::{
-    Builder, Event, Group, Permit, Pool, Select, TcpListener, TcpStream, Thread, Until, is_unwinding,
+    Builder, Event, Group, Permit, Pool, Select, TcpListener, TcpStream, Thread, UnixStream, is_unwinding,
 };
 use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 
 /// Listens, and runs a handler on a coroutine of its own for each connection, until it is stopped.
+///
+/// [`bind`](Self::bind) makes one for TCP, [`bind_unix`](StreamServer::bind_unix) one for a Unix socket.
 ///
 /// A connection is closed when its handler returns, however it ends: an error or a panic is logged and ends nothing
 /// else. Clones are the same server.
@@ -40,27 +41,26 @@ use crate::log_line::{Throttle, throttled};
 /// assert!(server.stop(Duration::from_secs(1)));
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[derive(Clone)]
-pub struct StreamServer {
-    shared: Arc<Shared>,
+pub struct StreamServer<S: Streams = TcpStream> {
+    shared: Arc<Shared<S>>,
 }
 
-struct Shared {
-    address: SocketAddr,
-    handler: OnceLock<Box<Handler>>,
+struct Shared<S: Streams> {
+    address: S::Address,
+    handler: OnceLock<Box<Handler<S>>>,
     /// Whose places the connections take, and whose members their handlers are.
     pool: Lock<Pool>,
-    state: Lock<State>,
+    state: Lock<State<S>>,
     handlers: Group,
     stopped: Event,
     backlog: AtomicU32,
 }
 
-type Handler = dyn Fn(TcpStream, SocketAddr) -> io::Result<()> + Send + Sync;
+type Handler<S> = dyn Fn(S, <S as Streams>::Address) -> io::Result<()> + Send + Sync;
 
-struct State {
-    port: Port,
-    open: HashMap<u64, TcpStream>,
+struct State<S: Streams> {
+    port: Port<S>,
+    open: HashMap<u64, S>,
     last: u64,
 }
 
@@ -74,17 +74,59 @@ impl StreamServer {
     pub fn bind(address: impl ToSocketAddrs + Send + 'static) -> io::Result<Self> {
         let listener = TcpListener::bind(address, BACKLOG)?;
         let address = listener.local_addr();
-        let state = State { port: Port::new(listener), open: HashMap::new(), last: 0 };
+        Ok(Self::on(listener, address))
+    }
+}
+
+impl StreamServer<UnixStream> {
+    /// Listens on `path`; one that begins with a NUL is abstract: it is no file. A peer that has not bound its socket has an
+    /// empty path for its address.
+    ///
+    /// The file is removed when the server stops accepting, or is dropped before it was started, unless another has taken its
+    /// place meanwhile; [`restart`](Self::restart) makes it again. Under gevent, the program removes it.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse` if the path is there already, even if nothing listens there because the process before was killed: then
+    /// remove it first. Those of the system: there is no such folder, the path is longer than 107 bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use std::time::Duration;
+    /// use zinx::green::{StreamServer, UnixStream};
+    ///
+    /// let path = std::env::temp_dir().join(format!("zinx-doc-{}", std::process::id()));
+    /// let server = StreamServer::bind_unix(&path)?.max_conns(1000);
+    /// server.start(|mut stream, _peer| stream.write_all(b"hello"))?;
+    /// let mut said = String::new();
+    /// UnixStream::connect(&path)?.read_to_string(&mut said)?;
+    /// assert_eq!(said, "hello");
+    /// assert!(server.stop(Duration::from_secs(1)) && !path.exists());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias = "AF_UNIX")]
+    pub fn bind_unix(path: impl AsRef<Path>) -> io::Result<Self> {
+        let listener = UnixStream::listen(&path.as_ref().to_path_buf(), BACKLOG)?;
+        let address = listener.local_addr()?;
+        Ok(Self::on(listener, address))
+    }
+}
+
+impl<S: Streams> StreamServer<S> {
+    fn on(listener: S::Listener, address: S::Address) -> Self {
+        let port = Port::new(listener, address.clone());
         let shared = Shared {
             address,
             handler: OnceLock::new(),
             pool: Lock::new(Pool::new(DEFAULT_MAX_CONNS)),
-            state: Lock::new(state),
+            state: Lock::new(State { port, open: HashMap::new(), last: 0 }),
             handlers: Group::new(),
             stopped: Event::new(),
             backlog: AtomicU32::new(BACKLOG),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
     /// Serves at most `count` connections at a time, 10,000 by default. The next one waits for a handler, and those behind it
@@ -124,14 +166,14 @@ impl StreamServer {
     pub fn backlog(self, connections: u32) -> io::Result<Self> {
         self.shared.backlog.store(connections, Ordering::Relaxed);
         if let Some(listener) = self.shared.lock().port.listener() {
-            listener.set_backlog(connections)?;
+            S::set_backlog(listener, connections)?;
         }
         Ok(self)
     }
 
-    /// The address it is bound to, with the port the system chose.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.shared.address
+    /// The address it is bound to, with the port the system chose; of a Unix socket, its path.
+    pub fn local_addr(&self) -> S::Address {
+        self.shared.address.clone()
     }
 
     /// How many connections are open.
@@ -151,9 +193,9 @@ impl StreamServer {
     /// `AlreadyExists` if it has a handler already: go on with [`restart`](Self::restart). Those of the system.
     pub fn start(
         &self,
-        handler: impl Fn(TcpStream, SocketAddr) -> io::Result<()> + Send + Sync + 'static,
+        handler: impl Fn(S, S::Address) -> io::Result<()> + Send + Sync + 'static,
     ) -> io::Result<()> {
-        let handler: Box<Handler> = Box::new(handler);
+        let handler: Box<Handler<S>> = Box::new(handler);
         self.shared.handler.set(handler).map_err(|_| io::Error::from(io::ErrorKind::AlreadyExists))?;
         self.restart()
     }
@@ -163,9 +205,13 @@ impl StreamServer {
     ///
     /// # Errors
     ///
-    /// Those of the system: another has taken the port meanwhile.
+    /// Those of the system: another has taken the port or the path meanwhile.
     #[doc(alias = "start_accepting")]
     pub fn restart(&self) -> io::Result<()> {
+        let earlier = self.shared.lock().port.earlier();
+        if let Some(earlier) = earlier {
+            earlier.join();
+        }
         let (gate, server, pool) = (Gate::new(), self.clone(), self.shared.pool.lock().clone());
         let enter = move |newcomer, asked: &Event, stream, peer| {
             let permit = Select::new().on(asked, |()| None).on(pool.places(), Some).wait();
@@ -193,7 +239,7 @@ impl StreamServer {
     #[doc(alias = "serve_forever")]
     pub fn serve(
         &self,
-        handler: impl Fn(TcpStream, SocketAddr) -> io::Result<()> + Send + Sync + 'static,
+        handler: impl Fn(S, S::Address) -> io::Result<()> + Send + Sync + 'static,
     ) -> io::Result<()> {
         self.start(handler)?;
         let serving = Serving(self);
@@ -222,7 +268,7 @@ impl StreamServer {
         let all_ended = self.shared.handlers.join_timeout(timeout);
         if !all_ended {
             let left: Vec<_> = self.shared.lock().open.values().cloned().collect();
-            left.iter().for_each(TcpStream::shutdown);
+            left.iter().for_each(S::end);
             self.shared.handlers.kill_timeout(LAST_WAIT);
         }
         self.shared.stopped.set();
@@ -234,13 +280,13 @@ impl StreamServer {
         self.shared.handlers.join();
     }
 
-    fn handle(&self, newcomer: Newcomer, stream: TcpStream, peer: SocketAddr, permit: Permit, pool: Pool) {
-        let open = self.open(stream.clone(), permit);
+    fn handle(&self, newcomer: Newcomer, stream: S, peer: S::Address, permit: Permit, pool: Pool) {
+        let (open, from) = (self.open(stream.clone(), permit), peer.clone());
         let body = move || {
             let _member = pool.enter();
             newcomer.begin();
-            let outcome = catch_unwind(AssertUnwindSafe(|| open.server.run_handler(stream.clone(), peer)));
-            part(stream);
+            let outcome = catch_unwind(AssertUnwindSafe(|| open.server.run_handler(stream.clone(), from)));
+            stream.part();
             drop(open);
             if let Err(payload) = outcome {
                 resume_unwind(payload);
@@ -248,11 +294,11 @@ impl StreamServer {
         };
         if let Err(error) = self.shared.handlers.spawn(Builder::new().name("stream handler"), body) {
             static LOG: Throttle = Throttle::new();
-            throttled!(warn, LOG, "no coroutine for {peer}: {error}");
+            throttled!(warn, LOG, "no coroutine for {peer:?}: {error}");
         }
     }
 
-    fn open(&self, stream: TcpStream, permit: Permit) -> Open {
+    fn open(&self, stream: S, permit: Permit) -> Open<S> {
         let mut state = self.shared.lock();
         state.last += 1;
         let number = state.last;
@@ -260,74 +306,60 @@ impl StreamServer {
         Open { server: self.clone(), number, _permit: permit }
     }
 
-    fn run_handler(&self, stream: TcpStream, peer: SocketAddr) {
+    fn run_handler(&self, stream: S, peer: S::Address) {
         let handler = self.shared.handler.get().expect("set before the first accept");
-        if let Err(error) = handler(stream, peer) {
+        if let Err(error) = handler(stream, peer.clone()) {
             static LOG: Throttle = Throttle::new();
-            throttled!(info, LOG, "the handler of {peer} failed: {error}");
+            throttled!(info, LOG, "the handler of {peer:?} failed: {error}");
         }
     }
 }
 
 /// A call of `serve`. Dropped, it closes the port.
-struct Serving<'a>(&'a StreamServer);
+struct Serving<'a, S: Streams>(&'a StreamServer<S>);
 
-impl Drop for Serving<'_> {
+impl<S: Streams> Drop for Serving<'_, S> {
     fn drop(&mut self) {
         // The acceptor ends by itself: a drop during an unwinding must not wait.
         let _ = self.0.shared.close_port();
     }
 }
 
-impl Shared {
+impl<S: Streams> Shared<S> {
     /// Refuses clients from now on, and ends the acceptor; returns it. Never waits.
     fn close_port(&self) -> Option<Thread> {
         let closing = self.lock().port.take();
         closing.close()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<S>> {
         self.state.lock()
     }
 }
 
 /// A connection's place in its server. Dropped, it closes the connection, even if others share it.
-struct Open {
-    server: StreamServer,
+struct Open<S: Streams> {
+    server: StreamServer<S>,
     number: u64,
     _permit: Permit,
 }
 
-impl Drop for Open {
+impl<S: Streams> Drop for Open<S> {
     fn drop(&mut self) {
         let stream = self.server.shared.lock().open.remove(&self.number);
         if let Some(stream) = stream {
-            stream.shutdown();
+            stream.end();
         }
     }
 }
 
-/// Ends the stream, and reads until the peer's end for a while: closed with input unread, the system would destroy what
-/// is on its way to the peer.
-fn part(stream: TcpStream) {
-    stream.shutdown_write();
-    let socket = stream.into_socket();
-    let until = Until::after(LINGER);
-    set_alarm(&socket, until.end_or_far());
-    while !until.is_over() {
-        let received = socket.try_recv(&mut ReadBuffer::take(0));
-        match received {
-            Ok(0) => return,
-            Ok(_) => crate::green::fairness_point(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                socket.wait(Readiness::READ.or(Readiness::INTERRUPT));
-            }
-            Err(_) => return,
-        }
+impl<S: Streams> Clone for StreamServer<S> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 
-impl fmt::Debug for StreamServer {
+impl<S: Streams> fmt::Debug for StreamServer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StreamServer")
             .field("address", &self.shared.address)
@@ -340,9 +372,6 @@ impl fmt::Debug for StreamServer {
 const BACKLOG: u32 = 1024;
 
 const DEFAULT_MAX_CONNS: usize = 10_000;
-
-/// How long a peer may take to end its side after the handler has returned.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// How long handlers that were killed are waited for.
 const LAST_WAIT: Duration = Duration::from_secs(1);

@@ -11,13 +11,15 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect,
+    AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, acceptfrom_with, bind, connect,
     getpeername, getsockname, listen, socket_with,
 };
 
 use super::readiness::Readiness;
 use super::socket::Socket;
+use super::socket_file::SocketFile;
 use crate::green::runtime::settings;
+use crate::lock::Lock;
 
 /// A listening Unix socket.
 ///
@@ -41,6 +43,8 @@ use crate::green::runtime::settings;
 /// ```
 #[derive(Debug)]
 pub struct UnixListener {
+    /// Goes when the listener is closed, or is dropped: before the socket, for with that its number could be another file's.
+    file: Lock<Option<SocketFile>>,
     socket: Socket,
     /// The system does not say so to one that does not block.
     closed: AtomicBool,
@@ -56,7 +60,19 @@ impl UnixListener {
         let fd = open(SocketType::STREAM)?;
         bind(&fd, &address_of(path.as_ref())?)?;
         listen(&fd, i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        Ok(Self { socket: Socket::new(fd)?, closed: AtomicBool::new(false) })
+        Ok(Self { file: Lock::default(), socket: Socket::new(fd)?, closed: AtomicBool::new(false) })
+    }
+
+    /// As [`bind`](Self::bind); the file goes when the listener is closed or dropped.
+    pub(super) fn bind_own(path: &Path, backlog: u32) -> io::Result<Self> {
+        let mut listener = Self::bind(path, backlog)?;
+        *listener.file.get_mut() = SocketFile::of(path);
+        Ok(listener)
+    }
+
+    /// Changes how many connections may wait to be accepted.
+    pub(super) fn set_backlog(&self, connections: u32) -> io::Result<()> {
+        Ok(listen(&self.socket, i32::try_from(connections).unwrap_or(i32::MAX))?)
     }
 
     /// Waits for the next connection.
@@ -66,18 +82,25 @@ impl UnixListener {
     /// Those of the system; `Interrupted` after [`close`](Self::close); `WouldBlock` in a destructor that runs while its
     /// coroutine unwinds, if nothing listens there.
     pub fn accept(&self) -> io::Result<UnixStream> {
-        let accepted = self.socket.attempt(Readiness::ANY, |socket| {
+        self.accept_from().map(|(stream, _)| stream)
+    }
+
+    /// As [`accept`](Self::accept), with the peer's path.
+    pub(super) fn accept_from(&self) -> io::Result<(UnixStream, PathBuf)> {
+        let (fd, peer) = self.socket.attempt(Readiness::ANY, |socket| {
             if self.closed.load(Ordering::Acquire) {
                 return Err(Errno::INTR);
             }
-            accept_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
-        });
-        UnixStream::new(accepted?)
+            acceptfrom_with(socket, FLAGS)
+        })?;
+        Ok((UnixStream::new(fd)?, peer.map_or_else(|| Ok(PathBuf::new()), path_of)?))
     }
 
     /// Refuses clients from now on, and ends the accept that waits with `Interrupted`. Twice is the same as once.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
+        let file = self.file.lock().take();
+        drop(file);
         self.socket.shutdown_both();
     }
 
@@ -151,6 +174,10 @@ impl UnixStream {
     /// Ends both directions, and wakes those that wait on them.
     pub fn shutdown(&self) {
         self.socket.shutdown_both();
+    }
+
+    pub(super) fn into_socket(self) -> Arc<Socket> {
+        self.socket
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::green::Event;
 
-/// A thread that runs no coroutine. Dropped, it goes on.
+/// A thread that runs no coroutine. Dropped, it goes on. Clones are the same thread.
+#[derive(Clone)]
 pub(crate) struct Thread {
     ended: Arc<Event>,
 }
