@@ -1,14 +1,12 @@
 //! The healthy client beside each fault.
 
-use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use zinx::ziface::IServer;
-
-use super::{ECHO, Peer, Running, comes_true, frame, wait_until};
+use super::wire::Wire;
+use super::{ECHO, Peer, comes_true, frame, wait_until};
 
 /// A client that has a message echoed every few milliseconds, and must never wait long.
 pub(super) struct Healthy {
@@ -19,8 +17,11 @@ pub(super) struct Healthy {
 
 impl Healthy {
     /// One beside a server that closes connections on which nothing has come for `idle`: it makes another then.
-    pub(super) fn beside(running: &Running, idle: Duration) -> Self {
-        let (mut peer, server) = (running.connect(), running.server.local_addr().unwrap());
+    pub(super) fn beside<S: Wire + Send + 'static>(
+        dial: impl Fn() -> Peer<S> + Send + 'static,
+        idle: Duration,
+    ) -> Self {
+        let mut peer = dial();
         let (stop, echoes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (stopped, echoed) = (Arc::clone(&stop), Arc::clone(&echoes));
         let thread = thread::spawn(move || {
@@ -29,10 +30,12 @@ impl Healthy {
                 let start = Instant::now();
                 let ping = frame(ECHO, b"ping");
                 let mut pong = vec![0; ping.len()];
-                let io = peer.stream.write_all(&ping).and_then(|()| peer.stream.read_exact(&mut pong));
+                let stream = &mut peer.stream;
+                let io = stream.write_all(&ping).and_then(|()| stream.flush());
+                let io = io.and_then(|()| stream.read_exact(&mut pong));
                 if io.is_err() && last.elapsed() >= idle {
                     // The machine has kept it from sending.
-                    (peer, last) = (Peer::connect(server), Instant::now());
+                    (peer, last) = (dial(), Instant::now());
                     continue;
                 }
                 io.map_err(|error| error.to_string())?;

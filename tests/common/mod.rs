@@ -1,6 +1,6 @@
 //! What the test files share: a server on a free port with a healthy client beside it, and peers that speak raw bytes.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
@@ -31,6 +31,9 @@ pub(crate) mod process;
 
 pub(crate) mod talks;
 
+pub(crate) mod wire;
+use wire::Wire;
+
 mod healthy;
 use healthy::Healthy;
 
@@ -59,10 +62,22 @@ type Stop = (SocketAddr, Option<CloseReason>);
 
 /// Starts a server and a healthy client beside what the test does to it.
 pub(crate) fn start(config: Config, set_up: impl FnOnce(&Server)) -> Running {
+    start_beside(config, set_up, |running| {
+        let address = running.server.local_addr().unwrap();
+        move || Peer::connect(address)
+    })
+}
+
+/// As [`start`]; the healthy client connects by what `dial` returns.
+pub(crate) fn start_beside<S: Wire + Send + 'static, D: Fn() -> Peer<S> + Send + 'static>(
+    config: Config,
+    set_up: impl FnOnce(&Server),
+    dial: impl FnOnce(&Running) -> D,
+) -> Running {
     let limits = [config.idle_timeout_ms, config.first_frame_timeout_ms];
     let idle = limits.into_iter().filter(|&ms| ms > 0).min().map_or(Duration::MAX, Duration::from_millis);
     let mut running = start_alone(config, set_up);
-    running.healthy = Some(Healthy::beside(&running, idle));
+    running.healthy = Some(Healthy::beside(dial(&running), idle));
     running
 }
 
@@ -152,8 +167,8 @@ impl Drop for Running {
 }
 
 /// A peer that speaks raw bytes and waits at most half a minute for each answer.
-pub(crate) struct Peer {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Peer<S = TcpStream> {
+    pub(crate) stream: S,
 }
 
 impl Peer {
@@ -168,10 +183,6 @@ impl Peer {
         self.stream.local_addr().unwrap()
     }
 
-    pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).unwrap();
-    }
-
     /// Ends the stream towards the server; answers can still be read.
     pub(crate) fn finish(&self) {
         // It may have been ended from the other side.
@@ -179,8 +190,27 @@ impl Peer {
     }
 
     /// Ends the connection with a reset.
-    pub(crate) fn reset(self) {
-        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    pub(crate) fn reset(mut self) {
+        self.stream.cut();
+    }
+
+    /// Reads what has arrived. Whether a reset is behind it, and not the end of the stream.
+    pub(crate) fn is_reset(&mut self) -> bool {
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == ErrorKind::ConnectionReset,
+            }
+        }
+    }
+}
+
+impl<S: Wire> Peer<S> {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+        self.stream.flush().unwrap();
     }
 
     pub(crate) fn read_exactly(&mut self, len: usize) -> Vec<u8> {
@@ -199,18 +229,6 @@ impl Peer {
         let mut bytes = Vec::new();
         self.stream.read_to_end(&mut bytes).unwrap();
         bytes
-    }
-
-    /// Reads what has arrived. Whether a reset is behind it, and not the end of the stream.
-    pub(crate) fn is_reset(&mut self) -> bool {
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return false,
-                Ok(_) => {}
-                Err(error) => return error.kind() == ErrorKind::ConnectionReset,
-            }
-        }
     }
 
     /// Has a message echoed, which shows that the connection lives and all before it has been handled.

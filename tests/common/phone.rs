@@ -1,10 +1,10 @@
 //! A peer that resumes, in raw bytes as `docs/wire.md` has them; its socket can be cut after any byte.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream};
 
-use super::frame;
+use super::wire::Wire;
+use super::{Peer, frame};
 
 pub(crate) const OPEN: u32 = 0xFFFF_FFF0;
 pub(crate) const RESUME: u32 = 0xFFFF_FFF1;
@@ -17,9 +17,9 @@ pub(crate) const REFUSED: u32 = 0xFFFF_FFF5;
 const BUSY: u8 = 7;
 
 /// Such a peer.
-pub(crate) struct Phone {
-    server: SocketAddr,
-    pub(crate) stream: TcpStream,
+pub(crate) struct Phone<S = TcpStream> {
+    dial: Box<dyn Fn() -> S>,
+    pub(crate) stream: S,
     /// As the server issued it.
     pub(crate) token: Vec<u8>,
     /// The frames it has received since, in order.
@@ -50,9 +50,17 @@ pub(crate) struct WasCut;
 impl Phone {
     /// Connects and gets a token.
     pub(crate) fn open(server: SocketAddr) -> Self {
-        let stream = connect(server);
+        Self::open_by(move || Peer::connect(server).stream)
+    }
+}
+
+impl<S: Wire> Phone<S> {
+    /// As [`open`](Phone::open), on what `dial` returns; so it comes back, too.
+    pub(crate) fn open_by(dial: impl Fn() -> S + 'static) -> Self {
+        let stream = dial();
+        let dial = Box::new(dial);
         let (token, inbox, sent, begun) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut phone = Self { server, stream, token, inbox, looked_at: 0, sent, begun };
+        let mut phone = Self { dial, stream, token, inbox, looked_at: 0, sent, begun };
         phone.write(&frame(OPEN, b""));
         // What the server has sent before it read that is not counted.
         let (_, data) = std::iter::repeat_with(|| phone.read_frame()).find(|(id, _)| *id == TOKEN).unwrap();
@@ -113,17 +121,15 @@ impl Phone {
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).unwrap();
+        self.stream.write_all(bytes).and_then(|()| self.stream.flush()).unwrap();
     }
 
     /// Loses the connection.
     pub(crate) fn lose(&mut self, reset: bool) {
         if reset {
-            socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
-            self.stream = dead();
-            return;
+            return self.stream.cut();
         }
-        let _ = self.stream.shutdown(Shutdown::Write);
+        self.stream.finish();
         // What is whole by the end has been received.
         while self.fill(usize::MAX).is_ok() {}
         while self.take_counted() {}
@@ -133,6 +139,7 @@ impl Phone {
     pub(crate) fn talk(&mut self, bytes: &[u8], count: usize, cut: Cut) -> Result<(), WasCut> {
         // Cut by the other side in the middle, perhaps: then that is the cut.
         let written = self.stream.write_all(&bytes[..bytes.len().min(cut.write)]);
+        let written = written.and_then(|()| self.stream.flush());
         if bytes.len() > cut.write || written.is_err() {
             self.lose(cut.reset);
             return Err(WasCut);
@@ -190,7 +197,7 @@ impl Phone {
 
     fn begin_again(&mut self) {
         self.begun.clear();
-        self.stream = connect(self.server);
+        self.stream = (self.dial)();
     }
 
     fn asked(&self) -> Vec<u8> {
@@ -230,17 +237,4 @@ impl Phone {
         self.begun.extend_from_slice(&buffer[..n]);
         if n == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(n) }
     }
-}
-
-fn connect(server: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(server).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
-}
-
-/// A socket that is not connected.
-fn dead() -> TcpStream {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    TcpStream::connect(listener.local_addr().unwrap()).unwrap()
 }

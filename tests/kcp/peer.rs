@@ -44,7 +44,7 @@ impl Segment {
         bytes
     }
 
-    fn all_of(mut datagram: &[u8]) -> Vec<Self> {
+    pub(crate) fn all_of(mut datagram: &[u8]) -> Vec<Self> {
         let mut found = Vec::new();
         while !datagram.is_empty() {
             let number = |at: usize| u32::from_le_bytes(datagram[at..at + 4].try_into().unwrap());
