@@ -30,8 +30,8 @@ pub struct Config {
     pub name: String,
     /// Version of the user's application, in logs. Default `V1.0`.
     pub version: String,
-    /// Whether `serve` turns SIGTERM, SIGINT and SIGQUIT into a graceful stop, and ignores SIGHUP, SIGUSR1 and SIGUSR2.
-    /// Default true.
+    /// Whether `serve` turns SIGTERM, SIGINT and SIGQUIT into a graceful stop, reads the configuration again on
+    /// SIGHUP, and ignores SIGUSR1 and SIGUSR2. Default true.
     pub handle_signals: bool,
 
     /// Most connections at a time, from 1 to 16777216. Default 12000.

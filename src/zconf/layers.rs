@@ -11,6 +11,7 @@ use super::field::{Scalar, shorten};
 use super::keys::{self, KEYS, Key};
 use super::nearest::nearest;
 use super::origin::{Origin, Source, Taken};
+use super::reload::Place;
 use super::yaml;
 use crate::error::Result;
 use crate::error::config::{ConfigErrors, ConfigProblem};
@@ -21,6 +22,7 @@ pub(super) struct Layers {
     config: Config,
     /// The file that was read, and the variables that have set a key.
     file: Option<PathBuf>,
+    place: Option<Arc<Place>>,
     variables: Vec<String>,
     /// The keys that were set, and by which layer.
     taken: Vec<Taken>,
@@ -35,6 +37,7 @@ impl Layers {
         dir: &Path,
         mut environment: Vec<(OsString, OsString)>,
     ) {
+        self.place = Some(Place::directory(dir, &environment));
         // The system gives them in no order; reports should have one.
         environment.sort();
         match environment.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty()) {
@@ -63,6 +66,7 @@ impl Layers {
             found,
             expected: "a readable file of UTF-8 text".to_string(),
         };
+        self.place.get_or_insert_with(|| Place::file(path));
         self.file = Some(path.to_path_buf());
         match fs::read(path).map(String::from_utf8) {
             Ok(Ok(text)) => self.take_text(&text, Some(path)),
@@ -95,12 +99,13 @@ impl Layers {
 
     /// Gives the result, or every problem.
     pub(super) fn finish(self) -> Result<(Config, Vec<String>)> {
-        let Self { mut config, file, variables, taken, notes, mut problems } = self;
+        let Self { mut config, file, place, variables, taken, notes, mut problems } = self;
         problems.extend(problems_between(&config));
         ConfigErrors::none_of(problems)?;
         let mut warnings = config.warnings();
         warnings.extend(notes);
-        config.origin = Origin { file, variables, taken, warnings: warnings.clone(), told: Arc::default() };
+        config.origin =
+            Origin { file, place, variables, taken, warnings: warnings.clone(), told: Arc::default() };
         Ok((config, warnings))
     }
 

@@ -35,6 +35,9 @@ mod layers;
 mod nearest;
 mod yaml;
 
+// Read again, while a server runs with it.
+mod reload;
+
 pub use crate::error::config::{ConfigErrors, ConfigProblem};
 #[cfg(feature = "admin")]
 pub(crate) use admin_address::is_of_this_machine;
@@ -42,4 +45,5 @@ pub use choices::{MaxConnPolicy, OverRate, PackKind, QueueFull, WorkerMode};
 pub use config::Config;
 pub use mode::Mode;
 pub use networks::Networks;
+pub use reload::{ConfigChange, Reload, TakesEffect};
 pub use values::ConfigValue;

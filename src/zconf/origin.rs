@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::field::Scalar;
+use super::reload::Place;
 
 /// Where a configuration comes from. All are equal: two configurations are the same when their keys are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origin {
     /// The file that was read.
     pub(super) file: Option<PathBuf>,
+    /// Where it can be read again; `None` if it was made in code.
+    pub(super) place: Option<Arc<Place>>,
     /// The variables that set a key, in alphabetical order.
     pub(super) variables: Vec<String>,
     /// The keys that were set, in order, and by which layer.

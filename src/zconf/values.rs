@@ -68,7 +68,7 @@ impl Config {
 }
 
 /// A value as others may see it.
-fn shown(key: &str, value: Scalar) -> Scalar {
+pub(super) fn shown(key: &str, value: Scalar) -> Scalar {
     match value {
         Scalar::Text(secret) if SECRETS.contains(&key) && !secret.is_empty() => {
             Scalar::Text("(not shown)".to_string())

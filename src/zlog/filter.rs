@@ -22,13 +22,7 @@ impl Filter {
 
     /// Little of the coroutines below us: see [`passes_from`].
     fn isolating(isolation: u32) -> Self {
-        let level = match isolation {
-            0 => LevelFilter::Debug,
-            1 => LevelFilter::Info,
-            2 => LevelFilter::Warn,
-            3 => LevelFilter::Error,
-            _ => LevelFilter::Off,
-        };
+        let level = least(isolation);
         let below = level.min(LevelFilter::Warn);
         Self::of(vec![(String::new(), level), ("may".to_string(), below), ("generator".to_string(), below)])
     }
@@ -71,6 +65,17 @@ impl Filter {
     /// The lowest level that any target is written at.
     pub(super) fn lowest(&self) -> LevelFilter {
         self.rules.iter().map(|(_, level)| *level).max().unwrap_or(LevelFilter::Off)
+    }
+}
+
+/// The lowest level that a `LogIsolationLevel` leaves.
+pub(super) const fn least(isolation: u32) -> LevelFilter {
+    match isolation {
+        0 => LevelFilter::Debug,
+        1 => LevelFilter::Info,
+        2 => LevelFilter::Warn,
+        3 => LevelFilter::Error,
+        _ => LevelFilter::Off,
     }
 }
 

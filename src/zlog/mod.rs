@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, SystemTime};
 
@@ -78,6 +78,7 @@ pub fn init(config: &Config) -> Result<()> {
         }
     });
     started.map_err(|source| Error::io("start the log thread", source))?;
+    GOES_BY_KEY.store(rust_log.is_none_or(|directives| directives.trim().is_empty()), Ordering::Relaxed);
     if LEVEL.load(Ordering::Relaxed) == AS_CONFIGURED {
         log::set_max_level(lowest);
     }
@@ -103,6 +104,17 @@ pub fn set_level(level: log::LevelFilter) {
 }
 
 /// The level that was set while the process ran; [`AS_CONFIGURED`] if none was.
+/// Goes by another `LogIsolationLevel` from now on. Nothing changes if `RUST_LOG` comes before it, or [`init`] has not set up the
+/// logger.
+pub(crate) fn set_isolation_level(isolation: u32) {
+    if GOES_BY_KEY.load(Ordering::Relaxed) {
+        set_level(filter::least(isolation));
+    }
+}
+
+/// Whether our logger goes by `LogIsolationLevel`.
+static GOES_BY_KEY: AtomicBool = AtomicBool::new(false);
+
 static LEVEL: AtomicUsize = AtomicUsize::new(AS_CONFIGURED);
 
 const AS_CONFIGURED: usize = usize::MAX;
