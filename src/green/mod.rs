@@ -60,6 +60,7 @@ pub use runtime::limits::{live_coroutines, max_coroutines, raise_open_files};
 pub(crate) use runtime::park::WaitList;
 pub(crate) use runtime::ride::{Halt, Passenger};
 pub use runtime::settings::Runtime;
+pub(crate) use runtime::signal::{HANGUP, on_terminate_or_hangup};
 pub use runtime::signal::{Terminate, on_terminate};
 pub use runtime::signal_handler::{SignalHandler, signal};
 pub(crate) use runtime::stack::StackMark;

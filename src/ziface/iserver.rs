@@ -39,7 +39,8 @@ pub trait IServer: Sealed + Send + Sync {
     /// [`start`](Self::start) and `serve` ends the process. A second signal does not wait for `DrainMs`. If a server that was started has stopped in the meantime,
     /// `serve` returns at once. Several threads may serve it at a time; all return when it has stopped.
     ///
-    /// SIGHUP, SIGUSR1 and SIGUSR2 are ignored meanwhile. When `serve` has returned, signals do again what they did before.
+    /// Meanwhile SIGHUP has the configuration read again ([`Server::reload`](crate::Server::reload)), and SIGUSR1 and SIGUSR2 are
+    /// ignored. When `serve` has returned, signals do again what they did before.
     ///
     /// If the wait is cut short, because its coroutine is killed or a time limit is over, the server is asked to stop.
     ///

@@ -64,6 +64,43 @@ fn certificates_change_while_the_server_runs() {
 }
 
 #[test]
+fn a_reload_takes_other_files_and_what_clients_have_to_show() {
+    let files = Files::new("other");
+    let yaml = files.cert.with_file_name("zinx.yaml");
+    let write = |cert: String, key: String, more: &str| {
+        fs::write(&yaml, format!("CertFile: {cert}\nPrivateKeyFile: {key}\n{more}")).unwrap();
+    };
+    let at = |file: &PathBuf| file.display().to_string();
+    write(at(&files.cert), at(&files.key), "");
+    let mut read = Config::from_file(&yaml).unwrap();
+    let others = config();
+    (read.tcp_port, read.workers, read.handle_signals) =
+        (others.tcp_port, others.workers, others.handle_signals);
+    let running = start_alone(read, |_| {});
+    assert_eq!(shown(&mut TlsPeer::connect(&running)), der("server"));
+
+    // The same names, but what is in the files has changed.
+    files.replace("renewed");
+    assert_eq!(running.server.reload().unwrap().changed(), []);
+    assert_eq!(shown(&mut TlsPeer::connect(&running)), der("renewed"));
+
+    write(pem("server.pem"), pem("server.key"), &format!("ClientCaFile: {}", pem("ca.pem")));
+    let mut before = TlsPeer::connect(&running);
+    before.check_echo();
+    assert_eq!(running.server.reload().unwrap().changed().len(), 3);
+    refuses(&running, client_config(|_| {}), "CertificateRequired");
+    let mut known = TlsPeer::connect_with(&running, client_config_with("client"));
+    assert_eq!(shown(&mut known), der("server"));
+    before.check_echo();
+
+    // What cannot be used changes nothing, other keys neither.
+    write(pem("server.pem"), pem("client.key"), "MaxConn: 1");
+    assert!(running.server.reload().is_err(), "the key is another's");
+    let mut more = TlsPeer::connect_with(&running, client_config_with("client"));
+    assert_eq!(shown(&mut more), der("server"));
+}
+
+#[test]
 fn files_that_are_replaced_are_noticed() {
     let files = Files::new("noticed");
     let running = start_alone(files.config(), |_| {});

@@ -16,7 +16,7 @@ use crate::lock::Lock;
 /// process. Several may catch them; each gets all.
 ///
 /// SIGHUP, SIGUSR1 and SIGUSR2 would end the process by default, at once and whatever is on its way. Meanwhile they are
-/// noted in the log, and nothing else happens. A handler that the program itself has set for any of the six runs as well.
+/// noted in the log, and nothing else happens, except that a server reads its configuration again at SIGHUP. A handler that the program itself has set for any of the six runs as well.
 ///
 /// When the last handle is dropped, all six do again what they did before: end the process, or nothing if they were
 /// ignored or have a handler of the program's own. A handler set through `signal-hook` counts only if it was set before
@@ -27,9 +27,22 @@ use crate::lock::Lock;
 /// Those of the system. Nothing is caught then.
 #[doc(alias = "signal")]
 pub fn on_terminate() -> io::Result<Terminate> {
+    begin(false)
+}
+
+/// As [`on_terminate`], and SIGHUP arrives in the queue too.
+///
+/// # Errors
+///
+/// Those of the system. Nothing is caught then.
+pub(crate) fn on_terminate_or_hangup() -> io::Result<Terminate> {
+    begin(true)
+}
+
+fn begin(hears_hangup: bool) -> io::Result<Terminate> {
     let queue = Arc::new(Queue::bounded(16));
     let terminate = Terminate { queue: Arc::clone(&queue) };
-    let begun = lock().begin(queue);
+    let begun = lock().begin(Hearer { queue, hears_hangup });
     begun.map(|()| terminate)
 }
 
@@ -49,8 +62,8 @@ impl Terminate {
 impl Drop for Terminate {
     fn drop(&mut self) {
         let mut catching = lock();
-        catching.queues.retain(|queue| !Arc::ptr_eq(queue, &self.queue));
-        NOBODY.store(catching.queues.is_empty(), Ordering::Release);
+        catching.hearers.retain(|hearer| !Arc::ptr_eq(&hearer.queue, &self.queue));
+        NOBODY.store(catching.hearers.is_empty(), Ordering::Release);
         drop(catching);
         self.queue.close();
     }
@@ -59,7 +72,7 @@ impl Drop for Terminate {
 /// Which queues get signals, and what the signals did before.
 #[derive(Default)]
 struct Catching {
-    queues: Vec<Arc<Queue<i32>>>,
+    hearers: Vec<Hearer>,
     /// Signals with the system's default action before the first was caught; `None` before that.
     by_default: Option<Vec<i32>>,
     /// Whether those do so again if they are not caught.
@@ -68,11 +81,17 @@ struct Catching {
     waits: bool,
 }
 
+#[derive(Clone)]
+struct Hearer {
+    queue: Arc<Queue<i32>>,
+    hears_hangup: bool,
+}
+
 impl Catching {
     /// Puts signals into one more queue from now on. Until then, they do what they did before.
-    fn begin(&mut self, queue: Arc<Queue<i32>>) -> io::Result<()> {
+    fn begin(&mut self, hearer: Hearer) -> io::Result<()> {
         let signals = if self.waits { None } else { Some(self.set_handlers()?) };
-        self.queues.push(queue);
+        self.hearers.push(hearer);
         NOBODY.store(false, Ordering::Release);
         if let Some(signals) = signals {
             std::thread::Builder::new().name("zinx-signals".to_string()).spawn(|| wait_for(signals))?;
@@ -97,20 +116,24 @@ impl Catching {
 fn wait_for(mut signals: Signals) {
     for signal in signals.forever() {
         let catching = lock();
-        let (queues, by_default) = (catching.queues.clone(), catching.by_default.clone());
+        let (mut hearers, by_default) = (catching.hearers.clone(), catching.by_default.clone());
         drop(catching);
-        if queues.is_empty() {
+        if hearers.is_empty() {
             // It came while it was caught, and is not caught any more.
             if by_default.is_some_and(|by_default| by_default.contains(&signal)) {
                 let _ = emulate_default_handler(signal);
             }
-        } else if IGNORED.contains(&signal) {
-            log::info!("{} is ignored", signal_name(signal).unwrap_or("a signal"));
-        } else {
-            // A full queue holds sixteen signals that have not been looked at: one more says nothing new.
-            for queue in queues {
-                let _ = queue.try_put(signal);
+            continue;
+        }
+        if IGNORED.contains(&signal) {
+            hearers.retain(|hearer| signal == SIGHUP && hearer.hears_hangup);
+            if hearers.is_empty() {
+                log::info!("{} is ignored", signal_name(signal).unwrap_or("a signal"));
             }
+        }
+        // A full queue holds sixteen signals that have not been looked at: one more says nothing new.
+        for hearer in hearers {
+            let _ = hearer.queue.try_put(signal);
         }
     }
 }
@@ -138,6 +161,9 @@ fn lock() -> MutexGuard<'static, Catching> {
 
 /// Set while signals are not caught. Read by the signal handler. Written under the lock.
 static NOBODY: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
+
+/// Asks for the configuration to be read again.
+pub(crate) const HANGUP: i32 = SIGHUP;
 
 /// Those that ask for the end.
 const ENDS: [i32; 3] = [SIGTERM, SIGINT, SIGQUIT];

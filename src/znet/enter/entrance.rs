@@ -46,7 +46,7 @@ pub(super) struct Reserved {
 impl Entrance {
     pub(crate) fn new(core: Arc<Core>) -> Arc<Self> {
         Arc::new(Self {
-            handshakes: Handshakes::new(core.config().max_handshakes),
+            handshakes: Arc::default(),
             core,
             door: Lock::default(),
             crowd: Arc::default(),

@@ -73,7 +73,9 @@ pub(super) fn begin(reserved: Reserved, newcomer: Newcomer, arrival: Arrival) {
         Ok(stage) => stage,
         Err(error) => return core.log_refused(&format_args!("a handshake: {error}")),
     };
-    let Some(begun) = stage.socket().and_then(|socket| reserved.entrance().handshakes.begin(socket)) else {
+    let most = core.config().max_handshakes;
+    let Some(begun) = stage.socket().and_then(|socket| reserved.entrance().handshakes.begin(socket, most))
+    else {
         return;
     };
     if begun.displaced {

@@ -8,8 +8,8 @@ use crate::green::Socket;
 use crate::lock::Lock;
 
 /// The handshakes in progress.
+#[derive(Default)]
 pub(super) struct Handshakes {
-    most: usize,
     state: Lock<State>,
 }
 
@@ -30,12 +30,8 @@ pub(super) struct Begun {
 }
 
 impl Handshakes {
-    pub(super) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, state: Lock::default() })
-    }
-
-    /// Notes one more. `None` once the server stops.
-    pub(super) fn begin(self: &Arc<Self>, socket: &Arc<Socket>) -> Option<Begun> {
+    /// Notes one more, of `most`. `None` once the server stops.
+    pub(super) fn begin(self: &Arc<Self>, socket: &Arc<Socket>, most: usize) -> Option<Begun> {
         let mut state = self.state.lock();
         if state.closed {
             return None;
@@ -43,7 +39,7 @@ impl Handshakes {
         let number = state.next;
         state.next += 1;
         state.open.insert(number, Arc::clone(socket));
-        let oldest = (state.open.len() > self.most).then(|| state.open.pop_first()).flatten();
+        let oldest = (state.open.len() > most).then(|| state.open.pop_first()).flatten();
         drop(state);
         let displaced = oldest.is_some();
         if let Some((_, socket)) = oldest {

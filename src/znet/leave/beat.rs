@@ -1,13 +1,16 @@
 //! The heartbeat of all connections, and that of one where it differs.
 
 use crate::green::drop_contained;
-use crate::ziface::{HeartBeat, HeartBeatOption};
+use crate::ziface::HeartBeatOption;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The heartbeat of all connections of a server or of a client.
 pub(crate) struct Heart {
-    pub(super) beat: HeartBeat,
+    pub(super) msg_id: u32,
+    pub(super) interval: Duration,
+    /// The longest silence, in milliseconds; 0 for no limit.
+    pub(super) limit: AtomicU64,
     pub(super) option: HeartBeatOption,
 }
 

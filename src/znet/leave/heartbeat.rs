@@ -2,7 +2,7 @@
 
 use super::beat::{Heart, OwnBeat, millis};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -26,8 +26,9 @@ impl Core {
         let router = option.router.take().unwrap_or_else(|| Box::new(|_: &dyn IRequest| Ok(())));
         self.handler().add_router(msg_id, router)?;
         let interval = interval.max(SHORTEST);
-        let limit = limit(interval, &option, self.config().heartbeat_max);
-        self.set_heart(Heart { beat: HeartBeat { msg_id, interval, limit }, option });
+        let heart = Heart { msg_id, interval, limit: AtomicU64::new(0), option };
+        heart.configure(self.config().heartbeat_max);
+        self.set_heart(heart);
         Ok(())
     }
 }
@@ -41,13 +42,21 @@ fn limit(interval: Duration, option: &HeartBeatOption, heartbeat_max: u64) -> Op
 }
 
 impl Heart {
-    pub(crate) const fn beat(&self) -> &HeartBeat {
-        &self.beat
+    pub(crate) fn beat(&self) -> HeartBeat {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let limit = (limit > 0).then(|| Duration::from_millis(limit));
+        HeartBeat { msg_id: self.msg_id, interval: self.interval, limit }
+    }
+
+    /// Goes by this `HeartbeatMax` from now on.
+    pub(crate) fn configure(&self, heartbeat_max: u64) {
+        let limit = limit(self.interval, &self.option, heartbeat_max);
+        self.limit.store(limit.map_or(0, |limit| millis(limit).max(1)), Ordering::Relaxed);
     }
 
     /// How often connections must be looked at to find a silent one in time.
     pub(crate) fn period(&self) -> Duration {
-        (self.beat.interval / 8).min(LONGEST_PERIOD)
+        (self.interval / 8).min(LONGEST_PERIOD)
     }
 
     /// Sends what is due, and asks what is to become of a silent peer. `now` in milliseconds, as the times; `readable`:
@@ -68,7 +77,7 @@ impl Heart {
     /// Whether a heartbeat is due, and notes when it was: whole intervals after the one before, however late this looks.
     /// Of several that were missed, one is sent.
     fn is_due(&self, conn: &Connection, now: u64) -> bool {
-        let interval = own(conn, OwnBeat::interval).unwrap_or_else(|| millis(self.beat.interval)).max(1);
+        let interval = own(conn, OwnBeat::interval).unwrap_or_else(|| millis(self.interval)).max(1);
         let before = conn.times().beat.load(Ordering::Relaxed);
         let intervals = now.saturating_sub(before) / interval;
         if intervals > 0 {
@@ -80,7 +89,8 @@ impl Heart {
     /// Times are as old as the look at the clock before them: with a period more, no peer is called silent early.
     fn is_silent(&self, conn: &Connection, now: u64) -> bool {
         let since = now.saturating_sub(conn.times().active.load(Ordering::Relaxed));
-        let limit = own(conn, OwnBeat::limit).or_else(|| self.beat.limit.map(millis));
+        let limit = own(conn, OwnBeat::limit)
+            .or_else(|| Some(self.limit.load(Ordering::Relaxed)).filter(|&limit| limit > 0));
         limit.is_some_and(|limit| since >= limit.saturating_add(millis(self.period())))
     }
 
@@ -88,10 +98,10 @@ impl Heart {
         let conn = shared.connection();
         let beat = || match (&self.option.heart_beat_func, &self.option.make_msg) {
             (Some(beat), _) => beat(shared),
-            (None, Some(make)) => shared.try_send_msg(self.beat.msg_id, make(shared)),
+            (None, Some(make)) => shared.try_send_msg(self.msg_id, make(shared)),
             (None, None) => {
                 let (local, remote) = (shared.get_local_addr(), shared.get_remote_addr());
-                shared.try_send_msg(self.beat.msg_id, format!("heartbeat [{local}->{remote}]"))
+                shared.try_send_msg(self.msg_id, format!("heartbeat [{local}->{remote}]"))
             }
         };
         let sent = contain(|| {

@@ -6,13 +6,14 @@
 //! It is a thread, so that all that is on time also while handlers hold the workers. A server has one of its own; clients,
 //! of which a program may have thousands, share one.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::green::{Event, Thread};
 use crate::lock::Lock;
+use crate::zconf::Config;
 use crate::ziface::CloseReason;
 use crate::znet::conn::asked::Asked;
 use crate::znet::conn::connection::Connection;
@@ -71,7 +72,8 @@ struct State {
 
 struct Swept {
     core: Arc<Core>,
-    period: Duration,
+    /// In milliseconds, by what the configuration said last.
+    period: AtomicU64,
     /// Locked by the thread alone.
     tidying: Lock<Tidying>,
 }
@@ -79,7 +81,8 @@ struct Swept {
 impl Sweeper {
     /// Returns the thread if it had to be started.
     fn add(self: &Arc<Self>, core: &Arc<Core>) -> std::io::Result<Option<Thread>> {
-        let (core, period, tidying) = (Arc::clone(core), period(core), Lock::new(Tidying::new()));
+        let (core, tidying) = (Arc::clone(core), Lock::new(Tidying::new()));
+        let period = AtomicU64::new(period(&core, &core.config()));
         let this = Arc::clone(self);
         let mut state = self.lock();
         let started =
@@ -100,7 +103,7 @@ impl Sweeper {
         let mut last = Instant::now();
         while let Some(all) = self.all() {
             // All as often as the shortest period asks for: it is their clocks that decide.
-            let period = all.iter().map(|swept| swept.period).min().unwrap_or(LONGEST_PERIOD);
+            let period = all.iter().map(|swept| swept.period()).min().unwrap_or(LONGEST_PERIOD);
             let left = period.saturating_sub(last.elapsed());
             if left.is_zero() {
                 last = Instant::now();
@@ -129,21 +132,26 @@ impl Swept {
         let core = &self.core;
         let now = core.clock().tick();
         if core.heart().is_some() || core.clock().is_due(now) {
-            self.look_at_all(now);
+            self.look_at_all(now, &core.config());
         }
         self.tidying.lock().look(core);
     }
 
-    fn look_at_all(&self, now: u64) {
+    fn period(&self) -> Duration {
+        Duration::from_millis(self.period.load(Ordering::Relaxed))
+    }
+
+    fn look_at_all(&self, now: u64, config: &Config) {
         let core = &self.core;
-        // Times are as old as the last look at the clock.
-        let early = u64::try_from(self.period.as_millis()).unwrap_or(u64::MAX);
-        core.clock().begin_look(now, now.saturating_add(shortest_timeout(core)).saturating_sub(early));
+        // Times are as old as the last look at the clock, which may be by the period of before a reload.
+        let early = self.period.swap(period(core, config), Ordering::Relaxed);
+        core.clock()
+            .begin_look(now, now.saturating_add(shortest_timeout(core, config)).saturating_sub(early));
         core.manager().each(|shared| {
             let conn = shared.connection();
-            let due = first_due(core, conn);
+            let due = first_due(core, config, conn);
             if now >= due {
-                check(core, conn, now);
+                check(core, config, conn, now);
             }
             core.clock().due_by(due);
             if let Some(heart) = core.heart() {
@@ -154,18 +162,19 @@ impl Swept {
     }
 }
 
-/// An eighth of the shortest timeout, so that none is missed by more, within 5 ms and 1 s.
-fn period(core: &Core) -> Duration {
+/// An eighth of the shortest timeout, so that none is missed by more, within 5 ms and 1 s. In milliseconds.
+fn period(core: &Core, config: &Config) -> u64 {
     let by_timeouts =
-        Duration::from_millis(shortest_timeout(core) / 8).clamp(SHORTEST_PERIOD, LONGEST_PERIOD);
-    core.heart().map_or(by_timeouts, |heart| by_timeouts.min(heart.period().max(SHORTEST_PERIOD)))
+        Duration::from_millis(shortest_timeout(core, config) / 8).clamp(SHORTEST_PERIOD, LONGEST_PERIOD);
+    let period =
+        core.heart().map_or(by_timeouts, |heart| by_timeouts.min(heart.period().max(SHORTEST_PERIOD)));
+    period.as_millis() as u64
 }
 
 /// In milliseconds; `u64::MAX` if there is none.
-fn shortest_timeout(core: &Core) -> u64 {
-    let config = core.config();
+fn shortest_timeout(core: &Core, config: &Config) -> u64 {
     let timeouts = [
-        core.first_frame_timeout_ms(),
+        core.first_frame_timeout_ms(config),
         config.frame_timeout_ms,
         config.idle_timeout_ms,
         config.write_timeout_ms,
@@ -174,14 +183,14 @@ fn shortest_timeout(core: &Core) -> u64 {
 }
 
 /// When the first limit of time of a connection is over, if nothing comes or leaves until then.
-fn first_due(core: &Core, conn: &Connection) -> u64 {
-    let (config, times) = (core.config(), conn.times());
+fn first_due(core: &Core, config: &Config, conn: &Connection) -> u64 {
+    let times = conn.times();
     let over = |since: u64, timeout_ms: u64| match (since, timeout_ms) {
         (0, _) | (_, 0) => u64::MAX,
         (since, timeout_ms) => since.saturating_add(timeout_ms),
     };
     [
-        over(times.first_frame.load(Ordering::Relaxed), core.first_frame_timeout_ms()),
+        over(times.first_frame.load(Ordering::Relaxed), core.first_frame_timeout_ms(config)),
         over(times.frame.load(Ordering::Relaxed), config.frame_timeout_ms),
         over(times.active.load(Ordering::Relaxed), config.idle_timeout_ms),
         over(conn.outbox().lock().blocked_since(), config.write_timeout_ms),
@@ -191,8 +200,7 @@ fn first_due(core: &Core, conn: &Connection) -> u64 {
     .fold(u64::MAX, u64::min)
 }
 
-fn check(core: &Core, conn: &Connection, now: u64) {
-    let config = core.config();
+fn check(core: &Core, config: &Config, conn: &Connection, now: u64) {
     if is_stuck(conn, config.write_timeout_ms, now) {
         if !conn.lose_peer(CloseReason::SlowReader) {
             conn.abort_because(CloseReason::SlowReader);
@@ -204,7 +212,7 @@ fn check(core: &Core, conn: &Connection, now: u64) {
     let frame = times.frame.load(Ordering::Relaxed);
     let active = times.active.load(Ordering::Relaxed);
     let deadline = conn.is_read_deadline_over(now);
-    let reason = if is_over(first, core.first_frame_timeout_ms(), now) {
+    let reason = if is_over(first, core.first_frame_timeout_ms(config), now) {
         CloseReason::FirstFrameTimeout
     } else if is_over(frame, config.frame_timeout_ms, now) {
         CloseReason::FrameTimeout

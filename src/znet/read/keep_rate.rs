@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use crate::green::{Readiness, is_unwinding};
-use crate::zconf::OverRate;
 use crate::ziface::{CloseReason, IConnection};
 use crate::znet::conn::connection::Connection;
 use crate::znet::transport::Transport;
@@ -11,13 +10,16 @@ use crate::znet::transport::Transport;
 /// If there are limits: pays for what has come, and rests until it is paid, at most for a second, or until the connection
 /// must close. Once the peer has hung up it rests no more, so its place is soon free. Returns whether it has rested.
 pub(crate) fn keep_rate(conn: &Connection, transport: &Transport, messages: usize, bytes: usize) -> bool {
-    let Some(rates) = conn.core().talk().rates.get() else { return false };
+    let rates = &conn.core().talk().rates;
+    if !rates.are_on() {
+        return false;
+    }
     let begin = Instant::now();
     let mut end = begin + rates.charge(conn.meter(), conn.get_remote_addr().ip(), messages, bytes, begin);
     if end == begin {
         return false;
     }
-    if rates.limits.over == OverRate::Close {
+    if rates.close() {
         conn.stop_because(CloseReason::RateLimited);
         return false;
     }
@@ -42,7 +44,10 @@ pub(crate) fn keep_rate(conn: &Connection, transport: &Transport, messages: usiz
 
 /// Most bytes that one read may bring.
 pub(crate) fn most_to_read(conn: &Connection, in_large_frame: bool) -> usize {
-    let Some(rates) = conn.core().talk().rates.get() else { return usize::MAX };
+    let rates = &conn.core().talk().rates;
+    if !rates.are_on() {
+        return usize::MAX;
+    }
     let head_len = conn.core().decoder().map_or_else(|| conn.core().pack().get_head_len(), |_| 1);
     rates.most_to_read(head_len, in_large_frame)
 }

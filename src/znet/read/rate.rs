@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::lock::Lock;
@@ -23,7 +24,7 @@ pub struct Rate {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct RateLimits {
-    pub(super) over: OverRate,
+    over: OverRate,
     connection: Rate,
     address: Rate,
     addresses: usize,
@@ -36,12 +37,11 @@ impl RateLimits {
         Self { over, connection: none, address: none, addresses: 65_536 }
     }
 
-    /// Those of the configuration; `None` if it has none.
-    pub(crate) fn of(config: &Config) -> Option<Self> {
+    /// Those of the configuration.
+    fn of(config: &Config) -> Self {
         let connection = Rate { messages: config.rate_messages, bytes: config.rate_bytes };
         let address = Rate { messages: config.rate_address_messages, bytes: config.rate_address_bytes };
-        let limits = Self { over: config.over_rate, connection, address, addresses: config.rate_addresses };
-        (connection != Rate::default() || address != Rate::default()).then_some(limits)
+        Self { over: config.over_rate, connection, address, addresses: config.rate_addresses }
     }
 
     /// Limits each connection.
@@ -64,17 +64,62 @@ impl RateLimits {
     }
 }
 
-/// The limits, and how much each peer has used.
+/// The limits, and how much each peer has used. The limits may change while peers send.
+#[derive(Default)]
 pub(crate) struct Rates {
-    pub(super) limits: RateLimits,
+    is_on: AtomicBool,
+    closes: AtomicBool,
+    connection: RateCell,
+    address: RateCell,
+    most_addresses: AtomicUsize,
+    /// The program has set them itself.
+    is_set_in_code: AtomicBool,
     /// In two halves: when the first is full it becomes the second, and what was the second is forgotten. So both
     /// looking up and forgetting cost the same however many there are.
     addresses: Lock<[HashMap<IpAddr, Meter>; 2]>,
 }
 
 impl Rates {
-    pub(crate) fn new(limits: RateLimits) -> Self {
-        Self { limits, addresses: Lock::default() }
+    /// Sets the limits for the program. `false`, and nothing is set, the second time.
+    pub(crate) fn set_in_code(&self, limits: RateLimits) -> bool {
+        let is_first = !self.is_set_in_code.swap(true, Ordering::AcqRel);
+        if is_first {
+            self.set(limits);
+        }
+        is_first
+    }
+
+    /// Whether the program has set the limits.
+    pub(crate) fn are_set_in_code(&self) -> bool {
+        self.is_set_in_code.load(Ordering::Acquire)
+    }
+
+    /// Takes the limits of the configuration, unless the program has set its own.
+    pub(crate) fn configure(&self, config: &Config) {
+        if !self.are_set_in_code() {
+            self.set(RateLimits::of(config));
+        }
+    }
+
+    fn set(&self, limits: RateLimits) {
+        let RateLimits { over, connection, address, addresses } = limits;
+        self.closes.store(over == OverRate::Close, Ordering::Relaxed);
+        self.connection.set(connection);
+        self.address.set(address);
+        self.most_addresses.store(addresses, Ordering::Relaxed);
+        let is_on = connection != Rate::default() || address != Rate::default();
+        self.is_on.store(is_on, Ordering::Release);
+    }
+
+    /// Whether there are limits.
+    #[inline]
+    pub(super) fn are_on(&self) -> bool {
+        self.is_on.load(Ordering::Relaxed)
+    }
+
+    /// Whether a connection over its rate closes.
+    pub(super) fn close(&self) -> bool {
+        self.closes.load(Ordering::Relaxed)
     }
 
     /// Takes note of what has come. Returns how long to rest until the rate is kept again: zero if it is kept.
@@ -87,8 +132,8 @@ impl Rates {
         now: Instant,
     ) -> Duration {
         let mut own = own.lock();
-        let own = own.charge(self.limits.connection, messages, bytes, now);
-        let shared = match self.limits.address {
+        let own = own.charge(self.connection.get(), messages, bytes, now);
+        let shared = match self.address.get() {
             Rate { messages: 0, bytes: 0 } => Duration::ZERO,
             rate => self.charge_address(network(from), rate, messages, bytes, now),
         };
@@ -98,8 +143,8 @@ impl Rates {
     /// Most bytes that one read may bring, so that no more messages come than may be handled at once. In a large frame,
     /// which is one message, only bytes count.
     pub(super) fn most_to_read(&self, head_len: usize, in_large_frame: bool) -> usize {
-        let Rate { messages, bytes } = self.limits.connection;
-        let Rate { messages: shared_messages, bytes: shared_bytes } = self.limits.address;
+        let Rate { messages, bytes } = self.connection.get();
+        let Rate { messages: shared_messages, bytes: shared_bytes } = self.address.get();
         let of_messages = |messages: usize| if in_large_frame { 0 } else { messages * head_len };
         let bounds = [
             of_messages(messages as usize),
@@ -122,12 +167,30 @@ impl Rates {
         let [young, old] = &mut *guard;
         if !young.contains_key(&address) {
             let meter = old.remove(&address).unwrap_or_default();
-            if young.len() >= self.limits.addresses.div_ceil(2).max(1) {
+            if young.len() >= self.most_addresses.load(Ordering::Relaxed).div_ceil(2).max(1) {
                 *old = std::mem::take(young);
             }
             young.insert(address, meter);
         }
         young.entry(address).or_default().charge(rate, messages, bytes, now)
+    }
+}
+
+/// A rate that may change. Its two numbers are limits of their own.
+#[derive(Default)]
+struct RateCell {
+    messages: AtomicU32,
+    bytes: AtomicU64,
+}
+
+impl RateCell {
+    fn get(&self) -> Rate {
+        Rate { messages: self.messages.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+
+    fn set(&self, rate: Rate) {
+        self.messages.store(rate.messages, Ordering::Relaxed);
+        self.bytes.store(rate.bytes, Ordering::Relaxed);
     }
 }
 
@@ -171,6 +234,12 @@ mod tests {
 
     const RATE: Rate = Rate { messages: 10, bytes: 1000 };
 
+    fn made(limits: RateLimits) -> Rates {
+        let rates = Rates::default();
+        assert!(rates.set_in_code(limits) && !rates.set_in_code(limits));
+        rates
+    }
+
     #[test]
     fn a_second_s_worth_at_once_then_the_rate() {
         let (mut meter, begin) = (Meter::default(), Instant::now());
@@ -195,11 +264,11 @@ mod tests {
     #[test]
     fn one_read_brings_no_more_than_may_be_handled() {
         let limits = RateLimits::new(OverRate::Wait).per_connection(RATE);
-        let rates = Rates::new(limits);
+        let rates = made(limits);
         assert_eq!((rates.most_to_read(8, false), rates.most_to_read(8, true)), (80, 1000));
-        let shared = Rates::new(limits.per_address(Rate { messages: 64, bytes: 0 }));
+        let shared = made(limits.per_address(Rate { messages: 64, bytes: 0 }));
         assert_eq!((shared.most_to_read(8, false), shared.most_to_read(8, true)), (32, 1000));
-        let none = Rates::new(RateLimits::new(OverRate::Wait));
+        let none = made(RateLimits::new(OverRate::Wait));
         assert_eq!((none.most_to_read(8, false), none.most_to_read(8, true)), (usize::MAX, usize::MAX));
     }
 
@@ -212,7 +281,7 @@ mod tests {
     #[test]
     fn the_table_of_addresses_is_bounded_and_forgets_the_oldest() {
         let limits = RateLimits::new(OverRate::Wait).per_address(RATE).addresses(100);
-        let (rates, now) = (Rates::new(limits), Instant::now());
+        let (rates, now) = (made(limits), Instant::now());
         let charge = |n: u32| rates.charge_address(IpAddr::from(n.to_be_bytes()), RATE, 11, 0, now);
         assert!(charge(0) > Duration::ZERO);
         for n in 1..10_000 {

@@ -152,8 +152,7 @@ impl Connection {
 
     /// Keeps a message for the reader to handle once its handler has returned.
     pub(crate) fn keep_for_later(&self, message: Message) -> Result<()> {
-        let config = self.core().config();
         self.hold_kept(message.get_data().len())?;
-        self.ahead().with(|input| input.keep(message, (config.max_kept_messages, config.max_kept_bytes)))
+        self.ahead().with(|input| input.keep(message, self.core().bounds().kept()))
     }
 }

@@ -140,7 +140,7 @@ impl Connection {
         let from =
             network(state.addresses.as_ref().map_or_else(|| self.accepted_from(), Addresses::remote).ip());
         let absence = Absence { there: state.there, conn_id: Reverse(self.id()), from };
-        match self.core().absent.note(absence, self.core().config()) {
+        match self.core().absent.note(absence, &self.core().config()) {
             Noted::No => return Err(()),
             Noted::Yes => {}
             Noted::Instead(conn_id) => {

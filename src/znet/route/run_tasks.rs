@@ -61,8 +61,7 @@ impl Connection {
     /// Reads on for a moment where someone waits for an answer. `false` if there is no use in it.
     fn reads_past(&self) -> bool {
         let is_open = || self.on_demand().is_some_and(|on_demand| on_demand.calls.is_open());
-        let config = self.core().config();
-        let max = (config.max_kept_messages, config.max_kept_bytes);
+        let max = self.core().bounds().kept();
         if !is_open() || !self.ahead().with(|input| input.has_room(max)) {
             return false;
         }
@@ -73,9 +72,10 @@ impl Connection {
     /// Queues a request from elsewhere. While the queue is full, waits for `QueueWaitMs`, or not at all where that
     /// would be waiting for the caller itself.
     pub(crate) fn queue_task(&self, request: Request) -> Result<()> {
-        let own = || self.own_queue(self.core().config().max_worker_task_len);
-        let timeout = if self.is_current() { Some(Duration::ZERO) } else { self.core().bounds().wait };
-        let (full, bytes) = (self.core().config().max_worker_task_len, request.get_data().len());
+        let full = self.core().handler().workers().task_len();
+        let own = || self.own_queue(full);
+        let timeout = if self.is_current() { Some(Duration::ZERO) } else { self.core().bounds().wait() };
+        let bytes = request.get_data().len();
         if !self.hold_task(bytes) {
             return Err(Error::TaskQueueFull { len: full });
         }

@@ -43,6 +43,11 @@ impl WorkerPool {
         Self { size, mode, keep, task_len, group: Group::new(), state: Lock::default() }
     }
 
+    /// Most requests queued to one worker.
+    pub(super) const fn task_len(&self) -> usize {
+        self.task_len
+    }
+
     /// Makes `WorkerPoolSize` workers. Calling it again changes nothing.
     pub(crate) fn start(&self) -> io::Result<()> {
         let mut state = self.lock();

@@ -30,7 +30,11 @@ use crate::zpack::Framing;
 
 /// What the connections of a server share. A server is a value: nothing here is global.
 pub(crate) struct Core {
-    config: Config,
+    /// What the server goes by now: a reload replaces it. What is looked at for each message is in cells of its own.
+    config: Lock<Arc<Config>>,
+    /// Held by the reload that is in progress.
+    pub(super) reloading: Lock<()>,
+    configured_name: String,
     name: OnceLock<String>,
     stop_reason: CloseReason,
     /// Makes the server, or what stands for it, that a connection names.
@@ -154,7 +158,9 @@ impl Core {
             #[cfg(feature = "admin")]
             history: is_watched(&config, &stop_reason).then(Box::default),
             stop_reason,
-            config,
+            reloading: Lock::default(),
+            configured_name: config.name.clone(),
+            config: Lock::new(Arc::new(config)),
         });
         let writers: Weak<Self> = Arc::downgrade(&core);
         list_also(writers);
@@ -196,13 +202,19 @@ impl Core {
         self.history().is_some()
     }
 
-    pub(crate) const fn config(&self) -> &Config {
-        &self.config
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.lock())
+    }
+
+    /// Goes by another configuration from now on.
+    pub(super) fn set_config(&self, config: Config) {
+        let before = std::mem::replace(&mut *self.config.lock(), Arc::new(config));
+        drop(before);
     }
 
     /// The name that was set, or the one in the configuration.
     pub(crate) fn name(&self) -> &str {
-        self.name.get().unwrap_or(&self.config.name)
+        self.name.get().unwrap_or(&self.configured_name)
     }
 
     /// Sets the name, once.
@@ -230,15 +242,15 @@ impl Core {
 
     /// By when what begins to close now has to be closed: in `DrainMs`.
     pub(crate) fn drain_deadline(&self) -> Until {
-        match self.config.drain_ms {
+        match self.config().drain_ms {
             0 => Until::never(),
             millis => Until::after_running(Duration::from_millis(millis)),
         }
     }
 
     /// By when a peer has to have said something; 0: never. A server may say nothing to its clients.
-    pub(crate) fn first_frame_timeout_ms(&self) -> u64 {
-        if self.stop_reason == CloseReason::ClientStopped { 0 } else { self.config.first_frame_timeout_ms }
+    pub(crate) fn first_frame_timeout_ms(&self, config: &Config) -> u64 {
+        if self.stop_reason == CloseReason::ClientStopped { 0 } else { config.first_frame_timeout_ms }
     }
 
     pub(crate) const fn clock(&self) -> &Clock {
@@ -318,7 +330,8 @@ impl Core {
     /// Whether a peer is a proxy that says for whom it speaks: by a PROXY header, or in its request of WebSocket.
     pub(crate) fn may_speak_for_others(&self, kind: TransportKind, peer: IpAddr) -> bool {
         let asks = matches!(kind, TransportKind::WebSocket | TransportKind::SecureWebSocket);
-        (self.config.proxy_protocol || asks) && self.config.trusted_proxies.contain(peer)
+        let config = self.config();
+        (config.proxy_protocol || asks) && config.trusted_proxies.contain(peer)
     }
 
     /// Counts and logs, at a bounded rate, that the machine had no room for a connection or for its writer.

@@ -13,6 +13,7 @@ use crate::ziface::{
     HeartBeat, HeartBeatOption, IConnection, IDataPack, IDecoder, IInterceptor, IMsgHandler, IRouter,
     LengthField, RouterHandler,
 };
+use crate::znet::leave::beat::Heart;
 #[cfg(doc)]
 use crate::zpack::NoHead;
 
@@ -185,7 +186,7 @@ macro_rules! endpoint {
             /// The heartbeat, if one is set up.
             #[doc(alias = "GetHeartBeat")]
             pub fn get_heart_beat(&self) -> Option<HeartBeat> {
-                self.core().heart().map(|heart| *heart.beat())
+                self.core().heart().map(Heart::beat)
             }
 
             /// Waits until it has stopped, at most for `timeout`. `false` if it has not. A client also stops by itself, when

@@ -52,6 +52,9 @@ pub(super) mod admin_plane;
 // for those who operate the server, as a program may too.
 pub(super) mod operate;
 
+// The configuration, read again while the server runs.
+pub(super) mod reload;
+
 // Start and stop, in one order,
 pub(super) mod server_life;
 

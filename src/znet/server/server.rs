@@ -71,6 +71,7 @@ pub fn new_server_with_config(config: Config) -> Result<Server> {
 /// | match answers by a sequence number | [`set_call_sequence`](Self::set_call_sequence) |
 /// | run | [`start`](IServer::start), [`serve`](IServer::serve), [`local_addr`](IServer::local_addr) |
 /// | run something beside the connections | [`spawn`](Self::spawn), [`context`](Self::context) |
+/// | change its configuration while it runs | [`reload`](Self::reload) |
 /// | stop | [`stop`](IServer::stop), [`drain`](Self::drain), [`wait_stopped`](Self::wait_stopped) |
 /// | read its counters | [`stats`](Self::stats) |
 ///
@@ -109,12 +110,17 @@ impl Server {
         &self.core
     }
 
-    /// The first signal stops in order, a second one cuts off. Heard by a thread, whatever coroutines do.
-    fn stop_on(&self, signals: &green::Terminate) -> Result<()> {
+    /// The first signal stops in order, a second one cuts off; SIGHUP reads the configuration again. Heard by a thread, whatever
+    /// coroutines do.
+    fn heed(&self, signals: &green::Terminate) -> Result<()> {
         let (queue, this) = (signals.queue(), self.clone());
         let listen = move || {
-            for (already, signal) in queue.iter().enumerate() {
-                if already == 0 {
+            let mut stops = false;
+            for signal in queue.iter() {
+                if signal == green::HANGUP {
+                    // The log says what has become of it.
+                    let _ = this.reload();
+                } else if !std::mem::replace(&mut stops, true) {
                     log::info!("signal {signal}: stopping; a second one cuts off what is still open");
                     this.stop();
                 } else {
@@ -146,12 +152,12 @@ impl IServer for Server {
         let (wanted, admin) = if core.has_begun() {
             (Wanted::new(), Vec::new())
         } else {
-            (wanted(core.config())?, admin_addresses(core.config())?)
+            (wanted(&core.config())?, admin_addresses(&core.config())?)
         };
         core.begin(|life, config| {
             config.tell_warnings();
             check_limits(config);
-            self.take_rate_limits(config);
+            core.talk().rates.configure(config);
             open_admin(core, life, &admin)?;
             listen(core, life, wanted).inspect_err(|_| drop(life.admin.take()))
         })
@@ -165,11 +171,11 @@ impl IServer for Server {
         let core = self.core();
         // Caught before anybody can know that the server runs; heard once it does, for the first coroutine of all fixes
         // the runtime, and that is the start's to choose.
-        let signals = core.config().handle_signals.then(green::on_terminate).transpose();
+        let signals = core.config().handle_signals.then(green::on_terminate_or_hangup).transpose();
         let signals = signals.map_err(|source| Error::io("catch SIGINT and SIGTERM", source))?;
         core.serve_from(self.start())?;
         let serving = Serving(self);
-        signals.iter().try_for_each(|signals| self.stop_on(signals))?;
+        signals.iter().try_for_each(|signals| self.heed(signals))?;
         self.core.stopped.wait();
         drop(serving);
         drop(signals);

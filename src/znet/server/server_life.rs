@@ -40,7 +40,7 @@ impl Core {
         let (workers, stack_bytes, max_stacks) = (config.workers, config.stack_bytes, config.max_stacks);
         Runtime { workers, stack_bytes, max_stacks }.start()?;
         let sweeper = sweeper::begin(self)?;
-        let made = self.handler().start_worker_pool().and_then(|()| make(&mut life, config));
+        let made = self.handler().start_worker_pool().and_then(|()| make(&mut life, &config));
         if let Err(error) = made {
             // A start that fails leaves nothing behind: it may be tried again.
             sweeper.end();

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::zconf::Config;
 use crate::ziface::{GroupRouterSlices, IMsgHandler, IServer, RouterHandler};
-use crate::znet::read::rate::{RateLimits, Rates};
+use crate::znet::read::rate::RateLimits;
 use crate::znet::server::server::Server;
 use crate::znet::talk::session::Session;
 use crate::zpack::Message;
@@ -104,14 +103,7 @@ impl Server {
     /// # }
     /// ```
     pub fn set_rate_limits(&self, limits: RateLimits) -> Result<()> {
-        let set = self.core().talk().rates.set(Rates::new(limits));
-        set.map_err(|_| Error::AlreadyStarted { what: "set the rate limits" })
-    }
-
-    /// Takes the limits of the configuration, where there are any and the program has set none.
-    pub(crate) fn take_rate_limits(&self, config: &Config) {
-        if let Some(limits) = RateLimits::of(config) {
-            self.core().talk().rates.get_or_init(|| Rates::new(limits));
-        }
+        let is_first = self.core().talk().rates.set_in_code(limits);
+        if is_first { Ok(()) } else { Err(Error::AlreadyStarted { what: "set the rate limits" }) }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Talk {
     /// The users that are logged in.
     pub(crate) users: Users,
     pub(crate) bad_payload: OnceLock<BadPayload>,
-    pub(crate) rates: OnceLock<Rates>,
+    pub(crate) rates: Rates,
     /// On a client that resumes: what connects again.
     pub(crate) redial: OnceLock<Arc<dyn Redial>>,
 }

@@ -53,7 +53,12 @@ pub(super) fn wanted(config: &Config) -> Result<Wanted> {
     asked.map(|(_, kind, port)| Ok((kind, Listener::addresses(config, port)?))).collect()
 }
 
-fn check(config: &Config) -> Result<()> {
+/// Whether all that the configuration asks for is built in, and goes together.
+///
+/// # Errors
+///
+/// [`Error::Config`](crate::Error::Config) with every problem.
+pub(super) fn check(config: &Config) -> Result<()> {
     let (cert, key, mode) = (&config.cert_file, &config.private_key_file, config.mode);
     let mut problems = Vec::new();
     let mut problem = |key: &str, found: &str, expected: &str| {
@@ -117,10 +122,10 @@ pub(super) fn listen(core: &Arc<Core>, life: &mut ServerLife, wanted: Wanted) ->
     #[cfg(feature = "kcp")]
     let (udp, wanted): (Wanted, Wanted) =
         wanted.into_iter().partition(|(kind, _)| *kind == TransportKind::Kcp);
-    let bind = |(kind, addresses)| Listener::bind(core.config(), kind, addresses).map(Arc::new);
+    let bind = |(kind, addresses)| Listener::bind(&core.config(), kind, addresses).map(Arc::new);
     let listeners = wanted.into_iter().map(bind).collect::<Result<Vec<_>>>()?;
     #[cfg(feature = "kcp")]
-    let links = udp.into_iter().map(|(_, addresses)| KcpDoor::bind(core.config(), addresses));
+    let links = udp.into_iter().map(|(_, addresses)| KcpDoor::bind(&core.config(), addresses));
     #[cfg(feature = "kcp")]
     let links = links.collect::<Result<Vec<_>>>()?;
     let entrance = Entrance::new(Arc::clone(core));
@@ -155,7 +160,7 @@ impl Core {
     ///
     /// [`Error::Config`] if the wire format does not allow it.
     pub(super) fn set_bare(&self) -> Result<()> {
-        if let Some(bare) = Bare::new(self.config(), self.shared_pack(), self.decoder().is_some())? {
+        if let Some(bare) = Bare::new(&self.config(), self.shared_pack(), self.decoder().is_some())? {
             self.ws_rules.bare.get_or_init(|| Arc::new(bare));
         }
         Ok(())
@@ -199,7 +204,7 @@ fn load_certificates(core: &Core) -> Result<()> {
         // A start that failed before.
         Some(certificates) => certificates.reload(),
         None => {
-            if let Some(certificates) = Certificates::load(core.config())? {
+            if let Some(certificates) = Certificates::load(&core.config())? {
                 core.certificates.get_or_init(|| certificates);
             }
             Ok(())

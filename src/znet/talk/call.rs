@@ -156,9 +156,8 @@ impl Connection {
         if is_unwinding() {
             return Err(Error::TimedOut { what: CALL, waited: Duration::ZERO });
         }
-        let default = Duration::from_millis(self.core().config().call_grace_ms);
         let key = Key { reply_id, sequence: policy.sequence };
-        let slot = Slot::new(policy.grace.unwrap_or(default));
+        let slot = Slot::new(policy.grace.unwrap_or_else(|| self.core().bounds().call_grace()));
         let question = Question { msg_id, data, key, slot };
         let asked = (0..=policy.retries).find_map(|attempt| {
             match Purpose::Call(msg_id).during(|| self.ask_once(&question, attempt, policy.timeout)) {

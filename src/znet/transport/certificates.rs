@@ -20,7 +20,6 @@ use crate::zconf::Config;
 
 /// The certificates of a server, from the files that its configuration names.
 pub(crate) struct Certificates {
-    files: Files,
     /// Whoever comes back with a ticket of it needs no whole handshake. It outlives a change of the certificates, unless they say who
     /// may come in.
     tickets: Arc<dyn ProducesTickets>,
@@ -37,7 +36,9 @@ struct Files {
     alpn: Vec<Vec<u8>>,
 }
 
-struct Current {
+/// Certificates that have been read.
+pub(crate) struct Current {
+    files: Arc<Files>,
     config: Arc<ServerConfig>,
     stamps: Vec<Stamp>,
     looked_at: Instant,
@@ -56,31 +57,24 @@ impl Certificates {
         if config.cert_file.is_empty() {
             return Ok(None);
         }
-        let files = Files {
-            cert: config.cert_file.clone(),
-            key: config.private_key_file.clone(),
-            client_ca: config.client_ca_file.clone(),
-            client_cert_optional: config.client_cert_optional,
-            alpn: protocols(&config.alpn),
-        };
-        let stamps = files.stamps();
+        let files = Arc::new(Files::of(config));
         let tickets = Ticketer::new().map_err(|source| files.refused(source))?;
-        let current = Current { config: files.load(&tickets)?, stamps, looked_at: Instant::now() };
-        Ok(Some(Self { files, tickets, current: Lock::new(current), log: Throttle::new() }))
+        let current = Lock::new(Current::read(files, &tickets)?);
+        Ok(Some(Self { tickets, current, log: Throttle::new() }))
     }
 
     /// What a new connection begins with. Looks now and then whether the files have been replaced; if the new ones cannot be used, the
     /// old certificates stay. It reads files, so only a plain thread may call it.
     pub(crate) fn current(&self) -> Arc<ServerConfig> {
-        let (config, before) = {
+        let (config, before, files) = {
             let mut current = self.current.lock();
             if current.looked_at.elapsed() < LOOK_EVERY {
                 return Arc::clone(&current.config);
             }
             current.looked_at = Instant::now();
-            (Arc::clone(&current.config), current.stamps.clone())
+            (Arc::clone(&current.config), current.stamps.clone(), Arc::clone(&current.files))
         };
-        let stamps = self.files.stamps();
+        let stamps = files.stamps();
         if stamps == before {
             return config;
         }
@@ -102,24 +96,54 @@ impl Certificates {
     ///
     /// As [`load`](Self::load); the old ones stay then.
     pub(crate) fn reload(&self) -> Result<()> {
-        let stamps = self.files.stamps();
-        let config = if self.files.client_ca.is_empty() {
-            self.files.load(&self.tickets)?
-        } else {
-            self.files.load(&Ticketer::new().map_err(|source| self.files.refused(source))?)?
-        };
-        let before = {
-            let mut current = self.current.lock();
-            current.stamps = stamps;
-            std::mem::replace(&mut current.config, config)
-        };
+        let files = Arc::clone(&self.current.lock().files);
+        self.read(files).map(|read| self.take(read))
+    }
+
+    /// Reads the files that another configuration names. Nothing changes yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub(crate) fn prepare(&self, config: &Config) -> Result<Current> {
+        self.read(Arc::new(Files::of(config)))
+    }
+
+    /// Connections to come have these.
+    pub(crate) fn take(&self, read: Current) {
+        log::info!("certificates read from {}", read.files.cert);
+        let before = std::mem::replace(&mut *self.current.lock(), read);
         drop(before);
-        log::info!("certificates read from {}", self.files.cert);
-        Ok(())
+    }
+
+    fn read(&self, files: Arc<Files>) -> Result<Current> {
+        if files.client_ca.is_empty() {
+            return Current::read(files, &self.tickets);
+        }
+        // Tickets of before would let in those whom the new files may not.
+        let tickets = Ticketer::new().map_err(|source| files.refused(source))?;
+        Current::read(files, &tickets)
+    }
+}
+
+impl Current {
+    fn read(files: Arc<Files>, tickets: &Arc<dyn ProducesTickets>) -> Result<Self> {
+        let stamps = files.stamps();
+        Ok(Self { config: files.load(tickets)?, files, stamps, looked_at: Instant::now() })
     }
 }
 
 impl Files {
+    fn of(config: &Config) -> Self {
+        Self {
+            cert: config.cert_file.clone(),
+            key: config.private_key_file.clone(),
+            client_ca: config.client_ca_file.clone(),
+            client_cert_optional: config.client_cert_optional,
+            alpn: protocols(&config.alpn),
+        }
+    }
+
     fn stamps(&self) -> Vec<Stamp> {
         let stamp = |file: &String| {
             let about = fs::metadata(file).ok()?;

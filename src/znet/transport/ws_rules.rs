@@ -8,11 +8,22 @@ use tungstenite::handshake::server::Request;
 
 use super::bare::Bare;
 use crate::green::{contain, drop_contained};
+use crate::lock::Lock;
 use crate::zconf::{Config, Networks};
 
 /// Whom a server lets in over WebSocket.
 #[derive(Default)]
 pub(crate) struct WsRules {
+    /// A reload replaces them.
+    names: Lock<Arc<Names>>,
+    pub(crate) auth: OnceLock<Box<Auth>>,
+    /// Which messages are bare, if any; set at the start.
+    pub(crate) bare: OnceLock<Arc<Bare>>,
+}
+
+/// What the configuration says of it.
+#[derive(Default)]
+struct Names {
     path: String,
     /// Empty: any.
     origins: Vec<String>,
@@ -20,9 +31,6 @@ pub(crate) struct WsRules {
     protocols: Vec<String>,
     /// Proxies that say for which client they ask.
     proxies: Networks,
-    pub(crate) auth: OnceLock<Box<Auth>>,
-    /// Which messages are bare, if any; set at the start.
-    pub(crate) bare: OnceLock<Arc<Bare>>,
 }
 
 /// What the program says of a peer.
@@ -37,14 +45,24 @@ impl Drop for WsRules {
 
 impl WsRules {
     pub(crate) fn new(config: &Config) -> Self {
-        Self {
+        let rules = Self::default();
+        rules.configure(config);
+        rules
+    }
+
+    /// Goes by this configuration for peers that ask from now on.
+    pub(crate) fn configure(&self, config: &Config) {
+        let names = Names {
             path: config.ws_path.clone(),
             origins: words(&config.ws_origins),
             protocols: words(&config.ws_protocols),
             proxies: config.trusted_proxies.clone(),
-            auth: OnceLock::new(),
-            bare: OnceLock::new(),
-        }
+        };
+        *self.names.lock() = Arc::new(names);
+    }
+
+    fn names(&self) -> Arc<Names> {
+        Arc::clone(&self.names.lock())
     }
 
     /// The client for whom a peer asks, if it is a proxy that is trusted and says so.
@@ -57,7 +75,8 @@ impl WsRules {
         request: &Request,
         peer: SocketAddr,
     ) -> Result<Option<SocketAddr>, WsRefusal> {
-        if !self.proxies.contain(peer.ip()) {
+        let proxies = &self.names().proxies;
+        if !proxies.contain(peer.ip()) {
             return Ok(None);
         }
         let named = request.headers().get_all("X-Forwarded-For").into_iter();
@@ -69,7 +88,7 @@ impl WsRules {
                 return Err(WsRefusal::new(400, format!("X-Forwarded-For has {word:?}")));
             };
             client = Some(address);
-            if !self.proxies.contain(address.ip()) {
+            if !proxies.contain(address.ip()) {
                 break;
             }
         }
@@ -78,17 +97,18 @@ impl WsRules {
 
     /// Whether a peer may come in, and the protocol that is spoken with it, if it names one.
     pub(super) fn judge(&self, request: &WsRequest<'_>) -> Result<Option<String>, WsRefusal> {
-        let is_ours = match self.path.strip_suffix('*') {
+        let names = self.names();
+        let is_ours = match names.path.strip_suffix('*') {
             Some(front) => request.path().starts_with(front),
-            None => request.path() == self.path,
+            None => request.path() == names.path,
         };
         if !is_ours {
-            return Err(WsRefusal::new(404, format!("there is only {}", self.path)));
+            return Err(WsRefusal::new(404, format!("there is only {}", names.path)));
         }
         // A program that is no browser sends no origin, and could send any.
         if let Some(origin) = request.header("Origin")
-            && !self.origins.is_empty()
-            && !self.origins.iter().any(|known| known.eq_ignore_ascii_case(origin))
+            && !names.origins.is_empty()
+            && !names.origins.iter().any(|known| known.eq_ignore_ascii_case(origin))
         {
             return Err(WsRefusal::new(403, format!("a page of {origin}")));
         }
@@ -98,7 +118,7 @@ impl WsRules {
             })?;
         }
         let asked: Vec<&str> = request.protocols().collect();
-        Ok(self.protocols.iter().find(|ours| asked.contains(&ours.as_str())).cloned())
+        Ok(names.protocols.iter().find(|ours| asked.contains(&ours.as_str())).cloned())
     }
 }
 

@@ -128,7 +128,7 @@ impl Connection {
                 }
                 Appended::Full | Appended::OverAll => {}
             }
-            let may_wait = bounds.policy == QueueFull::Wait && wait != SendWait::Never && !is_unwinding();
+            let may_wait = bounds.policy() == QueueFull::Wait && wait != SendWait::Never && !is_unwinding();
             // Others run while this one waits: what is in hand counts from now on.
             let waiting = if may_wait { self.hold_waiting(frame) } else { None };
             let Some((since, until)) = waits else {
@@ -139,7 +139,7 @@ impl Connection {
                 appended = self.append(&mut append)?;
                 continue;
             };
-            match bounds.policy {
+            match bounds.policy() {
                 QueueFull::Wait if waiting.is_some() => self.wait_for_room(frame, since, until, over_all)?,
                 QueueFull::DropOldest => {
                     if !self.outbox().lock().drop_oldest_for(bounds, frame) {
@@ -184,7 +184,9 @@ impl Connection {
     fn wait_at_most(&self, wait: SendWait) -> Until {
         match wait {
             SendWait::Never => Until::after_running(Duration::ZERO),
-            SendWait::Configured => self.core().bounds().wait.map_or_else(Until::never, Until::after_running),
+            SendWait::Configured => {
+                self.core().bounds().wait().map_or_else(Until::never, Until::after_running)
+            }
             SendWait::AtMost(timeout) => Until::after_running(timeout),
         }
     }

@@ -63,7 +63,7 @@ impl HeldBytes {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     /// `MaxQueuedBytes`.
-    most: usize,
+    most: AtomicUsize,
     all: AtomicUsize,
     by_kind: [AtomicUsize; KINDS],
     /// What senders hold beyond the bound while they wait.
@@ -79,7 +79,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     pub(crate) fn new(most: usize) -> Self {
         Self {
-            most,
+            most: AtomicUsize::new(most),
             all: AtomicUsize::new(0),
             by_kind: Default::default(),
             overdrawn: AtomicUsize::new(0),
@@ -91,8 +91,13 @@ impl Ledger {
     }
 
     /// The bound.
-    pub(crate) const fn most(&self) -> usize {
-        self.most
+    pub(crate) fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
+    }
+
+    /// Sets the bound. If more is held already, nothing is granted until it is not.
+    pub(super) fn set_most(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// What is held now.
@@ -181,7 +186,7 @@ impl Ledger {
 
     /// One step is always possible: a small frame fits a server whose bound is smaller.
     fn limit(&self) -> usize {
-        self.most.max(MAX_STEP)
+        self.most().max(MAX_STEP)
     }
 }
 

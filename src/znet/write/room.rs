@@ -21,7 +21,7 @@ impl State {
 
     /// Whether this queue itself has room for a frame.
     pub(super) fn has_room(&self, bounds: &Bounds, frame: usize) -> bool {
-        let has_room = self.messages() < bounds.messages && self.bytes() + frame <= bounds.bytes;
+        let has_room = self.messages() < bounds.messages() && self.bytes() + frame <= bounds.bytes();
         has_room || self.is_first(bounds)
     }
 
@@ -36,7 +36,7 @@ impl State {
         if self.sender == Sender::Sending {
             return (0, 0);
         }
-        (bounds.messages, bounds.bytes.min((FREE_BYTES + granted).saturating_sub(self.in_transport)))
+        (bounds.messages(), bounds.bytes().min((FREE_BYTES + granted).saturating_sub(self.in_transport)))
     }
 
     /// Takes note of what the transport holds of what has left the queue: records that a full socket did not take. They are there, so
@@ -51,7 +51,7 @@ impl State {
 
     /// Whether a frame would be the first that counts.
     fn is_first(&self, bounds: &Bounds) -> bool {
-        self.queue.messages() == 0 && (self.taken.1 == 0 || bounds.policy == QueueFull::DropOldest)
+        self.queue.messages() == 0 && (self.taken.1 == 0 || bounds.policy() == QueueFull::DropOldest)
     }
 
     /// Drops frames, oldest first, until one of `frame` bytes fits. `false` if nothing can be dropped: the peer counts
@@ -90,7 +90,7 @@ impl State {
 
     /// Wakes senders once half of the room is free: one wake-up for many frames.
     pub(super) fn make_room(&mut self, bounds: &Bounds) {
-        if self.queue.bytes() <= bounds.bytes / 2 && self.queue.messages() <= bounds.messages / 2 {
+        if self.queue.bytes() <= bounds.bytes() / 2 && self.queue.messages() <= bounds.messages() / 2 {
             self.wake_all();
         }
     }

@@ -31,7 +31,7 @@ impl Connection {
     /// Has others disconnected if it could not wait with so many bytes. `true` if there should be room now.
     pub(super) fn displaces(&self, bytes: usize, wait: SendWait) -> bool {
         let bounds = self.core().bounds();
-        bounds.policy == QueueFull::Wait
+        bounds.policy() == QueueFull::Wait
             && wait != SendWait::Never
             && !bounds.ledger.can_overdraw(bytes)
             && self.core().make_room(bytes, Whom::Unsent)
