@@ -14,6 +14,7 @@ mod access;
 mod acts;
 mod figures;
 mod http;
+mod reload;
 mod shows;
 mod under_load;
 mod waits;

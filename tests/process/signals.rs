@@ -47,11 +47,15 @@ fn sighup_and_the_users_signals_under_load_lose_no_message() {
     let load = Load::start(server.address, Answers::Hook);
     let answered = Arc::clone(&load.answered);
     let all = load.run_and(|| {
-        for (signal, name) in
-            [(Signal::HUP, "SIGHUP"), (Signal::USR1, "SIGUSR1"), (Signal::USR2, "SIGUSR2")].repeat(3)
+        for (signal, says) in [
+            (Signal::HUP, "reload: "),
+            (Signal::USR1, "SIGUSR1 is ignored"),
+            (Signal::USR2, "SIGUSR2 is ignored"),
+        ]
+        .repeat(3)
         {
             server.kill(signal);
-            server.wait_for(&format!("{name} is ignored"));
+            server.wait_for(says);
         }
         let end = Instant::now() + LONG;
         while answered.load(Ordering::Relaxed) < CONNECTIONS * REQUESTS {

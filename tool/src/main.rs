@@ -2,6 +2,7 @@
 
 mod check;
 mod plane;
+mod reload;
 mod send;
 mod serve;
 
@@ -37,6 +38,9 @@ enum Command {
     /// Stops a running server in order, at once or bit by bit.
     #[command(after_help = EXIT_CODES)]
     Drain(plane::Drain),
+    /// Has a running server read its configuration again, and says what has changed.
+    #[command(after_help = EXIT_CODES)]
+    Reload(reload::Order),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         Some(Command::Conns(order)) => plane::conns(&order),
         Some(Command::Kick(order)) => plane::kick(&order),
         Some(Command::Drain(order)) => plane::drain(&order),
+        Some(Command::Reload(order)) => reload::run(&order),
     }
 }
 

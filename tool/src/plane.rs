@@ -76,7 +76,8 @@ pub(crate) struct Drain {
     plane: Plane,
 }
 
-type Outcome = Result<String, String>;
+/// What is printed, or why there is nothing to print.
+pub(crate) type Outcome = Result<String, String>;
 
 /// Prints a line for each connection.
 pub(crate) fn conns(order: &Conns) -> ExitCode {
@@ -104,7 +105,8 @@ pub(crate) fn drain(order: &Drain) -> ExitCode {
     finish(answer.map(|answer| format!("draining {} connections\n", answer["connections"])))
 }
 
-fn finish(outcome: Outcome) -> ExitCode {
+/// Prints the outcome, and gives the exit code.
+pub(crate) fn finish(outcome: Outcome) -> ExitCode {
     match outcome {
         Ok(text) => {
             // Whoever reads what we print has had enough.
@@ -118,7 +120,8 @@ fn finish(outcome: Outcome) -> ExitCode {
     }
 }
 
-fn ask(plane: &Plane, method: &str, path: &str) -> Result<Value, String> {
+/// Asks, and reads the answer.
+pub(crate) fn ask(plane: &Plane, method: &str, path: &str) -> Result<Value, String> {
     let address = &plane.admin;
     let answer = talk(plane, method, path).map_err(|error| format!("the admin plane {address}: {error}"))?;
     let (head, body) =

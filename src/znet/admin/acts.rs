@@ -60,6 +60,17 @@ pub(super) fn drain(core: &Arc<Core>, request: &Request) -> Response {
     }))
 }
 
+/// Reads the configuration again.
+pub(super) fn reload(core: &Core, request: &Request) -> Response {
+    answered(Page::of(request, &[]).map(|_| {
+        log::warn!("admin plane: reload");
+        match core.reload() {
+            Ok(reload) => Response::json(&reload),
+            Err(error) => Response::error(422, format!("nothing has changed: {error}")),
+        }
+    }))
+}
+
 #[derive(Serialize)]
 struct Level {
     level: String,

@@ -3,14 +3,14 @@
 use crate::http::{Request, Response};
 use crate::zconf::is_of_this_machine;
 
-pub(super) struct Guard {
-    token: String,
+pub(super) struct Guard<'a> {
+    token: &'a str,
 }
 
-impl Guard {
+impl<'a> Guard<'a> {
     /// Demands this token; none if it is empty.
-    pub(super) fn new(token: &str) -> Self {
-        Self { token: token.to_string() }
+    pub(super) const fn new(token: &'a str) -> Self {
+        Self { token }
     }
 
     /// The error response, if the request is not allowed.

@@ -35,9 +35,10 @@ pub(crate) fn addresses(config: &Config) -> Result<Vec<SocketAddr>> {
 ///
 /// [`Error::Io`] if the port cannot be had.
 pub(crate) fn open(core: &Arc<Core>, addresses: &[SocketAddr]) -> Result<HttpServer> {
-    let plane = Plane { core: Arc::clone(core), guard: Guard::new(&core.config().admin_token) };
+    let plane = Plane { core: Arc::clone(core) };
     time_waits();
-    let address = core.config().admin_address().unwrap_or_default();
+    let config = core.config();
+    let address = config.admin_address().unwrap_or_default();
     let server = HttpServer::start(addresses, move |request| plane.answer(request))
         .map_err(|source| Error::io(format!("listen on {address} (Admin)"), source))?;
     log::info!("admin plane on http://{}", server.local_addr());
@@ -46,7 +47,6 @@ pub(crate) fn open(core: &Arc<Core>, addresses: &[SocketAddr]) -> Result<HttpSer
 
 struct Plane {
     core: Arc<Core>,
-    guard: Guard,
 }
 
 impl Plane {
@@ -56,7 +56,7 @@ impl Plane {
         if let ("GET" | "HEAD", [probe @ ("healthz" | "readyz")]) = (request.method(), &path[..]) {
             return if *probe == "healthz" { vars::health() } else { vars::readiness(&self.core) };
         }
-        if let Err(refused) = self.guard.check(request) {
+        if let Err(refused) = Guard::new(&self.core.config().admin_token).check(request) {
             return refused;
         }
         match request.method() {
@@ -82,7 +82,7 @@ impl Plane {
             ["metrics"] => metrics::metrics(core),
             ["greenz"] => coroutines::list(request),
             ["loglevel"] => acts::log_level(),
-            ["connz" | "userz", _, "kick"] | ["drain"] => not_allowed("POST"),
+            ["connz" | "userz", _, "kick"] | ["drain" | "reload"] => not_allowed("POST"),
             _ => unknown(request),
         }
     }
@@ -93,6 +93,7 @@ impl Plane {
             ["connz", id, "kick"] => acts::kick(core, id),
             ["userz", uid, "kick"] => acts::kick_user(core, uid),
             ["drain"] => acts::drain(core, request),
+            ["reload"] => acts::reload(core, request),
             ["loglevel"] => acts::set_log_level(request),
             []
             | [
@@ -130,5 +131,6 @@ GET  /loglevel
 POST /connz/ID/kick           closes a connection in order
 POST /userz/ID/kick           all connections of a user
 POST /drain                   stops the server in order  ?seconds=  closes its connections over so long
+POST /reload                  reads the configuration again, and says what has changed
 POST /loglevel?level=debug    off, error, warn, info, debug or trace
 ";
