@@ -81,12 +81,12 @@ impl ConfigChange {
     }
 
     /// The value that the server ran with, texts in quotes. A secret is not shown.
-    pub fn old(&self) -> &str {
+    pub fn old_value(&self) -> &str {
         &self.old
     }
 
     /// The value that was read.
-    pub fn new(&self) -> &str {
+    pub fn new_value(&self) -> &str {
         &self.new
     }
 

@@ -1,5 +1,7 @@
 //! The commands that steer a running server.
 
+#![expect(clippy::disallowed_methods, reason = "tests are plain threads")]
+
 #[expect(dead_code, reason = "each test program uses its share")]
 mod common;
 

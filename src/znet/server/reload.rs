@@ -4,6 +4,9 @@
 //! own is told: the limits looked at for each message, the rates, the heartbeat, the rules of WebSocket, the certificates, the
 //! level of the log.
 
+#[cfg(not(feature = "tls"))]
+use std::convert::Infallible;
+
 use super::core::Core;
 use super::needs::check_limits;
 use super::server::Server;
@@ -106,12 +109,12 @@ impl Core {
     }
 
     #[cfg(not(feature = "tls"))]
-    const fn read_certificates(&self, _: &Config) -> Result<()> {
-        Ok(())
+    const fn read_certificates(&self, _: &Config) -> Result<Option<Infallible>> {
+        Ok(None)
     }
 
     #[cfg(not(feature = "tls"))]
-    const fn take_certificates(&self, (): ()) {}
+    const fn take_certificates(&self, _: Option<Infallible>) {}
 }
 
 fn say(reload: &Reload) {
