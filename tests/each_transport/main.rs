@@ -22,6 +22,7 @@ mod kcp_wire;
 mod served;
 mod wires;
 
+mod both_ends;
 mod frames;
 mod limits;
 mod resuming;
@@ -92,6 +93,10 @@ on_each_transport! {
         heartbeats_come_and_a_silent_peer_is_found,
         a_peer_that_answers_its_heartbeats_is_kept,
         a_silent_peer_that_is_only_watched_is_asked_by_the_hook,
+    };
+    both_ends::{
+        a_client_may_send_much_without_a_look_at_the_replies,
+        a_server_may_send_much_to_a_client_that_answers_all_of_it,
     };
     resuming::{
         nothing_is_lost_if_it_is_cut_after_any_byte_written,

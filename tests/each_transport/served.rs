@@ -80,6 +80,10 @@ fn connect(kind: TransportKind, server: SocketAddr) -> Peer {
 }
 
 impl Served {
+    pub(crate) fn address(&self) -> SocketAddr {
+        address(self.kind, &self.running)
+    }
+
     pub(crate) fn connect(&self) -> Peer {
         connect(self.kind, address(self.kind, &self.running))
     }

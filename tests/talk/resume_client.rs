@@ -209,9 +209,7 @@ fn what_is_asked_while_the_client_is_away_is_answered_when_it_is_back() {
 
 #[test]
 fn refused_a_client_begins_again_where_it_reconnects() {
-    let mut short = resuming();
-    short.resume_ms = 1;
-    let (running, _) = serve(short);
+    let (running, _) = serve(resuming());
     let (client, told, hooks) = client(running.server.local_addr().unwrap(), resuming());
     client.start().unwrap();
     let first = client.conn().unwrap();

@@ -67,7 +67,7 @@ impl Connection {
         wait: SendWait,
         mut append: impl FnMut(&mut State) -> Result<Appended>,
     ) -> Result<bool> {
-        let (appended, was_full) = match self.append(&mut append)? {
+        let (appended, was_full) = match self.append(frame, &mut append)? {
             full @ (Appended::Full | Appended::OverAll) => {
                 (self.append_to_full(frame, wait, full, &mut append), true)
             }
@@ -85,8 +85,17 @@ impl Connection {
     }
 
     #[inline]
-    fn append(&self, append: &mut impl FnMut(&mut State) -> Result<Appended>) -> Result<Appended> {
-        let appended = append(&mut self.outbox().lock());
+    fn append(
+        &self,
+        frame: usize,
+        append: &mut impl FnMut(&mut State) -> Result<Appended>,
+    ) -> Result<Appended> {
+        let mut state = self.outbox().lock();
+        let appended = append(&mut state);
+        if state.is_blocked() && matches!(appended, Ok(Appended::Queued { .. })) && self.is_current() {
+            state.note_reply(frame);
+        }
+        drop(state);
         appended.inspect_err(|error| self.note_panic(error))
     }
 
@@ -120,7 +129,7 @@ impl Connection {
                 Appended::OverAll
                     if self.core().make_room(frame, Whom::Stuck) || self.displaces(frame, wait) =>
                 {
-                    appended = self.append(&mut append)?;
+                    appended = self.append(frame, &mut append)?;
                     continue;
                 }
                 Appended::OverAll if frame > bounds.ledger.most() => {
@@ -136,7 +145,7 @@ impl Connection {
                 waits = Some((Instant::now(), self.wait_at_most(wait)));
                 self.send_now(if waiting.is_some() { wait } else { SendWait::Never });
                 drop(waiting);
-                appended = self.append(&mut append)?;
+                appended = self.append(frame, &mut append)?;
                 continue;
             };
             match bounds.policy() {
@@ -154,7 +163,7 @@ impl Connection {
                 _ => return Err(self.queue_full(Duration::ZERO)),
             }
             drop(waiting);
-            appended = self.append(&mut append)?;
+            appended = self.append(frame, &mut append)?;
         }
     }
 

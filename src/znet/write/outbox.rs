@@ -263,7 +263,7 @@ impl State {
     pub(super) fn drained(&mut self, bounds: &Bounds) {
         (self.sender, self.in_transport) = (Sender::Idle, 0);
         if let Some(pressure) = &mut self.pressure {
-            pressure.since = 0;
+            (pressure.since, pressure.replies) = (0, 0);
             pressure.queued.give_back(&bounds.ledger, Kind::Queued);
             pressure.room.wake_all();
         }

@@ -13,6 +13,8 @@ pub(super) struct Pressure {
     pub(super) queued: Share,
     /// Since when nothing has left for a full socket, in milliseconds of the server's clock; 0 while it takes what comes.
     pub(super) since: u64,
+    /// Bytes that the connection's own handlers have queued since the socket was last empty, while it was full.
+    pub(super) replies: usize,
     /// What was dropped, or left when the outbox was discarded.
     pub(super) unsent: Unsent,
     /// What was sent, where the connection can be resumed.

@@ -25,15 +25,15 @@ impl State {
         has_room || self.is_first(bounds)
     }
 
-    /// How many frames and bytes the queue may hold for which nothing has to be granted or dropped. None while another
-    /// sends, or a queue like this is not all that there is.
+    /// How many frames and bytes the queue may hold for which nothing has to be granted, dropped or noted. None while another
+    /// sends, the socket is full, or a queue like this is not all that there is.
     pub(super) fn plain_room(&self, bounds: &Bounds) -> (usize, usize) {
         let granted = match &self.pressure {
             None => 0,
             Some(pressure) if pressure.kept.is_none() => pressure.queued.granted(),
             Some(_) => return (0, 0),
         };
-        if self.sender == Sender::Sending {
+        if self.sender != Sender::Idle {
             return (0, 0);
         }
         (bounds.messages(), bounds.bytes().min((FREE_BYTES + granted).saturating_sub(self.in_transport)))
@@ -83,9 +83,16 @@ impl State {
         self.pressure.as_ref().map_or(0, |pressure| pressure.queued.granted())
     }
 
-    /// Whether so much waits on a full socket that the peer, which does not read, should not be read from either.
+    /// Whether the peer, which does not read the replies to what it has sent, should not be read from either. What others send it is
+    /// no reason: it may well be waiting for us to read, and two ends that both send much would wait for each other.
     pub(crate) fn holds_back_reading(&self) -> bool {
-        self.sender == Sender::Blocked && self.queue.bytes() > HOLD_BACK_FROM
+        let replies = self.pressure.as_ref().map_or(0, |pressure| pressure.replies);
+        self.sender == Sender::Blocked && replies.min(self.queue.bytes()) > HOLD_BACK_FROM
+    }
+
+    /// Takes note that a handler of the connection's own has queued so many bytes while the socket is full.
+    pub(super) fn note_reply(&mut self, bytes: usize) {
+        self.pressure().replies += bytes;
     }
 
     /// Wakes senders once half of the room is free: one wake-up for many frames.
@@ -96,7 +103,7 @@ impl State {
     }
 }
 
-/// More than this queued on a full socket, and the peer is not read from until it has read.
+/// More replies than this queued on a full socket, in bytes, and the peer is not read from until it has read.
 const HOLD_BACK_FROM: usize = 64 * 1024;
 
 #[cfg(test)]
