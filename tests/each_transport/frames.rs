@@ -1,7 +1,10 @@
 //! What goes in as bytes, cut anyhow, comes to the handler as messages, and the answers come back in order.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+use std::time::Duration;
 
+use zinx::green;
 use zinx::ziface::{CloseReason, IRequest, TransportKind};
 
 use crate::common::{ECHO, frame, pattern};
@@ -108,11 +111,14 @@ pub(crate) fn length_zero_and_length_max_reach_the_handler(kind: TransportKind) 
 }
 
 pub(crate) fn large_frames_behind_small_ones_come_back_in_order(kind: TransportKind) {
-    let change = |config: &mut zinx::Config| config.max_packet_size = 1 << 20;
+    let change = |config: &mut zinx::Config| {
+        (config.max_packet_size, config.max_msg_chan_bytes) = (8 << 20, 32 << 20);
+    };
     let served = start_with(kind, change, |_| {});
     let mut peer = served.connect();
-    for len in [3, 65_527, 0, 100_000, 5, 1 << 20, 1] {
-        // Behind each large one a small one, in the same write.
+    // Around what a segment of KCP, a record of TLS, and the heads of WebSocket hold; and more than a read and a socket do.
+    for len in [117, 118, 1367, 1368, 16_376, 16_384, 16_385, 65_527, 65_528, 300_000, 5 << 20] {
+        // Behind each a small one, in the same write.
         let both = [frame(ECHO, &pattern(len)), frame(ECHO, b"behind")].concat();
         peer.send(&both);
         assert!(peer.read_exactly(both.len()) == both, "{len} bytes differ");
@@ -130,4 +136,73 @@ pub(crate) fn a_frame_that_is_too_large_closes_only_its_connection(kind: Transpo
     assert_eq!(served.stop_hooks(bad.addr()), 1);
     good.check_echo();
     assert_eq!(take(&kept), [b"before"]);
+}
+
+/// A handler that sends far more than a socket takes, and waits itself meanwhile: nobody but a writer can send the rest.
+pub(crate) fn what_a_full_socket_did_not_take_leaves_while_the_handler_waits(kind: TransportKind) {
+    let change = |config: &mut zinx::Config| config.max_msg_chan_bytes = 16 << 20;
+    let done = Arc::new(green::Event::new());
+    let waits_for = Arc::clone(&done);
+    let served = start_with(kind, change, |server| {
+        let bulk = move |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            for n in 0..80_u8 {
+                conn.send_msg(KEEP, vec![n; 100_000 + usize::from(n)])?;
+                conn.send_msg(KEEP, [n])?;
+            }
+            assert!(waits_for.wait_timeout(Duration::from_secs(60)));
+            conn.send_msg(ECHO, "over")
+        };
+        server.add_router(KEEP, bulk).unwrap();
+    });
+    let mut peer = served.connect();
+    peer.send(&frame(KEEP, b""));
+    for n in 0..80_u8 {
+        assert!(peer.read_frame() == (KEEP, vec![n; 100_000 + usize::from(n)]), "message {n}");
+        assert_eq!(peer.read_frame(), (KEEP, vec![n]));
+    }
+    done.set();
+    assert_eq!(peer.read_frame(), (ECHO, b"over".to_vec()));
+}
+
+/// The connection reads while others send: reader and writers are all busy with one state.
+pub(crate) fn many_send_while_the_peer_asks(kind: TransportKind) {
+    const PUSHERS: usize = 2;
+    const PUSHES: u32 = 1000;
+    let served = start(kind, |_| {});
+    let mut peer = served.connect();
+    peer.check_echo();
+    let conn = served.conn(peer.addr());
+    let begin = Barrier::new(PUSHERS + 1);
+    thread::scope(|scope| {
+        for pusher in 0..PUSHERS {
+            let (conn, begin) = (&conn, &begin);
+            scope.spawn(move || {
+                begin.wait();
+                let push = |n: u32| [&[pusher as u8][..], &n.to_le_bytes(), &[7; 100]].concat();
+                (0..PUSHES).for_each(|n| conn.send_msg(KEEP, push(n)).unwrap());
+            });
+        }
+        begin.wait();
+        let (mut pushed, mut echoed) = ([0; PUSHERS], 0_u32);
+        while echoed < 200 || pushed != [PUSHES; PUSHERS] {
+            if echoed < 200 {
+                peer.send(&frame(ECHO, &echoed.to_le_bytes()));
+            }
+            loop {
+                let (id, data) = peer.read_frame();
+                if id == ECHO {
+                    assert_eq!(data, echoed.to_le_bytes());
+                    echoed += 1;
+                    break;
+                }
+                let pusher = &mut pushed[usize::from(data[0])];
+                assert_eq!((&data[1..5], data.len()), (&pusher.to_le_bytes()[..], 105));
+                *pusher += 1;
+                if echoed == 200 {
+                    break;
+                }
+            }
+        }
+    });
 }

@@ -59,6 +59,8 @@ on_each_transport! {
         length_zero_and_length_max_reach_the_handler,
         large_frames_behind_small_ones_come_back_in_order,
         a_frame_that_is_too_large_closes_only_its_connection,
+        what_a_full_socket_did_not_take_leaves_while_the_handler_waits,
+        many_send_while_the_peer_asks,
     };
     ways_to_end::{
         an_end_after_whole_frames_still_delivers_the_replies,

@@ -3,7 +3,6 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use zinx::zconf::MaxConnPolicy;
 use zinx::ziface::{CloseReason, IClient, IServer};
 
 use crate::common::random::Random;
@@ -130,37 +129,6 @@ fn a_flood_of_strangers_takes_bounded_memory_and_no_place() {
     late.send(&Segment::push(7, 0, &message));
     assert_eq!(late.read(message.len()), message);
     stop(&client);
-}
-
-#[test]
-fn one_too_many_is_refused_and_comes_in_once_there_is_a_place() {
-    let mut its_config = config();
-    its_config.max_conn = 1;
-    let running = start_alone(its_config, |_| {});
-    let first = Peer::echoed(address(&running), 7);
-    let second = Peer::connect(address(&running), 8, &first_message());
-    second.hear(RESET);
-    assert_eq!((running.server.stats().over_max_conn, running.server.stats().accepted), (1, 1));
-    first.send(&Segment { sn: 1, una: 1, ..Segment::new(7, END) });
-    first.hear(END_ACK);
-    wait_until("the place", || running.server.get_conn_mgr().is_empty());
-    Peer::echoed(address(&running), 9);
-}
-
-#[test]
-fn one_too_many_waits_for_a_place_if_that_is_the_policy() {
-    let mut its_config = config();
-    (its_config.max_conn, its_config.max_conn_policy) = (1, MaxConnPolicy::Wait);
-    let running = start_alone(its_config, |_| {});
-    let first = Peer::echoed(address(&running), 7);
-    let (second, heard) = client(address(&running), config());
-    second.start().unwrap();
-    second.conn().unwrap().send_msg(ECHO, "I wait").unwrap();
-    assert!(heard.recv_timeout(Duration::from_millis(300)).is_err());
-    assert_eq!((running.server.stats().over_max_conn, running.server.stats().accepted), (0, 1));
-    first.send(&Segment { sn: 1, una: 1, ..Segment::new(7, END) });
-    assert_eq!(heard.recv_timeout(SOON).unwrap(), b"I wait");
-    stop(&second);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A connection on other transports than TCP: what it promises there, and what is the transport's own.
+//! Connections on other transports than TCP: what is the own of TLS, of WebSocket, and of proxies before them.
 
 #![expect(
     clippy::disallowed_methods,

@@ -1,46 +1,15 @@
-//! WebSocket: what a connection promises holds on it, and what is its own.
+//! WebSocket: what is its own. What a connection promises holds on it too: see `tests/each_transport`.
 
-use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Duration;
 
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 use tungstenite::{Message, Utf8Bytes};
-use zinx::green;
-use zinx::ziface::{CloseReason, IRequest, TransportKind};
+use zinx::ziface::CloseReason;
 
 use crate::common::{ECHO, frame, pattern, start_alone, wait_until};
-use crate::tls_peer::pem;
 use crate::ws_peer::{WsPeer, config};
-
-#[test]
-fn messages_come_back_and_the_connection_says_what_carries_it() {
-    let running = start_alone(config(), |_| {});
-    let mut peer = WsPeer::connect(&running);
-    peer.check_echo();
-    assert_eq!(running.conn(peer.addr()).get_transport(), TransportKind::WebSocket);
-    peer.check_echo_of(&pattern(4096));
-    peer.check_echo_of(b"");
-}
-
-#[test]
-fn it_runs_over_tls_if_there_is_a_certificate() {
-    let mut config = config();
-    (config.cert_file, config.private_key_file) = (pem("server.pem"), pem("server.key"));
-    config.max_packet_size = 1 << 20;
-    let running = start_alone(config, |_| {});
-    let mut peer = WsPeer::connect_securely(&running);
-    peer.check_echo();
-    assert_eq!(running.conn(peer.addr()).get_transport(), TransportKind::SecureWebSocket);
-    peer.check_echo_of(&pattern(1 << 20));
-    let stopping = thread::spawn(move || running.stop());
-    assert_eq!(peer.read_close(), 1001);
-    drop(peer);
-    let stats = stopping.join().unwrap();
-    assert_eq!((stats.start_hooks, stats.stop_hooks), (1, 1));
-}
 
 #[test]
 fn frames_split_at_every_byte_over_messages_come_back_one_in_each_message() {
@@ -95,85 +64,6 @@ fn messages_in_pieces_are_put_together_and_pings_between_them_answered() {
     };
     assert!(echo == message);
     assert_eq!(pongs[0], 0);
-}
-
-#[test]
-fn large_messages_pass_both_ways_at_once() {
-    let mut config = config();
-    (config.max_packet_size, config.max_msg_chan_bytes) = (8 << 20, 32 << 20);
-    let running = start_alone(config, |_| {});
-    let mut peer = WsPeer::connect(&running);
-    for len in [117, 118, 65_527, 65_528, 300_000, 5 << 20] {
-        peer.check_echo_of(&pattern(len));
-    }
-}
-
-/// A handler that sends far more than the socket takes, and waits itself meanwhile: messages stay whole.
-#[test]
-fn what_a_full_socket_did_not_take_leaves_while_the_handler_waits() {
-    const BULK: u32 = 2;
-    let mut config = config();
-    config.max_msg_chan_bytes = 16 << 20;
-    let done = Arc::new(green::Event::new());
-    let waits_for = Arc::clone(&done);
-    let running = start_alone(config, move |server| {
-        let bulk = move |request: &dyn IRequest| {
-            let conn = request.get_connection();
-            for n in 0..80_u8 {
-                conn.send_msg(BULK, vec![n; 100_000 + usize::from(n)])?;
-                conn.send_msg(BULK, [n])?;
-            }
-            assert!(waits_for.wait_timeout(Duration::from_secs(60)));
-            conn.send_msg(ECHO, "over")
-        };
-        server.add_router(BULK, bulk).unwrap();
-    });
-    let mut peer = WsPeer::connect(&running);
-    peer.send(&frame(BULK, b""));
-    for n in 0..80_u8 {
-        assert!(peer.read() == frame(BULK, &vec![n; 100_000 + usize::from(n)]), "message {n}");
-        assert_eq!(peer.read(), frame(BULK, &[n]));
-    }
-    done.set();
-    assert_eq!(peer.read(), frame(ECHO, b"over"));
-}
-
-#[test]
-fn many_send_while_the_peer_asks() {
-    const PUSH: u32 = 2;
-    let running = start_alone(config(), |_| {});
-    let mut peer = WsPeer::connect(&running);
-    peer.check_echo();
-    let conn = running.conn(peer.addr());
-    let begin = Arc::new(Barrier::new(3));
-    let pushers: Vec<_> = (0..2)
-        .map(|_| {
-            let (conn, begin) = (Arc::clone(&conn), Arc::clone(&begin));
-            thread::spawn(move || {
-                begin.wait();
-                (0..1000).for_each(|_| conn.send_msg(PUSH, pattern(100)).unwrap());
-            })
-        })
-        .collect();
-    begin.wait();
-    let (mut pushed, mut echoed) = (0, 0_u32);
-    while echoed < 200 {
-        peer.send(&frame(ECHO, &echoed.to_le_bytes()));
-        loop {
-            let message = peer.read();
-            if message == frame(ECHO, &echoed.to_le_bytes()) {
-                break;
-            }
-            assert!(message == frame(PUSH, &pattern(100)));
-            pushed += 1;
-        }
-        echoed += 1;
-    }
-    while pushed < 2000 {
-        assert!(peer.read() == frame(PUSH, &pattern(100)));
-        pushed += 1;
-    }
-    pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
 }
 
 #[test]

@@ -13,7 +13,6 @@ use zinx::ziface::{IServer, TransportKind};
 use zinx::{Config, Server};
 
 use crate::common::{self, ECHO, Running, frame};
-use crate::tls_peer::{TlsPeer, client_config};
 
 /// A server's configuration, for WebSocket alone.
 pub(crate) fn config() -> Config {
@@ -40,13 +39,6 @@ pub(crate) struct WsPeer {
 impl WsPeer {
     pub(crate) fn connect(running: &Running) -> Self {
         Self::ask(running, "ws://localhost/").unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    pub(crate) fn connect_securely(running: &Running) -> Self {
-        let stream = connected(address(&running.server, TransportKind::SecureWebSocket));
-        let addr = stream.local_addr().unwrap();
-        let tls = TlsPeer::over(stream, client_config(|_| {})).stream;
-        Self::over(Box::new(tls), addr, "wss://localhost/").unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The status of the refusal, if it is refused.
