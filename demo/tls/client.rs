@@ -1,6 +1,6 @@
 //! A client that speaks TLS, and trusts one authority alone.
 //!
-//! Run it beside the server: `cargo run --features tls --example tls_client`
+//! Run it beside the server: `cargo run --features tls --example tls_client [host:port]`
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,9 +9,11 @@ use zinx::prelude::*;
 use zinx::znet::{TlsOptions, new_tls_client_with_options};
 
 fn talk() -> Result<()> {
-    let config = Config::load()?;
+    let address = std::env::args().nth(1).unwrap_or_else(|| "localhost:7777".to_string());
+    let (host, port) = address.rsplit_once(':').ok_or("an address is host:port")?;
     let options = TlsOptions::new().ca_file("tests/data/tls/ca.pem");
-    let client = new_tls_client_with_options("localhost", config.tcp_port, &options, config)?;
+    let port = port.parse().map_err(Error::other)?;
+    let client = new_tls_client_with_options(host, port, &options, Config::load()?)?;
     client
         .set_on_conn_start(|conn: &Arc<dyn IConnection>| conn.send_msg(1, "nobody can read this on the way"));
     client.add_router(1, |request: &dyn IRequest| {

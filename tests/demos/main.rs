@@ -18,4 +18,6 @@ mod interop;
 mod interop_go;
 mod seeds;
 mod talk;
+#[cfg(all(feature = "tls", feature = "websocket", feature = "kcp"))]
+mod transports;
 mod zinx_names;
