@@ -37,6 +37,11 @@ impl Response {
         Self::of(status, TEXT, text.into().into_bytes())
     }
 
+    /// A page for a browser.
+    pub(crate) fn html(text: String) -> Self {
+        Self::of(200, "text/html; charset=utf-8", text.into_bytes())
+    }
+
     /// What is wrong with the request, as JSON: `{"error": ..}`.
     pub(crate) fn error(status: u16, error: impl Into<String>) -> Self {
         Self { status, ..Self::json(&ErrorBody { error: error.into() }) }

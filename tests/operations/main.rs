@@ -14,6 +14,7 @@ mod access;
 mod acts;
 mod figures;
 mod http;
+mod page;
 mod reload;
 mod shows;
 mod under_load;

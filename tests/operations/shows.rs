@@ -59,6 +59,31 @@ fn connections_are_found_sorted_and_paged() {
 }
 
 #[test]
+fn connections_are_searched_and_sorted_both_ways() {
+    let running = start_alone(config(), |server| server.add_router(LOGIN, login).unwrap());
+    let mut peers: Vec<_> = (0..4).map(|_| running.connect()).collect();
+    peers.iter_mut().for_each(|peer| peer.check_echo());
+    for (peer, name) in peers.iter_mut().zip(["Ann", "joanna", "bob"]) {
+        peer.send(&frame(LOGIN, name.as_bytes()));
+        peer.read_frame();
+    }
+    let found = |query: &str| ids(&get_json(&running, &format!("/connz?{query}")));
+    assert_eq!(found("search=ANN"), [0, 1]);
+    assert_eq!(found("search=of%20bob"), [2], "a group");
+    assert_eq!(found("search=lobby&sort=id&order=desc"), [2, 1, 0]);
+    assert!(found("search=3").contains(&3), "an id, and parts of addresses");
+    assert_eq!(found(&format!("search={}", peers[1].addr())), [1]);
+    assert_eq!(found("search=its+peer").len(), 4, "what it waits for");
+    assert_eq!(found("search=nosuch"), [0; 0]);
+    assert_eq!(found("sort=messages&order=asc&limit=1"), [3]);
+    assert_eq!(get(&running, "/connz?order=up").status, 400);
+    peers.remove(0).finish();
+    wait_until("it is closed", || found("state=closed&search=ann") == [0]);
+    assert_eq!(found("state=closed&search=peer+closed"), [0], "a reason");
+    assert_eq!(found("state=closed&search=bob"), [0; 0]);
+}
+
+#[test]
 fn groups_and_users_are_shown() {
     let running = start_alone(config(), |server| server.add_router(LOGIN, login).unwrap());
     let mut peers: Vec<_> = (0..3).map(|_| running.connect()).collect();

@@ -1,104 +1,16 @@
-// The same in a real browser: Chromium, if there is one. `ZINX_TEST_CHROMIUM` names it.
+// The same in a real browser.
 
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { tmpdir } from "node:os";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
 import * as zinx from "../dist/node.js";
+import { Browser, chromium, until2 } from "./browser.mjs";
 import { randoms, startProxy, startServer, until } from "./support.mjs";
 
 const ROOT = new URL("../../../", import.meta.url);
-const chromium = find();
 const skip = chromium ? false : "there is no Chromium";
 if (skip) console.log(`skipped: the TypeScript client in Chromium, because ${skip}`);
-
-function find() {
-  for (const name of [process.env.ZINX_TEST_CHROMIUM, "chromium", "google-chrome"].filter(Boolean)) {
-    try {
-      execFileSync(name, ["--version"], { stdio: "ignore" });
-      return name;
-    } catch {
-      // The next one, perhaps.
-    }
-  }
-  return undefined;
-}
-
-/** A browser with one page, spoken to by the DevTools protocol. */
-class Browser {
-  #replies = new Map();
-  #last = 0;
-
-  static async start() {
-    const browser = new Browser();
-    browser.folder = mkdtempSync(`${tmpdir()}/zinx-chromium-`);
-    const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--remote-debugging-port=0", `--user-data-dir=${browser.folder}`];
-    browser.child = spawn(chromium, [...flags, "about:blank"], { stdio: ["ignore", "ignore", "pipe"] });
-    const url = await new Promise((resolve, reject) => {
-      browser.child.once("exit", () => reject(new Error("Chromium does not run")));
-      createInterface(browser.child.stderr).on("line", (line) => {
-        const found = /DevTools listening on (ws:\S+)/.exec(line);
-        if (found) resolve(found[1]);
-      });
-    });
-    browser.socket = new WebSocket(url);
-    browser.socket.onmessage = ({ data }) => {
-      const { id, result, error } = JSON.parse(data);
-      browser.#replies.get(id)?.(error ? { error } : { result });
-    };
-    await new Promise((resolve) => (browser.socket.onopen = resolve));
-    const { targetId } = await browser.call("Target.createTarget", { url: "about:blank" });
-    ({ sessionId: browser.sessionId } = await browser.call("Target.attachToTarget", { targetId, flatten: true }));
-    return browser;
-  }
-
-  call(method, params = {}) {
-    const id = ++this.#last;
-    const { sessionId } = this;
-    this.socket.send(JSON.stringify({ id, method, params, sessionId }));
-    return new Promise((resolve, reject) =>
-      this.#replies.set(id, ({ error, result }) => {
-        this.#replies.delete(id);
-        if (error) reject(new Error(`${method}: ${error.message}`));
-        else resolve(result);
-      }),
-    );
-  }
-
-  async open(url) {
-    await this.call("Page.navigate", { url });
-    await until2(async () => (await this.run("document.readyState")) === "complete");
-  }
-
-  /** What an expression, or its promise, is. */
-  async run(expression) {
-    const { result, exceptionDetails } = await this.call("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
-    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
-    return result.value;
-  }
-
-  async picture() {
-    return Buffer.from((await this.call("Page.captureScreenshot")).data, "base64");
-  }
-
-  async end() {
-    this.socket.close();
-    await new Promise((resolve) => this.child.once("exit", resolve) && this.child.kill("SIGKILL"));
-    // Its other processes may write for a moment.
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
-  }
-}
-
-async function until2(condition) {
-  for (const end = Date.now() + 60_000; !(await condition().catch(() => false)); ) {
-    if (Date.now() > end) throw new Error(`not within a minute: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 /** The files of the repository, for the browser. */
 async function startFiles() {

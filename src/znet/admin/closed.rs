@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::page::{Page, Part};
+use super::search::Search;
 use crate::http::Request;
 use crate::znet::server::core::Core;
 use crate::znet::server::history::ClosedConn;
@@ -38,7 +39,19 @@ pub(super) fn closed(core: &Core, request: &Request, page: Page) -> Part<ClosedR
     if let Some(beginning) = request.parameter("address") {
         all.retain(|conn| conn.remote.starts_with(beginning));
     }
+    let search = Search::of(request);
+    if !search.is_any() {
+        all.retain(|conn| is_found(conn, &search));
+    }
     page.part(&all, |conn| row(conn, now))
+}
+
+fn is_found(conn: &ClosedConn, search: &Search) -> bool {
+    search.is_id(conn.id)
+        || search.is_in(&conn.remote)
+        || conn.user.as_ref().is_some_and(|user| search.is_in(user))
+        || search.is_in(&conn.transport)
+        || search.is_in(&conn.reason.to_string())
 }
 
 /// The closed connection with this id, while it is remembered.

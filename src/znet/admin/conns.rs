@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::closed::{self, closed};
 use super::page::{Page, answered};
+use super::search::Search;
 use super::waits::{Coroutines, Wait};
 use crate::http::{Request, Response};
 use crate::ziface::IConnection;
@@ -47,23 +48,28 @@ pub(super) fn list(core: &Core, request: &Request) -> Response {
 }
 
 fn find(core: &Core, request: &Request) -> Result<Response, Response> {
-    let page = Page::of(request, &["sort", "state", "user", "address", "group"])?;
+    let page = Page::of(request, &["sort", "order", "state", "search", "user", "address", "group"])?;
     if request.parameter("state") == Some("closed") {
         return Ok(Response::json(&closed(core, request, page)));
     }
     let sort = Sort::of(request.parameter("sort").unwrap_or("id"))?;
+    let is_ascending = sort.is_ascending(request.parameter("order"))?;
     let wanted = Wanted::of(request)?;
     let now = core.clock().tick();
     let coroutines = Coroutines::of(core);
     let mut found = Vec::new();
     core.manager().each(|shared| {
         let conn = shared.connection();
-        if wanted.is(conn) {
+        if wanted.is(conn, &coroutines) {
             found.push((sort.key(conn, &coroutines, now), Arc::clone(shared)));
         }
         true
     });
-    found.sort_by_key(|(key, conn)| (Reverse(*key), conn.get_conn_id()));
+    if is_ascending {
+        found.sort_by_key(|(key, conn)| (*key, conn.get_conn_id()));
+    } else {
+        found.sort_by_key(|(key, conn)| (Reverse(*key), conn.get_conn_id()));
+    }
     Ok(Response::json(&page.part(&found, |(_, conn)| row(conn.connection(), &coroutines, now))))
 }
 
@@ -152,6 +158,7 @@ struct Wanted<'a> {
     group: Option<&'a str>,
     /// The beginning of the address of the peer.
     address: Option<&'a str>,
+    search: Search,
 }
 
 impl<'a> Wanted<'a> {
@@ -165,10 +172,10 @@ impl<'a> Wanted<'a> {
             }
         };
         let [user, group, address] = ["user", "group", "address"].map(|name| request.parameter(name));
-        Ok(Self { state, user, group, address })
+        Ok(Self { state, user, group, address, search: Search::of(request) })
     }
 
-    fn is(&self, conn: &Connection) -> bool {
+    fn is(&self, conn: &Connection, coroutines: &Coroutines) -> bool {
         let membership = conn.on_demand().map(|on_demand| &on_demand.membership);
         let in_group = |name: &str| membership.is_some_and(|membership| membership.is_in_group(name));
         let is_user = |uid: &str| {
@@ -179,10 +186,25 @@ impl<'a> Wanted<'a> {
             && self.user.is_none_or(is_user)
             && self.group.is_none_or(in_group)
             && self.address.is_none_or(has_address)
+            && (self.search.is_any() || self.is_found(conn, coroutines))
+    }
+
+    fn is_found(&self, conn: &Connection, coroutines: &Coroutines) -> bool {
+        let is_in = |text: &str| self.search.is_in(text);
+        let is_named = || {
+            let membership = &conn.on_demand()?.membership;
+            let is_user = membership.uid().is_some_and(|user| is_in(&user));
+            Some(is_user || membership.groups().iter().any(|group| is_in(group)))
+        };
+        self.search.is_id(conn.id())
+            || is_in(&conn.get_remote_addr().to_string())
+            || is_named() == Some(true)
+            || is_in(&conn.get_transport().to_string())
+            || is_in(&coroutines.wait(conn).to_string())
     }
 }
 
-/// By what they are sorted: the largest first, except for ids.
+/// By what they are sorted: the largest first, except for ids, unless something else is asked for.
 #[derive(Clone, Copy)]
 enum Sort {
     Id,
@@ -213,10 +235,19 @@ impl Sort {
         })
     }
 
+    fn is_ascending(self, order: Option<&str>) -> Result<bool, Response> {
+        match order {
+            None => Ok(matches!(self, Self::Id)),
+            Some("asc") => Ok(true),
+            Some("desc") => Ok(false),
+            Some(word) => Err(expected("order", word, "asc or desc")),
+        }
+    }
+
     fn key(self, conn: &Connection, coroutines: &Coroutines, now: u64) -> u64 {
         let Some(traffic) = conn.notes().traffic() else { return 0 };
         match self {
-            Self::Id => 0,
+            Self::Id => conn.id(),
             Self::Age => now.saturating_sub(traffic.opened()),
             Self::Idle => idle(conn, now),
             // A connection that rests waits too, but none of its code does.

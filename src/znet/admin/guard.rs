@@ -13,15 +13,20 @@ impl<'a> Guard<'a> {
         Self { token }
     }
 
+    /// The error response, if not even the live page is allowed, which tells nothing.
+    pub(super) fn check_page(&self, request: &Request) -> Result<(), Response> {
+        // A page whose name has been made to mean this machine is asked for by that name.
+        if self.token.is_empty() && !is_of_this_machine(request.header("Host").unwrap_or_default()) {
+            return Err(Response::error(403, "ask for 127.0.0.1, [::1] or localhost by that name"));
+        }
+        Ok(())
+    }
+
     /// The error response, if the request is not allowed.
     pub(super) fn check(&self, request: &Request) -> Result<(), Response> {
+        self.check_page(request)?;
         let host = request.header("Host").unwrap_or_default();
-        if self.token.is_empty() {
-            // A page whose name has been made to mean this machine is asked for by that name.
-            if !is_of_this_machine(host) {
-                return Err(Response::error(403, "ask for 127.0.0.1, [::1] or localhost by that name"));
-            }
-        } else if !self.has_token(request) {
+        if !self.token.is_empty() && !self.has_token(request) {
             let refused = Response::error(401, "Authorization: Bearer TOKEN is needed, with AdminToken");
             return Err(refused.with_header("WWW-Authenticate", "Bearer"));
         }

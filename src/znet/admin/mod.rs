@@ -9,8 +9,14 @@ pub(super) mod plane;
 // who may ask,
 mod guard;
 
+// what a browser shows,
+mod live;
+
 // which part of a list is asked for,
 mod page;
+
+// and which entries of it,
+mod search;
 
 // what is answered: the server as a whole,
 mod vars;

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use super::guard::Guard;
-use super::{acts, conns, coroutines, metrics, people, routes, vars};
+use super::{acts, conns, coroutines, live, metrics, people, routes, vars};
 use crate::error::{Error, Result};
 use crate::green::time_waits;
 use crate::http::{HttpServer, Request, Response};
@@ -56,7 +56,12 @@ impl Plane {
         if let ("GET" | "HEAD", [probe @ ("healthz" | "readyz")]) = (request.method(), &path[..]) {
             return if *probe == "healthz" { vars::health() } else { vars::readiness(&self.core) };
         }
-        if let Err(refused) = Guard::new(&self.core.config().admin_token).check(request) {
+        let config = self.core.config();
+        let guard = Guard::new(&config.admin_token);
+        if live::is_asked_for(request) {
+            return guard.check_page(request).map_or_else(|refused| refused, |()| live::page());
+        }
+        if let Err(refused) = guard.check(request) {
             return refused;
         }
         match request.method() {
@@ -69,7 +74,7 @@ impl Plane {
     fn look(&self, request: &Request, path: &[&str]) -> Response {
         let core = &self.core;
         match path {
-            [] => Response::text(200, PATHS),
+            [] => Response::text(200, PATHS).with_header("Vary", "Accept"),
             ["varz"] => vars::variables(core),
             ["connz"] => conns::list(core, request),
             ["connz", id] => conns::one(core, id),
@@ -115,11 +120,13 @@ fn unknown(request: &Request) -> Response {
 }
 
 const PATHS: &str = "\
+GET  /                        this list, or in a browser a live page
 GET  /healthz                 200 while the process works
 GET  /readyz                  200 while a new connection would be taken, else 503
 GET  /varz                    version, configuration, counters, limits
 GET  /connz                   ?sort=id|age|idle|waiting|pending|messages|bytes_in|bytes_out
-                              ?state=open|away|closing|closed  ?user=  ?address=  ?group=  ?limit=  ?offset=
+                              ?order=desc|asc  ?state=open|away|closing|closed  ?search=  ?user=  ?address=
+                              ?group=  ?limit=  ?offset=
 GET  /connz/ID                one connection
 GET  /groupz  /groupz/NAME    groups, the members of one
 GET  /userz   /userz/ID       users, the connections of one
