@@ -1,10 +1,10 @@
 //! What a peer speaks through: a stream of bytes, whatever carries it.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// Such a stream.
 pub(crate) trait Wire: Read + Write {
@@ -23,8 +23,7 @@ impl Wire for TcpStream {
 
     fn cut(&mut self) {
         SockRef::from(&*self).set_linger(Some(Duration::ZERO)).unwrap();
-        // The reset leaves as the old one is closed.
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        *self = Self::connect(listener.local_addr().unwrap()).unwrap();
+        // The reset leaves as the old one is closed. The new one is connected to nobody.
+        *self = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap().into();
     }
 }
