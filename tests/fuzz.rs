@@ -21,6 +21,8 @@ use common::Watchdog;
 use common::random::{Random, with_seeds};
 use targets::config::config;
 use targets::decoders::{classic, delimiter, fixed_length, htlvcrc, length_field};
+#[cfg(feature = "kcp")]
+use targets::kcp::{kcp_datagrams, kcp_fec};
 use targets::lines::lines;
 use targets::proxy_header::proxy_header;
 #[cfg(feature = "websocket")]
@@ -76,6 +78,18 @@ fn a_request_for_websocket_is_answered_the_same_however_it_arrives() {
 #[test]
 fn frames_of_websocket_are_the_same_however_they_arrive() {
     fuzz("websocket_frames", 400, websocket_frames);
+}
+
+#[cfg(feature = "kcp")]
+#[test]
+fn datagrams_of_any_kind_harm_nobody_and_are_answered_by_no_more() {
+    fuzz("kcp_datagrams", 150, kcp_datagrams);
+}
+
+#[cfg(feature = "kcp")]
+#[test]
+fn shards_of_any_kind_harm_nobody_and_are_answered_by_no_more() {
+    fuzz("kcp_fec", 150, kcp_fec);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 pub mod config;
 pub mod decoders;
+#[cfg(feature = "kcp")]
+pub mod kcp;
 pub mod lines;
 pub mod proxy_header;
 #[cfg(feature = "websocket")]

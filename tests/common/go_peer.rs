@@ -1,4 +1,5 @@
-//! A peer written against Go Zinx itself, in `tests/interop/go`.
+//! A peer written against Go Zinx itself, in `tests/interop/go`: its last release, or the one in the folder that
+//! `ZINX_TEST_GO_ZINX` names.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -20,8 +21,12 @@ pub(crate) fn peer() -> Option<PathBuf> {
 fn build() -> Option<PathBuf> {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("zinx_go_peer");
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/go");
-    let built = Command::new("go").current_dir(folder).args(["build", "-o"]).arg(&program).arg(".").output();
-    match built {
+    let mut command = Command::new("go");
+    command.current_dir(folder).args(["build", "-o"]).arg(&program);
+    if let Some(other) = std::env::var_os("ZINX_TEST_GO_ZINX") {
+        command.arg(format!("-modfile={}", with_other(folder, &other.into_string().unwrap())));
+    }
+    match command.arg(".").output() {
         Ok(output) if output.status.success() => Some(program),
         Ok(output) => {
             let why = String::from_utf8_lossy(&output.stderr);
@@ -35,6 +40,17 @@ fn build() -> Option<PathBuf> {
         }
         Err(error) => panic!("{error}"),
     }
+}
+
+/// The file of the module, with another Go Zinx.
+fn with_other(folder: &str, other: &str) -> String {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let read = |name: &str| std::fs::read_to_string(Path::new(folder).join(name)).unwrap();
+    let module = read("go.mod") + &format!("\nreplace github.com/aceld/zinx => {other}\n");
+    for (name, text) in [("other.mod", module), ("other.sum", read("go.sum"))] {
+        std::fs::write(place.join(name), text).unwrap();
+    }
+    place.join("other.mod").display().to_string()
 }
 
 /// Runs a Go client to its end. Every wait of it has a deadline.
