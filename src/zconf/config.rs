@@ -121,6 +121,18 @@ pub struct Config {
     /// Addresses remembered for that, from 1 to 16777216; those not heard of for longest are forgotten. Default 65536.
     pub rate_addresses: usize,
 
+    /// Faults of one address (for IPv6, of one /64) within a minute, beyond which it is refused for `BanMs`, to 16777216: bad frames,
+    /// failed handshakes, frames that do not come in time, rates not kept with `OverRate: close`, and what
+    /// `report_fault` is called for. Default 0: off.
+    pub ban_faults: usize,
+    /// Connections of one address within a minute, beyond which it is refused for `BanMs`, to 16777216. Default 0: off.
+    pub ban_connects: usize,
+    /// How long an address is refused, in milliseconds, from 1 to 31 days. Default 300000.
+    pub ban_ms: u64,
+    /// Addresses that are counted, and addresses that are refused, from 1 to 16777216; beyond that the first are forgotten. Default
+    /// 65536.
+    pub ban_addresses: usize,
+
     /// Threads that run coroutines, to 1024; one value a process. Default 0: as many as cores.
     pub workers: usize,
     /// Stack of a coroutine, in bytes, 0 or from 16 KiB to 1 GiB; one value a process. Default 0: 64 KiB in release

@@ -52,6 +52,11 @@ impl Default for Config {
             rate_address_bytes: 0,
             rate_addresses: 65_536,
 
+            ban_faults: 0,
+            ban_connects: 0,
+            ban_ms: 300_000,
+            ban_addresses: 65_536,
+
             workers: 0,
             stack_bytes: 0,
             max_stacks: 0,

@@ -12,6 +12,7 @@ mod common;
 
 mod access;
 mod acts;
+mod bans;
 mod figures;
 mod http;
 mod page;

@@ -43,6 +43,24 @@ fn a_peer_that_leaves_within_the_handshake_is_counted() {
 }
 
 #[test]
+fn handshakes_that_fail_too_often_ban_their_address() {
+    let mut config = config();
+    config.ban_faults = 2;
+    let running = start_alone(config, |_| {});
+    for n in 1..=3 {
+        let mut peer = running.connect();
+        peer.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        peer.is_reset();
+        wait_until("the counter", || failed(&running) == n);
+    }
+    wait_until("the ban", || running.server.stats().bans == 1);
+    // Closed before a handshake begins.
+    running.connect().is_reset();
+    wait_until("the counter", || running.server.stats().refused_banned == 1);
+    assert_eq!(failed(&running), 3);
+}
+
+#[test]
 fn a_handshake_that_takes_too_long_ends() {
     let mut config = config();
     config.handshake_timeout_ms = 300;

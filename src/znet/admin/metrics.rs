@@ -59,10 +59,13 @@ fn connections(core: &Core, out: &mut Out<'_>) -> fmt::Result {
     let refused = [
         ("max_conn", stats.over_max_conn),
         ("max_conn_per_address", stats.over_max_conn_per_address),
+        ("banned", stats.refused_banned),
         ("resources", stats.refused),
         ("handshake", stats.handshakes_failed),
     ];
     out.counters("zinx_connections_refused", "Peers that became no connection", "reason", refused)?;
+    out.counter("zinx_bans", "Times an address was banned", stats.bans)?;
+    out.gauge("zinx_addresses_banned", "Addresses that are banned", core.bans.len())?;
     let closed = core.history().map(|history| history.closed_by_kind()).unwrap_or_default();
     let closed = closed.into_iter().map(|(kind, count)| (kind, count as usize));
     out.counters("zinx_connections_closed", "Connections closed", "reason", closed)?;

@@ -42,6 +42,9 @@ mod process;
 // its groups and users,
 mod people;
 
+// addresses that are banned,
+mod bans;
+
 // its coroutines,
 mod coroutines;
 

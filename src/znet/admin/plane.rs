@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use super::guard::Guard;
-use super::{acts, conns, coroutines, live, metrics, people, routes, vars};
+use super::{acts, bans, conns, coroutines, live, metrics, people, routes, vars};
 use crate::error::{Error, Result};
 use crate::green::time_waits;
 use crate::http::{HttpServer, Request, Response};
@@ -85,9 +85,12 @@ impl Plane {
             ["routez"] => routes::list(core, request),
             ["slowz"] => routes::slow(core, request),
             ["metrics"] => metrics::metrics(core),
+            ["banz"] => bans::list(core, request),
             ["greenz"] => coroutines::list(request),
             ["loglevel"] => acts::log_level(),
-            ["connz" | "userz", _, "kick"] | ["drain" | "reload"] => not_allowed("POST"),
+            ["connz" | "userz", _, "kick"] | ["banz", _, "lift"] | ["drain" | "reload"] => {
+                not_allowed("POST")
+            }
             _ => unknown(request),
         }
     }
@@ -97,13 +100,14 @@ impl Plane {
         match path {
             ["connz", id, "kick"] => acts::kick(core, id),
             ["userz", uid, "kick"] => acts::kick_user(core, uid),
+            ["banz", address, "lift"] => bans::lift(core, address),
             ["drain"] => acts::drain(core, request),
             ["reload"] => acts::reload(core, request),
             ["loglevel"] => acts::set_log_level(request),
             []
             | [
-                "varz" | "connz" | "groupz" | "userz" | "greenz" | "healthz" | "readyz" | "routez" | "slowz"
-                | "metrics",
+                "varz" | "banz" | "connz" | "groupz" | "userz" | "greenz" | "healthz" | "readyz" | "routez"
+                | "slowz" | "metrics",
             ]
             | ["connz" | "groupz" | "userz", _] => not_allowed("GET, HEAD"),
             _ => unknown(request),
@@ -130,6 +134,7 @@ GET  /connz                   ?sort=id|age|idle|waiting|pending|messages|bytes_i
 GET  /connz/ID                one connection
 GET  /groupz  /groupz/NAME    groups, the members of one
 GET  /userz   /userz/ID       users, the connections of one
+GET  /banz                    addresses that are banned
 GET  /routez                  what the handlers of each route took
 GET  /slowz                   the handlers of late that took long
 GET  /metrics                 for Prometheus
@@ -137,6 +142,7 @@ GET  /greenz                  coroutines and what they wait for  ?name=
 GET  /loglevel
 POST /connz/ID/kick           closes a connection in order
 POST /userz/ID/kick           all connections of a user
+POST /banz/ADDRESS/lift       ends a ban
 POST /drain                   stops the server in order  ?seconds=  closes its connections over so long
 POST /reload                  reads the configuration again, and says what has changed
 POST /loglevel?level=debug    off, error, warn, info, debug or trace

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::bans;
 use crate::green::{self, Runtime};
 use crate::http::Response;
 use crate::zconf::ConfigValue;
@@ -27,7 +28,7 @@ pub(super) fn readiness(core: &Core) -> Response {
 }
 
 #[derive(Serialize)]
-struct Variables<'a> {
+struct Variables<'a, B: Serialize> {
     name: &'a str,
     version: &'a str,
     zinx: &'static str,
@@ -40,6 +41,8 @@ struct Variables<'a> {
     limits: Limits,
     runtime: RuntimeNow,
     counters: Stats,
+    /// The last hundred.
+    banned: B,
     configured_by: String,
     configuration: Vec<ConfigValue>,
 }
@@ -117,6 +120,7 @@ pub(super) fn variables(core: &Core) -> Response {
             fair_yields: green::fair_yields() as usize,
         },
         counters: core.stats(),
+        banned: bans::last(core),
         configured_by: config.origin(),
         configuration: config.values(),
     })

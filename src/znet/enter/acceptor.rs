@@ -65,8 +65,12 @@ fn admit(
     mut stream: TcpStream,
     peer: SocketAddr,
 ) {
+    let core = entrance.core();
+    let seat = core.may_speak_for_others(kind, peer.ip()).then(Seat::default);
+    if seat.is_none() && !core.lets_in(peer.ip()) {
+        return;
+    }
     let Some(reserved) = entrance.reserve(kind, Some(&stream), peer) else { return };
-    let seat = entrance.core().may_speak_for_others(kind, peer.ip()).then(Seat::default);
     if let Some(seat) = &seat {
         // Whom it speaks for is counted once that is known.
         stream.accompany(seat.clone());

@@ -126,8 +126,12 @@ impl Entrance {
         member.map(Some)
     }
 
-    /// Counts the client for whom a proxy speaks, as [`join_crowd`](Self::join_crowd) does. `false` if it is one too many.
+    /// Counts the client for whom a proxy speaks, as [`join_crowd`](Self::join_crowd) does. `false` if it is one too
+    /// many, or banned.
     pub(super) fn take_seat(&self, seat: &Seat, client: SocketAddr) -> bool {
+        if !self.core.lets_in(client.ip()) {
+            return false;
+        }
         let most = self.core.config().max_conn_per_address;
         if most == 0 {
             return true;

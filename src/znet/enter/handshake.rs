@@ -233,6 +233,7 @@ impl Handshake {
         }
         core.counters.handshakes_failed.add();
         let peer = self.addresses.remote();
+        core.note_fault(peer.ip(), &"a failed handshake");
         throttled!(warn, core.handshake_log, "no connection with {peer}, the handshake failed: {error}");
     }
 }

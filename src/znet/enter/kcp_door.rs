@@ -75,6 +75,9 @@ impl Door for Entering {
         if entrance.has_others_wait() {
             return Admission::Later;
         }
+        if !entrance.core().lets_in(peer.ip()) {
+            return Admission::Refused;
+        }
         let Some(reserved) = entrance.reserve(KCP, None, peer) else { return Admission::Refused };
         let Some(member) = entrance.join_crowd(KCP, None, peer) else { return Admission::Refused };
         let companion = member.map(|member| Box::new(member) as Box<dyn Send + Sync>);

@@ -12,6 +12,9 @@ pub(super) mod entrance;
 // counts the sockets of each address,
 pub(super) mod crowd;
 
+// refuses those that are banned,
+pub(super) mod bans;
+
 // goes through the handshake of a transport that has one,
 pub(super) mod handshake;
 

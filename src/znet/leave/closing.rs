@@ -102,6 +102,7 @@ impl Connection {
         core.counters.unsent_messages.add_many(unsent.messages);
         core.counters.unsent_bytes.add_many(unsent.bytes);
         self.note_closed(unsent);
+        self.note_fault();
         self.log_closed();
     }
 

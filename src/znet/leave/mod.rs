@@ -18,6 +18,9 @@ pub(super) mod last_word;
 // The close, in one order.
 pub(super) mod closing;
 
+// What was the fault of the peer counts against its address.
+mod faults;
+
 // Those who are told of it:
 pub(super) mod close_listeners;
 

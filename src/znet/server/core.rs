@@ -16,6 +16,7 @@ use crate::log_line::{Throttle, throttled};
 use crate::zconf::{Config, PackKind};
 use crate::ziface::{CloseReason, ConnHook, IConnection, IDataPack, IDecoder, IServer, TransportKind};
 use crate::znet::conn::conn_manager::ConnManager;
+use crate::znet::enter::bans::Bans;
 use crate::znet::leave::beat::Heart;
 use crate::znet::resume::away::Absent;
 use crate::znet::route::route_stats::RouteStats;
@@ -67,6 +68,9 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     /// Connections whose peer is away.
     pub(crate) absent: Absent,
+    /// Addresses that are refused for a time.
+    pub(crate) bans: Bans,
+    pub(crate) ban_log: Throttle,
     refused_log: Throttle,
     pub(crate) closed_log: Throttle,
     pub(crate) handler_log: Throttle,
@@ -140,6 +144,8 @@ impl Core {
             life: Lock::default(),
             counters: Counters::default(),
             absent: Absent::default(),
+            bans: Bans::default(),
+            ban_log: Throttle::new(),
             refused_log: Throttle::new(),
             closed_log: Throttle::new(),
             handler_log: Throttle::new(),

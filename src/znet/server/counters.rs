@@ -8,6 +8,8 @@ pub(crate) struct Counters {
     pub(crate) accepted: Counter,
     pub(crate) over_max_conn: Counter,
     pub(crate) over_max_conn_per_address: Counter,
+    pub(crate) bans: Counter,
+    pub(crate) refused_banned: Counter,
     pub(crate) refused: Counter,
     pub(crate) handshakes_failed: Counter,
     pub(crate) handshakes_displaced: Counter,

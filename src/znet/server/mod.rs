@@ -55,6 +55,9 @@ pub(super) mod operate;
 // The configuration, read again while the server runs.
 pub(super) mod reload;
 
+// Who may come in, although others of its address misbehave,
+pub(super) mod banning;
+
 // Start and stop, in one order,
 pub(super) mod server_life;
 

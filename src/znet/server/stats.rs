@@ -14,6 +14,8 @@ impl Core {
             accepted: counters.accepted.get(),
             over_max_conn: counters.over_max_conn.get(),
             over_max_conn_per_address: counters.over_max_conn_per_address.get(),
+            bans: counters.bans.get(),
+            refused_banned: counters.refused_banned.get(),
             refused: counters.refused.get(),
             handshakes_failed: counters.handshakes_failed.get(),
             handshakes_displaced: counters.handshakes_displaced.get(),
@@ -48,6 +50,10 @@ pub struct Stats {
     pub over_max_conn: usize,
     /// Connections closed because `MaxConnPerAddress` of their address were open.
     pub over_max_conn_per_address: usize,
+    /// Addresses banned, each time one was.
+    pub bans: usize,
+    /// Connections closed because their address was banned.
+    pub refused_banned: usize,
     /// Connections, writers and accepts refused for want of stacks or descriptors.
     pub refused: usize,
     /// Peers that became no connection because the handshake of their transport failed, or took too long.
