@@ -46,6 +46,7 @@
 // The path of a coroutine: where it runs, how it is started and ended, what it waits for, how it reaches the network.
 
 mod runtime;
+pub(crate) use net::inherited::passed_addresses;
 pub(crate) use runtime::awaits::Awaits;
 #[cfg(feature = "admin")]
 pub(crate) use runtime::awaits::time_waits;
@@ -67,6 +68,7 @@ pub(crate) use runtime::stack::StackMark;
 pub(crate) use runtime::thread::Thread;
 pub(crate) use runtime::timer::{Alarm, alarm, stood_still};
 pub(crate) use runtime::until::Until;
+pub(crate) use runtime::watchdog::Pulse;
 pub use runtime::watchdog::stalls;
 pub(crate) use runtime::worker::{Deferred, defer, deferred_calls, home_index, turns_here};
 

@@ -17,6 +17,7 @@ mod figures;
 mod http;
 mod page;
 mod reload;
+mod service;
 mod shows;
 mod under_load;
 mod waits;

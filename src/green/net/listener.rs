@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, Type};
 
+use super::inherited::listening_at;
 use super::readiness::Readiness;
 use super::resolve::first_of;
 use super::socket::Socket;
@@ -44,6 +45,8 @@ use crate::green::runtime::{fair, settings};
 pub struct TcpListener {
     socket: Socket,
     local: SocketAddr,
+    /// Whoever has passed the socket listens there when we do not.
+    is_inherited: bool,
 }
 
 impl TcpListener {
@@ -73,7 +76,22 @@ impl TcpListener {
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         let local = socket.local_addr()?.as_socket().unwrap_or(address);
-        Ok(Self { socket: Socket::new(OwnedFd::from(socket))?, local })
+        Ok(Self { socket: Socket::new(OwnedFd::from(socket))?, local, is_inherited: false })
+    }
+
+    /// Listens on the first of `addresses` at which a socket listens that was passed to the process (systemd's socket
+    /// activation). `None` if there is none.
+    pub(crate) fn inherit(addresses: &[SocketAddr]) -> io::Result<Option<Self>> {
+        settings::ensure_started().map_err(io::Error::other)?;
+        for &local in addresses {
+            if let Some(socket) = listening_at(local)? {
+                socket.set_nonblocking(true)?;
+                socket.set_tcp_nodelay(true)?;
+                let socket = Socket::new(OwnedFd::from(socket))?;
+                return Ok(Some(Self { socket, local, is_inherited: true }));
+            }
+        }
+        Ok(None)
     }
 
     /// The address it is bound to, with the port the system chose.
@@ -118,9 +136,14 @@ impl TcpListener {
         Ok(rustix::net::listen(&self.socket, i32::try_from(connections).unwrap_or(i32::MAX))?)
     }
 
-    /// Refuses clients from now on, also if others still hold the listener, and ends the accept that waits. Never waits.
+    /// Refuses clients from now on, also if others still hold the listener, and ends the accept that waits. Never waits. If the
+    /// socket was passed to the process, clients wait there for the next one instead.
     pub(crate) fn close(&self) {
-        self.socket.shutdown_both();
+        if self.is_inherited {
+            self.socket.interrupt();
+        } else {
+            self.socket.shutdown_both();
+        }
     }
 }
 

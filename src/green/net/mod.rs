@@ -13,6 +13,9 @@ pub(super) mod connect;
 pub(super) mod dial;
 pub(super) mod gate;
 
+// or one that listens already,
+pub(super) mod inherited;
+
 // behind a port that can be closed,
 pub(super) mod listener;
 pub(super) mod port;

@@ -183,6 +183,29 @@ fn name_of(id: u64) -> String {
     )
 }
 
+/// Whether the workers get anywhere, for one who looks now and then.
+#[derive(Default)]
+pub(crate) struct Pulse(Vec<((u64, u64), Option<Instant>)>);
+
+impl Pulse {
+    /// For how long all workers have been in the same turn, as far as can be seen: none if one of them rests, or has begun
+    /// another turn since the last look.
+    pub(crate) fn stuck(&mut self) -> Duration {
+        let beats = BEATS.lock().clone();
+        self.0.resize(beats.len(), ((0, 0), None));
+        let mut all = Duration::MAX;
+        for (beat, (turn, since)) in beats.iter().zip(&mut self.0) {
+            let now = beat.look();
+            if now != *turn || since.is_none() {
+                (*turn, *since) = (now, Some(Instant::now()));
+            }
+            let stuck = since.filter(|_| now.0 != 0).map_or(Duration::ZERO, |since| since.elapsed());
+            all = all.min(stuck);
+        }
+        if beats.is_empty() { Duration::ZERO } else { all }
+    }
+}
+
 static BEATS: Lock<Vec<&'static Beat>> = Lock::new(Vec::new());
 static STALLS: AtomicU64 = AtomicU64::new(0);
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use crate::error::{Error, Result};
-use crate::green::{TcpListener, TcpStream, blocking};
+use crate::green::{TcpListener, TcpStream, blocking, passed_addresses};
 use crate::zconf::Config;
 use crate::ziface::TransportKind;
 
@@ -22,10 +22,17 @@ impl Listener {
         found.map_err(|source| cannot_listen(config, port, source))
     }
 
-    /// Listens on the first of `addresses` that can be had, without waiting.
+    /// Listens on the first of `addresses` that can be had, without waiting: on a socket that systemd has passed, if there is one.
     pub(crate) fn bind(config: &Config, kind: TransportKind, addresses: Vec<SocketAddr>) -> Result<Self> {
         let port = addresses.first().map_or(0, SocketAddr::port);
-        let bound = TcpListener::bind_first(addresses, config.backlog);
+        let bound = match TcpListener::inherit(&addresses) {
+            Ok(None) => {
+                tell_others(&addresses);
+                TcpListener::bind_first(addresses, config.backlog)
+            }
+            Ok(Some(inherited)) => Ok(inherited),
+            Err(error) => Err(error),
+        };
         bound.map(|socket| Self { socket, kind }).map_err(|source| cannot_listen(config, port, source))
     }
 
@@ -46,6 +53,14 @@ impl Listener {
     /// Ends the accept that waits. From now on clients are refused. Never waits.
     pub(crate) fn close(&self) {
         self.socket.close();
+    }
+}
+
+/// Says that a socket was passed to the process, and is not used, for its address is another.
+fn tell_others(addresses: &[SocketAddr]) {
+    let (passed, ours) = (passed_addresses(), addresses.first());
+    if let Some(ours) = ours.filter(|_| !passed.is_empty()) {
+        log::warn!("no socket was passed for {ours} (Host, TcpPort, WsPort), but for {}", passed.join(", "));
     }
 }
 

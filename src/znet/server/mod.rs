@@ -58,6 +58,9 @@ pub(super) mod reload;
 // Who may come in, although others of its address misbehave,
 pub(super) mod banning;
 
+// what the service manager is told,
+pub(super) mod notify;
+
 // Start and stop, in one order,
 pub(super) mod server_life;
 

@@ -9,6 +9,7 @@ use std::convert::Infallible;
 
 use super::core::Core;
 use super::needs::check_limits;
+use super::notify;
 use super::server::Server;
 use super::transports;
 use crate::error::Result;
@@ -56,9 +57,18 @@ impl Server {
 impl Core {
     /// Reads the configuration again, and says in the log what has become of it.
     pub(crate) fn reload(&self) -> Result<Reload> {
-        self.read_again().inspect_err(|error| {
+        // Before the start, and in a stop, the manager is told something else.
+        let tells = self.is_running();
+        if tells {
+            notify::reloading();
+        }
+        let reload = self.read_again().inspect_err(|error| {
             log::error!("reload: nothing has changed: {error}");
-        })
+        });
+        if tells {
+            notify::reloaded();
+        }
+        reload
     }
 
     fn read_again(&self) -> Result<Reload> {

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use super::admin_plane::{admin_addresses, open_admin};
 use super::core::{Core, IdleAction};
 use super::needs::check_limits;
+use super::notify;
 use super::transports::{Wanted, listen, wanted};
 use crate::error::{Error, Result};
 use crate::green::{self, Thread};
@@ -176,6 +177,8 @@ impl IServer for Server {
         core.serve_from(self.start())?;
         let serving = Serving(self);
         signals.iter().try_for_each(|signals| self.heed(signals))?;
+        notify::ready(core)
+            .map_err(|source| Error::io("start the thread that tells the service manager", source))?;
         self.core.stopped.wait();
         drop(serving);
         drop(signals);

@@ -8,10 +8,11 @@ use super::core::Core;
 use super::life::ServerLife;
 #[cfg(feature = "kcp")]
 use super::life::Settle;
+use super::notify;
 use crate::error::{Error, Result};
 use crate::green::{Runtime, Thread, Until, drop_each};
 use crate::zconf::Config;
-use crate::ziface::IMsgHandler;
+use crate::ziface::{CloseReason, IMsgHandler};
 use crate::znet::leave::sweeper;
 use crate::znet::route::route_stats::RouteStats;
 use crate::znet::tutorial;
@@ -110,6 +111,9 @@ impl Core {
             return;
         }
         self.stopping().set();
+        if *self.stop_reason() == CloseReason::ServerStopped {
+            notify::stopping();
+        }
         let interrupt = life.interrupt.take();
         let ending = Ending {
             pace,
