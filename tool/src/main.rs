@@ -1,6 +1,7 @@
 //! The `zinx` command: the tutorial's server, and a client to talk to it.
 
 mod check;
+mod new;
 mod plane;
 mod reload;
 mod send;
@@ -26,6 +27,9 @@ enum Command {
     /// Sends one message and prints the replies until none has come for 300 ms.
     #[command(after_help = EXIT_CODES)]
     Send(send::Order),
+    /// Makes a project outside of this repository: a server with its tests and its configuration.
+    #[command(after_help = NEW)]
+    New(new::Order),
     /// Says what is wrong with a configuration file: all of it, with lines.
     #[command(after_help = EXIT_CODES)]
     Check(check::Order),
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         None | Some(Command::Serve) => serve::run(),
         Some(Command::Send(order)) => send::run(order),
+        Some(Command::New(order)) => new::run(&order),
         Some(Command::Check(order)) => check::run(&order),
         Some(Command::Conns(order)) => plane::conns(&order),
         Some(Command::Kick(order)) => plane::kick(&order),
@@ -56,6 +61,12 @@ fn main() -> ExitCode {
 }
 
 const EXIT_CODES: &str = "Exit code: 0; 1 if it failed; 2 for wrong arguments or a wrong configuration.";
+
+const NEW: &str = "\
+Examples:
+  zinx new demo && cd demo && cargo test && cargo run
+  zinx new lobby --template chat --git https://example.com/zinx.git
+Exit code: 0; 1 if it failed; 2 for wrong arguments.";
 
 const CONFIGURATION: &str = "\
 Configuration: the file that ZINX_CONFIG_FILE_PATH names, else the first of zinx.yaml, zinx.yml, zinx.json,
