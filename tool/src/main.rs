@@ -1,9 +1,15 @@
 //! The `zinx` command: the tutorial's server, and a client to talk to it.
 
+#[cfg(feature = "bench")]
+mod bench;
 mod check;
+mod completions;
+#[cfg(not(feature = "bench"))]
+mod missing;
 mod new;
 mod plane;
 mod reload;
+mod repl;
 mod send;
 mod serve;
 
@@ -27,6 +33,19 @@ enum Command {
     /// Sends one message and prints the replies until none has come for 300 ms.
     #[command(after_help = EXIT_CODES)]
     Send(send::Order),
+    /// Talks to a server by hand: sends a message for each line, and prints what comes.
+    #[command(after_help = REPL)]
+    Repl(repl::Order),
+    /// Loads a server with messages that it echoes, and says how many it answered, and after how long.
+    #[cfg(feature = "bench")]
+    #[command(after_help = BENCH)]
+    Bench(bench::Order),
+    /// Loads a server with messages that it echoes. This program is built without: it needs --features bench.
+    #[cfg(not(feature = "bench"))]
+    Bench(missing::Order),
+    /// Prints the completions for a shell.
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(completions::Order),
     /// Makes a project outside of this repository: a server with its tests and its configuration.
     #[command(after_help = NEW)]
     New(new::Order),
@@ -51,6 +70,12 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         None | Some(Command::Serve) => serve::run(),
         Some(Command::Send(order)) => send::run(order),
+        Some(Command::Repl(order)) => repl::run(&order),
+        #[cfg(feature = "bench")]
+        Some(Command::Bench(order)) => bench::run(order),
+        #[cfg(not(feature = "bench"))]
+        Some(Command::Bench(_)) => missing::run("bench"),
+        Some(Command::Completions(order)) => completions::run(&order),
         Some(Command::New(order)) => new::run(&order),
         Some(Command::Check(order)) => check::run(&order),
         Some(Command::Conns(order)) => plane::conns(&order),
@@ -61,6 +86,19 @@ fn main() -> ExitCode {
 }
 
 const EXIT_CODES: &str = "Exit code: 0; 1 if it failed; 2 for wrong arguments or a wrong configuration.";
+
+const REPL: &str = "\
+Examples:
+  zinx repl 127.0.0.1:7777                          then: 1 hello
+  printf '1 ann\\n10 lobby\\n' | zinx repl ws://127.0.0.1:9000/
+In it, help lists what can be typed. Exit code: 0 at the end of the input; 1 if the connection fails or the server ends it.";
+
+#[cfg(feature = "bench")]
+const BENCH: &str = "\
+Examples:
+  zinx bench 127.0.0.1:7777                         closed loop: 64 messages on their way on each of 50 connections
+  zinx bench 127.0.0.1:7777 --rate 20000 --json     open loop: 20,000 messages per second
+Exit code: 0; 1 if a connection failed; 2 for wrong arguments.";
 
 const NEW: &str = "\
 Examples:

@@ -39,22 +39,32 @@ pub(crate) struct Order {
     pack: Pack,
 }
 
+/// A wire format.
 #[derive(Clone, Copy, ValueEnum)]
-enum Pack {
+pub(crate) enum Pack {
     Ltv,
     Tlv,
 }
 
 impl Pack {
-    fn format(self) -> &'static dyn IDataPack {
+    pub(crate) fn format(self) -> &'static dyn IDataPack {
         match self {
             Self::Ltv => &LtvLittleEndian,
             Self::Tlv => &TlvBigEndian,
         }
     }
+
+    /// Makes a client speak it.
+    pub(crate) fn set(self, client: &Client) -> Result<()> {
+        match self {
+            Self::Ltv => client.set_packet(LtvLittleEndian),
+            Self::Tlv => client.set_packet(TlvBigEndian),
+        }
+    }
 }
 
-fn address(text: &str) -> std::result::Result<String, &'static str> {
+/// An address as the command line takes it.
+pub(crate) fn address(text: &str) -> std::result::Result<String, &'static str> {
     let text = text.strip_prefix("tcp://").unwrap_or(text);
     if text.contains("://") {
         // What is wrong with it is said by the client that is made for it.
@@ -64,7 +74,8 @@ fn address(text: &str) -> std::result::Result<String, &'static str> {
     port.map(|_| text.to_string()).ok_or("it is not HOST:PORT")
 }
 
-fn whole_number(text: &str) -> std::result::Result<u32, String> {
+/// A number as the command line takes it.
+pub(crate) fn whole_number(text: &str) -> std::result::Result<u32, String> {
     text.parse().map_err(|_| format!("it is not a whole number from 0 to {}", u32::MAX))
 }
 
@@ -231,10 +242,7 @@ fn talk(order: &Order, news: &Queue<News>) -> Result<()> {
 
 /// As [`talk`], by a client of the library.
 fn talk_by(client: &Client, order: &Order, news: &Arc<Queue<News>>) -> Result<()> {
-    match order.pack {
-        Pack::Ltv => client.set_packet(LtvLittleEndian)?,
-        Pack::Tlv => client.set_packet(TlvBigEndian)?,
-    }
+    order.pack.set(client)?;
     let replies = Arc::clone(news);
     client.set_not_found(move |request: &dyn IRequest| {
         let _ = replies.put(News::Reply(new_message(request.get_msg_id(), request.get_bytes())));

@@ -1,0 +1,174 @@
+//! `zinx repl`, `zinx bench` and `zinx completions`.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are plain threads and speak raw sockets"
+)]
+
+#[expect(dead_code, reason = "each test file uses its share")]
+mod common;
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use common::{Server, watchdog, zinx};
+
+fn run(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = zinx().args(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// What `zinx repl` prints for these lines.
+fn repl(address: &str, lines: &str) -> (Option<i32>, String, String) {
+    let mut command = zinx();
+    let command = command.args(["repl", address]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_repl_sends_lines_shows_frames_and_remembers() {
+    let _watchdog = watchdog();
+    let server = Server::spawn(zinx().env("ZINX_TCPPORT", "0").env("ZINX_ADMIN", "off"));
+    let (code, out, err) = repl(&server.address, "2 hello\nhex 2 00 ff\n!1\nnonsense\nhistory\n");
+    assert_eq!(code, Some(0), "{out}{err}");
+    let (mut shown, history): (Vec<_>, Vec<_>) = out.lines().partition(|line| line.starts_with("< "));
+    shown.sort_unstable();
+    assert_eq!(shown, ["< id=2 len=2 00ff", "< id=2 len=5 \"hello\"", "< id=2 len=5 \"hello\""]);
+    assert_eq!(history, ["   1  2 hello", "   2  hex 2 00 ff", "   3  2 hello"]);
+    assert!(err.contains("\"nonsense\" is no message id"), "{err}");
+    assert_eq!(repl(&server.address, "2 a\nquit\n2 b\n").0, Some(0));
+}
+
+#[test]
+fn a_repl_ends_with_1_if_the_server_ends_the_connection_or_is_not_there() {
+    let _watchdog = watchdog();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let closes = thread::spawn(move || listener.accept().unwrap().0.read_exact(&mut [0; 9]).unwrap());
+    let mut command = zinx();
+    let command = command.args(["repl", &address]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"1 a\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    closes.join().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("the connection has ended"), "{said}");
+    drop(input);
+    let (code, _, err) = repl(&address, "");
+    assert!(code == Some(1) && err.contains("Connection refused"), "{err}");
+}
+
+#[test]
+fn completions_name_the_commands() {
+    let _watchdog = watchdog();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, out, err) = run(&["completions", shell]);
+        assert!(code == Some(0) && out.contains("repl") && out.contains("completions"), "{shell}: {err}");
+    }
+    assert_eq!(run(&["completions", "cmd"]).0, Some(2));
+}
+
+#[cfg(not(feature = "bench"))]
+#[test]
+fn a_command_that_is_not_built_in_says_how_to_have_it() {
+    let _watchdog = watchdog();
+    let (code, _, err) = run(&["bench", "127.0.0.1:1", "--rate", "5"]);
+    assert!(code == Some(2) && err.contains("-p zinx-tool --features bench -- bench"), "{err}");
+}
+
+#[cfg(feature = "bench")]
+mod bench {
+    use super::*;
+
+    fn bench(address: &str, more: &[&str]) -> serde_json::Value {
+        let args = [&["bench", address, "--seconds", "1", "--json"], more].concat();
+        let (code, out, err) = run(&args);
+        assert_eq!(code, Some(0), "{out}{err}");
+        serde_json::from_str(&out).unwrap()
+    }
+
+    fn number(report: &serde_json::Value, name: &str) -> f64 {
+        report.pointer(name).and_then(serde_json::Value::as_f64).unwrap_or_else(|| panic!("{name}: {report}"))
+    }
+
+    #[test]
+    fn a_closed_loop_counts_what_comes_back() {
+        let _watchdog = watchdog();
+        let server = Server::spawn(zinx().env("ZINX_TCPPORT", "0").env("ZINX_ADMIN", "off"));
+        // Small windows, and one that does not fit the buffers of the system.
+        for more in [&["-c", "5", "-w", "4"][..], &["-c", "2", "-w", "300", "-s", "4000"]] {
+            let report = bench(&server.address, more);
+            assert!(number(&report, "/messages") > 0.0 && report["failures"] == 0, "{report}");
+            let [p50, p99, max] =
+                ["/latency_us/p50", "/latency_us/p99", "/latency_us/max"].map(|name| number(&report, name));
+            assert!(0.0 < p50 && p50 <= p99 && p99 <= max, "{report}");
+            assert_eq!((&report["loop"], &report["transport"]), (&"closed".into(), &"tcp".into()));
+        }
+        let (code, out, _) = run(&["bench", &server.address, "--seconds", "1", "-c", "1"]);
+        assert!(
+            code == Some(0) && out.contains("closed loop, 64 messages") && out.contains("p99.9"),
+            "{out}"
+        );
+    }
+
+    #[cfg(feature = "websocket")]
+    #[test]
+    fn other_transports_are_loaded_through_the_client() {
+        let _watchdog = watchdog();
+        let modes = [("ZINX_MODE", "websocket"), ("ZINX_WSPORT", "0"), ("ZINX_ADMIN", "off")];
+        let server = Server::spawn(zinx().envs(modes));
+        for more in [&["-c", "3", "-w", "4"][..], &["-c", "3", "--rate", "100"]] {
+            let report = bench(&server.address, more);
+            assert!(number(&report, "/messages") > 0.0 && report["failures"] == 0, "{report}");
+            assert_eq!(report["transport"], "ws");
+        }
+    }
+
+    #[test]
+    fn an_open_loop_counts_what_a_server_that_stands_still_delays() {
+        let _watchdog = watchdog();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let mut bytes = [0; 4096];
+            thread::sleep(Duration::from_millis(500));
+            while let Ok(len @ 1..) = stream.read(&mut bytes) {
+                if stream.write_all(&bytes[..len]).is_err() {
+                    return;
+                }
+            }
+        });
+        let report = bench(&address, &["-c", "1", "--rate", "200", "--warm-up", "0"]);
+        let all = number(&report, "/messages") + number(&report, "/unanswered");
+        // In a closed loop there would be one answer of half a second, and thousands of quick ones.
+        assert!((190.0..400.0).contains(&all), "{report}");
+        assert!(number(&report, "/latency_us/max") >= 300e3, "{report}");
+        assert!(number(&report, "/latency_us/p90") >= 200e3, "{report}");
+        assert_eq!(report["loop"], "open");
+    }
+
+    #[test]
+    fn a_connection_that_fails_is_told_and_ends_with_1() {
+        let _watchdog = watchdog();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || drop(listener.accept().unwrap().0.read(&mut [0; 8])));
+        let (code, out, err) = run(&["bench", &address, "-c", "1", "--seconds", "1"]);
+        assert!(code == Some(1) && out.contains("connections that failed: 1"), "{out}{err}");
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let (code, _, err) = run(&["bench", &free, "-c", "1"]);
+        assert!(code == Some(1) && err.contains("refused"), "{err}");
+        assert_eq!(run(&["bench", &free, "--rate", "5", "--window", "5"]).0, Some(2));
+    }
+}
