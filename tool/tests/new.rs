@@ -1,6 +1,8 @@
 //! `zinx new`: what it makes, and what it refuses. The servers of the templates are built and tested here as they are; `.ci/new` builds
 //! the projects.
 
+#![expect(clippy::disallowed_methods, reason = "tests are plain threads")]
+
 #[expect(dead_code, reason = "each test file uses its share")]
 mod common;
 

@@ -13,7 +13,6 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Stdio;
 use std::thread;
-use std::time::Duration;
 
 use common::{Server, watchdog, zinx};
 
@@ -142,7 +141,7 @@ mod bench {
         thread::spawn(move || {
             let mut stream = listener.accept().unwrap().0;
             let mut bytes = [0; 4096];
-            thread::sleep(Duration::from_millis(500));
+            thread::sleep(std::time::Duration::from_millis(500));
             while let Ok(len @ 1..) = stream.read(&mut bytes) {
                 if stream.write_all(&bytes[..len]).is_err() {
                     return;
