@@ -1,5 +1,5 @@
-//! `primitives ours|tokio|may NAME WORKERS`: runs one benchmark, and prints the nanoseconds that one operation took, of the clock
-//! and of the processors.
+//! `primitives ours|tokio|may NAME WORKERS [TIMES]`: runs one benchmark, and prints the nanoseconds that one operation took, of the
+//! clock and of the processors. With a number of times it runs so often, to be counted by `instructions.py`.
 
 use std::env;
 use std::time::{Duration, Instant};
@@ -12,12 +12,16 @@ mod peers;
 
 fn main() {
     let args: Vec<_> = env::args().skip(1).collect();
-    let [whose, name, workers] = &args[..] else { panic!("primitives ours|tokio|may NAME WORKERS") };
+    let [whose, name, workers, times @ ..] = &args[..] else {
+        panic!("primitives ours|tokio|may NAME WORKERS [TIMES]")
+    };
     let (whose, workers) = (whose.as_str(), workers.parse().expect("a number of workers"));
+    let mut times: Option<u32> = times.first().map(|times| times.parse().expect("a number of times"));
     let (begun, cpu) = (Instant::now(), cpu());
     let mut operations = 0;
     // For as long as it takes to mean something.
-    while begun.elapsed() < SHORTEST {
+    while times.map_or_else(|| begun.elapsed() < SHORTEST, |left| left > 0) {
+        times = times.map(|left| left - 1);
         operations += match whose {
             "ours" => ours::run(name, workers),
             "tokio" => peers::run(name, workers),
