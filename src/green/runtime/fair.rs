@@ -69,11 +69,19 @@ pub(in crate::green) fn after_attempt(succeeded: bool) {
 }
 
 fn is_due() -> bool {
-    may::coroutine::is_coroutine() && worker::pace(|pace| pace.count()) && look(clock())
+    // The count first: asking `may` costs more.
+    worker::pace(|pace| pace.count()) && may::coroutine::is_coroutine() && look(clock())
 }
 
 /// Does what was put off until now. Called before each wait.
 pub(crate) fn before_yield() {
+    if worker::deferred_calls() > 0 {
+        run_deferred();
+    }
+}
+
+#[cold]
+fn run_deferred() {
     loop {
         let mut calls = worker::take_deferred();
         if calls.is_empty() {

@@ -294,9 +294,7 @@ impl WaitList {
 
     /// Wakes all.
     pub(crate) fn wake_all(&mut self) {
-        for waiter in self.0.iter_mut().flat_map(|list| list.drain(..)) {
-            waiter.wake();
-        }
+        while self.wake_one() {}
     }
 
     /// Removes a waiter that has not been woken.

@@ -106,14 +106,15 @@ pub(crate) fn turns_here() -> Option<&'static AtomicU64> {
     with(|local| local.beat.get().map(Beat::turns))
 }
 
-/// Counts fairness points passed on this thread.
-pub(super) fn pace<R>(update: impl FnOnce(&mut Pace) -> R) -> R {
-    with(|local| {
+/// Counts fairness points passed on this thread. Nothing is counted on a thread that is past its thread-locals.
+pub(super) fn pace<R: Default>(update: impl FnOnce(&mut Pace) -> R) -> R {
+    let counted = try_with(|local| {
         let mut pace = local.pace.get();
         let result = update(&mut pace);
         local.pace.set(pace);
         result
-    })
+    });
+    counted.unwrap_or_default()
 }
 
 /// The worker the caller runs on, from 0; `None` on a thread that is none.
