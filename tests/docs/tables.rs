@@ -299,6 +299,11 @@ const OF_GEVENT: &str = "
     TimeoutExpired signal getsignal local print_run_info format_run_info GreenletTree assert_switches wrap_errors
     BackdoorServer LoopExit patch_all patch_module patch_item get_original is_module_patched is_object_patched
     WSGIServer WSGIHandler LoggingLogAdapter Environ SecureEnviron WSGISecureEnviron
+    BaseServer started closed close server_host server_port set_handle set_spawn set_listener min_delay max_delay stop_timeout
+    unlink_all has_links throw exc_info value exception ready successful spawn_tree_locals add_spawn_callback
+    get_nowait done cancel cancelled counter locked adjust balance qsize empty full apply_cb map_cb imap_unordered
+    Hub Waiter FileObject FileObjectPosix FileObjectThread nb_read nb_write tp_read tp_write make_nonblocking fork_and_watch
+    DefaultSelector ContextVar Context Token copy_context subscribers EventLoopBlocked SSLContext SSLSocket Resolver
 ";
 
 /// Names of the Python tutorial for which there is no type or function of that name here.

@@ -122,6 +122,34 @@ fn a_link_can_be_taken_back() {
 }
 
 #[test]
+fn all_links_can_be_taken_back_at_once_and_what_is_linked_later_is_called() {
+    test(|| {
+        let (gate, called) = (Arc::new(Event::new()), Count::default());
+        let waits = Arc::clone(&gate);
+        let greenlet = green::spawn(move || waits.wait());
+        assert!(!greenlet.has_links());
+        greenlet.unlink_all();
+        let ups: Vec<_> = (0..5).map(|_| called.clone()).collect();
+        let [one, two, three, at_exit, later] = ups.try_into().unwrap_or_else(|_| unreachable!());
+        let link = greenlet.link(move |_| one.up());
+        greenlet.link_value(move |()| two.up());
+        greenlet.link_exception(move |_| three.up());
+        greenlet.on_exit(move |_| at_exit.up());
+        assert!(greenlet.has_links());
+        greenlet.unlink_all();
+        assert!(!greenlet.has_links() && !greenlet.unlink(&link), "it is gone with the others");
+        greenlet.link(move |_| later.up());
+        assert!(greenlet.has_links());
+        gate.set();
+        greenlet.join();
+        comes_true(|| called.get() == 2);
+        assert!(!greenlet.has_links(), "they have been called");
+        greenlet.unlink_all();
+        assert!(greenlet.get().is_ok());
+    });
+}
+
+#[test]
 fn a_link_that_panics_or_links_again_harms_nobody() {
     test(|| {
         let (gate, called) = (Arc::new(Event::new()), Count::default());

@@ -26,13 +26,15 @@ macro_rules! everywhere {
 fn a_stopped_server_refuses_and_serves_again_after_a_restart() {
     fn holds<P: Place>() {
         let server = P::bind();
+        assert!(!server.is_accepting(), "clients can connect, and wait");
         server.start(echo).unwrap();
         for _ in 0..3 {
+            assert!(server.is_accepting());
             let mut client = connect::<P>(&server);
             check_echo(&mut client);
             drop(client);
             assert!(server.stop(LONG));
-            assert!(server.is_empty());
+            assert!(server.is_empty() && !server.is_accepting());
             assert_eq!(refusal::<P>(&server), Some(P::REFUSED));
             assert!(server.stop(LONG), "twice is the same as once");
             server.restart().unwrap();
@@ -200,7 +202,7 @@ fn a_serve_that_is_killed_or_out_of_time_refuses_clients_and_can_go_on_later() {
         let mut client = connect::<P>(&server);
         check_echo(&mut client);
         serving.kill();
-        assert!(refusal::<P>(&server).is_some(), "at once");
+        assert!(refusal::<P>(&server).is_some() && !server.is_accepting(), "at once");
         check_echo(&mut client);
         server.restart().unwrap();
         check_echo(&mut connect::<P>(&server));

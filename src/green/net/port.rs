@@ -35,6 +35,10 @@ impl<S: Streams> Port<S> {
         Self { address, listener: Some(Arc::new(listener)), accepting: None, earlier: None }
     }
 
+    pub(super) const fn is_accepting(&self) -> bool {
+        self.accepting.is_some()
+    }
+
     /// The listener, while the port is open.
     pub(super) fn listener(&self) -> Option<&S::Listener> {
         self.listener.as_deref()

@@ -176,6 +176,13 @@ impl<S: Streams> StreamServer<S> {
         self.shared.address.clone()
     }
 
+    /// Whether it accepts connections: from [`start`](Self::start) or [`restart`](Self::restart) on, until it is stopped.
+    #[doc(alias = "started")]
+    #[doc(alias = "closed")]
+    pub fn is_accepting(&self) -> bool {
+        self.shared.lock().port.is_accepting()
+    }
+
     /// How many connections are open.
     pub fn len(&self) -> usize {
         self.shared.lock().open.len()

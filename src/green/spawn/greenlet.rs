@@ -203,6 +203,17 @@ impl<T> Greenlet<T> {
         self.result.unlink(link)
     }
 
+    /// Takes back all calls that have not begun: those of [`link`](Self::link), [`link_value`](Self::link_value) and
+    /// [`link_exception`](Self::link_exception), not those of [`on_exit`](Self::on_exit).
+    pub fn unlink_all(&self) {
+        self.result.unlink_all();
+    }
+
+    /// Whether there are calls that [`unlink_all`](Self::unlink_all) would take back.
+    pub fn has_links(&self) -> bool {
+        self.result.has_links()
+    }
+
     /// Calls `call` once, when the coroutine has ended: see [`Coroutine::on_exit`].
     #[doc(alias = "rawlink")]
     pub fn on_exit(&self, call: impl FnOnce(Exit) + Send + 'static) {

@@ -78,6 +78,16 @@ impl<T> Outcome<T> {
         taken.is_some()
     }
 
+    pub(super) fn unlink_all(&self) {
+        let taken = self.lock().links.as_mut().map(|links| std::mem::take(&mut links.calls));
+        // Dropped without the lock.
+        drop(taken);
+    }
+
+    pub(super) fn has_links(&self) -> bool {
+        self.lock().links.as_ref().is_some_and(|links| !links.calls.is_empty())
+    }
+
     fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
