@@ -5,8 +5,9 @@
         --config profile.release.debug=1 --target-dir benches/primitives/target/counted
     benches/primitives/instructions.py [--of ours|tokio|may] [--functions 25] [NAME ...]
 
-A directory of its own, because rustix must use the C library: valgrind has no vDSO. Each benchmark runs once and three times, with one worker, so that what the start costs cancels out. With `--functions`, prints
-where they go: instructions per operation of the functions themselves.
+A directory of its own, because rustix must use the C library: valgrind has no vDSO. Each benchmark runs once and three times,
+with one worker, so that what the start costs cancels out. With `--functions`, prints where they go: instructions per operation
+of the functions themselves, without what they call.
 """
 import argparse
 import pathlib
