@@ -4,7 +4,7 @@
 mod bench;
 mod check;
 mod completions;
-#[cfg(not(feature = "bench"))]
+#[cfg(not(all(feature = "bench", feature = "top")))]
 mod missing;
 mod new;
 mod plane;
@@ -12,6 +12,8 @@ mod reload;
 mod repl;
 mod send;
 mod serve;
+#[cfg(feature = "top")]
+mod top;
 
 use std::process::ExitCode;
 
@@ -43,6 +45,13 @@ enum Command {
     /// Loads a server with messages that it echoes. This program is built without: it needs --features bench.
     #[cfg(not(feature = "bench"))]
     Bench(missing::Order),
+    /// Shows a running server in the terminal: what it does, and where the code of its connections waits.
+    #[cfg(feature = "top")]
+    #[command(after_help = TOP)]
+    Top(top::Order),
+    /// Shows a running server in the terminal. This program is built without: it needs --features top.
+    #[cfg(not(feature = "top"))]
+    Top(missing::Order),
     /// Prints the completions for a shell.
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::Order),
@@ -75,6 +84,10 @@ fn main() -> ExitCode {
         Some(Command::Bench(order)) => bench::run(order),
         #[cfg(not(feature = "bench"))]
         Some(Command::Bench(_)) => missing::run("bench"),
+        #[cfg(feature = "top")]
+        Some(Command::Top(order)) => top::run(&order),
+        #[cfg(not(feature = "top"))]
+        Some(Command::Top(_)) => missing::run("top"),
         Some(Command::Completions(order)) => completions::run(&order),
         Some(Command::New(order)) => new::run(&order),
         Some(Command::Check(order)) => check::run(&order),
@@ -99,6 +112,14 @@ Examples:
   zinx bench 127.0.0.1:7777                         closed loop: 64 messages on their way on each of 50 connections
   zinx bench 127.0.0.1:7777 --rate 20000 --json     open loop: 20,000 messages per second
 Exit code: 0; 1 if a connection failed; 2 for wrong arguments.";
+
+#[cfg(feature = "top")]
+const TOP: &str = "\
+Examples:
+  zinx top                                          the server whose admin plane is on 127.0.0.1:7778
+  zinx top --admin game.example:7778 --interval 5   with its token in ZINX_ADMINTOKEN
+Keys: q ends, s sorts, c shows those that have closed, k kicks, the arrows choose, PgUp and PgDn turn the page.
+Exit code: 0; 1 if the server does not answer at the beginning; 2 for wrong arguments, or without a terminal.";
 
 const NEW: &str = "\
 Examples:

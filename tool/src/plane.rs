@@ -21,6 +21,14 @@ pub(crate) struct Plane {
     token: Option<String>,
 }
 
+#[cfg(all(test, feature = "top"))]
+impl Plane {
+    /// The one at this address, without a token.
+    pub(crate) fn at(address: &str) -> Self {
+        Self { admin: address.to_string(), token: None }
+    }
+}
+
 /// `zinx conns`.
 #[derive(Args)]
 pub(crate) struct Conns {
@@ -122,19 +130,33 @@ pub(crate) fn finish(outcome: Outcome) -> ExitCode {
 
 /// Asks, and reads the answer.
 pub(crate) fn ask(plane: &Plane, method: &str, path: &str) -> Result<Value, String> {
+    let (status, body) = answer(plane, method, path)?;
+    let value: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
+    if status == "200" && !value.is_null() { Ok(value) } else { Err(refused(plane, &status, &value)) }
+}
+
+/// Asks for text.
+#[cfg(feature = "top")]
+pub(crate) fn ask_text(plane: &Plane, path: &str) -> Result<String, String> {
+    let (status, body) = answer(plane, "GET", path)?;
+    if status == "200" {
+        return Ok(body);
+    }
+    Err(refused(plane, &status, &serde_json::from_str(&body).unwrap_or(Value::Null)))
+}
+
+/// The status and the body of an answer.
+fn answer(plane: &Plane, method: &str, path: &str) -> Result<(String, String), String> {
     let address = &plane.admin;
     let answer = talk(plane, method, path).map_err(|error| format!("the admin plane {address}: {error}"))?;
     let (head, body) =
         answer.split_once("\r\n\r\n").ok_or_else(|| format!("{address} does not speak HTTP"))?;
-    let value: Value = serde_json::from_str(body).unwrap_or(Value::Null);
-    match head.split(' ').nth(1) {
-        Some("200") if !value.is_null() => Ok(value),
-        status => Err(format!(
-            "the admin plane {address} answers {}: {}",
-            status.unwrap_or("nothing"),
-            value["error"].as_str().unwrap_or("no admin plane of zinx")
-        )),
-    }
+    Ok((head.split(' ').nth(1).unwrap_or("nothing").to_string(), body.to_string()))
+}
+
+fn refused(plane: &Plane, status: &str, value: &Value) -> String {
+    let why = value["error"].as_str().unwrap_or("no admin plane of zinx");
+    format!("the admin plane {} answers {status}: {why}", plane.admin)
 }
 
 fn talk(plane: &Plane, method: &str, path: &str) -> io::Result<String> {

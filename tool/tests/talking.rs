@@ -77,12 +77,23 @@ fn completions_name_the_commands() {
     assert_eq!(run(&["completions", "cmd"]).0, Some(2));
 }
 
-#[cfg(not(feature = "bench"))]
+#[cfg(not(all(feature = "bench", feature = "top")))]
 #[test]
 fn a_command_that_is_not_built_in_says_how_to_have_it() {
     let _watchdog = watchdog();
-    let (code, _, err) = run(&["bench", "127.0.0.1:1", "--rate", "5"]);
-    assert!(code == Some(2) && err.contains("-p zinx-tool --features bench -- bench"), "{err}");
+    for (command, is_there) in [("bench", cfg!(feature = "bench")), ("top", cfg!(feature = "top"))] {
+        let (code, _, err) = run(&[command, "127.0.0.1:1", "--rate", "5"]);
+        let says = err.contains(&format!("-p zinx-tool --features {command} -- {command}"));
+        assert!(code == Some(2) && says != is_there, "{err}");
+    }
+}
+
+#[cfg(feature = "top")]
+#[test]
+fn top_without_a_terminal_says_what_to_use() {
+    let _watchdog = watchdog();
+    let (code, out, err) = run(&["top"]);
+    assert!(code == Some(2) && out.is_empty() && err.contains("`zinx conns`"), "{err}");
 }
 
 #[cfg(feature = "bench")]
@@ -150,10 +161,16 @@ mod bench {
         });
         let report = bench(&address, &["-c", "1", "--rate", "200", "--warm-up", "0"]);
         let all = number(&report, "/messages") + number(&report, "/unanswered");
-        // In a closed loop there would be one answer of half a second, and thousands of quick ones.
-        assert!((190.0..400.0).contains(&all), "{report}");
+        // On a busy machine it measures for longer.
+        let seconds = number(&report, "/seconds");
+        assert!(
+            (all - 200.0 * seconds).abs() <= 10.0 + 2.0 * seconds,
+            "every message that was due counts: {report}"
+        );
+        // In a closed loop there would be one answer of half a second, and thousands of quick ones: a mean of nearly nothing. Here a
+        // hundred wait for a quarter of a second each.
         assert!(number(&report, "/latency_us/max") >= 300e3, "{report}");
-        assert!(number(&report, "/latency_us/p90") >= 200e3, "{report}");
+        assert!(number(&report, "/latency_us/mean") * all >= 10e6, "{report}");
         assert_eq!(report["loop"], "open");
     }
 
