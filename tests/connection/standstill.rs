@@ -1,15 +1,18 @@
 //! A limit on a peer counts time in which nothing moved although the process ran.
 
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::child::in_child;
 use crate::common::phone::Phone;
 use crate::common::{ECHO, config, frame, start, start_alone, wait_until};
-use zinx::ziface::{CloseReason, HeartBeatDirection, HeartBeatOption, IMessage, IRequest, IServer};
-use zinx::{Config, Server, green};
+use zinx::ziface::{
+    CloseReason, HeartBeatDirection, HeartBeatOption, IConnection, IMessage, IRequest, IServer,
+};
+use zinx::{Config, Result, Server, green};
 
 /// How a peer reads: so many bytes, then a pause, for so long; then all that is left.
 const PACES: [(usize, Duration, Duration); 2] = [
@@ -132,6 +135,42 @@ fn no_peer_is_cut_for_time_in_which_the_process_was_stopped() {
     });
 }
 
+/// Then no thread waits for a time that is near, and what the process has not run is told all the same.
+#[test]
+fn nor_if_the_process_was_stopped_in_the_middle_of_a_look_at_the_limits() {
+    in_child("standstill::nor_if_the_process_was_stopped_in_the_middle_of_a_look_at_the_limits", || {
+        let ((say, said), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel());
+        let (hold, goes_on) = (Arc::new(AtomicBool::new(false)), Mutex::new(goes_on));
+        let holds = Arc::clone(&hold);
+        let beat = move |_: &Arc<dyn IConnection>| {
+            if holds.swap(false, Ordering::AcqRel) {
+                say.send(()).unwrap();
+                goes_on.lock().unwrap().recv().unwrap();
+            }
+            Ok(())
+        };
+        let running = start_alone(all_limits(), |server| {
+            let option = HeartBeatOption::new().direction(HeartBeatDirection::SendOnly).heart_beat_func(beat);
+            server.start_heart_beat_with_option(ALLOWED / 60, option).unwrap();
+            server.add_router(ASK, ask).unwrap();
+        });
+        let (mut silent, mut asked) = (running.connect(), running.connect());
+        silent.check_echo();
+        asked.send(&frame(ASK, b""));
+        assert_eq!(asked.read_frame().0, ASK);
+        hold.store(true, Ordering::Release);
+        said.recv_timeout(ALLOWED).unwrap();
+
+        stop_this_process_for(STOPPED);
+
+        go_on.send(()).unwrap();
+        asked.send(&frame(ANSWER, b"yes"));
+        assert_eq!(asked.read_frame(), (DONE, b"yes".to_vec()));
+        silent.check_echo();
+        running.stop();
+    });
+}
+
 const FLOOD_BYTES: usize = 64 << 10;
 
 /// A configuration in which every limit on a peer is [`ALLOWED`].
@@ -147,18 +186,6 @@ fn all_limits() -> Config {
 fn set_up_for_a_stop(server: &Server) {
     let option = HeartBeatOption::new().direction(HeartBeatDirection::WatchOnly).misses(10);
     server.start_heart_beat_with_option(ALLOWED / 10, option).unwrap();
-    let ask = |request: &dyn IRequest| {
-        let conn = Arc::clone(request.get_connection());
-        let ask = move || {
-            let answer = conn.call(ASK, "", ANSWER, ALLOWED)?;
-            conn.send_msg(DONE, answer.get_data())
-        };
-        if request.get_data().is_empty() {
-            return ask();
-        }
-        green::spawn(move || ask().unwrap());
-        Ok(())
-    };
     server.add_router(ASK, ask).unwrap();
     let flood = |request: &dyn IRequest| {
         (0..512).try_for_each(|_| request.get_connection().send_msg(FLOOD, vec![0; FLOOD_BYTES]))?;
@@ -172,6 +199,20 @@ fn set_up_for_a_stop(server: &Server) {
         Ok(())
     };
     server.add_router(STOP, stop).unwrap();
+}
+
+/// Asks the peer, or has another green thread ask it.
+fn ask(request: &dyn IRequest) -> Result<()> {
+    let conn = Arc::clone(request.get_connection());
+    let ask = move || {
+        let answer = conn.call(ASK, "", ANSWER, ALLOWED)?;
+        conn.send_msg(DONE, answer.get_data())
+    };
+    if request.get_data().is_empty() {
+        return ask();
+    }
+    green::spawn(move || ask().unwrap());
+    Ok(())
 }
 
 /// Another process stops this one, and lets it go on.

@@ -30,8 +30,8 @@ pub(in crate::green) struct Deadline {
 /// what a peer does leaves this out, for nothing was heard of the peer meanwhile.
 ///
 /// The timer thread measures it: what it wakes much too late by is time in which it did not run. While it has not woken
-/// yet, the caller adds that time, because after a standstill any thread may be the first to run. A process that waits for no
-/// deadline does not notice; a server looks at its clock once a second at least.
+/// yet, the caller adds that time, because after a standstill any thread may be the first to run. As it wakes once a second, of a
+/// standstill less than a second is not noted. A process that waits for no deadline does not notice.
 pub(crate) fn stood_still() -> Duration {
     // In this order: what is noted between the two looks is counted twice for a moment, rather than not at all.
     let late = late_by(GOES_ON_AT.load(Ordering::Acquire), nanos(Instant::now()));
@@ -162,10 +162,11 @@ fn keep_time() {
         if !due.is_empty() {
             continue;
         }
-        GOES_ON_AT.store(next.map_or(0, nanos), Ordering::Release);
-        match next {
+        let goes_on = next.map(|next| next.min(now + LONGEST_SLEEP));
+        GOES_ON_AT.store(goes_on.map_or(0, nanos), Ordering::Release);
+        match goes_on {
             // A deadline set meanwhile has left its token: the park returns at once.
-            Some(next) => std::thread::park_timeout(next.saturating_duration_since(Instant::now())),
+            Some(at) => std::thread::park_timeout(at.saturating_duration_since(Instant::now())),
             None => std::thread::park(),
         }
     }
@@ -178,6 +179,9 @@ static STOOD_STILL: AtomicU64 = AtomicU64::new(0);
 
 /// When the timer thread goes on, as [`nanos`]; 0 while it waits for no deadline.
 static GOES_ON_AT: AtomicU64 = AtomicU64::new(0);
+
+/// Longest sleep while anything has a deadline: what it would sleep on counts as time in which the process ran.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// How late a thread may wake that runs all the time, on a busy machine, in nanoseconds.
 const SLACK: u64 = 100_000_000;
