@@ -92,7 +92,7 @@ on_each_transport! {
         a_session_that_waits_ends_with_its_connection,
         the_raw_stream_begins_behind_its_message_and_ends_before_the_next,
         broadcasts_reach_the_members_in_order_and_those_that_go_leave,
-        heartbeats_come_and_a_silent_peer_is_found,
+        a_silent_peer_is_found_by_its_heartbeat,
         a_peer_that_answers_its_heartbeats_is_kept,
         a_silent_peer_that_is_only_watched_is_asked_by_the_hook,
     };
