@@ -10,7 +10,12 @@ pub(crate) struct Response {
     content_type: &'static str,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
+    /// What comes behind the body, as it comes to be.
+    stream: Option<Box<Stream>>,
 }
+
+/// Writes until there is no more to write, or the client is gone.
+type Stream = dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send;
 
 #[derive(Serialize)]
 struct ErrorBody {
@@ -37,6 +42,11 @@ impl Response {
         Self::of(status, TEXT, text.into().into_bytes())
     }
 
+    /// Text that goes out as it is written. The end of the connection is its end.
+    pub(crate) fn stream(write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static) -> Self {
+        Self { stream: Some(Box::new(write)), ..Self::of(200, TEXT, Vec::new()) }
+    }
+
     /// A page for a browser.
     pub(crate) fn html(text: String) -> Self {
         Self::of(200, "text/html; charset=utf-8", text.into_bytes())
@@ -53,14 +63,23 @@ impl Response {
         self
     }
 
-    const fn of(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
-        Self { status, content_type, headers: Vec::new(), body }
+    /// Whether it goes out bit by bit.
+    pub(super) const fn is_stream(&self) -> bool {
+        self.stream.is_some()
     }
 
-    pub(super) fn write(&self, stream: &mut impl Write, with_body: bool) -> io::Result<()> {
-        let (status, len) = (self.status, self.body.len());
+    const fn of(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
+        Self { status, content_type, headers: Vec::new(), body, stream: None }
+    }
+
+    pub(super) fn write(self, out: &mut impl Write, with_body: bool) -> io::Result<()> {
+        let status = self.status;
+        let length = match self.stream {
+            None => format!("Content-Length: {}\r\n", self.body.len()),
+            Some(_) => String::new(),
+        };
         let mut bytes = format!(
-            "HTTP/1.1 {status} {}\r\nContent-Type: {}\r\nContent-Length: {len}\r\nConnection: close\r\n\
+            "HTTP/1.1 {status} {}\r\nContent-Type: {}\r\n{length}Connection: close\r\n\
              Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n",
             reason(status),
             self.content_type
@@ -69,8 +88,12 @@ impl Response {
             bytes.extend([name, ": ", value.as_str(), "\r\n"]);
         }
         bytes.push_str("\r\n");
-        stream.write_all(bytes.as_bytes())?;
-        stream.write_all(if with_body { &self.body } else { &[] })
+        out.write_all(bytes.as_bytes())?;
+        out.write_all(if with_body { &self.body } else { &[] })?;
+        match self.stream.filter(|_| with_body) {
+            Some(stream) => stream(out),
+            None => Ok(()),
+        }
     }
 }
 

@@ -137,7 +137,7 @@ impl Shared {
     }
 
     fn serve(&self, stream: &TcpStream) -> io::Result<()> {
-        let mut stream = InTime { stream, until: Until::after(PATIENCE) };
+        let mut stream = InTime { stream, until: Until::after(PATIENCE), renews: false };
         let (response, with_body) = match Request::read(&mut stream) {
             Ok(request) => {
                 let answered = contain(|| (self.answer)(&request));
@@ -148,6 +148,7 @@ impl Shared {
             Err(Bad::Request(status, words)) => (Response::error(status, words), true),
         };
         stream.until = Until::after(PATIENCE);
+        stream.renews = response.is_stream();
         response.write(&mut stream, with_body)?;
         // What is closed with bytes unread is reset, and a reset may overtake the answer.
         stream.stream.shutdown(Shutdown::Write)?;
@@ -172,6 +173,8 @@ impl Drop for Place {
 struct InTime<'a> {
     stream: &'a TcpStream,
     until: Until,
+    /// The time begins again with each write.
+    renews: bool,
 }
 
 impl InTime<'_> {
@@ -192,12 +195,23 @@ impl Read for InTime<'_> {
 
 impl Write for InTime<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if self.renews {
+            self.until = Until::after(PATIENCE);
+        }
         self.stream.set_write_timeout(self.left()?)?;
         (&mut &*self.stream).write(buf)
     }
 
+    /// Nothing is held back. Fails if the peer has ended its stream: whoever reads an answer that goes out bit by bit is gone then.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.stream.set_nonblocking(true)?;
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false)?;
+        match peeked {
+            Ok(0) => Err(io::ErrorKind::BrokenPipe.into()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -19,5 +19,6 @@ mod page;
 mod reload;
 mod service;
 mod shows;
+mod trace;
 mod under_load;
 mod waits;

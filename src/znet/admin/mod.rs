@@ -48,5 +48,8 @@ mod bans;
 // its coroutines,
 mod coroutines;
 
+// the frames of a few of them, as they come and leave,
+mod trace;
+
 // and what is done to it.
 mod acts;

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use super::guard::Guard;
-use super::{acts, bans, conns, coroutines, live, metrics, people, routes, vars};
+use super::{acts, bans, conns, coroutines, live, metrics, people, routes, trace, vars};
 use crate::error::{Error, Result};
 use crate::green::time_waits;
 use crate::http::{HttpServer, Request, Response};
@@ -88,7 +88,7 @@ impl Plane {
             ["banz"] => bans::list(core, request),
             ["greenz"] => coroutines::list(request),
             ["loglevel"] => acts::log_level(),
-            ["connz" | "userz", _, "kick"] | ["banz", _, "lift"] | ["drain" | "reload"] => {
+            ["connz" | "userz", _, "kick"] | ["banz", _, "lift"] | ["drain" | "reload" | "trace"] => {
                 not_allowed("POST")
             }
             _ => unknown(request),
@@ -102,6 +102,7 @@ impl Plane {
             ["userz", uid, "kick"] => acts::kick_user(core, uid),
             ["banz", address, "lift"] => bans::lift(core, address),
             ["drain"] => acts::drain(core, request),
+            ["trace"] => trace::trace(core, request),
             ["reload"] => acts::reload(core, request),
             ["loglevel"] => acts::set_log_level(request),
             []
@@ -145,5 +146,6 @@ POST /userz/ID/kick           all connections of a user
 POST /banz/ADDRESS/lift       ends a ban
 POST /drain                   stops the server in order  ?seconds=  closes its connections over so long
 POST /reload                  reads the configuration again, and says what has changed
+POST /trace                   follows the frames of a few connections  ?id=|user=|address=  ?seconds=
 POST /loglevel?level=debug    off, error, warn, info, debug or trace
 ";

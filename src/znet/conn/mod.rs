@@ -22,6 +22,9 @@ pub(super) mod on_demand;
 // what went over it,
 pub(super) mod traffic;
 
+// and a look at its frames, if anybody follows them;
+pub(super) mod tap;
+
 // where the code of the program is on it,
 pub(super) mod position;
 

@@ -1,6 +1,9 @@
 //! What is noted of a connection for those who look from outside; nothing unless there is an admin plane.
 
+use std::sync::Arc;
+
 use super::position::Position;
+use super::tap::Tap;
 use super::traffic::Traffic;
 
 /// What is noted of a connection, if anything is.
@@ -37,5 +40,13 @@ impl Notes {
 
     pub(crate) const fn position(&self) -> Option<&Position> {
         None
+    }
+}
+
+impl Notes {
+    /// Who follows the frames of the connection, if anybody does.
+    #[inline]
+    pub(crate) fn tap(&self) -> Option<Arc<Tap>> {
+        self.traffic()?.tapped()
     }
 }

@@ -1,6 +1,10 @@
 //! What went over a connection, counted only while there is an admin plane to show it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::tap::Tap;
+use crate::lock::Lock;
 
 /// What went over a connection since it was accepted. Written once per read and once per send, not per message.
 pub(crate) struct Traffic {
@@ -9,6 +13,8 @@ pub(crate) struct Traffic {
     messages: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    is_tapped: AtomicBool,
+    tap: Lock<Option<Arc<Tap>>>,
 }
 
 impl Traffic {
@@ -19,6 +25,8 @@ impl Traffic {
             messages: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
+            is_tapped: AtomicBool::new(false),
+            tap: Lock::new(None),
         }
     }
 
@@ -47,6 +55,32 @@ impl Traffic {
         if messages > 0 {
             self.messages.fetch_add(messages as u64, Ordering::Relaxed);
         }
+    }
+
+    /// Who follows its frames, if anybody does.
+    #[inline]
+    pub(super) fn tapped(&self) -> Option<Arc<Tap>> {
+        if self.is_tapped.load(Ordering::Relaxed) { self.tap.lock().clone() } else { None }
+    }
+
+    /// Has its frames followed from now on. `false` if they are already.
+    #[cfg(feature = "admin")]
+    pub(crate) fn tap(&self, make: impl FnOnce() -> Tap) -> bool {
+        let mut tap = self.tap.lock();
+        let is_free = tap.is_none();
+        if is_free {
+            *tap = Some(Arc::new(make()));
+            self.is_tapped.store(true, Ordering::Relaxed);
+        }
+        is_free
+    }
+
+    /// They are not followed any more.
+    #[cfg(feature = "admin")]
+    pub(crate) fn untap(&self) {
+        self.is_tapped.store(false, Ordering::Relaxed);
+        let tap = self.tap.lock().take();
+        drop(tap);
     }
 
     pub(crate) fn count_out(&self, bytes: usize) {

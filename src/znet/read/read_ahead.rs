@@ -135,6 +135,9 @@ impl Connection {
         let framing = self.core().framing();
         while !done() {
             let message = self.ahead().with(|input| input.cut(framing))?;
+            if let Some(tap) = self.notes().tap() {
+                tap.received(message.get_msg_id(), message.get_data());
+            }
             note_first_frame(self);
             if let Some(message) = deliver(self, message) {
                 return Some(message);

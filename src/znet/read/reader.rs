@@ -272,12 +272,15 @@ impl<'a> Reader<'a> {
     /// Never inlined: what it needs of the stack would be there while the connection waits, and take a second page.
     #[inline(never)]
     fn handle_all(&mut self) -> Result<bool> {
-        let framing = self.conn.core().framing();
+        let (framing, tap) = (self.conn.core().framing(), self.conn.notes().tap());
         while !self.conn.looks_closely() {
             let Some(pass) = self.request.pass() else { return Ok(true) };
             let Some(frame) = self.input.frames.next_lent(framing, pass)? else {
                 return Ok(true);
             };
+            if let Some(tap) = &tap {
+                tap.shows(&frame, pass);
+            }
             if pass.has_rest() || self.conn.on_demand().is_some() {
                 self.conn.ahead().lend(pass);
             }
@@ -323,6 +326,9 @@ impl<'a> Reader<'a> {
         self.heard.bytes |= n > 0;
         self.read = n;
         if let Some(message) = self.input.frames.take_large(self.conn.core().framing())? {
+            if let Some(tap) = self.conn.notes().tap() {
+                tap.received(message.get_msg_id(), message.get_data());
+            }
             note_first_frame(self.conn);
             match self.conn.looks_closely() {
                 true => deliver(self.conn, message).into_iter().for_each(|message| self.handle(message)),

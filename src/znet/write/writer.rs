@@ -11,8 +11,10 @@ use super::frame_queue::FrameQueue;
 use super::outbox::{Flushed, Sender, State};
 use crate::green::{Builder, Deferred, Readiness, defer, yield_now};
 use crate::znet::conn::connection::Connection;
+use crate::znet::conn::tap::Tap;
 use crate::znet::transport::Transport;
 use crate::znet::tutorial;
+use crate::zpack::Framing;
 
 /// Sends what is queued to one connection.
 pub(crate) struct Writer<'a> {
@@ -78,7 +80,10 @@ impl Writer<'_> {
             let mut batch = state.take();
             drop(state);
             let (before, messages) = (batch.bytes(), batch.messages());
-            let outcome = send(transport, &mut batch);
+            let outcome = match self.conn.notes().tap() {
+                None => send(transport, &mut batch, |_, _, _| {}),
+                Some(tap) => send_tapped(transport, &mut batch, &tap, core.framing()),
+            };
             let sent = before - batch.bytes();
             self.conn.count_out(messages - batch.messages(), sent);
             state = outbox.lock();
@@ -161,12 +166,30 @@ impl Deferred for Connection {
     }
 }
 
-/// Sends until the batch is empty or the transport full.
-fn send(transport: &Transport, batch: &mut FrameQueue) -> io::Result<()> {
+/// As [`send`], and shows what leaves.
+#[cold]
+#[inline(never)]
+fn send_tapped(
+    transport: &Transport,
+    batch: &mut FrameQueue,
+    tap: &Tap,
+    framing: &Framing,
+) -> io::Result<()> {
+    send(transport, batch, |slices, sent, is_all| tap.sent(framing, slices, sent, is_all))
+}
+
+/// Sends until the batch is empty or the transport full. `show` gets what was to be sent, how many bytes of it have left, and
+/// whether that is all there was.
+fn send(
+    transport: &Transport,
+    batch: &mut FrameQueue,
+    show: impl Fn(&[IoSlice<'_>], usize, bool),
+) -> io::Result<()> {
     while !batch.is_empty() {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let filled = batch.slices(&mut slices);
         let sent = transport.send(&slices[..filled], batch.frame_lens())?;
+        show(&slices[..filled], sent, sent == batch.bytes());
         batch.advance(sent);
     }
     transport.flush()
