@@ -14,6 +14,7 @@ mod send;
 mod serve;
 #[cfg(feature = "top")]
 mod top;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -73,6 +74,9 @@ enum Command {
     /// Has a running server read its configuration again, and says what has changed.
     #[command(after_help = EXIT_CODES)]
     Reload(reload::Order),
+    /// Shows the frames of a few connections of a running server as they come and leave.
+    #[command(after_help = EXIT_CODES)]
+    Trace(trace::Order),
 }
 
 fn main() -> ExitCode {
@@ -95,6 +99,7 @@ fn main() -> ExitCode {
         Some(Command::Kick(order)) => plane::kick(&order),
         Some(Command::Drain(order)) => plane::drain(&order),
         Some(Command::Reload(order)) => reload::run(&order),
+        Some(Command::Trace(order)) => trace::run(&order),
     }
 }
 

@@ -160,26 +160,31 @@ fn refused(plane: &Plane, status: &str, value: &Value) -> String {
 }
 
 fn talk(plane: &Plane, method: &str, path: &str) -> io::Result<String> {
+    let mut answer = String::new();
+    begin(plane, method, path)?.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Asks. The answer comes on the stream.
+pub(crate) fn begin(plane: &Plane, method: &str, path: &str) -> io::Result<TcpStream> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in plane.admin.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => return exchange(stream, plane, method, path),
+            Ok(stream) => return ask_on(stream, plane, method, path),
             Err(error) => last = error,
         }
     }
     Err(last)
 }
 
-fn exchange(mut stream: TcpStream, plane: &Plane, method: &str, path: &str) -> io::Result<String> {
+fn ask_on(mut stream: TcpStream, plane: &Plane, method: &str, path: &str) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let token = plane.token.clone().or_else(|| std::env::var("ZINX_ADMINTOKEN").ok());
     let token = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
     let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{token}\r\n", plane.admin);
     stream.write_all(head.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
+    Ok(stream)
 }
 
 /// The connections in columns, and how many there are if not all are shown.
@@ -217,7 +222,7 @@ fn list(numbers: &Value) -> String {
 }
 
 /// A text within a path or a parameter.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let escape = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
         byte => format!("%{byte:02X}"),

@@ -1,11 +1,14 @@
 //! The commands that steer a running server.
 
-#![expect(clippy::disallowed_methods, reason = "tests are plain threads")]
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests are plain threads")]
 
 #[expect(dead_code, reason = "each test program uses its share")]
 mod common;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::process::Stdio;
 
 use common::{Server, watchdog, zinx};
 
@@ -38,4 +41,28 @@ fn a_server_reads_its_configuration_again_and_the_command_says_what_has_changed(
     let (code, out, err) = reload();
     assert!(code == Some(1) && out.is_empty() && err.contains("zinx.yaml:3: MaxConn: found"), "{err}");
     fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_trace_shows_frames_as_they_come_and_leave() {
+    let _watchdog = watchdog();
+    let server = Server::spawn(zinx().env("ZINX_TCPPORT", "0").env("ZINX_ADMIN", "127.0.0.1:0"));
+    let (_, plane) = server.said.split_once("admin plane on http://").expect("it has one");
+    let plane = plane.split_whitespace().next().unwrap().to_string();
+    let mut trace = zinx();
+    trace.args(["trace", "--address", "127.0.0.1", "--seconds", "60", "--admin", &plane]);
+    let mut trace = trace.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(trace.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().unwrap().unwrap();
+    let mut peer = TcpStream::connect(&server.address).unwrap();
+    assert!(next().ends_with(&format!("0 is followed, from {}", peer.local_addr().unwrap())));
+    peer.write_all(&[&[2, 0, 0, 0, 2, 0, 0, 0][..], b"hi"].concat()).unwrap();
+    assert!(next().ends_with("0 <- id 2, 2 bytes: \"hi\""));
+    assert!(next().ends_with("0 -> id 2, 2 bytes: \"hi\""));
+    drop(peer);
+    assert!(next().contains("0 closes: "));
+    trace.kill().unwrap();
+    trace.wait().unwrap();
+    let wrong = zinx().args(["trace", "--admin", &plane]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2), "one of ID, --user and --address is needed");
 }
