@@ -88,8 +88,10 @@ impl Response {
             bytes.extend([name, ": ", value.as_str(), "\r\n"]);
         }
         bytes.push_str("\r\n");
-        out.write_all(bytes.as_bytes())?;
-        out.write_all(if with_body { &self.body } else { &[] })?;
+        // In one piece: on a machine that is too busy, the time for the answer may be over between two.
+        let mut bytes = bytes.into_bytes();
+        bytes.extend_from_slice(if with_body { &self.body } else { &[] });
+        out.write_all(&bytes)?;
         match self.stream.filter(|_| with_body) {
             Some(stream) => stream(out),
             None => Ok(()),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 
+use crate::common::child::in_child;
 use crate::common::{frame, start_alone, wait_until};
 use crate::http::{config, get, get_json, post};
 
@@ -106,15 +107,18 @@ fn at_max_conn_the_server_is_not_ready() {
     wait_until("there is room again", || get(&running, "/readyz").status == 200);
 }
 
+/// The level is the process's.
 #[test]
 fn the_log_level_changes_while_the_server_runs() {
-    let running = start_alone(config(), |_| {});
-    for level in ["error", "trace", "off"] {
-        let answer = post(&running, &format!("/loglevel?level={level}"));
-        assert_eq!((answer.status, answer.json()["level"].clone()), (200, level.into()));
-        assert_eq!(get_json(&running, "/loglevel")["level"], level);
-        assert_eq!(log::max_level().to_string().to_lowercase(), level);
-    }
-    assert_eq!(post(&running, "/loglevel?level=loud").status, 400);
-    assert_eq!(post(&running, "/loglevel").status, 400);
+    in_child("acts::the_log_level_changes_while_the_server_runs", || {
+        let running = start_alone(config(), |_| {});
+        for level in ["error", "trace", "off"] {
+            let answer = post(&running, &format!("/loglevel?level={level}"));
+            assert_eq!((answer.status, answer.json()["level"].clone()), (200, level.into()));
+            assert_eq!(get_json(&running, "/loglevel")["level"], level);
+            assert_eq!(log::max_level().to_string().to_lowercase(), level);
+        }
+        assert_eq!(post(&running, "/loglevel?level=loud").status, 400);
+        assert_eq!(post(&running, "/loglevel").status, 400);
+    });
 }
