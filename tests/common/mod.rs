@@ -17,6 +17,8 @@ pub(crate) mod child;
 
 pub(crate) mod coroutines;
 
+pub(crate) mod flooding;
+
 pub(crate) mod go_peer;
 
 pub(crate) mod log_lines;

@@ -1,24 +1,18 @@
 //! Full queues: what is sent to a peer that does not read stays bounded, and the policy acts.
 
 use std::io::Read;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::common::flooding::{
+    self, FLOOD, FLOOD_BYTES, FLOOD_MESSAGES, Outcome, QUEUE_BYTES, QUEUE_WAIT_MS, add_flood, read_flood,
+    send_until_refused, wait_for,
+};
 use crate::common::{ECHO, Peer, Running, comes_true, config, frame, start, wait_until};
 use zinx::zconf::QueueFull;
 use zinx::ziface::{CloseReason, IConnection, IRequest};
 use zinx::{Config, Error};
-
-/// The message id whose handler sends more than a socket takes.
-const FLOOD: u32 = 9;
-
-/// Messages in a flood, each of [`FLOOD_BYTES`]: 64 MiB together.
-const FLOOD_MESSAGES: u32 = 1024;
-const FLOOD_BYTES: usize = 64 << 10;
-
-/// Bytes that may be queued to the peer that is flooded.
-const QUEUE_BYTES: usize = 256 << 10;
 
 #[test]
 fn a_full_queue_fails_a_send_by_policy_and_the_connection_stays() {
@@ -161,72 +155,20 @@ impl Drop for FloodsWhenDropped {
     }
 }
 
-/// How a flood ended.
-struct Sent {
-    accepted: u32,
-    result: zinx::Result<()>,
-    conn: Arc<dyn IConnection>,
-}
-
-type Outcome = Arc<Mutex<Option<Sent>>>;
-
-const QUEUE_WAIT_MS: u64 = 200;
-
 fn start_flooding(policy: QueueFull) -> (Running, Outcome) {
     start_flooding_with(policy, |_| {})
 }
 
 /// A server whose [`FLOOD`] handler sends numbered messages until one is refused.
 fn start_flooding_with(policy: QueueFull, change: impl FnOnce(&mut Config)) -> (Running, Outcome) {
-    let mut config = config();
-    config.queue_full = policy;
-    config.queue_wait_ms = QUEUE_WAIT_MS;
-    config.max_msg_chan_bytes = QUEUE_BYTES;
-    config.write_timeout_ms = 0;
-    config.drain_ms = 500;
+    let (mut config, outcome) = (config(), Outcome::default());
+    flooding::bound(&mut config, policy);
     change(&mut config);
-    let outcome = Outcome::default();
-    let noted = Arc::clone(&outcome);
-    let running = start(config, |server| {
-        let router = move |request: &dyn IRequest| {
-            let sent = send_until_refused(request.get_connection());
-            *noted.lock().unwrap() = Some(sent);
-            Ok(())
-        };
-        server.add_router(FLOOD, router).unwrap();
-    });
-    (running, outcome)
-}
-
-/// Sends numbered messages until one is refused.
-fn send_until_refused(conn: &Arc<dyn IConnection>) -> Sent {
-    let (mut accepted, mut result) = (0, Ok(()));
-    while accepted < FLOOD_MESSAGES && result.is_ok() {
-        let mut data = vec![0; FLOOD_BYTES];
-        data[..4].copy_from_slice(&accepted.to_le_bytes());
-        result = conn.send_msg(FLOOD, data);
-        accepted += u32::from(result.is_ok());
-    }
-    Sent { accepted, result, conn: Arc::clone(conn) }
+    (start(config, |server| add_flood(server, &outcome)), outcome)
 }
 
 fn flood(running: &Running) -> Peer {
     let mut peer = running.connect();
     peer.send(&frame(FLOOD, b""));
     peer
-}
-
-fn wait_for(outcome: &Outcome) -> Sent {
-    wait_until("the end of the flood", || outcome.lock().unwrap().is_some());
-    outcome.lock().unwrap().take().unwrap()
-}
-
-/// Reads so many messages of a flood; returns their numbers.
-fn read_flood(peer: &mut Peer, count: u32) -> Vec<u32> {
-    let number = |_| {
-        let (msg_id, data) = peer.read_frame();
-        assert_eq!((msg_id, data.len()), (FLOOD, FLOOD_BYTES));
-        u32::from_le_bytes(data[..4].try_into().unwrap())
-    };
-    (0..count).map(number).collect()
 }

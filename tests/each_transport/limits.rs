@@ -1,23 +1,23 @@
 //! What peers may take: places, bytes that wait for them, the time of others.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use zinx::zconf::{MaxConnPolicy, QueueFull};
-use zinx::ziface::{CloseReason, IConnection, IRequest, IServer, TransportKind};
+use zinx::ziface::{CloseReason, IRequest, IServer, TransportKind};
 use zinx::znet::{OverRate, Rate, RateLimits};
 use zinx::{Config, Error};
 
+use crate::common::flooding::{
+    self, FLOOD, FLOOD_BYTES, FLOOD_MESSAGES, Outcome, QUEUE_BYTES, add_flood, read_flood, wait_for,
+};
 use crate::common::{ECHO, frame, wait_until};
 use crate::served::{Peer, Served, start, start_alone_with, start_with};
 
 const LONG: Duration = Duration::from_secs(20);
-
-/// The message id whose handler takes all that comes, or sends more than a peer takes.
-const FLOOD: u32 = 9;
 
 // Places.
 
@@ -77,19 +77,6 @@ pub(crate) fn connections_of_one_address_are_counted(kind: TransportKind) {
 
 // Peers that do not read.
 
-const FLOOD_MESSAGES: u32 = 1024;
-const FLOOD_BYTES: usize = 64 << 10;
-const QUEUE_BYTES: usize = 256 << 10;
-
-/// How a flood ended.
-struct Sent {
-    accepted: u32,
-    result: zinx::Result<()>,
-    conn: Arc<dyn IConnection>,
-}
-
-type Outcome = Arc<Mutex<Option<Sent>>>;
-
 /// A server whose [`FLOOD`] handler sends numbered messages until one is refused.
 fn start_flooding(
     kind: TransportKind,
@@ -97,54 +84,17 @@ fn start_flooding(
     change: impl FnOnce(&mut Config),
 ) -> (Served, Outcome) {
     let outcome = Outcome::default();
-    let noted = Arc::clone(&outcome);
     let change = |config: &mut Config| {
-        (config.queue_full, config.queue_wait_ms) = (policy, 200);
-        (config.max_msg_chan_bytes, config.write_timeout_ms) = (QUEUE_BYTES, 0);
-        config.drain_ms = 500;
+        flooding::bound(config, policy);
         change(config);
     };
-    let served = start_with(kind, change, |server| {
-        let router = move |request: &dyn IRequest| {
-            let sent = send_until_refused(request.get_connection());
-            *noted.lock().unwrap() = Some(sent);
-            Ok(())
-        };
-        server.add_router(FLOOD, router).unwrap();
-    });
-    (served, outcome)
-}
-
-fn send_until_refused(conn: &Arc<dyn IConnection>) -> Sent {
-    let (mut accepted, mut result) = (0, Ok(()));
-    while accepted < FLOOD_MESSAGES && result.is_ok() {
-        let mut data = vec![0; FLOOD_BYTES];
-        data[..4].copy_from_slice(&accepted.to_le_bytes());
-        result = conn.send_msg(FLOOD, data);
-        accepted += u32::from(result.is_ok());
-    }
-    Sent { accepted, result, conn: Arc::clone(conn) }
+    (start_with(kind, change, |server| add_flood(server, &outcome)), outcome)
 }
 
 fn flood(served: &Served) -> Peer {
     let mut peer = served.connect();
     peer.send(&frame(FLOOD, b""));
     peer
-}
-
-fn wait_for(outcome: &Outcome) -> Sent {
-    wait_until("the end of the flood", || outcome.lock().unwrap().is_some());
-    outcome.lock().unwrap().take().unwrap()
-}
-
-/// Reads so many messages of a flood; returns their numbers.
-fn read_flood(peer: &mut Peer, count: u32) -> Vec<u32> {
-    let number = |_| {
-        let (msg_id, data) = peer.read_frame();
-        assert_eq!((msg_id, data.len()), (FLOOD, FLOOD_BYTES));
-        u32::from_le_bytes(data[..4].try_into().unwrap())
-    };
-    (0..count).map(number).collect()
 }
 
 pub(crate) fn a_full_queue_fails_a_send_by_policy_and_loses_nothing(kind: TransportKind) {
