@@ -2,11 +2,19 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use zinx::green::Event;
+use zinx::ziface::{IRequest, IServer};
 
 use crate::common::{Peer, Running, frame, start_alone, wait_until};
 use crate::tls_peer::{TlsPeer, config};
+
+const BEGUN: u32 = 2;
+const DONE: u32 = 3;
 
 fn failed(running: &Running) -> usize {
     running.server.stats().handshakes_failed
@@ -40,6 +48,42 @@ fn a_peer_that_leaves_within_the_handshake_is_counted() {
     }
     TlsPeer::connect(&running).check_echo();
     assert_eq!(running.server.stats().start_hooks, 1);
+}
+
+#[test]
+fn a_stop_just_after_the_handshake_is_no_stop_of_the_handshake() {
+    for _ in 0..100 {
+        let mut config = config();
+        config.drain_ms = 20_000;
+        let stops = Arc::new(Event::new());
+        let stopped = Arc::clone(&stops);
+        let running = start_alone(config, |server| {
+            let begin = move |request: &dyn IRequest| {
+                let conn = request.get_connection();
+                conn.send_msg(BEGUN, "")?;
+                stopped.wait();
+                conn.send_msg(DONE, "")
+            };
+            server.add_router(BEGUN, begin).unwrap();
+        });
+        thread::scope(|scope| {
+            let running = &running;
+            let peers: Vec<_> = (0..16)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut peer = TlsPeer::connect(running);
+                        peer.send(&frame(BEGUN, b""));
+                        assert_eq!(peer.read_exactly(8), frame(BEGUN, b""));
+                        peer
+                    })
+                })
+                .collect();
+            let mut peers: Vec<_> = peers.into_iter().map(|peer| peer.join().unwrap()).collect();
+            running.server.stop();
+            stops.set();
+            peers.iter_mut().for_each(|peer| assert_eq!(peer.read_to_end().unwrap(), frame(DONE, b"")));
+        });
+    }
 }
 
 #[test]
@@ -114,7 +158,7 @@ fn a_handshake_that_ends_makes_room_for_who_waits() {
     let running = start_alone(config, |_| {});
     let first = running.connect();
     let second = running.connect().stream;
-    let waiting = std::thread::spawn(move || {
+    let waiting = thread::spawn(move || {
         let mut peer = TlsPeer::over(second, crate::tls_peer::client_config(|_| {}));
         peer.check_echo();
     });
@@ -161,13 +205,13 @@ fn beside_a_thousand_slow_handshakes_a_healthy_p99_stays_within_twice_its_own() 
     let alone: Vec<_> = (0..5).map(|_| p99(&mut healthy)).collect();
     let mut slow: Vec<Peer> = (0..SLOW).map(|_| running.connect()).collect();
     let (ends, hello) = (AtomicBool::new(false), client_hello());
-    let beside: Vec<_> = std::thread::scope(|scope| {
+    let beside: Vec<_> = thread::scope(|scope| {
         scope.spawn(|| {
             for byte in
                 hello.iter().take(hello.len() - 1).cycle().take_while(|_| !ends.load(Ordering::Acquire))
             {
                 slow.iter_mut().for_each(|peer| drop(peer.stream.write(&[*byte])));
-                std::thread::sleep(Duration::from_secs(1));
+                thread::sleep(Duration::from_secs(1));
             }
         });
         let beside = (0..5).map(|_| p99(&mut healthy)).collect();

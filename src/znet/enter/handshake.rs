@@ -84,8 +84,17 @@ pub(super) fn begin(reserved: Reserved, newcomer: Newcomer, arrival: Arrival) {
     let builder = Builder::new().numbered(&"handshake", begun.number);
     let until = deadline(&core);
     let (reserved, newcomer) = (Some(reserved), Some(newcomer));
-    let handshake =
-        Handshake { kind, stage, addresses, seat, until, alarm: None, newcomer, reserved, _begun: begun };
+    let handshake = Handshake {
+        kind,
+        stage,
+        addresses,
+        seat,
+        until,
+        alarm: None,
+        newcomer,
+        reserved,
+        begun: Some(begun),
+    };
     if let Err(error) = core.group().carry(builder, handshake) {
         core.log_refused(&format_args!("a handshake: {error}"));
     }
@@ -165,7 +174,8 @@ struct Handshake {
     newcomer: Option<Newcomer>,
     /// Its place, until it is over.
     reserved: Option<Reserved>,
-    _begun: Begun,
+    /// Dropped before the connection begins: a stop ends all handshakes, and this socket is none of theirs any more.
+    begun: Option<Begun>,
 }
 
 impl Handshake {
@@ -207,7 +217,7 @@ impl Handshake {
 
     /// Becomes a connection, unless there are too many of its address.
     fn enter(&mut self, transport: Option<Transport>) {
-        self.alarm = None;
+        (self.alarm, self.begun) = (None, None);
         let (Some(reserved), Some(transport)) = (self.reserved.take(), transport) else { return };
         let has_seat = self
             .seat
