@@ -103,7 +103,6 @@ pub fn set_level(level: log::LevelFilter) {
     log::set_max_level(level);
 }
 
-/// The level that was set while the process ran; [`AS_CONFIGURED`] if none was.
 /// Goes by another `LogIsolationLevel` from now on. Nothing changes if `RUST_LOG` comes before it, or [`init`] has not set up the
 /// logger.
 pub(crate) fn set_isolation_level(isolation: u32) {
@@ -115,6 +114,7 @@ pub(crate) fn set_isolation_level(isolation: u32) {
 /// Whether our logger goes by `LogIsolationLevel`.
 static GOES_BY_KEY: AtomicBool = AtomicBool::new(false);
 
+/// The level that was set while the process ran; [`AS_CONFIGURED`] if none was.
 static LEVEL: AtomicUsize = AtomicUsize::new(AS_CONFIGURED);
 
 const AS_CONFIGURED: usize = usize::MAX;

@@ -31,7 +31,11 @@ pub(crate) mod random;
 
 pub(crate) mod process;
 
+pub(crate) mod saying;
+
 pub(crate) mod talks;
+
+pub(crate) mod uploads;
 
 pub(crate) mod wire;
 use wire::Wire;

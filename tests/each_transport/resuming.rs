@@ -1,62 +1,28 @@
 //! A peer that loses its connection anywhere comes back to it: nothing is lost or doubled, and the order stays.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use zinx::prelude::*;
 use zinx::ziface::{CloseReason, TransportKind};
 
-use crate::common::phone::{BYE, Cut, Phone, WHOLE, WasCut};
+use crate::common::phone::{BYE, Cut, Phone, WHOLE};
 use crate::common::random::{Random, with_seeds};
+use crate::common::saying::{self, Heard, SAID, SAID_BYTES, SAY_BYTES, add_say, random_cut};
 use crate::common::{ECHO, frame, wait_until};
 use crate::served::{Served, start_alone_with};
 use crate::wires::AnyWire;
 
-const SAY: u32 = 2;
-const SAID: u32 = 3;
 const SOON: Duration = Duration::from_secs(20);
 
-/// What the server has handled, by connection.
-type Heard = Arc<Mutex<std::collections::HashMap<u64, Vec<u8>>>>;
-
-/// A server that notes what it hears and says it twice: to who said it, and to the group it is in.
 fn serve(kind: TransportKind) -> (Served, Heard) {
     let heard = Heard::default();
-    let noted = Arc::clone(&heard);
-    let say = move |request: &dyn IRequest| {
-        let conn = request.get_connection();
-        let n = request.get_data()[0];
-        noted.lock().unwrap().entry(conn.get_conn_id()).or_default().push(n);
-        let group = format!("group of {}", conn.get_conn_id());
-        conn.join_group(&group)?;
-        conn.send_msg(SAID, request.get_data())?;
-        conn.get_group(&group).broadcast(SAID, vec![n; 3])?;
-        Ok(())
-    };
     let resume = |config: &mut Config| config.resume_ms = 30_000;
-    (start_alone_with(kind, resume, |server| server.add_router(SAY, say).unwrap()), heard)
+    (start_alone_with(kind, resume, |server| add_say(server, &heard)), heard)
 }
 
-/// Says four things; the connection is cut as `cuts` say, one after the other, and the last is whole.
 fn talk(served: &Served, heard: &Heard, cuts: &[Cut]) {
-    let mut phone = served.phone();
-    let said: Vec<Vec<u8>> = (1..=SAYS).map(|n| vec![n; usize::from(n)]).collect();
-    said.iter().for_each(|data| phone.note(SAY, data));
-    let all: Vec<u8> = said.iter().flat_map(|data| frame(SAY, data)).collect();
-    let count = 2 * said.len();
-    let mut cuts = cuts.iter().copied();
-    let mut outcome = phone.talk(&all, count, cuts.next().unwrap_or(WHOLE));
-    while let Err(WasCut) = outcome {
-        let cut = cuts.next().unwrap_or(WHOLE);
-        outcome = phone.resume_cut(cut).and_then(|()| phone.talk(&[], count, cut));
-    }
-    let replies: Vec<_> =
-        said.iter().flat_map(|data| [(SAID, data.clone()), (SAID, vec![data[0]; 3])]).collect();
-    assert_eq!(phone.inbox, replies);
-    let conn_id = u64::from_le_bytes(phone.token[..8].try_into().unwrap());
-    assert_eq!(heard.lock().unwrap()[&conn_id], (1..=SAYS).collect::<Vec<_>>());
-    // It does not come back: nothing waits for it.
-    phone.write(&frame(BYE, b""));
+    saying::talk(served.phone(), heard, cuts);
 }
 
 pub(crate) fn nothing_is_lost_if_it_is_cut_after_any_byte_written(kind: TransportKind) {
@@ -79,12 +45,7 @@ pub(crate) fn nothing_is_lost_if_it_is_cut_again_and_again(kind: TransportKind) 
     let (served, heard) = serve(kind);
     with_seeds(30, |seed| {
         let mut random = Random::new(seed);
-        let cut = |random: &mut Random| Cut {
-            write: random.below(2 * SAY_BYTES as u64) as usize,
-            read: random.below(2 * SAID_BYTES as u64) as usize,
-            reset: random.below(2) == 0,
-        };
-        let cuts: Vec<_> = (0..1 + random.below(5)).map(|_| cut(&mut random)).collect();
+        let cuts: Vec<_> = (0..1 + random.below(5)).map(|_| random_cut(&mut random)).collect();
         talk(&served, &heard, &cuts);
     });
     check(served, 10);
@@ -139,11 +100,3 @@ pub(crate) fn a_peer_that_comes_too_late_is_refused(kind: TransportKind) {
 
 /// By number, as on the wire.
 const GONE: u8 = 3;
-
-const SAYS: u8 = 4;
-
-/// Four heads, and 1 + 2 + 3 + 4 bytes.
-const SAY_BYTES: usize = 42;
-
-/// The same, and four times a head and 3 bytes.
-const SAID_BYTES: usize = SAY_BYTES + 44;

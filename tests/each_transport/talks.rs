@@ -1,6 +1,5 @@
 //! Calls, sessions as loops, groups, heartbeats.
 
-use std::io::{BufRead, Read, Write};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use zinx::ziface::{
 };
 use zinx::znet::Broadcast;
 
-use crate::common::{ECHO, frame, pattern, wait_until};
+use crate::common::{ECHO, frame, pattern, uploads, wait_until};
 use crate::served::{Peer, Served, start, start_alone_with, start_with};
 
 const BEGIN: u32 = 2;
@@ -161,42 +160,12 @@ pub(crate) fn a_session_that_waits_ends_with_its_connection(kind: TransportKind)
     }
 }
 
-/// Reads a length in text and so many bytes, and sends them back without a frame around them.
-fn upload(request: &dyn IRequest) -> Result<()> {
-    let conn = request.get_connection();
-    conn.send_msg(DONE, "before")?;
-    conn.take_over(|stream| {
-        let mut line = String::new();
-        stream.by_byte().read_line(&mut line)?;
-        let mut body = vec![0; line.trim().parse().map_err(Error::other)?];
-        stream.read_exact(&mut body)?;
-        conn.send_msg(DONE, "meanwhile")?;
-        Ok(stream.write_all(&body)?)
-    })?;
-    conn.send_msg(DONE, "after")
-}
-
 pub(crate) fn the_raw_stream_begins_behind_its_message_and_ends_before_the_next(kind: TransportKind) {
-    let served = start(kind, |server| server.add_router(BEGIN, upload).unwrap());
+    let served = start(kind, |server| server.add_router(BEGIN, uploads::upload).unwrap());
     let mut peer = served.connect();
     for len in [0, 4000, 300_000] {
-        let body = pattern(len);
-        let raw = [format!("{len}\n").as_bytes(), &body].concat();
-        let stream = [frame(ECHO, b"1"), frame(BEGIN, b""), raw, frame(ECHO, b"2")].concat();
-        let ends: Vec<usize> = match stream.len() {
-            short if short < 60 => (0..=short).collect(),
-            long => vec![0, 20, 40, 2000, long / 2, long - 5, long],
-        };
-        for end in ends {
-            peer.send(&stream[..end]);
-            peer.send(&stream[end..]);
-            assert_eq!(peer.read_frame(), (ECHO, b"1".to_vec()));
-            assert_eq!(peer.read_frame(), (DONE, b"before".to_vec()));
-            assert!(peer.read_exactly(len) == body, "{len} bytes, cut at {end}");
-            for expected in ["meanwhile", "after"] {
-                assert_eq!(peer.read_frame(), (DONE, expected.as_bytes().to_vec()));
-            }
-            assert_eq!(peer.read_frame(), (ECHO, b"2".to_vec()));
+        for cut in uploads::cuts(len) {
+            uploads::check_upload(&mut peer, BEGIN, len, cut);
         }
     }
 }

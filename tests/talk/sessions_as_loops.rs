@@ -1,13 +1,13 @@
 //! A session as one loop, and the raw stream in the midst of frames.
 
-use std::io::{BufRead, Read, Write};
+use std::io::Read;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 
-use crate::common::{ECHO, config, frame, pattern, start, start_alone};
+use crate::common::{ECHO, config, frame, start, start_alone, uploads};
 
 const HELLO: u32 = 2;
 const QUESTION: u32 = 3;
@@ -128,44 +128,12 @@ fn a_session_belongs_to_its_coroutine() {
     assert_eq!(running.connect().read_frame().0, DONE);
 }
 
-/// Reads a length in text and so many bytes, and sends them back without a frame around them.
-fn upload(request: &dyn IRequest) -> Result<()> {
-    let conn = request.get_connection();
-    conn.send_msg(DONE, "before")?;
-    conn.take_over(|stream| {
-        let mut line = String::new();
-        stream.by_byte().read_line(&mut line)?;
-        let mut body = vec![0; line.trim().parse().map_err(Error::other)?];
-        stream.read_exact(&mut body)?;
-        conn.send_msg(DONE, "meanwhile")?;
-        Ok(stream.write_all(&body)?)
-    })?;
-    conn.send_msg(DONE, "after")
-}
-
 #[test]
 fn the_raw_stream_begins_behind_its_message_and_ends_before_the_next() {
-    let running = start(config(), |server| server.add_router(RAW, upload).unwrap());
+    let running = start(config(), |server| server.add_router(RAW, uploads::upload).unwrap());
     for len in [0, 1, 4000, 300_000] {
-        let body = pattern(len);
-        let raw = [format!("{len}\n").as_bytes(), &body].concat();
-        let stream = [frame(ECHO, b"1"), frame(RAW, b""), raw, frame(ECHO, b"2")].concat();
-        let ends: Vec<usize> = match stream.len() {
-            short if short < 60 => (0..=short).collect(),
-            long => vec![0, 20, 40, 2000, long / 2, long - 5, long],
-        };
-        for end in ends {
-            let end = end.min(stream.len());
-            let mut peer = running.connect();
-            peer.send(&stream[..end]);
-            peer.send(&stream[end..]);
-            assert_eq!(peer.read_frame(), (ECHO, b"1".to_vec()));
-            assert_eq!(peer.read_frame(), (DONE, b"before".to_vec()));
-            assert!(peer.read_exactly(len) == body, "{len} bytes, cut at {end}");
-            for expected in ["meanwhile", "after"] {
-                assert_eq!(peer.read_frame(), (DONE, expected.as_bytes().to_vec()));
-            }
-            assert_eq!(peer.read_frame(), (ECHO, b"2".to_vec()));
+        for cut in uploads::cuts(len) {
+            uploads::check_upload(&mut running.connect(), RAW, len, cut);
         }
     }
 }

@@ -17,10 +17,7 @@ use socket2::{Socket, Type};
 /// Those of the system, if it does not give us our own descriptor.
 pub(super) fn listening_at(address: SocketAddr) -> io::Result<Option<Socket>> {
     for number in passed() {
-        // A duplicate, for nothing says in types that the number is ours alone.
-        let process = pidfd_open(getpid(), PidfdFlags::empty())?;
-        let fd: OwnedFd = pidfd_getfd(process, number, PidfdGetfdFlags::empty())?;
-        let socket = Socket::from(fd);
+        let socket = duplicate(number)?;
         let is_stream = socket.r#type().is_ok_and(|kind| kind == Type::STREAM);
         if is_stream && local(&socket) == Some(address) && socket.is_listener()? {
             return Ok(Some(socket));
@@ -31,12 +28,15 @@ pub(super) fn listening_at(address: SocketAddr) -> io::Result<Option<Socket>> {
 
 /// The addresses of those that are passed, for a person.
 pub(crate) fn passed_addresses() -> Vec<String> {
-    let address = |number| {
-        let process = pidfd_open(getpid(), PidfdFlags::empty()).ok()?;
-        let fd = pidfd_getfd(process, number, PidfdGetfdFlags::empty()).ok()?;
-        local(&Socket::from(fd))
-    };
+    let address = |number| local(&duplicate(number).ok()?);
     passed().map(|number| address(number).map_or_else(|| "?".to_string(), |at| at.to_string())).collect()
+}
+
+/// A descriptor of our own for one that was passed: nothing says in types that the number is ours alone.
+fn duplicate(number: i32) -> io::Result<Socket> {
+    let process = pidfd_open(getpid(), PidfdFlags::empty())?;
+    let fd: OwnedFd = pidfd_getfd(process, number, PidfdGetfdFlags::empty())?;
+    Ok(Socket::from(fd))
 }
 
 fn local(socket: &Socket) -> Option<SocketAddr> {

@@ -81,7 +81,7 @@ impl Poller {
     fn settle(&mut self) {
         let (mut on, mut times) = (std::thread::current().id(), 0);
         while times < 3 || !worker::set_home(self.home.index()) {
-            self.wait_at_door();
+            self.visit_may();
             let now_on = std::thread::current().id();
             times = if now_on == on { times + 1 } else { 0 };
             on = now_on;
@@ -123,14 +123,19 @@ impl Poller {
     fn come_home(&mut self) {
         while !worker::is_home(self.home.index()) {
             note_stealing();
-            self.wait_at_door();
+            self.visit_may();
         }
     }
 
-    /// Goes through the poll of `may` once. It may come back on another worker, one that has stolen it.
-    fn wait_at_door(&mut self) {
+    /// Goes once through the poll of `may`, without a wait. It may come back on another worker.
+    fn visit_may(&mut self) {
         self.home.rests(Rest::InMay);
         self.home.ring();
+        self.wait_in_may();
+    }
+
+    /// Waits in the poll of `may`. It may come back on another worker, one that has stolen it.
+    fn wait_in_may(&mut self) {
         self.door.wait_io();
         self.home.is_awake();
         self.more = true;
@@ -204,12 +209,10 @@ impl Poller {
         }
     }
 
-    /// As [`wait_at_door`](Self::wait_at_door), at rest already, and comes home.
+    /// As [`wait_in_may`](Self::wait_in_may), and comes home.
     fn pass_door(&mut self) {
         worker::forget_woken();
-        self.door.wait_io();
-        self.home.is_awake();
-        self.more = true;
+        self.wait_in_may();
         self.come_home();
         notice_strangers();
     }

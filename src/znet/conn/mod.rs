@@ -10,6 +10,9 @@ mod encrypted;
 // its two addresses,
 pub(super) mod addresses;
 
+// and what is remembered of addresses,
+pub(super) mod recent;
+
 // when things happened on it,
 pub(super) mod times;
 

@@ -1,6 +1,6 @@
 //! Addresses that are refused for a time, because they connect too often or their peers misbehave too often.
 //!
-//! What is counted and who is banned is bounded: an attacker with many addresses makes the table forget, not grow.
+//! Both tables are bounded: if an attacker has many addresses, the oldest entries are forgotten.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::lock::Lock;
 use crate::zconf::Config;
 use crate::znet::conn::addresses::network;
+use crate::znet::conn::recent::Recent;
 
 /// What addresses have done within a minute, and which are banned.
 #[derive(Default)]
@@ -23,10 +24,7 @@ pub(crate) struct Bans {
 
 #[derive(Default)]
 struct State {
-    /// In two halves, as the meters of the rates: when the first is full it becomes the second, and what was the second is
-    /// forgotten.
-    young: HashMap<IpAddr, Tally>,
-    old: HashMap<IpAddr, Tally>,
+    tallies: Recent<Tally>,
     banned: HashMap<IpAddr, Ban>,
     /// All bans, the first one first; those of an address that is banned no more, or again, count no more.
     order: VecDeque<(u64, IpAddr)>,
@@ -114,8 +112,7 @@ impl Bans {
         state.last += 1;
         let ban = Ban { number: state.last, since: now, lasts: Duration::from_millis(config.ban_ms), why };
         let number = ban.number;
-        state.young.remove(&from);
-        state.old.remove(&from);
+        state.tallies.remove(from);
         state.banned.insert(from, ban);
         state.order.push_back((number, from));
         state.forget_the_first(config.ban_addresses, now);
@@ -155,14 +152,7 @@ impl Ban {
 impl State {
     fn tally(&mut self, from: IpAddr, most: usize, now: Instant) -> &mut Tally {
         let rested = Tally { since: now, connects: 0, faults: 0 };
-        if !self.young.contains_key(&from) {
-            let tally = self.old.remove(&from).unwrap_or(rested);
-            if self.young.len() >= most.div_ceil(2) {
-                self.old = std::mem::take(&mut self.young);
-            }
-            self.young.insert(from, tally);
-        }
-        let tally = self.young.entry(from).or_insert(rested);
+        let tally = self.tallies.entry(from, most, || rested);
         if now.saturating_duration_since(tally.since) >= WINDOW {
             *tally = rested;
         }
@@ -227,7 +217,7 @@ mod tests {
             bans.ban(address(n), String::new(), &config, now);
             let state = bans.state.lock();
             assert!(state.banned.len() <= 100 && state.order.len() <= 101);
-            assert!(state.young.len() + state.old.len() <= 100);
+            assert!(state.tallies.len() <= 100);
         }
         assert!(!bans.is_banned(address(899), now) && bans.is_banned(address(900), now));
         assert!(bans.lift(address(950), now) && !bans.lift(address(950), now));

@@ -1,6 +1,5 @@
 //! Rate limits: how many messages and bytes a second a connection, and all connections of an address, may send.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -8,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::lock::Lock;
 use crate::zconf::{Config, OverRate};
 use crate::znet::conn::addresses::network;
+use crate::znet::conn::recent::Recent;
 
 /// What may be sent in a second, and at most at once after a rest. 0 is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,9 +74,7 @@ pub(crate) struct Rates {
     most_addresses: AtomicUsize,
     /// The program has set them itself.
     is_set_in_code: AtomicBool,
-    /// In two halves: when the first is full it becomes the second, and what was the second is forgotten. So both
-    /// looking up and forgetting cost the same however many there are.
-    addresses: Lock<[HashMap<IpAddr, Meter>; 2]>,
+    addresses: Lock<Recent<Meter>>,
 }
 
 impl Rates {
@@ -163,16 +161,9 @@ impl Rates {
         bytes: usize,
         now: Instant,
     ) -> Duration {
-        let mut guard = self.addresses.lock();
-        let [young, old] = &mut *guard;
-        if !young.contains_key(&address) {
-            let meter = old.remove(&address).unwrap_or_default();
-            if young.len() >= self.most_addresses.load(Ordering::Relaxed).div_ceil(2).max(1) {
-                *old = std::mem::take(young);
-            }
-            young.insert(address, meter);
-        }
-        young.entry(address).or_default().charge(rate, messages, bytes, now)
+        let most = self.most_addresses.load(Ordering::Relaxed);
+        let mut addresses = self.addresses.lock();
+        addresses.entry(address, most, Meter::default).charge(rate, messages, bytes, now)
     }
 }
 
@@ -286,7 +277,7 @@ mod tests {
         assert!(charge(0) > Duration::ZERO);
         for n in 1..10_000 {
             charge(n);
-            let held: usize = rates.addresses.lock().iter().map(HashMap::len).sum();
+            let held = rates.addresses.lock().len();
             assert!(held <= 100, "{held}");
             if n % 40 == 0 {
                 assert!(charge(0) > Duration::from_millis(150), "still in debt: it has been heard of");

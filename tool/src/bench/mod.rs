@@ -99,7 +99,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// What comes of one attempt to connect.
+/// The result of one attempt to connect.
 type Connected = Result<(Close, Arc<Lane>), String>;
 
 fn connect_all(

@@ -48,7 +48,8 @@ fn load(stream: &Arc<TcpStream>, order: &Order, lane: &Arc<Lane>, frames: &Arc<F
             frames.send(stream, count)
         });
     }
-    // What does not fit the buffers of the system is sent by another: a server that waits until we read would wait for ever.
+    // Another coroutine sends what the socket does not take at once. If this one waited for that, it would not read meanwhile, and
+    // the server might wait for it.
     let queue = Arc::new(Queue::unbounded());
     let (theirs, sender, also, bytes) =
         (Arc::clone(&queue), Arc::clone(stream), Arc::clone(lane), Arc::clone(frames));
