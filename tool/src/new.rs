@@ -101,7 +101,7 @@ fn make(order: &Order) -> Result<(), String> {
     let folder = Path::new(&order.name);
     fs::create_dir(folder).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
-            format!("there is a {} here already: choose another name, or remove it", folder.display())
+            format!("{} is here already: choose another name, or remove it", folder.display())
         }
         _ => format!("make the folder {}: {error}", folder.display()),
     })?;

@@ -106,10 +106,7 @@ fn what_is_there_already_stays() {
     for name in ["demo", "file"] {
         let (code, said) = new(&folder, &[name]);
         assert_eq!(code, Some(1));
-        assert_eq!(
-            said,
-            format!("zinx: there is a {name} here already: choose another name, or remove it\n")
-        );
+        assert_eq!(said, format!("zinx: {name} is here already: choose another name, or remove it\n"));
     }
     assert_eq!(fs::read_dir(folder.join("demo")).unwrap().count(), 0);
     assert_eq!(fs::read_to_string(folder.join("file")).unwrap(), "mine");
