@@ -70,6 +70,21 @@ fn an_address_has_as_many_places_as_it_may() {
 }
 
 #[test]
+fn a_connection_that_is_gone_holds_no_place() {
+    let mut config = config();
+    config.max_conn_per_address = 1;
+    let running = start_alone(config, |_| {});
+    let conns = running.server.get_conn_mgr();
+    for _ in 0..500 {
+        connect_from(&running, 5).check_echo();
+        // Not a pause longer: what is asked next comes as soon as it can.
+        while conns.len() > 0 {
+            thread::yield_now();
+        }
+    }
+}
+
+#[test]
 fn an_answer_is_a_first_frame_too_however_large() {
     let mut config = config();
     (config.first_frame_timeout_ms, config.max_packet_size) = (1000, 1 << 20);

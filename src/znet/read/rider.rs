@@ -19,10 +19,11 @@ use crate::znet::tutorial;
 
 /// A connection between two rides.
 pub(crate) struct Rider {
-    place: Place,
     /// That of a connection that ends with it: see [`OwnLine`].
     only: Option<Transport>,
     stage: Stage,
+    /// Dropped last: the others hold the transport, and its descriptor closes before the place is free.
+    place: Place,
 }
 
 enum Stage {
@@ -37,7 +38,7 @@ impl Rider {
     pub(crate) fn new(mut place: Place, newcomer: Option<Newcomer>) -> Option<Self> {
         let transport = place.take_transport()?;
         let only = place.conn().resume().is_none().then_some(transport);
-        Some(Self { place, only, stage: Stage::New(newcomer) })
+        Some(Self { only, stage: Stage::New(newcomer), place })
     }
 
     /// Runs it to its end in the coroutine that calls, which waits where others rest.
