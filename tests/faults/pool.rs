@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use zinx::Config;
 use zinx::ziface::{IRequest, IServer};
+use zinx::znet::new_func_request;
+use zinx::{Config, green};
 
 use crate::common::{ECHO, Peer, Running, config, frame, start_alone, wait_until};
 
@@ -147,4 +148,43 @@ fn a_handler_that_asks_a_silent_peer_holds_up_nobody_else_on_its_worker() {
         assert_eq!(peer.read_frame(), (ASK, b"yes".to_vec()));
         assert_eq!(peer.read_frame(), (ECHO, b"behind".to_vec()));
     }
+}
+
+/// It may be cut short by a time limit, or killed. What it has counted and held is given back, and the connection can close.
+#[test]
+fn one_that_gives_up_waiting_for_the_worker_leaves_nothing_behind() {
+    let go = Arc::new(green::Event::new());
+    let mut config = pool();
+    (config.worker_pool_size, config.max_worker_task_len) = (1, 1);
+    let goes = Arc::clone(&go);
+    let running = start_alone(config, move |server| {
+        let wait = move |_: &dyn IRequest| {
+            goes.wait();
+            Ok(())
+        };
+        server.add_router(ASK, wait).unwrap();
+    });
+    let mut peer = running.connect();
+    let conn = running.conn(peer.addr());
+    peer.send(&frame(ASK, b"").repeat(2));
+    // One is handled, the other fills the queue.
+    wait_until("both", || running.server.stats().requests == 2);
+    let queue = || {
+        let theirs = Arc::clone(&conn);
+        move || {
+            let request = new_func_request(&theirs, || {});
+            theirs.get_msg_handler().send_msg_to_task_queue(request)
+        }
+    };
+    let limited = queue();
+    let elapsed = green::spawn(move || green::with_timeout(Duration::from_millis(50), limited).is_err());
+    assert!(elapsed.get().unwrap());
+    let waits = green::spawn(queue());
+    wait_until("it to wait", || waits.coroutine().activity() == "waits for room in a queue");
+    waits.coroutine().kill();
+    go.set();
+    peer.check_echo();
+    assert_eq!(running.server.stats().held.tasks, 0);
+    drop(peer);
+    assert!(conn.wait_closed(Duration::from_secs(30)).unwrap());
 }

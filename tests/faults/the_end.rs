@@ -225,6 +225,42 @@ fn nothing_that_waits_is_left_of_a_server_whose_process_lives_on() {
     });
 }
 
+/// Readers that wait for room with their worker are cut short too, and end.
+#[test]
+fn a_reader_that_waits_for_its_worker_is_cut_short_and_ends() {
+    in_child("the_end::a_reader_that_waits_for_its_worker_is_cut_short_and_ends", || {
+        let mut config = quick_config();
+        (config.worker_pool_size, config.max_worker_task_len) = (1, 1);
+        (config.write_timeout_ms, config.queue_wait_ms) = (0, 0);
+        let running = start_alone(config, |server| {
+            let wait = |_: &dyn IRequest| {
+                Event::new().wait();
+                Ok(())
+            };
+            server.add_router(SLEEP, wait).unwrap();
+            // Its reader waits until it is not put aside any more.
+            let flood = |request: &dyn IRequest| {
+                while request.get_connection().send_msg(FLOOD, vec![0; 100_000]).is_ok() {}
+                Ok(())
+            };
+            server.add_router(FLOOD, flood).unwrap();
+        });
+        let mut deaf = running.connect();
+        deaf.send(&frame(FLOOD, b"").repeat(10));
+        let mut peers = [running.connect(), running.connect(), running.connect()];
+        peers.iter_mut().for_each(|peer| peer.send(&frame(SLEEP, b"").repeat(10)));
+        let readers = || {
+            let is_one = |one: &green::Coroutine| one.name().starts_with("connection");
+            green::coroutines().into_iter().filter(is_one).map(|one| one.activity()).collect::<Vec<_>>()
+        };
+        let wait = || readers().iter().filter(|what| **what != "waits for a socket").count();
+        wait_until("all readers", || wait() == 4);
+        stop(&running);
+        assert_eq!(running.server.stats().stop_hooks, 4);
+        wait_until("no coroutine", || readers().is_empty());
+    });
+}
+
 /// What waits for what never comes.
 #[derive(Default)]
 struct Forever {

@@ -44,14 +44,12 @@ impl Connection {
             }
             self.wait_a_moment();
         }
+        let held = Held { conn: self, bytes };
         loop {
             match seat.submit(request, Some(pause)) {
-                Ok(()) => return,
+                Ok(()) => return held.hand_over(),
                 // The worker ends before its connections only where a stop is forced.
-                Err(PutError::Closed(_)) => {
-                    self.let_task_go(bytes);
-                    return self.abort_because(CloseReason::ServerStopped);
-                }
+                Err(PutError::Closed(_)) => return self.abort_because(CloseReason::ServerStopped),
                 Err(PutError::Full(full)) => request = full,
             }
             pause = if self.reads_past() { FIRST_PAUSE } else { LONGEST_PAUSE.min(pause * 2) };
@@ -79,18 +77,17 @@ impl Connection {
         if !self.hold_task(bytes) {
             return Err(Error::TaskQueueFull { len: full });
         }
+        let held = Held { conn: self, bytes };
         let queued = match (self.tasks(), timeout) {
             (Tasks(Some(seat)), timeout) => seat.submit(request, timeout),
             (Tasks(None), Some(timeout)) => own().put_timeout(request, timeout),
             (Tasks(None), None) => own().put(request),
         };
-        queued.map_err(|refused| {
-            self.let_task_go(bytes);
-            match refused {
-                PutError::Full(_) => Error::TaskQueueFull { len: full },
-                PutError::Closed(_) => Error::ConnectionClosed,
-            }
+        queued.map_err(|refused| match refused {
+            PutError::Full(_) => Error::TaskQueueFull { len: full },
+            PutError::Closed(_) => Error::ConnectionClosed,
         })?;
+        held.hand_over();
         if self.tasks().0.is_none() {
             self.ask(Asked::TASKS);
         }
@@ -132,6 +129,25 @@ impl Connection {
     /// What others have queued to the reader, made by the first of it with room for so many.
     fn own_queue(&self, room: usize) -> &Queue<Request> {
         self.make_on_demand().queue.get_or_init(|| Queue::bounded(room).into())
+    }
+}
+
+/// What a request holds that is not queued yet, given back if it never is: who waits for room may be cut short.
+struct Held<'a> {
+    conn: &'a Connection,
+    bytes: usize,
+}
+
+impl Held<'_> {
+    /// It is queued: whoever handles it gives that back.
+    fn hand_over(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.conn.let_task_go(self.bytes);
     }
 }
 

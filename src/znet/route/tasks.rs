@@ -59,18 +59,24 @@ impl Seat {
         request: Request,
         timeout: Option<Duration>,
     ) -> Result<(), PutError<Request>> {
-        if self.pending.fetch_add(1, Ordering::AcqRel) & CLOSED != 0 {
-            self.leave();
-            return Err(PutError::Closed(request));
-        }
+        let Some(entry) = self.enter() else { return Err(PutError::Closed(request)) };
         let begun = Instant::now();
         // What the one queues that is put aside itself comes behind all that waits.
         if !self.aside.is_current() && !self.aside.wait_back(timeout) {
-            self.leave();
             return Err(PutError::Full(request));
         }
         let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
-        self.worker.put(request, left).inspect_err(|_| self.leave())
+        self.worker.put(request, left)?;
+        // Whoever handles it leaves.
+        std::mem::forget(entry);
+        Ok(())
+    }
+
+    /// Counts a request that is about to be queued. `None` if no more are taken.
+    fn enter(&self) -> Option<Entry<'_>> {
+        let before = self.pending.fetch_add(1, Ordering::AcqRel);
+        let entry = Entry(self);
+        (before & CLOSED == 0).then_some(entry)
     }
 
     pub(super) fn leave(&self) {
@@ -83,6 +89,15 @@ impl Seat {
         if self.pending.fetch_or(CLOSED, Ordering::AcqRel) != 0 {
             self.finished.wait();
         }
+    }
+}
+
+/// A request that is counted and not queued yet: who waits for room may be cut short.
+struct Entry<'a>(&'a Seat);
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
