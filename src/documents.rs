@@ -26,6 +26,7 @@ pages! {
     ask: "docs/ask.md",
     session: "docs/session.md",
     chat: "docs/chat.md",
+    cluster: "docs/cluster.md",
     resume: "docs/resume.md",
     device: "docs/device.md",
     from_python: "docs/porting-from-python.md",

@@ -166,6 +166,26 @@ pub enum Error {
         /// The other connection.
         conn_id: u64,
     },
+    /// The user is logged in nowhere.
+    UserOffline {
+        /// The user.
+        uid: String,
+    },
+    /// The cluster has no node of this name.
+    NodeNotFound {
+        /// The name asked for.
+        node: String,
+    },
+    /// A node has no task with this id.
+    TaskNotFound {
+        /// The id asked for.
+        task_id: u32,
+    },
+    /// A task with this id exists already.
+    RepeatedTask {
+        /// The id.
+        task_id: u32,
+    },
     /// Only the connection's own coroutine can do this: a handler or hook of the same connection.
     NotOnConnection {
         /// The call.
@@ -291,6 +311,10 @@ impl fmt::Display for Error {
             Self::LoggedIn { uid, conn_id } => {
                 write!(f, "user {uid:?} is already logged in on connection {conn_id}")
             }
+            Self::UserOffline { uid } => write!(f, "user {uid:?} is not logged in"),
+            Self::NodeNotFound { node } => write!(f, "the cluster has no node {node:?}"),
+            Self::TaskNotFound { task_id } => write!(f, "the node has no task {task_id}"),
+            Self::RepeatedTask { task_id } => write!(f, "there is already a task {task_id}"),
             Self::NotOnConnection { what } => {
                 write!(f, "{what} works in a handler or hook of its own connection only")
             }

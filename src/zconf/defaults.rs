@@ -107,6 +107,10 @@ impl Default for Config {
             admin: String::new(),
             admin_token: String::new(),
 
+            cluster: String::new(),
+            node_name: String::new(),
+            cluster_prefix: "zinx".to_string(),
+
             origin: Origin::default(),
         }
     }

@@ -44,6 +44,12 @@ pub(super) enum Rule {
     Endpoint,
     /// A secret that is long enough, or nothing.
     Token,
+    /// The URL of a Redis, or nothing.
+    Redis,
+    /// A short name of letters, digits, `.`, `_` and `-`.
+    Label {
+        or_nothing: bool,
+    },
     /// From the first to the second, both included.
     From(u64, u64),
     /// 0, or from the first to the second.
@@ -79,7 +85,7 @@ impl Rule {
         match self {
             Self::From(min, max) => (min..=max).contains(&number),
             Self::ZeroOr(min, max) => number == 0 || (min..=max).contains(&number),
-            Self::Any | Self::Filled | Self::Host | Self::Endpoint | Self::Token => true,
+            _ => true,
         }
     }
 }
@@ -91,6 +97,8 @@ impl Field for String {
             Rule::Filled => !text.is_empty(),
             Rule::Endpoint => text.is_empty() || text.eq_ignore_ascii_case("off") || is_endpoint(text),
             Rule::Token => text.is_empty() || is_token(text),
+            Rule::Redis => text.is_empty() || is_redis(text),
+            Rule::Label { or_nothing } => is_label(text) || or_nothing && text.is_empty(),
             _ => true,
         };
         match value {
@@ -112,6 +120,11 @@ impl Field for String {
             }
             Rule::Token => {
                 return format!("{TOKEN_LEN} or more letters, digits and signs without a space, or nothing");
+            }
+            Rule::Redis => return "a URL such as redis://127.0.0.1:6379, or nothing".to_string(),
+            Rule::Label { or_nothing } => {
+                let or_nothing = if or_nothing { ", or nothing" } else { "" };
+                return format!("1 to {LABEL_LEN} letters, digits, '.', '_' and '-'{or_nothing}");
             }
             _ => {}
         }
@@ -219,6 +232,20 @@ fn is_endpoint(text: &str) -> bool {
 fn is_token(text: &str) -> bool {
     text.len() >= TOKEN_LEN && text.chars().all(|character| character.is_ascii_graphic())
 }
+
+/// Whether a text can be the URL of a Redis; whoever connects reads it more closely.
+fn is_redis(text: &str) -> bool {
+    let host = text.strip_prefix("redis://");
+    host.is_some_and(|host| !host.is_empty() && host.chars().all(|character| character.is_ascii_graphic()))
+}
+
+fn is_label(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=LABEL_LEN).contains(&text.len()) && text.bytes().all(fits)
+}
+
+/// Characters of the name of a node, at most.
+const LABEL_LEN: usize = 64;
 
 /// Characters of a secret, at least.
 const TOKEN_LEN: usize = 16;

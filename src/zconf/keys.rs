@@ -145,6 +145,9 @@ pub(super) static KEYS: &[Key] = &[
     key!("LogIsolationLevel", log_isolation_level, Rule::From(0, 255), Now, AtOnce),
     key!("Admin", admin, Rule::Endpoint, Now, Restart),
     key!("AdminToken", admin_token, Rule::Token, Now, AtOnce),
+    key!("Cluster", cluster, Rule::Redis, Now, Restart),
+    key!("NodeName", node_name, Rule::Label { or_nothing: true }, Now, Restart),
+    key!("ClusterPrefix", cluster_prefix, Rule::Label { or_nothing: false }, Now, Restart),
 ];
 
 /// Other names of keys: the tutorial writes `MaxPackageSize`.

@@ -73,7 +73,16 @@ pub(super) fn shown(key: &str, value: Scalar) -> Scalar {
         Scalar::Text(secret) if SECRETS.contains(&key) && !secret.is_empty() => {
             Scalar::Text("(not shown)".to_string())
         }
+        Scalar::Text(url) if key == "Cluster" => Scalar::Text(without_password(&url)),
         value => value,
+    }
+}
+
+/// A URL whose user and password are not shown.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://(not shown)@{host}"),
+        _ => url.to_string(),
     }
 }
 

@@ -57,6 +57,13 @@ pub use people::groups::{Broadcast, Group};
 pub use people::registry::OnDuplicate;
 pub use people::users::Sessions;
 
+// on this server or on any other of its cluster.
+mod cluster;
+pub use cluster::cluster::{Cluster, ClusterNode};
+pub use cluster::group::{ClusterGroup, ClusterMember};
+pub use cluster::tasks::ClusterTask;
+pub use cluster::user::{ClusterUser, Delivery};
+
 // What the handler answers is written,
 mod write;
 pub use write::ledger::HeldBytes;

@@ -12,6 +12,7 @@
 #[expect(dead_code, reason = "each group uses its share")]
 mod common;
 
+mod cluster;
 mod conn_manager;
 mod fan_out;
 mod groups;

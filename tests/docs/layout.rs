@@ -200,7 +200,7 @@ type MayImport = &'static [(&'static str, &'static str)];
 /// Which folder of `znet` may import which others. A connection has a part of its state from each stage, and each stage acts
 /// on connections, so `conn` is on both sides. The files differ: see `no_circle_goes_through_the_connection_or_the_core`.
 const ZNET: MayImport = &[
-    ("server", "enter transport conn read route talk people write resume leave admin"),
+    ("server", "enter transport conn read route talk people cluster write resume leave admin"),
     ("enter", "server transport conn read"),
     ("transport", "conn"),
     ("conn", "server transport read route talk people write resume leave"),
@@ -208,6 +208,7 @@ const ZNET: MayImport = &[
     ("route", "server conn people"),
     ("talk", "transport conn read route write"),
     ("people", "server conn write"),
+    ("cluster", "server route people"),
     ("write", "transport conn read route leave"),
     ("resume", "server transport conn read"),
     ("leave", "server transport conn read write"),

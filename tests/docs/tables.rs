@@ -141,7 +141,7 @@ fn the_page_of_the_configuration_has_every_key_with_its_default() {
 fn has_no_effect(key: &str) -> bool {
     let default = Config::default();
     let values = "0 7 65536 true false other tlv_big_endian fail wait close Bind kcp 127.0.0.1:7778 0123456789abcdef \
-                  10.0.0.1";
+                  10.0.0.1 redis://127.0.0.1";
     let mut changed = values
         .split(' ')
         .filter_map(|value| Config::from_yaml(&format!("{key}: {value}")).ok())

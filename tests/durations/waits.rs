@@ -297,6 +297,17 @@ pub(super) const WAITS: &[(&str, Begin)] = &[
     ("IConnection::call", |d| {
         on_connection(move |conn| conn.call(7, "?", 8, d).is_ok(), |_| {}, |peer| peer.send(&frame(8, b"!")))
     }),
+    ("Cluster::run_on", |d| {
+        let cluster = server().cluster();
+        let event = Arc::new(Event::new());
+        let theirs = Arc::clone(&event);
+        let task = move |_: &zinx::znet::ClusterTask| {
+            theirs.wait();
+            Ok(Vec::new())
+        };
+        cluster.add_task(1, task).unwrap();
+        wait(move || cluster.run_on(&cluster.node_name(), 1, "", d).is_ok(), move || event.set())
+    }),
     ("Call::new", |d| {
         in_handler(
             d,

@@ -19,7 +19,7 @@ use crate::zpack::new_message;
 impl Server {
     /// The group of this name, with or without members.
     pub fn get_group(&self, name: &str) -> Group {
-        Group { core: Arc::clone(self.core()), name: name.into() }
+        Group::of(self.core(), name)
     }
 
     /// The names of all groups that have members, in no order.
@@ -94,7 +94,7 @@ impl dyn IConnection {
 
     /// The group of this name on the connection's server, with or without members.
     pub fn get_group(&self, name: &str) -> Group {
-        Group { core: Arc::clone(self.connection().core()), name: name.into() }
+        Group::of(self.connection().core(), name)
     }
 }
 
@@ -115,6 +115,10 @@ pub struct Broadcast {
 }
 
 impl Group {
+    pub(crate) fn of(core: &Arc<Core>, name: &str) -> Self {
+        Self { core: Arc::clone(core), name: name.into() }
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

@@ -122,6 +122,10 @@ impl Users {
         self.lock().get(uid).map_or_else(Vec::new, |conns| conns.clone())
     }
 
+    pub(crate) fn is_online(&self, uid: &str) -> bool {
+        self.lock().contains_key(uid)
+    }
+
     /// The users, in no order.
     pub(crate) fn names(&self) -> Vec<Arc<str>> {
         self.lock().keys().cloned().collect()

@@ -228,6 +228,12 @@ impl Core {
         self.name.set(name).map_err(|_| Error::AlreadyStarted { what: "set the name" })
     }
 
+    /// The name of this server among the nodes of its cluster.
+    pub(crate) fn node_name(&self) -> Arc<str> {
+        let config = self.config();
+        if config.node_name.is_empty() { self.name().into() } else { config.node_name.as_str().into() }
+    }
+
     /// The server of a connection.
     pub(crate) fn as_server(self: &Arc<Self>) -> Arc<dyn IServer> {
         (self.as_server)(Arc::clone(self))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::green::drop_contained;
 use crate::ziface::IConnection;
+use crate::znet::cluster::tasks::ClusterTasks;
 use crate::znet::conn::addresses::Addresses;
 use crate::znet::people::registry::Groups;
 use crate::znet::people::registry::Users;
@@ -26,6 +27,8 @@ pub(crate) struct Talk {
     pub(crate) groups: Groups,
     /// The users that are logged in.
     pub(crate) users: Users,
+    /// What the program does for other nodes of the cluster.
+    pub(crate) cluster_tasks: ClusterTasks,
     pub(crate) bad_payload: OnceLock<BadPayload>,
     pub(crate) rates: Rates,
     /// On a client that resumes: what connects again.

@@ -73,6 +73,9 @@ pub(super) fn check(config: &Config) -> Result<()> {
     if let Some(address) = config.admin_address().filter(|_| cfg!(not(feature = "admin"))) {
         problem("Admin", address, "nothing, or zinx built with the cargo feature `admin`");
     }
+    if !config.cluster.is_empty() {
+        problem("Cluster", "a Redis", "nothing: the form on Redis is not there yet");
+    }
     if mode.has(Mode::KCP) && cfg!(not(feature = "kcp")) {
         problem("Mode", &mode.to_string(), "no kcp, or zinx built with the cargo feature `kcp`");
     }
