@@ -92,6 +92,8 @@ pub mod zlog;
 pub mod znet;
 pub mod znotify;
 pub mod zpack;
+#[cfg(feature = "redis")]
+mod zredis;
 pub mod ztimer;
 pub mod zutils;
 

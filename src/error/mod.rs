@@ -171,6 +171,11 @@ pub enum Error {
         /// The user.
         uid: String,
     },
+    /// The other nodes of the cluster cannot be reached.
+    ClusterUnavailable {
+        /// Why.
+        reason: String,
+    },
     /// The cluster has no node of this name.
     NodeNotFound {
         /// The name asked for.
@@ -312,6 +317,7 @@ impl fmt::Display for Error {
                 write!(f, "user {uid:?} is already logged in on connection {conn_id}")
             }
             Self::UserOffline { uid } => write!(f, "user {uid:?} is not logged in"),
+            Self::ClusterUnavailable { reason } => write!(f, "the cluster cannot be reached: {reason}"),
             Self::NodeNotFound { node } => write!(f, "the cluster has no node {node:?}"),
             Self::TaskNotFound { task_id } => write!(f, "the node has no task {task_id}"),
             Self::RepeatedTask { task_id } => write!(f, "there is already a task {task_id}"),

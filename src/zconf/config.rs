@@ -250,8 +250,8 @@ pub struct Config {
     /// What requests to the admin plane carry in `Authorization: Bearer ..`, at least 16 characters. Default empty: nothing.
     pub admin_token: String,
 
-    /// The Redis that joins this server with others into a cluster: `redis://:password@host:6379/0`. A server does
-    /// not start with one yet. Default empty: one node, without Redis.
+    /// The Redis that joins this server with others into a cluster: `redis://:password@host:6379/0`. Needs the
+    /// cargo feature `redis`, and `NodeName`. Default empty: one node, without Redis.
     pub cluster: String,
     /// The name of this server among the nodes of its cluster, no other's. Default empty: `Name`.
     pub node_name: String,

@@ -60,9 +60,11 @@ pub use people::users::Sessions;
 // on this server or on any other of its cluster.
 mod cluster;
 pub use cluster::cluster::{Cluster, ClusterNode};
-pub use cluster::group::{ClusterGroup, ClusterMember};
+pub use cluster::delivery::Delivery;
+pub use cluster::group::{ClusterBroadcast, ClusterGroup};
+pub use cluster::member::ClusterMember;
 pub use cluster::tasks::ClusterTask;
-pub use cluster::user::{ClusterUser, Delivery};
+pub use cluster::user::ClusterUser;
 
 // What the handler answers is written,
 mod write;

@@ -38,6 +38,30 @@ fn chat() {
 }
 
 #[test]
+fn cluster_chat_on_one_node() {
+    let expected = "Ann reads: welcome, ann\n\
+                    Ann reads: ann has come\n\
+                    Bob reads: welcome, bob\n\
+                    Ann reads: bob has come\n\
+                    Bob reads: bob has come\n\
+                    Cid reads: welcome, cid\n\
+                    Ann reads: cid has come\n\
+                    Bob reads: cid has come\n\
+                    Cid reads: cid has come\n\
+                    Ann reads: bob says: hello, all\n\
+                    Bob reads: bob says: hello, all\n\
+                    Cid reads: bob says: hello, all\n\
+                    Ann reads: cid whispers: psst\n\
+                    Cid reads: dan is not here\n\
+                    Ann's phone reads: welcome, ann\n\
+                    Ann reads: the user has logged in on another connection\n\
+                    Ann is disconnected\n\
+                    Bob reads: ann has gone\n\
+                    Cid reads: ann has gone\n";
+    check("cluster_chat", expected);
+}
+
+#[test]
 fn the_chat_server_is_short() {
     assert!(include_str!("../../demo/chat/server.rs").lines().count() < 150);
 }

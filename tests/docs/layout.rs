@@ -207,7 +207,7 @@ const ZNET: MayImport = &[
     ("read", "enter transport conn route talk write resume leave"),
     ("route", "server conn people"),
     ("talk", "transport conn read route write"),
-    ("people", "server conn write"),
+    ("people", "server conn cluster write"),
     ("cluster", "server route people"),
     ("write", "transport conn read route leave"),
     ("resume", "server transport conn read"),

@@ -67,9 +67,14 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// None yet: there is one node.
+    /// [`ClusterUnavailable`](crate::Error::ClusterUnavailable), within a second, if Redis cannot be reached.
     pub fn nodes(&self) -> Result<Vec<ClusterNode>> {
-        Ok(vec![ClusterNode { name: self.node_name(), is_this: true }])
+        let this = self.node_name();
+        let Some(remote) = self.core.talk().remote() else {
+            return Ok(vec![ClusterNode { name: this, is_this: true }]);
+        };
+        let node = |name: String| ClusterNode { is_this: *name == *this, name: name.into() };
+        Ok(remote.nodes()?.into_iter().map(node).collect())
     }
 
     /// A user, logged in on any node or on none.
@@ -86,10 +91,14 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// None yet: there is one node.
+    /// [`ClusterUnavailable`](crate::Error::ClusterUnavailable), within a second, if Redis cannot be reached.
     pub fn online<U: ToString>(&self, uids: impl IntoIterator<Item = U>) -> Result<Vec<bool>> {
+        let uids: Vec<_> = uids.into_iter().map(|uid| uid.to_string()).collect();
         let users = &self.core.talk().users;
-        Ok(uids.into_iter().map(|uid| users.is_online(&uid.to_string())).collect())
+        match self.core.talk().remote() {
+            Some(remote) => remote.online(&uids),
+            None => Ok(uids.iter().map(|uid| users.is_online(uid)).collect()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::member::ClusterMember;
 use crate::error::Result;
 use crate::ziface::{IConnection, Payload};
 use crate::znet::people::groups::{Broadcast, Group};
@@ -16,29 +17,13 @@ pub struct ClusterGroup {
     pub(super) name: Arc<str>,
 }
 
-/// A member of a group, on any node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClusterMember {
-    node: Arc<str>,
-    conn_id: u64,
-    user: Option<Arc<str>>,
-}
-
-impl ClusterMember {
-    /// The node that it is connected to.
-    pub fn node(&self) -> &str {
-        &self.node
-    }
-
-    /// Its connection id, on that node.
-    pub const fn conn_id(&self) -> u64 {
-        self.conn_id
-    }
-
-    /// The user that it is logged in as.
-    pub fn user(&self) -> Option<&str> {
-        self.user.as_deref()
-    }
+/// What has become of a message to a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClusterBroadcast {
+    /// The members on this node.
+    pub here: Broadcast,
+    /// Whether the other nodes are told, if there are any. `false` if Redis cannot be reached: their members miss it.
+    pub others_told: bool,
 }
 
 impl ClusterGroup {
@@ -51,43 +36,48 @@ impl ClusterGroup {
     ///
     /// # Errors
     ///
-    /// None yet: there is one node.
+    /// As [`members`](Self::members).
     pub fn len(&self) -> Result<usize> {
-        Ok(self.here().len())
+        match self.core.talk().remote() {
+            Some(remote) => Ok(self.here().len() + remote.members(&self.name)?.len()),
+            None => Ok(self.here().len()),
+        }
     }
 
     /// Whether it has no member on any node.
     ///
     /// # Errors
     ///
-    /// As [`len`](Self::len).
+    /// As [`members`](Self::members).
     pub fn is_empty(&self) -> Result<bool> {
         self.len().map(|len| len == 0)
     }
 
-    /// Its members on all nodes, node by node, by connection id.
+    /// Its members on all nodes, those of this node first, by connection id.
     ///
     /// # Errors
     ///
-    /// None yet: there is one node.
+    /// [`ClusterUnavailable`](crate::Error::ClusterUnavailable), within a second, if Redis cannot be reached or a node does not
+    /// answer.
     pub fn members(&self) -> Result<Vec<ClusterMember>> {
-        let node = self.core.node_name();
-        let of = |conn: &Arc<dyn IConnection>| ClusterMember {
-            node: Arc::clone(&node),
-            conn_id: conn.get_conn_id(),
-            user: conn.get_user().filter(|_| conn.is_logged_in()),
-        };
-        Ok(self.here().members().iter().map(of).collect())
+        let mut members = self.core.members_here(&self.name);
+        if let Some(remote) = self.core.talk().remote() {
+            members.extend(remote.members(&self.name)?);
+        }
+        Ok(members)
     }
 
-    /// Sends a message to every member, at most once. Never waits for a member: see
-    /// [`Group::broadcast`](crate::znet::Group::broadcast). Returns what it was on this node.
+    /// Sends a message to every member, at most once. Never waits, neither for a member
+    /// ([`Group::broadcast`](crate::znet::Group::broadcast)) nor for another node. Messages that one node sends to a group
+    /// reach each member in their order.
     ///
     /// # Errors
     ///
     /// If the wire format cannot carry the message.
-    pub fn broadcast<'a>(&self, msg_id: u32, data: impl Into<Payload<'a>>) -> Result<Broadcast> {
-        self.here().broadcast(msg_id, data)
+    pub fn broadcast<'a>(&self, msg_id: u32, data: impl Into<Payload<'a>>) -> Result<ClusterBroadcast> {
+        let data = data.into();
+        let here = self.here().broadcast(msg_id, data.reborrow())?;
+        Ok(self.tell_others(here, msg_id, &data))
     }
 
     /// As [`broadcast`](Self::broadcast), but not to the connection of this node that has this id.
@@ -100,13 +90,34 @@ impl ClusterGroup {
         conn_id: u64,
         msg_id: u32,
         data: impl Into<Payload<'a>>,
-    ) -> Result<Broadcast> {
-        self.here().broadcast_except(conn_id, msg_id, data)
+    ) -> Result<ClusterBroadcast> {
+        let data = data.into();
+        let here = self.here().broadcast_except(conn_id, msg_id, data.reborrow())?;
+        Ok(self.tell_others(here, msg_id, &data))
     }
 
     /// Its part on this node.
     pub fn here(&self) -> Group {
         Group::of(&self.core, &self.name)
+    }
+
+    fn tell_others(&self, here: Broadcast, msg_id: u32, data: &Payload<'_>) -> ClusterBroadcast {
+        let remote = self.core.talk().remote();
+        let others_told = remote.is_none_or(|remote| remote.broadcast(&self.name, msg_id, data.as_slice()));
+        ClusterBroadcast { here, others_told }
+    }
+}
+
+impl Core {
+    /// The members of a group on this node, by connection id.
+    pub(super) fn members_here(self: &Arc<Self>, group: &str) -> Vec<ClusterMember> {
+        let node = self.node_name();
+        let of = |conn: &Arc<dyn IConnection>| ClusterMember {
+            node: Arc::clone(&node),
+            conn_id: conn.get_conn_id(),
+            user: conn.get_user().filter(|_| conn.is_logged_in()),
+        };
+        Group::of(self, group).members().iter().map(of).collect()
     }
 }
 

@@ -2,7 +2,16 @@
 //!
 //! Not for messages to the connections of this server alone: those are in `people`.
 
-// The programs' own requests from node to node, by their ids,
+// What becomes of a message to a user,
+pub(super) mod delivery;
+
+// the members of a group,
+pub(super) mod member;
+
+// what a server needs of other nodes,
+pub(super) mod remote;
+
+// the programs' own requests from node to node, by their ids,
 pub(super) mod tasks;
 
 // and how they are run.
@@ -16,3 +25,31 @@ pub(super) mod user;
 
 // and a group.
 pub(super) mod group;
+
+#[cfg(feature = "redis")]
+// With Redis: what is done there in one step each,
+mod scripts;
+
+#[cfg(feature = "redis")]
+// what nodes write to each other,
+mod entry;
+
+#[cfg(feature = "redis")]
+// the requests that wait for an answer,
+mod requests;
+
+#[cfg(feature = "redis")]
+// this server as a node,
+pub(super) mod joined;
+
+#[cfg(feature = "redis")]
+// its lease and its logins,
+mod keeper;
+
+#[cfg(feature = "redis")]
+// what others want of it,
+mod inbox;
+
+#[cfg(feature = "redis")]
+// and what it asks of them.
+mod far;

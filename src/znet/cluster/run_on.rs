@@ -32,8 +32,8 @@ impl Cluster {
     /// # Errors
     ///
     /// [`NodeNotFound`](Error::NodeNotFound) and [`TaskNotFound`](Error::TaskNotFound) if there is none,
-    /// [`TimedOut`](Error::TimedOut) if nothing came within `timeout`, and the task's own;
-    /// [`Panicked`](Error::Panicked) if it panicked.
+    /// [`TimedOut`](Error::TimedOut) if nothing came within `timeout`, and the task's own, of another node as its words;
+    /// [`Panicked`](Error::Panicked) if it panicked; [`ClusterUnavailable`](Error::ClusterUnavailable) if Redis cannot be reached.
     ///
     /// # Examples
     ///
@@ -62,10 +62,12 @@ impl Cluster {
         timeout: Duration,
     ) -> Result<Vec<u8>> {
         let this = self.node_name();
-        if *node != *this {
-            return Err(Error::NodeNotFound { node: node.to_string() });
+        if *node == *this {
+            return self.core.run_task(ClusterTask::new(this, task_id, data.into()), timeout);
         }
-        self.core.run_task(ClusterTask::new(this, task_id, data.into()), timeout)
+        let no_node = || Error::NodeNotFound { node: node.to_string() };
+        let remote = self.core.talk().remote().ok_or_else(no_node)?;
+        remote.run_on(node, task_id, &data.into(), timeout)
     }
 }
 
@@ -82,6 +84,16 @@ impl Core {
         // Without another coroutine for the others, they wait too.
         drop(step_aside());
         ours.wait(timeout)
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Core {
+    /// Runs a request, on the coroutine that calls.
+    pub(super) fn run_now(&self, task: &ClusterTask) -> Result<Vec<u8>> {
+        let task_id = task.task_id();
+        let handler = self.talk().cluster_tasks.find(task_id).ok_or(Error::TaskNotFound { task_id })?;
+        run_contained(&handler, task)
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::delivery::Delivery;
+use super::remote::Question;
 use crate::error::{Error, Result};
 use crate::green::fairness_point;
 use crate::ziface::{CloseReason, IConnection, Payload, SendWait};
@@ -17,20 +19,6 @@ pub struct ClusterUser {
     pub(super) uid: Arc<str>,
 }
 
-/// What has become of a message to a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Delivery {
-    /// It is in the queue of one of the user's connections, at least.
-    Delivered,
-    /// The queue of the user's connection is full, and its `QueueFull` is not `drop_oldest`: it is not sent.
-    Full,
-    /// The user is logged in nowhere: it is not sent.
-    Offline,
-    /// The user's node has not answered in time. The message may still arrive, at most once.
-    Unknown,
-}
-
 impl ClusterUser {
     /// Who it is.
     pub fn uid(&self) -> &str {
@@ -41,28 +29,44 @@ impl ClusterUser {
     ///
     /// # Errors
     ///
-    /// None yet: there is one node.
+    /// [`ClusterUnavailable`](Error::ClusterUnavailable), within a second, if there is no login here and Redis cannot be reached.
     pub fn is_online(&self) -> Result<bool> {
-        Ok(self.core.talk().users.is_online(&self.uid))
+        let here = self.core.talk().users.is_online(&self.uid);
+        match self.core.talk().remote() {
+            Some(remote) if !here => Ok(remote.online(&[self.uid.to_string()])?.contains(&true)),
+            _ => Ok(here),
+        }
     }
 
     /// Sends a message on each of the user's connections, and says what has become of it. It never waits for room in a queue: if
-    /// one is full, the connection's `QueueFull` policy acts, `wait` as `fail`.
+    /// one is full, the connection's `QueueFull` policy acts, `wait` as `fail`. If there is none on this node, it waits until
+    /// another has answered, a second at most.
     ///
     /// `Delivered` means: in the queue. If the connection ends before it has left, it is lost, unless the connection is resumed.
     ///
     /// # Errors
     ///
-    /// If the wire format cannot carry the message.
+    /// If the wire format cannot carry the message. [`ClusterUnavailable`](Error::ClusterUnavailable) if Redis cannot be reached:
+    /// then it is sent nowhere.
     pub fn push<'a>(&self, msg_id: u32, data: impl Into<Payload<'a>>) -> Result<Delivery> {
-        self.push_here(msg_id, data.into())
+        let data = data.into();
+        let here = self.core.push_to_user(&self.uid, msg_id, data.reborrow())?;
+        let Some(remote) = self.core.talk().remote() else { return Ok(here) };
+        match here {
+            Delivery::Delivered => {
+                remote.push_also(&self.uid, msg_id, data.as_slice());
+                Ok(here)
+            }
+            here => remote.push(&self.uid, msg_id, data.as_slice()).map(|there| here.or(there)),
+        }
     }
 
     /// Sends a message and waits for the answer: [`call`](IConnection#method.call) of the connection that has logged in last.
     ///
     /// # Errors
     ///
-    /// [`UserOffline`](Error::UserOffline) if the user is logged in nowhere, and those of [`call`](IConnection#method.call).
+    /// [`UserOffline`](Error::UserOffline) if the user is logged in nowhere, those of [`call`](IConnection#method.call), and
+    /// [`ClusterUnavailable`](Error::ClusterUnavailable) if Redis cannot be reached and there is no login here.
     pub fn call<'a>(
         &self,
         msg_id: u32,
@@ -70,36 +74,46 @@ impl ClusterUser {
         reply_id: u32,
         timeout: Duration,
     ) -> Result<Message> {
-        let last = self.connections().pop();
-        let conn = last.ok_or_else(|| Error::UserOffline { uid: self.uid.to_string() })?;
-        conn.call(msg_id, data, reply_id, timeout)
+        let data = data.into();
+        let offline = || Error::UserOffline { uid: self.uid.to_string() };
+        if let Some(conn) = self.connections().pop() {
+            return conn.call(msg_id, data, reply_id, timeout);
+        }
+        let remote = self.core.talk().remote().ok_or_else(offline)?;
+        let question = Question { msg_id, data: data.as_slice(), reply_id, timeout };
+        remote.call(&self.uid, question)?.ok_or_else(offline)
     }
 
     /// Closes the user's connections in order, with [`CloseReason::Kicked`]: what is queued is still sent. `false` if there was none.
     ///
     /// # Errors
     ///
-    /// None yet: there is one node.
+    /// [`ClusterUnavailable`](Error::ClusterUnavailable) if Redis cannot be reached: those of this node are closed all the same.
     pub fn kick(&self) -> Result<bool> {
         let conns = self.connections();
         conns.iter().for_each(|conn| conn.connection().stop_because(CloseReason::Kicked));
-        Ok(!conns.is_empty())
+        let remote = self.core.talk().remote();
+        let there = remote.map(|remote| remote.kick(&self.uid)).transpose()?;
+        Ok(!conns.is_empty() || there == Some(true))
     }
 
     /// The user's connections on this node, oldest login first.
     fn connections(&self) -> Vec<Arc<dyn IConnection>> {
         self.core.talk().users.connections(&self.uid)
     }
+}
 
-    fn push_here(&self, msg_id: u32, data: Payload<'_>) -> Result<Delivery> {
+impl Core {
+    /// Sends to the user's connections on this node.
+    pub(super) fn push_to_user(&self, uid: &str, msg_id: u32, data: Payload<'_>) -> Result<Delivery> {
         let mut delivery = Delivery::Offline;
-        for conn in self.connections() {
-            match conn.send_payload(msg_id, data.reborrow(), SendWait::Never) {
-                Ok(()) => delivery = Delivery::Delivered,
-                Err(Error::QueueFull { .. }) if delivery == Delivery::Offline => delivery = Delivery::Full,
-                Err(Error::QueueFull { .. } | Error::ConnectionClosed) => {}
+        for conn in self.talk().users.connections(uid) {
+            delivery = delivery.or(match conn.send_payload(msg_id, data.reborrow(), SendWait::Never) {
+                Ok(()) => Delivery::Delivered,
+                Err(Error::QueueFull { .. }) => Delivery::Full,
+                Err(Error::ConnectionClosed) => Delivery::Offline,
                 Err(error) => return Err(error),
-            }
+            });
             fairness_point();
         }
         Ok(delivery)

@@ -71,7 +71,7 @@ impl ConnManager {
     }
 
     /// The same, also if the program has taken it out and it is closing.
-    #[cfg(feature = "admin")]
+    #[cfg(any(feature = "admin", feature = "redis"))]
     pub(crate) fn find_any(&self, conn_id: u64) -> Option<Arc<dyn IConnection>> {
         let shard = self.shard(conn_id);
         shard.listed.get(&conn_id).or_else(|| shard.leaving.get(&conn_id)).cloned()

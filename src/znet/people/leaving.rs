@@ -12,6 +12,7 @@ impl Connection {
         }
         if let Some(user) = &places.user {
             talk.users.remove(&user.uid, self.id());
+            self.release(user);
         }
     }
 }

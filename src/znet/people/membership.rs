@@ -26,6 +26,8 @@ pub(crate) struct Places {
     pub(super) groups: BTreeMap<Arc<str>, u64>,
     joined: u64,
     pub(crate) user: Option<User>,
+    /// Logins on their way; mostly none.
+    claiming: Vec<Claiming>,
 }
 
 #[derive(Clone)]
@@ -33,6 +35,26 @@ pub(crate) struct User {
     pub(crate) uid: Arc<str>,
     /// Not thrown out by another login.
     pub(crate) valid: bool,
+    /// In a cluster: the login as other nodes know it.
+    pub(crate) claim: Option<Claim>,
+}
+
+/// A login that the nodes of a cluster know of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// Its number on this node, never used again.
+    pub(crate) login: u64,
+    /// Of two logins of a user, the newer one has the larger generation.
+    pub(crate) generation: u64,
+    /// Others may be beside it.
+    pub(crate) is_shared: bool,
+}
+
+/// A login that is on its way.
+struct Claiming {
+    login: u64,
+    /// It has been replaced before its claim has come back.
+    is_lost: bool,
 }
 
 impl Places {
@@ -51,6 +73,32 @@ impl Places {
         self.joined += 1;
         self.groups.insert(enter(), self.joined);
         Ok(())
+    }
+
+    /// Notes that a login is on its way. `None` if the user is logged in already; otherwise the login that it ends.
+    pub(super) fn begin_claim(&mut self, uid: &Arc<str>, login: u64) -> Option<Option<User>> {
+        if self.user.as_ref().is_some_and(|user| user.uid == *uid && user.valid) {
+            return None;
+        }
+        self.claiming.push(Claiming { login, is_lost: false });
+        Some(self.user.take())
+    }
+
+    /// The login is no longer on its way. Whether it was replaced meanwhile.
+    pub(super) fn end_claim(&mut self, login: u64) -> bool {
+        let at = self.claiming.iter().position(|claiming| claiming.login == login);
+        at.is_some_and(|at| self.claiming.swap_remove(at).is_lost)
+    }
+
+    /// Another login has replaced this one. The user, if it is the one that counts.
+    #[cfg(feature = "redis")]
+    pub(super) fn lose(&mut self, login: u64) -> Option<Arc<str>> {
+        if let Some(claiming) = self.claiming.iter_mut().find(|claiming| claiming.login == login) {
+            claiming.is_lost = true;
+            return None;
+        }
+        let user = self.user.as_mut().filter(|user| user.claim.is_some_and(|claim| claim.login == login))?;
+        std::mem::replace(&mut user.valid, false).then(|| Arc::clone(&user.uid))
     }
 
     /// Leaves a group. `false` if it was not in it.
@@ -100,6 +148,15 @@ impl Membership {
             State::Somewhere(places) => places.user.as_ref().map(|user| Arc::clone(&user.uid)),
             State::Left(uid) => uid.clone(),
             State::Nowhere => None,
+        }
+    }
+
+    /// The login as other nodes know it, while it counts.
+    #[cfg(feature = "redis")]
+    pub(crate) fn claim(&self) -> Option<Claim> {
+        match &*self.lock() {
+            State::Somewhere(places) => places.user.as_ref().filter(|user| user.valid)?.claim,
+            _ => None,
         }
     }
 

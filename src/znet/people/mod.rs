@@ -12,5 +12,8 @@ pub(super) mod groups;
 // and users.
 pub(super) mod users;
 
+// In a cluster other nodes know of a login.
+pub(super) mod claiming;
+
 // A connection that closes leaves all of them.
 pub(super) mod leaving;

@@ -18,7 +18,7 @@ impl dyn IConnection {
     /// # Errors
     ///
     /// [`LoggedIn`](Error::LoggedIn) by policy, [`ConnectionClosed`](Error::ConnectionClosed) where the connection is
-    /// closing.
+    /// closing; in a cluster [`ClusterUnavailable`](Error::ClusterUnavailable), within a second, if Redis cannot be reached.
     ///
     /// # Examples
     ///
@@ -40,6 +40,9 @@ impl dyn IConnection {
         if conn.is_stopping() {
             return Err(Error::ConnectionClosed);
         }
+        if let Some(remote) = conn.core().talk().remote() {
+            return conn.login_everywhere(&*remote, uid, on_duplicate);
+        }
         let users = &conn.core().talk().users;
         let kicked = conn.membership().change(|places| {
             if let Some(other) = places.user.take_if(|user| user.uid != uid) {
@@ -47,7 +50,7 @@ impl dyn IConnection {
             }
             let kicked = users.add(&uid, &(conn.arc() as Arc<dyn IConnection>), on_duplicate);
             if kicked.is_ok() {
-                places.user = Some(User { uid, valid: true });
+                places.user = Some(User { uid, valid: true, claim: None });
             }
             kicked
         })??;
@@ -64,6 +67,7 @@ impl dyn IConnection {
         let user = conn.membership().change(|places| places.user.take());
         let Ok(Some(user)) = user else { return false };
         conn.core().talk().users.remove(&user.uid, conn.id());
+        conn.release(&user);
         true
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct ServerLife {
     pub(super) sweeper: Option<Box<dyn FnOnce() + Send>>,
     /// The admin plane and where it is. Dropped, it ends: last of all, for it shows how a drain goes.
     pub(super) admin: Option<(SocketAddr, Box<dyn Send>)>,
+    /// The place among the nodes of a cluster. Dropped, the server leaves it: after its connections.
+    pub(super) cluster: Option<Box<dyn Send>>,
     /// Given before the start.
     pub(crate) tasks: Vec<Task>,
 }

@@ -46,7 +46,10 @@ pub(super) mod needs;
 // and which transports are built in.
 pub(super) mod transports;
 
-// With the start begins the admin plane, if there is one,
+// With the start begins the place in a cluster, if there is one,
+pub(super) mod joining;
+
+// the admin plane, if there is one,
 pub(super) mod admin_plane;
 
 // for those who operate the server, as a program may too.

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use super::admin_plane::{admin_addresses, open_admin};
 use super::core::{Core, IdleAction};
+use super::joining::join_cluster;
 use super::needs::check_limits;
 use super::notify;
 use super::transports::{Wanted, listen, wanted};
@@ -155,12 +156,14 @@ impl IServer for Server {
         } else {
             (wanted(&core.config())?, admin_addresses(&core.config())?)
         };
+        let membership = if core.has_begun() { None } else { join_cluster(core)? };
         core.begin(|life, config| {
+            life.cluster = membership;
             config.tell_warnings();
             check_limits(config);
             core.talk().rates.configure(config);
             open_admin(core, life, &admin)?;
-            listen(core, life, wanted).inspect_err(|_| drop(life.admin.take()))
+            listen(core, life, wanted).inspect_err(|_| drop((life.admin.take(), life.cluster.take())))
         })
     }
 

@@ -120,6 +120,7 @@ impl Core {
             acceptors: std::mem::take(&mut life.acceptors),
             sweeper: life.sweeper.take(),
             admin: life.admin.take(),
+            cluster: life.cluster.take(),
             #[cfg(feature = "kcp")]
             settle: life.settle.take(),
         };
@@ -164,6 +165,7 @@ impl Core {
         if let Some(end_sweeping) = ending.sweeper {
             end_sweeping();
         }
+        drop(ending.cluster);
         drop(ending.admin);
         // First the line: the thread that waits may end the process.
         log::info!("{} stopped", self.config().name);
@@ -212,6 +214,7 @@ struct Ending {
     acceptors: Vec<Thread>,
     sweeper: Option<Box<dyn FnOnce() + Send>>,
     admin: Option<(SocketAddr, Box<dyn Send>)>,
+    cluster: Option<Box<dyn Send>>,
     /// Has what is still on its way over KCP arrive.
     #[cfg(feature = "kcp")]
     settle: Option<Box<Settle>>,

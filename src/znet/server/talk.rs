@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::green::drop_contained;
+use crate::lock::Lock;
 use crate::ziface::IConnection;
+use crate::znet::cluster::remote::Remote;
 use crate::znet::cluster::tasks::ClusterTasks;
 use crate::znet::conn::addresses::Addresses;
 use crate::znet::people::registry::Groups;
@@ -29,10 +31,24 @@ pub(crate) struct Talk {
     pub(crate) users: Users,
     /// What the program does for other nodes of the cluster.
     pub(crate) cluster_tasks: ClusterTasks,
+    /// The other nodes of the cluster, from the start on, if there is one.
+    remote: Lock<Option<Arc<dyn Remote>>>,
     pub(crate) bad_payload: OnceLock<BadPayload>,
     pub(crate) rates: Rates,
     /// On a client that resumes: what connects again.
     pub(crate) redial: OnceLock<Arc<dyn Redial>>,
+}
+
+impl Talk {
+    /// The other nodes of the cluster, if there is one.
+    pub(crate) fn remote(&self) -> Option<Arc<dyn Remote>> {
+        self.remote.lock().clone()
+    }
+
+    #[cfg(feature = "redis")]
+    pub(super) fn set_remote(&self, remote: Arc<dyn Remote>) {
+        *self.remote.lock() = Some(remote);
+    }
 }
 
 /// What the program has set is dropped with the last handle of its server.

@@ -73,8 +73,11 @@ pub(super) fn check(config: &Config) -> Result<()> {
     if let Some(address) = config.admin_address().filter(|_| cfg!(not(feature = "admin"))) {
         problem("Admin", address, "nothing, or zinx built with the cargo feature `admin`");
     }
-    if !config.cluster.is_empty() {
-        problem("Cluster", "a Redis", "nothing: the form on Redis is not there yet");
+    if !config.cluster.is_empty() && cfg!(not(feature = "redis")) {
+        problem("Cluster", "a Redis", "nothing, or zinx built with the cargo feature `redis`");
+    }
+    if !config.cluster.is_empty() && config.node_name.is_empty() {
+        problem("NodeName", "", "the name of this server among the nodes, because there is a Cluster");
     }
     if mode.has(Mode::KCP) && cfg!(not(feature = "kcp")) {
         problem("Mode", &mode.to_string(), "no kcp, or zinx built with the cargo feature `kcp`");

@@ -1,0 +1,224 @@
+//! The stream of this node: what other nodes want of it, and what they have answered.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::delivery::Delivery;
+use super::entry::{
+    CONNECTION, DATA, Entry, FROM, FROM_INCARNATION, INCARNATION, LOGIN, MESSAGE, REPLY, REQUEST, Said, TIME,
+    USER, entries, items, number, text,
+};
+use super::joined::Joined;
+use super::keeper::was_slow;
+use super::member::ClusterMember;
+use super::tasks::ClusterTask;
+use crate::error::{Error, Result};
+use crate::green::{Builder, fairness_point};
+use crate::ziface::{CloseReason, IMessage};
+use crate::znet::people::groups::Group;
+use crate::znet::server::core::Core;
+
+impl Joined {
+    /// Reads the stream behind `last` until the node leaves. Each entry is acted on once: their ids only go up.
+    pub(super) fn read_entries(self: &Arc<Self>, mut last: (u64, u64)) {
+        let mut read = None;
+        let mut may_have_lost = true;
+        while !self.leaving.is_set() {
+            if !self.inbox.is_up() {
+                may_have_lost = true;
+                self.leaving.wait_timeout(PAUSE);
+                continue;
+            }
+            if std::mem::take(&mut may_have_lost) {
+                self.count_lost(&mut read, &mut last);
+            }
+            let mut command = redis::cmd("XREAD");
+            command.arg("COUNT").arg(AT_ONCE).arg("BLOCK").arg(BLOCK.as_millis() as u64);
+            command.arg("STREAMS").arg(self.stream_of(&self.node)).arg(format!("{}-{}", last.0, last.1));
+            match self.inbox.run_within(&command, BLOCK * 2) {
+                Ok(value) => {
+                    let entries = entries(value);
+                    may_have_lost = entries.len() == AT_ONCE;
+                    for entry in entries {
+                        if entry.id > last {
+                            last = entry.id;
+                            read = read.map(|read| read + 1);
+                            self.act_on(&entry);
+                        }
+                        fairness_point();
+                    }
+                }
+                Err(_) if self.leaving.is_set() => return,
+                Err(failed) => {
+                    log::warn!("the stream of node {:?}: {failed}", self.node);
+                    if was_slow(&failed) {
+                        self.inbox.cut();
+                    }
+                    self.leaving.wait_timeout(PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Counts what was trimmed before it was read. `read` is how many entries of the stream this node has read, or need not read.
+    fn count_lost(&self, read: &mut Option<u64>, last: &mut (u64, u64)) {
+        let command = redis::cmd("XINFO").arg("STREAM").arg(self.stream_of(&self.node)).clone();
+        let (added, len) = match self.inbox.run(&command) {
+            Ok(value) => {
+                let facts = items(value);
+                let fact = |name: &str| {
+                    let named = facts.chunks_exact(2).find(|pair| text(&pair[0]).as_deref() == Some(name));
+                    named.and_then(|pair| number(&pair[1])).unwrap_or_default()
+                };
+                (fact("entries-added"), fact("length"))
+            }
+            // There is no stream.
+            Err(_) => (0, 0),
+        };
+        match *read {
+            None => *read = Some(added),
+            Some(before) if added < before => {
+                // It is another stream: Redis has forgotten the one before.
+                self.counts.lost_entries.fetch_add(1, Ordering::Relaxed);
+                *read = Some(added - len);
+                *last = (0, 0);
+            }
+            Some(before) if added - len > before => {
+                let lost = added - len - before;
+                self.counts.lost_entries.fetch_add(lost, Ordering::Relaxed);
+                log::warn!("node {:?} has missed {lost} entries of its stream", self.node);
+                *read = Some(added - len);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Never waits: what has to wait gets a coroutine.
+    fn act_on(self: &Arc<Self>, entry: &Entry) {
+        let Some(core) = self.core.upgrade() else { return };
+        // Those for an earlier life of this node are none of its business.
+        if entry.text(INCARNATION) != self.incarnation {
+            return;
+        }
+        match entry.kind() {
+            b'a' => {
+                if let (Some(number), Some(said)) = (entry.number(REQUEST), Said::of(entry)) {
+                    self.requests.answer(number, said);
+                }
+            }
+            b'p' => self.push_here(&core, entry),
+            b'x' => lose_login(&core, entry),
+            b'o' => kick_here(&core, entry.text(USER)),
+            b'g' => broadcast_here(&core, entry),
+            b'w' => self.tell_members(&core, entry),
+            b'c' => self.spawn(&core, entry, call_here),
+            b'q' => self.spawn(&core, entry, run_here),
+            _ => log::debug!("an entry of an unknown kind: {entry:?}"),
+        }
+    }
+
+    fn push_here(&self, core: &Arc<Core>, entry: &Entry) {
+        let Some(msg_id) = entry.number(MESSAGE) else { return };
+        let said = match core.push_to_user(entry.text(USER), msg_id, entry.bytes(DATA).into()) {
+            Ok(Delivery::Delivered) => Said::Delivered,
+            Ok(Delivery::Full) => Said::Full,
+            Ok(_) => Said::Offline,
+            Err(error) => Said::Failed(error.to_string()),
+        };
+        if let Some(request) = entry.number(REQUEST) {
+            self.answer(entry.text(FROM), entry.text(FROM_INCARNATION), request, said);
+        }
+    }
+
+    fn tell_members(&self, core: &Arc<Core>, entry: &Entry) {
+        let Some(request) = entry.number(REQUEST) else { return };
+        let members = ClusterMember::write_all(&self.node, &core.members_here(entry.text(USER)));
+        self.answer(entry.text(FROM), entry.text(FROM_INCARNATION), request, Said::Answer(0, members));
+    }
+
+    /// Does what waits in a coroutine of its own, and answers.
+    fn spawn(self: &Arc<Self>, core: &Arc<Core>, entry: &Entry, act: fn(&Core, &Wanted) -> Said) {
+        let Some(wanted) = Wanted::of(entry) else { return };
+        let (this, theirs) = (Arc::clone(self), Arc::clone(core));
+        let (from, incarnation, request) = (wanted.from.clone(), wanted.incarnation.clone(), wanted.request);
+        let run =
+            move || this.answer(&wanted.from, &wanted.incarnation, wanted.request, act(&theirs, &wanted));
+        if let Err(error) = core.tasks().spawn(Builder::new().name("request of a node"), run) {
+            self.answer(&from, &incarnation, request, Said::Failed(error.to_string()));
+        }
+    }
+}
+
+/// What another node asks for.
+struct Wanted {
+    from: String,
+    incarnation: String,
+    request: u64,
+    user: String,
+    id: u32,
+    reply_id: u32,
+    timeout: Duration,
+    data: Vec<u8>,
+}
+
+impl Wanted {
+    fn of(entry: &Entry) -> Option<Self> {
+        Some(Self {
+            from: entry.text(FROM).to_string(),
+            incarnation: entry.text(FROM_INCARNATION).to_string(),
+            request: entry.number(REQUEST)?,
+            user: entry.text(USER).to_string(),
+            id: entry.number(MESSAGE)?,
+            reply_id: entry.number(REPLY).unwrap_or_default(),
+            timeout: Duration::from_millis(entry.number(TIME)?),
+            data: entry.bytes(DATA).to_vec(),
+        })
+    }
+}
+
+fn call_here(core: &Core, wanted: &Wanted) -> Said {
+    let Some(conn) = core.talk().users.connections(&wanted.user).pop() else { return Said::Offline };
+    let answer = conn.call(wanted.id, &wanted.data[..], wanted.reply_id, wanted.timeout);
+    said(answer.map(|message| (message.get_msg_id(), message.get_data().to_vec())))
+}
+
+fn run_here(core: &Core, wanted: &Wanted) -> Said {
+    let task = ClusterTask::new(wanted.from.as_str().into(), wanted.id, wanted.data.clone());
+    said(core.run_now(&task).map(|data| (0, data)))
+}
+
+fn said(result: Result<(u32, Vec<u8>)>) -> Said {
+    match result {
+        Ok((msg_id, data)) => Said::Answer(msg_id, data),
+        Err(Error::ConnectionClosed) => Said::Offline,
+        Err(Error::TimedOut { .. }) => Said::TimedOut,
+        Err(Error::TaskNotFound { .. }) => Said::NoTask,
+        Err(error) => Said::Failed(error.to_string()),
+    }
+}
+
+fn lose_login(core: &Core, entry: &Entry) {
+    let (Some(conn_id), Some(login)) = (entry.number(CONNECTION), entry.number(LOGIN)) else { return };
+    if let Some(conn) = core.manager().find_any(conn_id) {
+        conn.connection().lose_login(login);
+    }
+}
+
+fn broadcast_here(core: &Arc<Core>, entry: &Entry) {
+    let Some(msg_id) = entry.number(MESSAGE) else { return };
+    if let Err(error) = Group::of(core, entry.text(USER)).broadcast(msg_id, entry.bytes(DATA)) {
+        log::warn!("a broadcast of node {:?}: {error}", entry.text(FROM));
+    }
+}
+
+fn kick_here(core: &Core, uid: &str) {
+    for conn in core.talk().users.connections(uid) {
+        conn.connection().stop_because(CloseReason::Kicked);
+    }
+}
+
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long a read of the stream waits for an entry.
+const BLOCK: Duration = Duration::from_secs(2);
+const AT_ONCE: usize = 512;

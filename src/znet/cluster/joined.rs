@@ -1,0 +1,228 @@
+//! This server as a node of a cluster on Redis: its links, its lease, and what runs while it is one.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use redis::Cmd;
+
+use super::entry::{Said, id, items, number, text};
+use super::requests::Requests;
+use super::scripts::{LEAVE, RENEW, load};
+use crate::error::config::{ConfigErrors, ConfigProblem};
+use crate::error::{Error, Result};
+use crate::green::{Builder, Event, Greenlet, Until};
+use crate::lock::Lock;
+use crate::zconf::Config;
+use crate::znet::server::core::Core;
+use crate::zredis::{Address, Failed, Link, Opening};
+
+/// This server as a node of a cluster.
+pub(crate) struct Joined {
+    pub(super) core: Weak<Core>,
+    pub(super) node: String,
+    /// What tells this life of the node from those before.
+    pub(super) incarnation: String,
+    pub(super) prefix: String,
+    /// For commands.
+    pub(super) link: Link,
+    /// For the stream of this node alone: what it waits for would hold up commands.
+    pub(super) inbox: Link,
+    pub(super) requests: Requests,
+    pub(super) logins: AtomicU64,
+    /// Ended logins of which Redis may not know yet: user and login.
+    pub(super) ended: Lock<VecDeque<(String, u64)>>,
+    /// How often the command link has been opened.
+    opened: Arc<AtomicU64>,
+    /// Set when there is something to do before the next renewal.
+    pub(super) look: Arc<Event>,
+    pub(super) leaving: Event,
+    pub(super) counts: Counts,
+}
+
+/// What is counted of a cluster.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Entries that were trimmed from the stream before they were read.
+    pub(super) lost_entries: AtomicU64,
+    /// Logins that another node has taken over.
+    pub(super) lost_logins: AtomicU64,
+}
+
+/// A node that leaves when this is dropped.
+pub(crate) struct Membership {
+    joined: Arc<Joined>,
+    runs: Vec<Greenlet<()>>,
+}
+
+impl Joined {
+    /// Connects to Redis and takes the place of this node, once it is free: after a node of this name was killed, when its lease
+    /// is over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the URL is none; [`Error::ClusterUnavailable`] if Redis cannot be reached, or a node of this name
+    /// runs.
+    pub(crate) fn begin(core: &Arc<Core>, config: &Config) -> Result<(Arc<Self>, Membership)> {
+        let address = || Address::parse(&config.cluster).map_err(bad_url);
+        let (look, opened) = (Arc::new(Event::new()), Arc::new(AtomicU64::new(0)));
+        let (theirs, count) = (Arc::clone(&look), Arc::clone(&opened));
+        let tell = move || {
+            count.fetch_add(1, Ordering::AcqRel);
+            theirs.set();
+        };
+        let begin = |name, commands, opened| {
+            let link = Link::begin(name, address()?, Opening { commands, opened });
+            link.map_err(|source| Error::io("start the link to Redis", source))
+        };
+        let joined = Arc::new(Self {
+            core: Arc::downgrade(core),
+            node: config.node_name.clone(),
+            incarnation: new_incarnation()?,
+            prefix: config.cluster_prefix.clone(),
+            link: begin("redis commands", load(), Arc::new(tell))?,
+            inbox: begin("redis stream", Vec::new(), Arc::new(|| {}))?,
+            requests: Requests::default(),
+            logins: AtomicU64::new(1),
+            ended: Lock::default(),
+            opened,
+            look,
+            leaving: Event::new(),
+            counts: Counts::default(),
+        });
+        let mut membership = Membership { joined: Arc::clone(&joined), runs: Vec::new() };
+        joined.take_place(Until::after(ENTRY))?;
+        let last = joined.last_entry()?;
+        let (reads, keeps) = (Arc::clone(&joined), Arc::clone(&joined));
+        membership.run("cluster stream", move || reads.read_entries(last))?;
+        membership.run("cluster lease", move || keeps.keep_place())?;
+        log::info!("node {:?} of the cluster {:?} at {}", joined.node, joined.prefix, config_address(config));
+        Ok((joined, membership))
+    }
+
+    fn take_place(&self, until: Until) -> Result<()> {
+        loop {
+            let why = match self.link.run(&self.renewal()) {
+                Ok(value) if number(&value) == Some(0) => "a node of this name runs".to_string(),
+                Ok(_) => return Ok(()),
+                Err(failed) => failed.to_string(),
+            };
+            if until.is_over() {
+                return Err(Error::ClusterUnavailable { reason: why });
+            }
+            crate::green::sleep(STEP);
+        }
+    }
+
+    /// Where the stream is read from: behind what is there.
+    fn last_entry(&self) -> Result<(u64, u64)> {
+        let mut command = redis::cmd("XREVRANGE");
+        command.arg(self.stream_of(&self.node)).arg("+").arg("-").arg("COUNT").arg(1);
+        let newest = self.link.run(&command).map_err(unavailable)?;
+        let newest = items(newest).into_iter().next().map(items).unwrap_or_default();
+        Ok(newest.first().and_then(text).and_then(|text| id(&text)).unwrap_or_default())
+    }
+
+    pub(super) fn renewal(&self) -> Cmd {
+        let mut command = RENEW.on(&self.lease_of(&self.node));
+        command.arg(&self.incarnation).arg(LEASE.as_millis() as u64).arg(self.nodes_key()).arg(&self.node);
+        command
+    }
+
+    pub(super) fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Acquire)
+    }
+
+    pub(super) fn lease_of(&self, node: &str) -> String {
+        format!("{}:n:{node}", self.prefix)
+    }
+
+    pub(super) fn stream_of(&self, node: &str) -> String {
+        format!("{}:s:{node}", self.prefix)
+    }
+
+    pub(super) fn logins_of(&self, uid: &str) -> String {
+        format!("{}:u:{{{uid}}}", self.prefix)
+    }
+
+    pub(super) fn nodes_key(&self) -> String {
+        format!("{}:nodes", self.prefix)
+    }
+
+    /// A login of this node, as it stands among those of its user.
+    pub(super) fn field(&self, login: u64) -> String {
+        format!("{}/{}/{login}", self.node, self.incarnation)
+    }
+
+    /// Answers a request of another node. Never waits; an answer that cannot be sent is as one that is lost on the way.
+    pub(super) fn answer(&self, node: &str, incarnation: &str, request: u64, said: Said) {
+        let (status, msg_id, data) = said.fields();
+        let mut command = redis::cmd("XADD");
+        command.arg(self.stream_of(node)).arg("MAXLEN").arg("~").arg(LONGEST_STREAM).arg("*");
+        command.arg("k").arg("a").arg("i").arg(incarnation).arg("r").arg(request);
+        command.arg("s").arg(status).arg("m").arg(msg_id).arg("d").arg(data);
+        let _ = self.link.tell(&command);
+    }
+}
+
+impl Membership {
+    fn run(&mut self, name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<()> {
+        let begun = Builder::new().name(name).spawn(body);
+        self.runs.push(begun.map_err(|source| Error::io("start a coroutine of the cluster", source))?);
+        Ok(())
+    }
+}
+
+/// Leaves: the other nodes know at once, if Redis can be reached.
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let joined = &self.joined;
+        joined.leaving.set();
+        joined.look.set();
+        joined.inbox.end();
+        for run in self.runs.drain(..) {
+            run.join_timeout(MOMENT);
+        }
+        let mut command = LEAVE.on(&joined.lease_of(&joined.node));
+        command.arg(&joined.incarnation).arg(joined.nodes_key()).arg(&joined.node);
+        // Without it, the lease ends by itself.
+        let _ = joined.link.run(&command);
+        joined.link.end();
+    }
+}
+
+pub(super) fn unavailable(failed: Failed) -> Error {
+    Error::ClusterUnavailable { reason: failed.to_string() }
+}
+
+fn bad_url(why: String) -> Error {
+    let problem = ConfigProblem {
+        key: "Cluster".to_string(),
+        found: "a URL that is none of a Redis".to_string(),
+        expected: format!("one such as redis://127.0.0.1:6379 ({why})"),
+        ..ConfigProblem::default()
+    };
+    ConfigErrors::none_of(vec![problem]).expect_err("there is a problem")
+}
+
+fn config_address(config: &Config) -> String {
+    Address::parse(&config.cluster).map_or_else(|_| String::new(), |address| address.to_string())
+}
+
+fn new_incarnation() -> Result<String> {
+    let mut random = [0; 8];
+    let got = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty());
+    got.map_err(|source| Error::io("make a random number", source.into()))?;
+    Ok(format!("{:016x}", u64::from_le_bytes(random)))
+}
+
+/// How long a node that was killed is still taken for alive.
+const LEASE: Duration = Duration::from_secs(15);
+pub(super) const RENEWAL: Duration = Duration::from_secs(5);
+/// How long a start waits for Redis, and for the lease of a node of its name that was killed.
+const ENTRY: Duration = Duration::from_secs(20);
+const STEP: Duration = Duration::from_millis(50);
+const MOMENT: Duration = Duration::from_secs(3);
+/// Entries of a stream, about: what a node that does not read may still find.
+pub(super) const LONGEST_STREAM: u32 = 100_000;

@@ -1,0 +1,125 @@
+//! Keeping the place of this node: the lease, and the logins after a time in which Redis was not reached.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::entry::number;
+use super::joined::{Joined, LONGEST_STREAM, RENEWAL};
+use super::scripts::KEEP;
+use crate::ziface::IConnection;
+use crate::znet::people::membership::Claim;
+use crate::znet::server::core::Core;
+
+impl Joined {
+    /// Renews the lease until the node leaves. A new connection to Redis, or a lease that was lost, is followed by a look at all
+    /// logins: another node may have taken them over, or Redis may have forgotten them.
+    pub(super) fn keep_place(&self) {
+        let (mut kept, mut to_keep) = (self.opened(), false);
+        loop {
+            self.look.wait_timeout(RENEWAL);
+            self.look.clear();
+            if self.leaving.is_set() {
+                return;
+            }
+            let opened = self.opened();
+            if opened != kept {
+                self.release_again();
+            }
+            // What has been said before the renewal has been done, once that is answered on the same connection.
+            let settled = self.ended.lock().len();
+            match self.link.run(&self.renewal()) {
+                Ok(value) if number(&value) == Some(0) => {
+                    log::error!("another node of the cluster has the name {:?}", self.node);
+                }
+                Ok(value) => {
+                    to_keep |= number(&value) == Some(2) || opened != kept;
+                    kept = opened;
+                    to_keep = to_keep && !self.keep_logins();
+                    if self.opened() == opened {
+                        let mut ended = self.ended.lock();
+                        let settled = settled.min(ended.len());
+                        ended.drain(..settled);
+                    }
+                }
+                Err(failed) => {
+                    log::warn!("the lease of node {:?}: {failed}", self.node);
+                    // A Redis that does not answer, or may not be written to: perhaps there is another one at its address.
+                    self.link.cut();
+                }
+            }
+        }
+    }
+
+    /// Says again which logins have ended: whether Redis has heard it before is not known.
+    fn release_again(&self) {
+        let ended: Vec<_> = self.ended.lock().iter().cloned().collect();
+        for (uid, login) in ended {
+            let _ = self.link.tell(&self.release_command(&uid, login));
+        }
+    }
+
+    pub(super) fn release_command(&self, uid: &str, login: u64) -> redis::Cmd {
+        redis::cmd("HDEL").arg(self.logins_of(uid)).arg(self.field(login)).clone()
+    }
+
+    /// Looks whether all logins of this node still stand; those that do not are closed. `false` if Redis did not say.
+    fn keep_logins(&self) -> bool {
+        let Some(core) = self.core.upgrade() else { return true };
+        let logins = logins(&core);
+        for some in logins.chunks(BATCH) {
+            let command = |(uid, claim, conn): &(Arc<str>, Claim, Arc<dyn IConnection>)| {
+                let mut command = KEEP.on(&self.logins_of(uid));
+                command.arg(&self.prefix).arg(self.field(claim.login)).arg(claim.generation);
+                command.arg(conn.get_conn_id()).arg(u8::from(claim.is_shared)).arg(LONGEST_STREAM);
+                command
+            };
+            let commands: Vec<_> = some.iter().map(command).collect();
+            for ((uid, claim, conn), said) in some.iter().zip(self.link.run_all(&commands)) {
+                let Ok(said) = said else { return false };
+                if number(&said) == Some(0) {
+                    self.counts.lost_logins.fetch_add(1, Ordering::Relaxed);
+                    conn.connection().lose_login(claim.login);
+                } else if conn.connection().membership().claim() != Some(*claim) {
+                    // It has ended meanwhile, perhaps before it was kept.
+                    self.release_login(uid, claim.login);
+                }
+            }
+        }
+        true
+    }
+
+    pub(super) fn release_login(&self, uid: &str, login: u64) {
+        let mut ended = self.ended.lock();
+        ended.push_back((uid.to_string(), login));
+        if ended.len() > MAX_ENDED {
+            // For the other nodes that login goes on until this node leaves, or until the user's next login.
+            ended.pop_front();
+        }
+        drop(ended);
+        // If it is not sent, or lost on the way, it is said again.
+        let _ = self.link.tell(&self.release_command(uid, login));
+    }
+}
+
+/// The logins of a server.
+fn logins(core: &Core) -> Vec<(Arc<str>, Claim, Arc<dyn IConnection>)> {
+    let users = &core.talk().users;
+    let mut logins = Vec::new();
+    for uid in users.names() {
+        for conn in users.connections(&uid) {
+            if let Some(claim) = conn.connection().membership().claim() {
+                logins.push((Arc::clone(&uid), claim, conn));
+            }
+        }
+    }
+    logins
+}
+
+pub(super) const fn was_slow(failed: &crate::zredis::Failed) -> bool {
+    !matches!(failed, crate::zredis::Failed::Refused(_))
+}
+
+/// Logins that end while Redis cannot be reached, as many as are remembered.
+const MAX_ENDED: usize = 1 << 20;
+/// Logins that are looked at in one go.
+const BATCH: usize = 256;

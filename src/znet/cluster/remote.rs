@@ -1,0 +1,59 @@
+//! What a server needs of the other nodes. A trait, so that what a connection knows needs nothing that acts on connections.
+
+use std::time::Duration;
+
+use super::delivery::Delivery;
+use super::member::ClusterMember;
+use crate::error::Result;
+use crate::znet::people::registry::OnDuplicate;
+use crate::zpack::Message;
+
+/// The other nodes of a cluster. Each call waits for a second at most, unless it says otherwise, and fails with
+/// [`ClusterUnavailable`](crate::Error::ClusterUnavailable) if they cannot be reached.
+pub(crate) trait Remote: Send + Sync {
+    /// The number of a login that is to be claimed: never used before on this node.
+    fn next_login(&self) -> u64;
+
+    /// Makes a login of this node one, or the one, that the user has. Returns its generation.
+    fn claim(&self, uid: &str, login: u64, conn_id: u64, on_duplicate: OnDuplicate) -> Result<u64>;
+
+    /// Ends a login, unless it has been replaced. Never waits: if the nodes cannot be reached, it is done when they can.
+    fn release(&self, uid: &str, login: u64);
+
+    /// Which of these users have a login on any node.
+    fn online(&self, uids: &[String]) -> Result<Vec<bool>>;
+
+    /// Sends to the user's connections on other nodes.
+    fn push(&self, uid: &str, msg_id: u32, data: &[u8]) -> Result<Delivery>;
+
+    /// The same, without waiting for what becomes of it.
+    fn push_also(&self, uid: &str, msg_id: u32, data: &[u8]);
+
+    /// Asks the user on another node. `None` if there is no login on another node.
+    fn call(&self, uid: &str, question: Question<'_>) -> Result<Option<Message>>;
+
+    /// Closes the user's connections on other nodes. Whether there are any.
+    fn kick(&self, uid: &str) -> Result<bool>;
+
+    /// Sends to the members of a group on other nodes, without waiting. `false` if it is not sent.
+    fn broadcast(&self, group: &str, msg_id: u32, data: &[u8]) -> bool;
+
+    /// The members of a group on other nodes, node by node.
+    fn members(&self, group: &str) -> Result<Vec<ClusterMember>>;
+
+    /// Has another node run a task.
+    fn run_on(&self, node: &str, task_id: u32, data: &[u8], timeout: Duration) -> Result<Vec<u8>>;
+
+    /// The names of the nodes that are alive, in order.
+    fn nodes(&self) -> Result<Vec<String>>;
+}
+
+/// A question to a user.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "there is no other node to ask"))]
+pub(crate) struct Question<'a> {
+    pub(crate) msg_id: u32,
+    pub(crate) data: &'a [u8],
+    pub(crate) reply_id: u32,
+    pub(crate) timeout: Duration,
+}

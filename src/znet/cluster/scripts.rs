@@ -1,0 +1,179 @@
+//! What is done in Redis in one step each.
+//!
+//! Keys, behind the prefix: `n:NODE` is the lease of a node and holds its incarnation; `nodes` are the names of all that have been
+//! there, by the time of their last renewal; `s:NODE` is the stream that a node reads; `u:{UID}` are the logins of a user:
+//! `NODE/INCARNATION/LOGIN` with `GENERATION CONN`.
+
+use std::sync::LazyLock;
+
+use redis::{Cmd, Script, cmd};
+
+/// A script that each new connection to Redis loads.
+pub(super) struct Step(LazyLock<Script>, &'static str);
+
+impl Step {
+    const fn new(make: fn() -> Script, code: &'static str) -> Self {
+        Self(LazyLock::new(make), code)
+    }
+
+    /// The command that runs it, with this key first; arguments follow.
+    pub(super) fn on(&self, key: &str) -> Cmd {
+        let mut command = cmd("EVALSHA");
+        command.arg(self.0.get_hash()).arg(1).arg(key);
+        command
+    }
+}
+
+/// The commands that load all of them.
+pub(super) fn load() -> Vec<Cmd> {
+    let load = |step: &&Step| cmd("SCRIPT").arg("LOAD").arg(step.1).clone();
+    [&RENEW, &LEAVE, &CLAIM, &KEEP, &SEND, &SEND_ALL, &SEND_TO].iter().map(load).collect()
+}
+
+macro_rules! step {
+    ($(#[$doc:meta])* $name:ident, $code:expr) => {
+        $(#[$doc])*
+        pub(super) static $name: Step = Step::new(|| Script::new($code), $code);
+    };
+}
+
+step!(
+    /// Key: the lease. Arguments: incarnation, milliseconds, key of the nodes, name. 1: renewed; 2: taken; 0: another has it.
+    RENEW,
+    "local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('ZADD', ARGV[3], redis.call('TIME')[1], ARGV[4])
+if held then return 1 end
+return 2"
+);
+
+step!(
+    /// Key: the lease. Arguments: incarnation, key of the nodes, name.
+    LEAVE,
+    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', ARGV[2], ARGV[3])
+return 1"
+);
+
+step!(
+    /// Key: the user's logins. Arguments: prefix, node, incarnation, login, conn, policy (kick, reject, multi), user, longest stream.
+    /// {1, generation}; {0, node, conn} if another login stands against it; {2} if this node has no lease.
+    CLAIM,
+    "local prefix = ARGV[1]
+if redis.call('GET', prefix .. ':n:' .. ARGV[2]) ~= ARGV[3] then return {2} end
+local newest, others = 0, {}
+local held = redis.call('HGETALL', KEYS[1])
+for i = 1, #held, 2 do
+  local node, incarnation, login = string.match(held[i], '^(.*)/(.*)/(.*)$')
+  local generation, conn = string.match(held[i + 1], '^(.*) (.*)$')
+  newest = math.max(newest, tonumber(generation))
+  if redis.call('GET', prefix .. ':n:' .. node) == incarnation then
+    others[#others + 1] = {held[i], node, incarnation, login, conn}
+  else
+    redis.call('HDEL', KEYS[1], held[i])
+  end
+end
+if ARGV[6] == 'reject' and #others > 0 then return {0, others[1][2], others[1][5]} end
+if ARGV[6] == 'kick' then
+  for _, other in ipairs(others) do
+    redis.call('HDEL', KEYS[1], other[1])
+    redis.call('XADD', prefix .. ':s:' .. other[2], 'MAXLEN', '~', ARGV[8], '*',
+      'k', 'x', 'i', other[3], 'u', ARGV[7], 'l', other[4], 'c', other[5])
+  end
+end
+local now = redis.call('TIME')
+local generation = string.format('%.0f', math.max(newest + 1, now[1] * 1000000 + now[2]))
+redis.call('HSET', KEYS[1], ARGV[2] .. '/' .. ARGV[3] .. '/' .. ARGV[4], generation .. ' ' .. ARGV[5])
+return {1, generation}"
+);
+
+step!(
+    /// After a time in which Redis was not reached. Key: the user's logins. Arguments: prefix, field, generation, conn, shared (1: others
+    /// may be beside it), longest stream. 1: it is there; 0: a newer login has replaced it.
+    KEEP,
+    "local prefix = ARGV[1]
+if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1 then return 1 end
+local older = {}
+local held = redis.call('HGETALL', KEYS[1])
+for i = 1, #held, 2 do
+  local node, incarnation, login = string.match(held[i], '^(.*)/(.*)/(.*)$')
+  local generation, conn = string.match(held[i + 1], '^(.*) (.*)$')
+  if redis.call('GET', prefix .. ':n:' .. node) ~= incarnation then
+    redis.call('HDEL', KEYS[1], held[i])
+  elseif ARGV[5] ~= '1' then
+    if tonumber(generation) > tonumber(ARGV[3]) then return 0 end
+    older[#older + 1] = {held[i], node, incarnation, login, conn}
+  end
+end
+for _, other in ipairs(older) do
+  redis.call('HDEL', KEYS[1], other[1])
+  redis.call('XADD', prefix .. ':s:' .. other[2], 'MAXLEN', '~', ARGV[6], '*',
+    'k', 'x', 'i', other[3], 'l', other[4], 'c', other[5])
+end
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[3] .. ' ' .. ARGV[4])
+return 1"
+);
+
+step!(
+    /// Puts an entry into the stream of each other node on which the user is logged in, or of the one where the newest login is. Key: the
+    /// user's logins. Arguments: prefix, this node, which (all, newest, none), longest stream, fields and values of the entry. The number
+    /// of nodes; with none, of those where the user is logged in, this one included.
+    SEND,
+    "local prefix, count, newest, best, told = ARGV[1], 0, -1, nil, {}
+local entry = {}
+for i = 5, #ARGV do entry[#entry + 1] = ARGV[i] end
+local function tell(node, incarnation)
+  redis.call('XADD', prefix .. ':s:' .. node, 'MAXLEN', '~', ARGV[4], '*', 'i', incarnation, unpack(entry))
+end
+local held = redis.call('HGETALL', KEYS[1])
+for i = 1, #held, 2 do
+  local node, incarnation = string.match(held[i], '^(.*)/(.*)/.*$')
+  local generation = tonumber(string.match(held[i + 1], '^(.*) .*$'))
+  if redis.call('GET', prefix .. ':n:' .. node) == incarnation then
+    if ARGV[3] == 'none' then
+      count = count + 1
+    elseif node ~= ARGV[2] and ARGV[3] == 'all' and not told[node] then
+      told[node] = true
+      count = count + 1
+      tell(node, incarnation)
+    elseif ARGV[3] == 'newest' and generation > newest then
+      newest, best = generation, {node, incarnation}
+    end
+  end
+end
+if best and best[1] ~= ARGV[2] then
+  count = 1
+  tell(best[1], best[2])
+end
+return count"
+);
+
+step!(
+    /// Puts an entry into the stream of each other node that is alive. Key: the nodes. Arguments: prefix, this node, longest stream, fields
+    /// and values of the entry. The number of nodes.
+    SEND_ALL,
+    "local prefix, count, entry = ARGV[1], 0, {}
+for i = 4, #ARGV do entry[#entry + 1] = ARGV[i] end
+for _, node in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local incarnation = redis.call('GET', prefix .. ':n:' .. node)
+  if incarnation and node ~= ARGV[2] then
+    count = count + 1
+    redis.call('XADD', prefix .. ':s:' .. node, 'MAXLEN', '~', ARGV[3], '*', 'i', incarnation, unpack(entry))
+  end
+end
+return count"
+);
+
+step!(
+    /// Puts an entry into the stream of a node, if it is alive. Key: its lease. Arguments: its stream, longest stream, fields and values of
+    /// the entry. 1, or 0 if it is not alive.
+    SEND_TO,
+    "local incarnation = redis.call('GET', KEYS[1])
+if not incarnation then return 0 end
+local entry = {}
+for i = 3, #ARGV do entry[#entry + 1] = ARGV[i] end
+redis.call('XADD', ARGV[1], 'MAXLEN', '~', ARGV[2], '*', 'i', incarnation, unpack(entry))
+return 1"
+);

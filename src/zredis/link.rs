@@ -1,0 +1,336 @@
+//! The link: a connection to Redis that is made again when it breaks, and the commands on their way over it.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Cmd, Parser, Value};
+
+use super::address::Address;
+use super::slot::{Failed, Slot};
+use crate::green::{Bell, Builder, Event, Greenlet, TcpStream, Until};
+use crate::lock::Lock;
+
+/// A connection to a Redis, made again when it breaks. Commands are never sent twice.
+pub(crate) struct Link {
+    shared: Arc<Shared>,
+    runs: Lock<Option<Greenlet<()>>>,
+}
+
+/// What is said at the beginning of each connection, before any other command.
+pub(crate) struct Opening {
+    pub(crate) commands: Vec<Cmd>,
+    /// Told when that has been answered.
+    pub(crate) opened: Arc<dyn Fn() + Send + Sync>,
+}
+
+struct Shared {
+    name: &'static str,
+    address: Address,
+    opening: Opening,
+    state: Lock<State>,
+    /// Rung if there are commands to send, or none will come.
+    work: Bell,
+    ending: Event,
+}
+
+#[derive(Default)]
+struct State {
+    /// The connection, once it has been opened.
+    stream: Option<TcpStream>,
+    queued: VecDeque<(Vec<u8>, Arc<Slot>)>,
+    /// Of those queued.
+    bytes: usize,
+    /// Sent, in order; the answers come in the same order.
+    flying: VecDeque<Arc<Slot>>,
+}
+
+impl Link {
+    /// Begins to connect, in a coroutine of its own with this name.
+    ///
+    /// # Errors
+    ///
+    /// If there is no room for a coroutine.
+    pub(crate) fn begin(name: &'static str, address: Address, opening: Opening) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            name,
+            address,
+            opening,
+            state: Lock::default(),
+            work: Bell::default(),
+            ending: Event::new(),
+        });
+        let theirs = Arc::clone(&shared);
+        let runs = Builder::new().name(name).spawn(move || theirs.keep_up())?;
+        Ok(Self { shared, runs: Lock::new(Some(runs)) })
+    }
+
+    /// Sends a command, and waits for its answer within the [limit](LIMIT).
+    pub(crate) fn run(&self, command: &Cmd) -> Result<Value, Failed> {
+        self.run_within(command, LIMIT)
+    }
+
+    /// As [`run`](Self::run), with another limit.
+    pub(crate) fn run_within(&self, command: &Cmd, limit: Duration) -> Result<Value, Failed> {
+        let slots = self.queue(std::slice::from_ref(command))?;
+        slots.first().map_or(Err(Failed::NotSent(DOWN)), |slot| slot.wait(limit))
+    }
+
+    /// Sends several commands in one write; their answers, in order.
+    pub(crate) fn run_all(&self, commands: &[Cmd]) -> Vec<Result<Value, Failed>> {
+        let slots = self.queue(commands);
+        let until = Until::after(LIMIT);
+        let wait = |slot: &Arc<Slot>| slot.wait(until.left().unwrap_or(LIMIT));
+        match slots {
+            Ok(slots) => slots.iter().map(wait).collect(),
+            Err(failed) => vec![Err(failed); commands.len()],
+        }
+    }
+
+    /// Sends a command without waiting for its answer. Never waits.
+    pub(crate) fn tell(&self, command: &Cmd) -> Result<(), Failed> {
+        self.queue(std::slice::from_ref(command)).map(drop)
+    }
+
+    /// Whether there is a connection.
+    pub(crate) fn is_up(&self) -> bool {
+        self.shared.state.lock().stream.is_some()
+    }
+
+    /// Ends the connection, so that another one is made.
+    pub(crate) fn cut(&self) {
+        if let Some(stream) = &self.shared.state.lock().stream {
+            stream.shutdown();
+        }
+    }
+
+    /// Ends it, and waits for that. What has no answer yet gets none.
+    pub(crate) fn end(&self) {
+        self.shared.ending.set();
+        self.cut();
+        let runs = self.runs.lock().take();
+        if let Some(runs) = runs {
+            runs.join_timeout(LIMIT * 2);
+        }
+    }
+
+    /// Queues all of them, or none.
+    fn queue(&self, commands: &[Cmd]) -> Result<Vec<Arc<Slot>>, Failed> {
+        let packed: Vec<_> = commands.iter().map(Cmd::get_packed_command).collect();
+        let bytes: usize = packed.iter().map(Vec::len).sum();
+        let mut state = self.shared.state.lock();
+        if state.stream.is_none() {
+            return Err(Failed::NotSent(DOWN));
+        }
+        let waiting = state.queued.len() + state.flying.len();
+        if waiting + packed.len() > MAX_COMMANDS || state.bytes + bytes > MAX_BYTES {
+            return Err(Failed::NotSent("too many commands wait for Redis"));
+        }
+        state.bytes += bytes;
+        let slots: Vec<_> = packed.iter().map(|_| Arc::new(Slot::new())).collect();
+        state.queued.extend(packed.into_iter().zip(slots.iter().cloned()));
+        drop(state);
+        self.shared.work.ring();
+        Ok(slots)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.shared.ending.set();
+        self.cut();
+    }
+}
+
+impl Shared {
+    /// Connects, again and again, until it is asked to end.
+    fn keep_up(self: &Arc<Self>) {
+        let mut pause = FIRST_PAUSE;
+        while !self.ending.is_set() {
+            match self.open() {
+                Ok((stream, parser)) => {
+                    pause = FIRST_PAUSE;
+                    self.carry(stream, parser);
+                }
+                Err(why) => log::warn!("{} to {}: {why}", self.name, self.address),
+            }
+            if self.ending.wait_timeout(pause) {
+                return;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Connects, and says what each connection begins with.
+    fn open(&self) -> Result<(TcpStream, Parser), String> {
+        let stream = self.address.connect().map_err(|error| error.to_string())?;
+        // Data that a Redis does not acknowledge for so long will not be.
+        let patience = u32::try_from(PATIENCE.as_millis()).unwrap_or(u32::MAX);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, patience);
+        let theirs = stream.clone();
+        // Reading has no limit of its own: the socket is ended when the time is up.
+        let done = Arc::new(Event::new());
+        let watched = Arc::clone(&done);
+        let watch = move || {
+            if !watched.wait_timeout(LIMIT) {
+                theirs.shutdown();
+            }
+        };
+        let watch = Builder::new().name("redis opening").spawn(watch).map_err(|error| error.to_string())?;
+        let opened = self.greet(&stream);
+        done.set();
+        watch.join();
+        opened.map(|parser| (stream, parser))
+    }
+
+    fn greet(&self, mut stream: &TcpStream) -> Result<Parser, String> {
+        let mut parser = Parser::new();
+        let commands = self.address.greeting().iter().chain(&self.opening.commands);
+        let all: Vec<u8> = commands.clone().flat_map(Cmd::get_packed_command).collect();
+        stream.write_all(&all).map_err(|error| error.to_string())?;
+        for _ in commands {
+            match parser.parse_value(stream) {
+                Ok(Value::ServerError(error)) => {
+                    return Err(format!("{} {}", error.code(), error.details().unwrap_or_default()));
+                }
+                Ok(_) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(parser)
+    }
+
+    /// Carries commands and answers until the connection ends.
+    fn carry(self: &Arc<Self>, stream: TcpStream, mut parser: Parser) {
+        self.state.lock().stream = Some(stream.clone());
+        let (theirs, to) = (Arc::clone(self), stream.clone());
+        let writer = Builder::new().name(self.name).spawn(move || theirs.write(&to));
+        if writer.is_ok() && !self.ending.is_set() {
+            (self.opening.opened)();
+            while let Ok(value) = parser.parse_value(&stream) {
+                let Some(slot) = self.state.lock().flying.pop_front() else { break };
+                slot.set(value);
+            }
+        }
+        self.close(&stream);
+        if let Ok(writer) = writer {
+            writer.join();
+        }
+        if !self.ending.is_set() {
+            log::warn!("{} to {}: the connection has ended", self.name, self.address);
+        }
+    }
+
+    /// Sends what is queued, all of it in one write.
+    fn write(&self, mut stream: &TcpStream) {
+        let mut all = Vec::new();
+        loop {
+            {
+                let mut state = self.state.lock();
+                if state.stream.is_none() {
+                    return;
+                }
+                let queued = std::mem::take(&mut state.queued);
+                state.bytes = 0;
+                for (bytes, slot) in queued {
+                    if slot.begin() {
+                        all.extend_from_slice(&bytes);
+                        state.flying.push_back(slot);
+                    }
+                }
+            }
+            if all.is_empty() {
+                self.work.wait(Until::never());
+                continue;
+            }
+            if stream.write_all(&all).is_err() {
+                stream.shutdown();
+            }
+            all.clear();
+            all.shrink_to(KEPT_BYTES);
+        }
+    }
+
+    /// Ends a connection: what is on its way has no answer.
+    fn close(&self, stream: &TcpStream) {
+        stream.shutdown();
+        let mut state = self.state.lock();
+        state.stream = None;
+        state.bytes = 0;
+        let (flying, queued) = (std::mem::take(&mut state.flying), std::mem::take(&mut state.queued));
+        drop(state);
+        let lost = flying.into_iter().chain(queued.into_iter().map(|(_, slot)| slot));
+        lost.for_each(|slot| slot.fail("the connection to Redis has ended"));
+        self.work.ring();
+    }
+}
+
+/// How long a command may take, and connecting.
+pub(super) const LIMIT: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Commands that wait to be sent or for their answers, at most; and bytes of those that wait to be sent.
+const MAX_COMMANDS: usize = 16_384;
+const MAX_BYTES: usize = 8 << 20;
+const KEPT_BYTES: usize = 64 << 10;
+const DOWN: &str = "Redis cannot be reached";
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use redis::cmd;
+
+    use super::*;
+    use crate::green::{self, Queue, TcpListener};
+
+    /// What stands for a Redis: reports how many `PING` each read has, and answers each command with `+OK`, if it is to.
+    fn stand_in(listener: TcpListener, reads: Arc<Queue<usize>>, answers: Arc<Event>) {
+        green::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                let mut buffer = vec![0; 1 << 20];
+                while let Ok(len @ 1..) = stream.read(&mut buffer) {
+                    let pings = buffer[..len].windows(4).filter(|word| *word == b"PING").count();
+                    let _ = reads.try_put(pings);
+                    let commands = buffer[..len].iter().filter(|&&byte| byte == b'*').count();
+                    if !answers.is_set() {
+                        break;
+                    }
+                    stream.write_all(&b"+OK\r\n".repeat(commands)).unwrap();
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn commands_of_one_turn_leave_in_one_write_and_none_is_sent_twice() {
+        let (reads, answers, opened) =
+            (Arc::new(Queue::unbounded()), Arc::new(Event::new()), Arc::new(Event::new()));
+        answers.set();
+        let listener = TcpListener::bind("127.0.0.1:0", 16).unwrap();
+        let address = Address::parse(&format!("redis://{}", listener.local_addr())).unwrap();
+        stand_in(listener, Arc::clone(&reads), Arc::clone(&answers));
+        let tell = Arc::clone(&opened);
+        let opening = Opening { commands: vec![cmd("READY")], opened: Arc::new(move || tell.set()) };
+        let link = Link::begin("test", address, opening).unwrap();
+        let long = Duration::from_secs(20);
+        assert!(opened.wait_timeout(long));
+        let commands = vec![cmd("PING"); 500];
+        assert!(link.run_all(&commands).iter().all(|answer| *answer == Ok(Value::Okay)));
+        // The connection ends before the answer: whether it was done is not known, and it is not sent again.
+        answers.clear();
+        opened.clear();
+        let ended = link.run_within(&cmd("PING"), long);
+        assert!(matches!(ended, Err(Failed::Unknown(_))), "{ended:?}");
+        answers.set();
+        // It connects again by itself.
+        assert!(opened.wait_timeout(long));
+        assert_eq!(link.run_within(&cmd("PING"), long), Ok(Value::Okay));
+        let all = std::iter::from_fn(|| reads.try_get().ok());
+        assert_eq!(all.filter(|&pings| pings > 0).collect::<Vec<_>>(), [500, 1, 1]);
+        link.end();
+        assert!(!link.is_up() && link.tell(&cmd("PING")).is_err());
+    }
+}

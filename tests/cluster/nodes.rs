@@ -1,0 +1,197 @@
+//! Servers that are nodes of one cluster, and peers that log in there.
+
+use std::time::Duration;
+
+use zinx::Config;
+use zinx::prelude::*;
+use zinx::ziface::CloseReason;
+use zinx::znet::{Cluster, Delivery};
+
+use crate::common::{Peer, Running, config, frame, start_alone, wait_until};
+use crate::redis::Redis;
+
+pub(crate) const LOGIN: u32 = 2;
+pub(crate) const TOLD: u32 = 3;
+pub(crate) const LOGOUT: u32 = 4;
+pub(crate) const JOIN: u32 = 5;
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+fn config_of(url: &str, name: &str) -> Config {
+    let mut config = config();
+    (config.cluster, config.node_name) = (url.to_string(), name.to_string());
+    config
+}
+
+/// A node on which peers log in, by a policy, and are told how it went.
+pub(crate) fn node(redis: &Redis, name: &str, policy: OnDuplicate) -> Running {
+    node_at(&redis.url(), name, policy)
+}
+
+pub(crate) fn node_at(url: &str, name: &str, policy: OnDuplicate) -> Running {
+    start_alone(config_of(url, name), |server| {
+        let login = move |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            match conn.login(request.text()?, policy) {
+                Ok(()) => conn.send_msg(TOLD, "in"),
+                Err(Error::ConnectionClosed) => Ok(()),
+                Err(error) => conn.send_msg(TOLD, error.to_string()),
+            }
+        };
+        server.add_router(LOGIN, login).unwrap();
+        let join = |request: &dyn IRequest| {
+            request.get_connection().join_group("lobby")?;
+            request.get_connection().send_msg(JOIN, "")
+        };
+        server.add_router(JOIN, join).unwrap();
+        let logout = |request: &dyn IRequest| {
+            let out = request.get_connection().logout();
+            request.get_connection().send_msg(LOGOUT, out.to_string())
+        };
+        server.add_router(LOGOUT, logout).unwrap();
+    })
+}
+
+pub(crate) fn three(redis: &Redis, policy: OnDuplicate) -> Vec<Running> {
+    ["one", "two", "three"].map(|name| node(redis, name, policy)).into()
+}
+
+/// A peer that has tried to log in, and what it was told.
+pub(crate) fn log_in(node: &Running, user: &str) -> (Peer, String) {
+    let mut peer = node.connect();
+    let told = tell_user(&mut peer, user);
+    (peer, told)
+}
+
+/// Logs a peer in. Returns what it is told.
+pub(crate) fn tell_user(peer: &mut Peer, user: &str) -> String {
+    peer.send(&frame(LOGIN, user.as_bytes()));
+    let (msg_id, told) = peer.read_frame();
+    assert_eq!(msg_id, TOLD);
+    String::from_utf8(told).unwrap()
+}
+
+pub(crate) fn logged_in(node: &Running, user: &str) -> Peer {
+    let (peer, told) = log_in(node, user);
+    assert_eq!(told, "in");
+    peer
+}
+
+pub(crate) fn push(cluster: &Cluster, user: &str, text: &str) -> Delivery {
+    cluster.user(user).push(TOLD, text).unwrap()
+}
+
+#[test]
+fn nodes_know_each_other_until_one_leaves() {
+    let Some(redis) = Redis::start() else { return };
+    let mut nodes = three(&redis, OnDuplicate::KickOld);
+    let names = |node: &Running| {
+        let nodes = node.server.cluster().nodes().unwrap();
+        nodes.iter().map(|node| node.name().to_string()).collect::<Vec<_>>()
+    };
+    for node in &nodes {
+        assert_eq!(names(node), ["one", "three", "two"]);
+        let cluster = node.server.cluster();
+        let this: Vec<_> = cluster.nodes().unwrap().into_iter().filter(|node| node.is_this()).collect();
+        assert_eq!((this.len(), this[0].name()), (1, &*cluster.node_name()));
+    }
+    // It leaves with its users.
+    let _peer = logged_in(&nodes[2], "ann");
+    assert_eq!(nodes[0].server.cluster().online(["ann", "bob"]).unwrap(), [true, false]);
+    nodes.pop().unwrap().stop();
+    assert_eq!(names(&nodes[0]), ["one", "two"]);
+    assert_eq!(nodes[0].server.cluster().online(["ann", "bob"]).unwrap(), [false, false]);
+    // Its place is free for a server of the same name.
+    nodes.push(node(&redis, "three", OnDuplicate::KickOld));
+    assert_eq!(names(&nodes[0]), ["one", "three", "two"]);
+}
+
+#[test]
+fn a_start_that_cannot_join_says_why() {
+    let Some(redis) = Redis::start() else { return };
+    let started = |change: fn(&mut Config)| {
+        let mut config = config_of(&redis.url(), "one");
+        change(&mut config);
+        let error = new_server_with_config(config).and_then(|server| server.start()).unwrap_err();
+        error.to_string()
+    };
+    let nameless = started(|config| config.node_name.clear());
+    assert!(nameless.starts_with("NodeName: found \"\", expected the name of this server"), "{nameless}");
+    let other = started(|config| config.cluster = "http://localhost".to_string());
+    assert!(other.starts_with("Cluster: found"), "{other}");
+    // A password in it is shown to nobody.
+    let mut config = config_of(&redis.url(), "one");
+    config.cluster = "redis://ann:secret@localhost:6379/2".to_string();
+    let values = config.values();
+    let shown = values.iter().find(|value| value.key() == "Cluster").unwrap().value();
+    assert_eq!(shown, "\"redis://(not shown)@localhost:6379/2\"");
+}
+
+#[test]
+fn a_user_has_one_login_wherever_it_is_and_a_policy_may_refuse_the_second() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = three(&redis, OnDuplicate::KickOld);
+    let first = logged_in(&nodes[0], "ann");
+    let mut second = logged_in(&nodes[1], "ann");
+    assert_eq!(nodes[0].close_reason(first.addr()), CloseReason::LoggedInElsewhere);
+    second.check_echo();
+    assert!(nodes[0].server.sessions().is_empty());
+    let third = logged_in(&nodes[1], "ann");
+    assert_eq!(nodes[1].close_reason(second.addr()), CloseReason::LoggedInElsewhere);
+    drop(nodes);
+    drop(third);
+    let nodes = three(&redis, OnDuplicate::Reject);
+    let mut first = logged_in(&nodes[0], "ann");
+    let (_second, told) = log_in(&nodes[1], "ann");
+    assert!(told.starts_with("user \"ann\" is already logged in on connection"), "{told}");
+    // A logout, or the end of the connection, makes room.
+    first.send(&frame(LOGOUT, b""));
+    assert_eq!(first.read_frame(), (LOGOUT, b"true".to_vec()));
+    wait_until("the logout", || !nodes[2].server.cluster().user("ann").is_online().unwrap());
+    let third = logged_in(&nodes[2], "ann");
+    third.reset();
+    wait_until("the end", || !nodes[0].server.cluster().user("ann").is_online().unwrap());
+    logged_in(&nodes[0], "ann");
+}
+
+#[test]
+fn with_multi_a_user_is_on_several_nodes_and_each_gets_what_is_pushed() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = three(&redis, OnDuplicate::Multi);
+    let mut peers = [logged_in(&nodes[0], "ann"), logged_in(&nodes[1], "ann"), logged_in(&nodes[1], "ann")];
+    for node in &nodes {
+        assert_eq!(push(&node.server.cluster(), "ann", "hello"), Delivery::Delivered);
+        for peer in &mut peers {
+            assert_eq!(peer.read_frame(), (TOLD, b"hello".to_vec()));
+        }
+    }
+    for peer in &mut peers {
+        peer.check_echo();
+    }
+}
+
+#[test]
+fn a_kick_for_an_older_login_does_not_hit_a_newer_one_of_the_same_connection() {
+    let Some(redis) = Redis::start() else { return };
+    let node = node(&redis, "one", OnDuplicate::KickOld);
+    let mut peer = logged_in(&node, "ann");
+    peer.send(&frame(LOGOUT, b""));
+    assert_eq!(peer.read_frame(), (LOGOUT, b"true".to_vec()));
+    assert_eq!(tell_user(&mut peer, "ann"), "in");
+    let conn = node.conn(peer.addr()).get_conn_id();
+    // As a node says it that has replaced a login; the logins of a node are counted.
+    let incarnation = redis.ask_for_text("GET zinx:n:one");
+    let kick = |login: u64, conn: u64, incarnation: &str| {
+        redis.ask_for_text(&format!("XADD zinx:s:one * k x i {incarnation} l {login} c {conn}"))
+    };
+    for (login, conn, incarnation) in [(1, conn, &*incarnation), (2, conn + 1, &*incarnation), (2, conn, "x")]
+    {
+        kick(login, conn, incarnation);
+    }
+    // What came before this has been acted on by now.
+    node.server.cluster().add_task(1, |_| Ok(Vec::new())).unwrap();
+    let other = node_at(&redis.url(), "two", OnDuplicate::KickOld);
+    other.server.cluster().run_on("one", 1, "", LONG).unwrap();
+    peer.check_echo();
+    kick(2, conn, &incarnation);
+    assert_eq!(node.close_reason(peer.addr()), CloseReason::LoggedInElsewhere);
+}

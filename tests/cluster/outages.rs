@@ -1,0 +1,163 @@
+//! Redis killed or paused: what is local goes on, what is not fails soon, and all is as before when it is back.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use zinx::prelude::*;
+use zinx::ziface::CloseReason;
+use zinx::znet::Delivery;
+
+use crate::common::child::{as_child, is_child};
+use crate::common::process::SLACK;
+use crate::common::{Peer, frame, wait_until};
+use crate::nodes::{LOGOUT, LONG, TOLD, log_in, logged_in, node, node_at, push, tell_user, three};
+use crate::redis::Redis;
+
+/// Whether Redis is to be killed, and to begin again empty, or paused.
+fn outage(kill: bool) {
+    let Some(mut redis) = Redis::start() else { return };
+    let nodes = three(&redis, OnDuplicate::KickOld);
+    let (mut ann, mut bob) = (logged_in(&nodes[0], "ann"), logged_in(&nodes[1], "bob"));
+    if kill {
+        redis.kill();
+    } else {
+        redis.pause();
+    }
+    let cluster = nodes[0].server.cluster();
+    // Sent from the node where the user is, it needs no other.
+    assert_eq!(push(&cluster, "ann", "here"), Delivery::Delivered);
+    assert_eq!(ann.read_frame(), (TOLD, b"here".to_vec()));
+    ann.check_echo();
+    bob.check_echo();
+    // All else says so within a second.
+    let begun = Instant::now();
+    let pushed = cluster.user("bob").push(TOLD, "there");
+    assert!(!matches!(pushed, Ok(Delivery::Delivered | Delivery::Offline)), "{pushed:?}");
+    let (other, told) = log_in(&nodes[2], "eve");
+    assert!(told.starts_with("the cluster cannot be reached"), "{told}");
+    let online = cluster.online(["bob"]);
+    assert!(matches!(online, Err(Error::ClusterUnavailable { .. })), "{online:?}");
+    assert!(begun.elapsed() < Duration::from_secs(3) + SLACK, "{:?}", begun.elapsed());
+    if kill {
+        assert!(redis.run());
+    } else {
+        redis.go_on();
+    }
+    // The logins are there again, each once, and the one that failed is not among them.
+    wait_until("the logins", || {
+        let online = cluster.online(["ann", "bob", "eve"]);
+        online.is_ok_and(|online| online == [true, true, false])
+    });
+    wait_until("a push", || {
+        matches!(nodes[2].server.cluster().user("bob").push(TOLD, "back"), Ok(Delivery::Delivered))
+    });
+    loop {
+        // What was unknown may have arrived before.
+        match bob.read_frame() {
+            (TOLD, text) if text == b"there" => {}
+            other => break assert_eq!(other, (TOLD, b"back".to_vec())),
+        }
+    }
+    // And a newer login still replaces an older one.
+    let newer = logged_in(&nodes[2], "bob");
+    assert_eq!(nodes[1].close_reason(bob.addr()), CloseReason::LoggedInElsewhere);
+    drop((newer, other));
+}
+
+#[test]
+fn redis_killed_and_back_empty_has_all_logins_again() {
+    outage(true);
+}
+
+#[test]
+fn redis_paused_holds_up_nobody_for_long() {
+    outage(false);
+}
+
+#[test]
+fn a_login_that_ends_during_an_outage_is_over_afterwards() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = three(&redis, OnDuplicate::Reject);
+    let (mut ann, bob) = (logged_in(&nodes[0], "ann"), logged_in(&nodes[0], "bob"));
+    redis.pause();
+    let conn = nodes[0].conn(bob.addr());
+    bob.reset();
+    assert!(conn.wait_closed(LONG).unwrap());
+    ann.send(&frame(LOGOUT, b""));
+    assert_eq!(ann.read_frame(), (LOGOUT, b"true".to_vec()));
+    redis.go_on();
+    wait_until("the end of both", || {
+        nodes[1].server.cluster().online(["ann", "bob"]).is_ok_and(|online| online == [false, false])
+    });
+    // Neither stands against a new one.
+    logged_in(&nodes[1], "ann");
+    logged_in(&nodes[2], "bob");
+}
+
+#[test]
+fn of_two_logins_during_an_outage_the_newer_one_stays() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = three(&redis, OnDuplicate::KickOld);
+    let ann = logged_in(&nodes[0], "ann");
+    // As if the lease of the first node had been over for a while: another node takes no notice of its logins.
+    assert_eq!(redis.ask("DEL zinx:n:one"), ":1");
+    assert!(!nodes[1].server.cluster().user("ann").is_online().unwrap());
+    assert_eq!(push(&nodes[1].server.cluster(), "ann", "x"), Delivery::Offline);
+    let mut newer = logged_in(&nodes[1], "ann");
+    newer.check_echo();
+    // The first node finds out when it renews its lease.
+    assert_eq!(nodes[0].close_reason(ann.addr()), CloseReason::LoggedInElsewhere);
+    assert_eq!(push(&nodes[2].server.cluster(), "ann", "x"), Delivery::Delivered);
+    assert_eq!(newer.read_frame(), (TOLD, b"x".to_vec()));
+}
+
+#[test]
+fn the_users_of_a_killed_node_are_offline_when_its_lease_is_over() {
+    const NAME: &str = "outages::the_users_of_a_killed_node_are_offline_when_its_lease_is_over";
+    if is_child(NAME) {
+        let node = node_at(&std::env::var(URL).unwrap(), "other", OnDuplicate::KickOld);
+        println!("listening on {}", node.server.local_addr().unwrap());
+        loop {
+            std::thread::park();
+        }
+    }
+    let Some(redis) = Redis::start() else { return };
+    let survivor = node(&redis, "one", OnDuplicate::KickOld);
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    as_child(&mut command, NAME).env(URL, redis.url()).stdout(Stdio::piped());
+    let mut other = Killed(command.spawn().unwrap());
+    let lines = BufReader::new(other.0.stdout.take().unwrap()).lines();
+    let said = lines.map(Result::unwrap).find(|line| line.contains("listening on ")).unwrap();
+    let mut peer = Peer::connect(said.split_once("listening on ").unwrap().1.parse().unwrap());
+    assert_eq!(tell_user(&mut peer, "ann"), "in");
+    let cluster = survivor.server.cluster();
+    assert_eq!(push(&cluster, "ann", "hello"), Delivery::Delivered);
+    assert_eq!(peer.read_frame(), (TOLD, b"hello".to_vec()));
+    drop(other);
+    let begun = Instant::now();
+    wait_until("the end of the lease", || match push(&cluster, "ann", "x") {
+        Delivery::Offline => true,
+        unknown => {
+            assert_eq!(unknown, Delivery::Unknown);
+            false
+        }
+    });
+    assert!(begun.elapsed() < Duration::from_secs(15) + SLACK, "{:?}", begun.elapsed());
+    assert_eq!(cluster.nodes().unwrap().len(), 1);
+    let mut again = logged_in(&survivor, "ann");
+    assert_eq!(push(&cluster, "ann", "hello"), Delivery::Delivered);
+    assert_eq!(again.read_frame(), (TOLD, b"hello".to_vec()));
+}
+
+/// A process that is killed when this is dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+const URL: &str = "ZINX_TEST_REDIS";

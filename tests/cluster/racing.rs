@@ -1,0 +1,84 @@
+//! Many logins of one user at the same time, on three nodes: one stays.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use zinx::green::{self, TcpStream};
+use zinx::prelude::*;
+use zinx::znet::Delivery;
+use zinx::zpack::read_message;
+
+use crate::common::{Running, frame, wait_until};
+use crate::nodes::{LOGIN, TOLD, push, three};
+use crate::redis::Redis;
+
+/// Has a hundred connections, on all nodes, log in at once. Returns what each was told, and the streams, still open.
+fn race(nodes: &[Running]) -> Vec<(String, TcpStream)> {
+    let go = Arc::new(green::Event::new());
+    let racers: Vec<_> = (0..RACERS)
+        .map(|n| {
+            let (go, address) = (Arc::clone(&go), nodes[n % nodes.len()].server.local_addr().unwrap());
+            green::spawn(move || {
+                let stream = TcpStream::connect(address).unwrap();
+                go.wait();
+                (&stream).write_all(&frame(LOGIN, b"ann")).unwrap();
+                let message = read_message(&mut &stream, &new_data_pack(), 4096).unwrap().unwrap();
+                (String::from_utf8(message.get_data().to_vec()).unwrap(), stream)
+            })
+        })
+        .collect();
+    go.set();
+    racers.into_iter().map(|racer| racer.get().unwrap()).collect()
+}
+
+/// The connections that are logged in, on all nodes.
+fn live(nodes: &[Running]) -> Vec<Arc<dyn IConnection>> {
+    let all = nodes.iter().flat_map(|node| node.server.sessions().all_of("ann"));
+    all.filter(|conn| conn.is_logged_in()).collect()
+}
+
+#[test]
+fn of_a_hundred_racing_logins_on_three_nodes_one_stays() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = three(&redis, OnDuplicate::KickOld);
+    for round in 0..ROUNDS {
+        let raced = race(&nodes);
+        let told: Vec<_> = raced.iter().map(|(told, _)| told).collect();
+        assert!(told.iter().all(|told| *told == "in"), "round {round}: {told:?}");
+        wait_until("one to stay", || live(&nodes).len() == 1 && open(&nodes) == 1);
+        let winner = live(&nodes)[0].get_remote_addr();
+        assert_eq!(redis.ask("HLEN zinx:u:{ann}"), ":1");
+        // It is the one that all nodes reach.
+        for node in &nodes {
+            assert_eq!(push(&node.server.cluster(), "ann", "you"), Delivery::Delivered);
+        }
+        let (_, stream) = raced.iter().find(|(_, stream)| stream.local_addr().unwrap() == winner).unwrap();
+        for _ in &nodes {
+            let message = read_message(&mut &*stream, &new_data_pack(), 4096).unwrap().unwrap();
+            assert!(message.get_msg_id() == TOLD && message.get_data() == "you");
+        }
+        drop(raced);
+        wait_until("the end", || open(&nodes) == 0 && redis.ask("HLEN zinx:u:{ann}") == ":0");
+    }
+}
+
+#[test]
+fn of_a_hundred_racing_logins_one_is_not_refused() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = three(&redis, OnDuplicate::Reject);
+    for round in 0..ROUNDS {
+        let raced = race(&nodes);
+        let told: Vec<_> = raced.iter().map(|(told, _)| told).collect();
+        assert_eq!(told.iter().filter(|told| **told == "in").count(), 1, "round {round}: {told:?}");
+        assert_eq!((live(&nodes).len(), open(&nodes)), (1, RACERS));
+        drop(raced);
+        wait_until("the end", || open(&nodes) == 0 && redis.ask("HLEN zinx:u:{ann}") == ":0");
+    }
+}
+
+fn open(nodes: &[Running]) -> usize {
+    nodes.iter().map(|node| node.server.get_conn_mgr().len()).sum()
+}
+
+const RACERS: usize = 100;
+const ROUNDS: usize = 20;

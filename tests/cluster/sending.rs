@@ -1,0 +1,148 @@
+//! What one node asks of another: pushes, questions, kicks, tasks.
+
+use zinx::prelude::*;
+use zinx::ziface::CloseReason;
+use zinx::znet::Delivery;
+
+use crate::common::{frame, wait_until};
+use crate::nodes::{JOIN, LONG, TOLD, logged_in, push, three};
+use crate::redis::Redis;
+
+const ASK: u32 = 10;
+const ANSWER: u32 = 11;
+
+#[test]
+fn a_push_says_truly_what_has_become_of_it() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = three(&redis, OnDuplicate::KickOld);
+    let mut peer = logged_in(&nodes[1], "ann");
+    for (at, node) in nodes.iter().enumerate() {
+        let cluster = node.server.cluster();
+        assert_eq!(push(&cluster, "bob", "x"), Delivery::Offline);
+        assert_eq!(push(&cluster, "ann", &at.to_string()), Delivery::Delivered);
+        assert_eq!(peer.read_frame(), (TOLD, at.to_string().into_bytes()));
+    }
+    // What a push carries is bytes.
+    let data: Vec<u8> = (0..=255).cycle().take(3000).collect();
+    let delivery = nodes[0].server.cluster().user("ann").push(TOLD, &data[..]).unwrap();
+    assert_eq!((delivery, peer.read_frame()), (Delivery::Delivered, (TOLD, data)));
+    let conn = nodes[1].conn(peer.addr());
+    let filling = vec![0; 4000];
+    wait_until("a full queue", || conn.try_send_msg(9, &filling[..]).is_err());
+    let full = || nodes[2].server.cluster().user("ann").push(9, &filling[..]).unwrap() == Delivery::Full;
+    wait_until("a full queue", full);
+    peer.reset();
+    wait_until("the end", || push(&nodes[2].server.cluster(), "ann", "x") == Delivery::Offline);
+}
+
+#[test]
+fn pushes_from_many_at_once_arrive_once_each_and_those_of_one_sender_in_order() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = three(&redis, OnDuplicate::KickOld);
+    let mut peer = logged_in(&nodes[0], "ann");
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|sender| {
+            let cluster = nodes[1 + sender as usize % 2].server.cluster();
+            zinx::green::spawn(move || {
+                for n in 0..EACH {
+                    let data = [sender, n].map(u32::to_le_bytes).concat();
+                    assert_eq!(cluster.user("ann").push(TOLD, data).unwrap(), Delivery::Delivered);
+                }
+            })
+        })
+        .collect();
+    let mut next = [0; SENDERS as usize];
+    for _ in 0..SENDERS * EACH {
+        let (_, data) = peer.read_frame();
+        let word = |at: usize| u32::from_le_bytes(data[at..at + 4].try_into().unwrap());
+        assert_eq!(word(4), next[word(0) as usize], "sender {}", word(0));
+        next[word(0) as usize] += 1;
+    }
+    senders.into_iter().for_each(|sender| sender.get().unwrap());
+    peer.check_echo();
+}
+
+#[test]
+fn a_user_on_another_node_is_asked_and_kicked() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = three(&redis, OnDuplicate::KickOld);
+    let cluster = nodes[0].server.cluster();
+    let offline = cluster.user("ann").call(ASK, "?", ANSWER, LONG);
+    assert!(matches!(offline, Err(Error::UserOffline { .. })), "{offline:?}");
+    let mut peer = logged_in(&nodes[2], "ann");
+    let theirs = cluster.clone();
+    let asks = std::thread::spawn(move || theirs.user("ann").call(ASK, "ready?", ANSWER, LONG));
+    assert_eq!(peer.read_frame(), (ASK, b"ready?".to_vec()));
+    peer.send(&frame(ANSWER, b"yes"));
+    let answer = asks.join().unwrap().unwrap();
+    assert!(answer.get_msg_id() == ANSWER && answer.get_data() == "yes");
+    let late = cluster.user("ann").call(ASK, "?", ANSWER, std::time::Duration::from_millis(50));
+    assert!(matches!(late, Err(Error::TimedOut { .. })), "{late:?}");
+    assert!(cluster.user("ann").kick().unwrap() && !cluster.user("bob").kick().unwrap());
+    assert_eq!(nodes[2].close_reason(peer.addr()), CloseReason::Kicked);
+}
+
+#[test]
+fn a_task_runs_on_another_node_and_its_answer_comes_back() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = three(&redis, OnDuplicate::KickOld);
+    for node in &nodes {
+        let cluster = node.server.cluster();
+        let name = cluster.node_name();
+        let task = move |task: &zinx::znet::ClusterTask| match task.get_data() {
+            data if data == "fail" => Err("not today".into()),
+            data if data == "panic" => panic!("no"),
+            data => Ok([name.as_bytes(), b" for ", task.from_node().as_bytes(), b": ", &data[..]].concat()),
+        };
+        cluster.add_task(7, task).unwrap();
+    }
+    let cluster = nodes[0].server.cluster();
+    let run = |node: &str, task, data: &str| cluster.run_on(node, task, data, LONG);
+    for name in ["one", "two", "three"] {
+        assert_eq!(run(name, 7, "x").unwrap(), format!("{name} for one: x").into_bytes());
+    }
+    assert_eq!(run("two", 7, "fail").unwrap_err().to_string(), "not today");
+    assert_eq!(run("two", 7, "panic").unwrap_err().to_string(), "the task panicked: no");
+    assert!(matches!(run("two", 8, "x"), Err(Error::TaskNotFound { task_id: 8 })));
+    assert!(matches!(run("four", 7, "x"), Err(Error::NodeNotFound { .. })));
+}
+
+#[test]
+fn a_broadcast_reaches_the_members_on_all_nodes_once_and_in_order() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = three(&redis, OnDuplicate::KickOld);
+    let users = ["ann", "bob", "cid"];
+    let mut peers: Vec<_> = nodes.iter().zip(users).map(|(node, user)| logged_in(node, user)).collect();
+    let lobbies: Vec<_> = nodes.iter().map(|node| node.server.cluster().group("lobby")).collect();
+    assert!(lobbies[1].is_empty().unwrap());
+    for peer in &mut peers {
+        peer.send(&frame(JOIN, b""));
+        assert_eq!(peer.read_frame(), (JOIN, Vec::new()));
+    }
+    let members = lobbies[1].members().unwrap();
+    let shown: Vec<_> = members.iter().map(|member| (member.node(), member.user().unwrap())).collect();
+    assert_eq!(
+        (shown, lobbies[0].len().unwrap()),
+        (vec![("two", "bob"), ("one", "ann"), ("three", "cid")], 3)
+    );
+    for n in 0..MANY {
+        let sent = lobbies[0].broadcast(TOLD, n.to_le_bytes()).unwrap();
+        assert!(sent.here.queued == 1 && sent.others_told);
+    }
+    for peer in &mut peers {
+        for n in 0..MANY {
+            assert_eq!(peer.read_frame(), (TOLD, n.to_le_bytes().to_vec()));
+        }
+    }
+    // One is left out, on the node that sends.
+    let first = nodes[0].conn(peers[0].addr()).get_conn_id();
+    assert_eq!(lobbies[0].broadcast_except(first, TOLD, "others").unwrap().here.queued, 0);
+    for peer in &mut peers[1..] {
+        assert_eq!(peer.read_frame(), (TOLD, b"others".to_vec()));
+    }
+    peers.iter_mut().for_each(|peer| peer.check_echo());
+}
+
+const MANY: u32 = 300;
+const SENDERS: u32 = 8;
+const EACH: u32 = 100;
