@@ -10,6 +10,8 @@
 #[expect(dead_code, reason = "each group uses its share")]
 mod common;
 
+mod cuts;
+mod cutter;
 mod demo;
 mod nodes;
 mod outages;

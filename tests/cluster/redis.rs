@@ -1,7 +1,7 @@
 //! A Redis of a test's own: a process on a free port, without files.
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -21,6 +21,10 @@ impl Redis {
     pub(crate) fn start() -> Option<Self> {
         let mut redis = Self { port: ReservedPort::new(), process: None };
         redis.run().then_some(redis)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.port.address
     }
 
     pub(crate) fn url(&self) -> String {

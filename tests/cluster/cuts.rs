@@ -1,0 +1,132 @@
+//! The links to Redis are cut again and again: what is said of a push stays true, and no login is left over.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use zinx::green;
+use zinx::prelude::*;
+use zinx::znet::Delivery;
+
+use crate::common::random::{Random, with_seeds};
+use crate::common::{Peer, Running, frame, wait_until};
+use crate::cutter::Cutter;
+use crate::nodes::{LOGIN, TOLD, logged_in, node_at};
+use crate::redis::Redis;
+
+/// Three nodes, each behind a cutter of its own.
+fn three(redis: &Redis) -> Vec<(Running, Cutter)> {
+    let node = |name| {
+        let cutter = Cutter::start(redis.address());
+        (node_at(&cutter.url(), name, OnDuplicate::KickOld), cutter)
+    };
+    ["one", "two", "three"].map(node).into()
+}
+
+/// Cuts the links of one node after the other, at random, while `body` runs.
+fn while_cutting(nodes: &[(Running, Cutter)], seed: u64, body: impl FnOnce()) {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut random = Random::new(seed);
+            while !done.load(Ordering::Acquire) {
+                thread::sleep(Duration::from_millis(5 + random.below(100)));
+                nodes[random.below(3) as usize].1.cut();
+            }
+        });
+        body();
+        done.store(true, Ordering::Release);
+    });
+}
+
+/// What the user's peer has read, until the end.
+fn read_all(mut peer: Peer) -> thread::JoinHandle<HashMap<u32, u32>> {
+    thread::spawn(move || {
+        let mut counts = HashMap::new();
+        loop {
+            let (_, data) = peer.read_frame();
+            let Ok(number) = data.as_slice().try_into().map(u32::from_le_bytes) else { return counts };
+            *counts.entry(number).or_default() += 1;
+        }
+    })
+}
+
+#[test]
+fn what_is_said_of_a_push_is_true_although_links_are_cut() {
+    let Some(redis) = Redis::start() else { return };
+    with_seeds(2, |seed| {
+        let nodes = three(&redis);
+        let arrived = read_all(logged_in(&nodes[1].0, "ann"));
+        let said = Arc::new(Mutex::new(Vec::new()));
+        while_cutting(&nodes, seed, || {
+            let senders: Vec<_> = (0..SENDERS)
+                .map(|sender| {
+                    let (cluster, said) =
+                        (nodes[sender as usize % 2 * 2].0.server.cluster(), Arc::clone(&said));
+                    green::spawn(move || {
+                        for n in sender * EACH..(sender + 1) * EACH {
+                            let delivery = cluster.user("ann").push(TOLD, n.to_le_bytes()).ok();
+                            said.lock().unwrap().push((n, delivery));
+                            green::sleep(Duration::from_millis(10));
+                        }
+                    })
+                })
+                .collect();
+            senders.into_iter().for_each(|sender| sender.get().unwrap());
+        });
+        let cluster = nodes[0].0.server.cluster();
+        wait_until("the end", || matches!(cluster.user("ann").push(TOLD, "end"), Ok(Delivery::Delivered)));
+        let (arrived, said) = (arrived.join().unwrap(), said.lock().unwrap());
+        let mut delivered = 0;
+        for (n, delivery) in said.iter() {
+            let count = arrived.get(n).copied().unwrap_or(0);
+            match delivery {
+                Some(Delivery::Delivered) => assert_eq!(count, 1, "{n} was delivered"),
+                Some(Delivery::Unknown) => assert!(count <= 1, "{n} is unknown, and came {count} times"),
+                // Redis could not be reached.
+                None => assert_eq!(count, 0, "{n} was not sent"),
+                other => panic!("{n}: {other:?}"),
+            }
+            delivered += u32::from(*delivery == Some(Delivery::Delivered));
+        }
+        println!("{delivered} of {} were delivered", said.len());
+        assert!(delivered > SENDERS * EACH / 10, "{delivered}");
+    });
+}
+
+#[test]
+fn no_login_is_left_over_although_links_are_cut() {
+    let Some(redis) = Redis::start() else { return };
+    with_seeds(2, |seed| {
+        let nodes = three(&redis);
+        let mut random = Random::new(seed);
+        let mut peers = Vec::new();
+        while_cutting(&nodes, seed, || {
+            for _ in 0..LOGINS {
+                let mut peer = nodes[random.below(3) as usize].0.connect();
+                peer.send(&frame(LOGIN, format!("user{}", random.below(USERS)).as_bytes()));
+                peers.push(peer);
+                if random.below(3) == 0 {
+                    let gone = random.below(peers.len() as u64) as usize;
+                    drop(peers.swap_remove(gone));
+                }
+                thread::sleep(Duration::from_millis(random.below(15)));
+            }
+        });
+        wait_until("one login of each user, at most, and none that is over", || {
+            (0..USERS).all(|user| {
+                let user = format!("user{user}");
+                let sessions = nodes.iter().flat_map(|(node, _)| node.server.sessions().all_of(&user));
+                let live = sessions.filter(|conn| conn.is_logged_in()).count();
+                live <= 1 && redis.ask(&format!("HLEN zinx:u:{{{user}}}")) == format!(":{live}")
+            })
+        });
+    });
+}
+
+const SENDERS: u32 = 8;
+const EACH: u32 = 50;
+const USERS: u64 = 10;
+const LOGINS: u64 = 200;
