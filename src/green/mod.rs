@@ -126,6 +126,8 @@ pub use net::poll::{
 };
 pub(crate) use net::readiness::Readiness;
 pub use net::resolve::resolve;
+#[cfg(feature = "admin")]
+pub(crate) use net::round_trips::RoundTrips;
 pub(crate) use net::socket::Socket;
 pub use net::stream::TcpStream;
 pub use net::stream_server::StreamServer;

@@ -17,6 +17,7 @@ mod figures;
 mod http;
 mod page;
 mod reload;
+mod round_trips;
 mod service;
 mod shows;
 mod trace;

@@ -59,6 +59,7 @@ enum Sort {
     Messages,
     BytesIn,
     BytesOut,
+    Rtt,
 }
 
 /// `zinx kick`.
@@ -191,7 +192,7 @@ fn ask_on(mut stream: TcpStream, plane: &Plane, method: &str, path: &str) -> io:
 fn table(answer: &Value) -> String {
     let rows = answer["entries"].as_array().map_or(&[][..], Vec::as_slice);
     let mut lines =
-        vec![["ID", "STATE", "REMOTE", "USER", "MESSAGES", "PENDING", "DOES"].map(str::to_string)];
+        vec![["ID", "STATE", "REMOTE", "USER", "MESSAGES", "PENDING", "RTT", "DOES"].map(str::to_string)];
     for row in rows {
         let text = |name: &str| row[name].as_str().unwrap_or("-").to_string();
         let number = |name: &str| row[name].to_string();
@@ -199,21 +200,27 @@ fn table(answer: &Value) -> String {
         let does = if row["does"].is_null() { "reason" } else { "does" };
         let columns = [number("id"), text("state"), text("remote"), text("user"), number("messages")];
         let [id, state, remote, user, messages] = columns;
-        lines.push([id, state, remote, user, messages, number(pending), text(does)]);
+        let trip = round_trip(row["rtt_us"].as_u64());
+        lines.push([id, state, remote, user, messages, number(pending), trip, text(does)]);
     }
-    let widths: [usize; 6] =
+    let widths: [usize; 7] =
         std::array::from_fn(|at| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0));
     let mut text = String::new();
     for line in &lines {
         for (column, width) in line.iter().zip(widths) {
             text += &format!("{column:width$}  ");
         }
-        text += &format!("{}\n", line[6]);
+        text += &format!("{}\n", line[7]);
     }
     match answer["matched"].as_u64().unwrap_or(0).saturating_sub(rows.len() as u64) {
         0 => text,
         more => text + &format!("and {more} more (--limit)\n"),
     }
+}
+
+/// In milliseconds.
+fn round_trip(micros: Option<u64>) -> String {
+    micros.map_or_else(|| "-".to_string(), |micros| format!("{}.{:03}ms", micros / 1000, micros % 1000))
 }
 
 fn list(numbers: &Value) -> String {

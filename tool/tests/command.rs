@@ -208,6 +208,9 @@ fn connections_are_listed_and_kicked_and_the_server_drained() {
         }
     };
     assert!(listed.starts_with("ID  STATE"), "{listed}");
+    let (code, by_trip, err) = conns(&["--sort", "rtt"]);
+    let row: Vec<_> = by_trip.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+    assert!(code == Some(0) && row[6].ends_with("ms") && by_trip.contains(" RTT "), "{by_trip}{err}");
     assert_eq!(run(&["kick", "0", "--admin", &plane]).1, "kicked 0\n");
     let mut rest = Vec::new();
     peer.read_to_end(&mut rest).unwrap();

@@ -24,6 +24,10 @@ pub(super) mod stream;
 pub(super) mod stream_server;
 pub(super) mod streams;
 
+// How far away its peer is.
+#[cfg(feature = "admin")]
+pub(super) mod round_trips;
+
 // UDP and Unix sockets.
 pub(super) mod datagram;
 pub(super) mod datagram_server;

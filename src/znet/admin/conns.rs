@@ -9,6 +9,7 @@ use super::closed::{self, closed};
 use super::page::{Page, answered};
 use super::search::Search;
 use super::waits::{Coroutines, Wait};
+use crate::green::RoundTrips;
 use crate::http::{Request, Response};
 use crate::ziface::IConnection;
 use crate::znet::conn::connection::Connection;
@@ -37,6 +38,8 @@ struct Row {
     messages: u64,
     bytes_in: u64,
     bytes_out: u64,
+    /// A packet to the peer and its acknowledgement, in microseconds, if that is known.
+    rtt_us: Option<u64>,
     worker: Option<usize>,
     /// Why it closes.
     reason: Option<String>,
@@ -55,22 +58,22 @@ fn find(core: &Core, request: &Request) -> Result<Response, Response> {
     let sort = Sort::of(request.parameter("sort").unwrap_or("id"))?;
     let is_ascending = sort.is_ascending(request.parameter("order"))?;
     let wanted = Wanted::of(request)?;
-    let now = core.clock().tick();
-    let coroutines = Coroutines::of(core);
+    let look = Look::at(core);
     let mut found = Vec::new();
     core.manager().each(|shared| {
         let conn = shared.connection();
-        if wanted.is(conn, &coroutines) {
-            found.push((sort.key(conn, &coroutines, now), Arc::clone(shared)));
+        if wanted.is(conn, &look.coroutines) {
+            found.push((look.key(sort, conn), Arc::clone(shared)));
         }
         true
     });
+    // Those of which it is not known come last, whatever the order.
     if is_ascending {
-        found.sort_by_key(|(key, conn)| (*key, conn.get_conn_id()));
+        found.sort_by_key(|(key, conn)| (key.is_none(), *key, conn.get_conn_id()));
     } else {
-        found.sort_by_key(|(key, conn)| (Reverse(*key), conn.get_conn_id()));
+        found.sort_by_key(|(key, conn)| (key.is_none(), Reverse(*key), conn.get_conn_id()));
     }
-    Ok(Response::json(&page.part(&found, |(_, conn)| row(conn.connection(), &coroutines, now))))
+    Ok(Response::json(&page.part(&found, |(_, conn)| look.row(conn.connection()))))
 }
 
 /// The answer to `/connz/ID`.
@@ -82,34 +85,72 @@ pub(super) fn one(core: &Core, id: &str) -> Response {
             None => Response::error(404, format!("there is no connection {id}")),
         };
     };
-    Response::json(&row(conn.connection(), &Coroutines::of(core), core.clock().tick()))
+    Response::json(&Look::at(core).row(conn.connection()))
 }
 
-fn row(conn: &Connection, coroutines: &Coroutines, now: u64) -> Row {
-    let (pending_messages, pending_bytes) = pending(conn);
-    let waits = coroutines.wait(conn);
-    let on_demand = conn.on_demand();
-    let traffic = conn.notes().traffic();
-    let age = traffic.map_or(0, |traffic| now.saturating_sub(traffic.opened()));
-    Row {
-        id: conn.id(),
-        state: State::of(conn).word(),
-        transport: conn.get_transport().to_string(),
-        remote: conn.get_remote_addr().to_string(),
-        local: conn.get_local_addr().to_string(),
-        user: on_demand.and_then(|on_demand| on_demand.membership.uid()),
-        groups: on_demand.map_or_else(Vec::new, |on_demand| on_demand.membership.groups()),
-        does: waits.to_string(),
-        waits,
-        age_ms: age,
-        idle_ms: idle(conn, now),
-        pending_messages,
-        pending_bytes,
-        messages: traffic.map_or(0, |traffic| traffic.messages()),
-        bytes_in: traffic.map_or(0, |traffic| traffic.bytes_in()),
-        bytes_out: traffic.map_or(0, |traffic| traffic.bytes_out()),
-        worker: conn.get_worker_id(),
-        reason: conn.get_close_reason().map(|reason| reason.to_string()),
+/// What a look at connections needs beside them.
+struct Look {
+    coroutines: Coroutines,
+    trips: RoundTrips,
+    now: u64,
+}
+
+impl Look {
+    fn at(core: &Core) -> Self {
+        Self { coroutines: Coroutines::of(core), trips: RoundTrips::new(), now: core.clock().tick() }
+    }
+
+    fn row(&self, conn: &Connection) -> Row {
+        let (pending_messages, pending_bytes) = pending(conn);
+        let waits = self.coroutines.wait(conn);
+        let on_demand = conn.on_demand();
+        let traffic = conn.notes().traffic();
+        Row {
+            id: conn.id(),
+            state: State::of(conn).word(),
+            transport: conn.get_transport().to_string(),
+            remote: conn.get_remote_addr().to_string(),
+            local: conn.get_local_addr().to_string(),
+            user: on_demand.and_then(|on_demand| on_demand.membership.uid()),
+            groups: on_demand.map_or_else(Vec::new, |on_demand| on_demand.membership.groups()),
+            does: waits.to_string(),
+            waits,
+            age_ms: traffic.map_or(0, |traffic| self.now.saturating_sub(traffic.opened())),
+            idle_ms: idle(conn, self.now),
+            pending_messages,
+            pending_bytes,
+            messages: traffic.map_or(0, |traffic| traffic.messages()),
+            bytes_in: traffic.map_or(0, |traffic| traffic.bytes_in()),
+            bytes_out: traffic.map_or(0, |traffic| traffic.bytes_out()),
+            rtt_us: self.round_trip(conn),
+            worker: conn.get_worker_id(),
+            reason: conn.get_close_reason().map(|reason| reason.to_string()),
+        }
+    }
+
+    fn round_trip(&self, conn: &Connection) -> Option<u64> {
+        let trip = conn.line().get()?.round_trip(&self.trips)?;
+        u64::try_from(trip.as_micros()).ok()
+    }
+
+    /// What a connection is sorted by; `None` if that is not known of it.
+    fn key(&self, sort: Sort, conn: &Connection) -> Option<u64> {
+        let traffic = conn.notes().traffic()?;
+        Some(match sort {
+            Sort::Id => conn.id(),
+            Sort::Age => self.now.saturating_sub(traffic.opened()),
+            Sort::Idle => idle(conn, self.now),
+            // A connection that rests waits too, but none of its code does.
+            Sort::Waiting => {
+                let wait = Some(self.coroutines.wait(conn)).filter(|wait| wait.code.is_some());
+                wait.map_or(0, |wait| wait.ms + 1)
+            }
+            Sort::Pending => pending(conn).1 as u64,
+            Sort::Messages => traffic.messages(),
+            Sort::BytesIn => traffic.bytes_in(),
+            Sort::BytesOut => traffic.bytes_out(),
+            Sort::Rtt => return self.round_trip(conn),
+        })
     }
 }
 
@@ -215,6 +256,7 @@ enum Sort {
     Messages,
     BytesIn,
     BytesOut,
+    Rtt,
 }
 
 impl Sort {
@@ -228,8 +270,9 @@ impl Sort {
             "messages" => Self::Messages,
             "bytes_in" => Self::BytesIn,
             "bytes_out" => Self::BytesOut,
+            "rtt" => Self::Rtt,
             _ => {
-                let words = "id, age, idle, waiting, pending, messages, bytes_in or bytes_out";
+                let words = "id, age, idle, waiting, pending, messages, bytes_in, bytes_out or rtt";
                 return Err(expected("sort", word, words));
             }
         })
@@ -241,23 +284,6 @@ impl Sort {
             Some("asc") => Ok(true),
             Some("desc") => Ok(false),
             Some(word) => Err(expected("order", word, "asc or desc")),
-        }
-    }
-
-    fn key(self, conn: &Connection, coroutines: &Coroutines, now: u64) -> u64 {
-        let Some(traffic) = conn.notes().traffic() else { return 0 };
-        match self {
-            Self::Id => conn.id(),
-            Self::Age => now.saturating_sub(traffic.opened()),
-            Self::Idle => idle(conn, now),
-            // A connection that rests waits too, but none of its code does.
-            Self::Waiting => {
-                Some(coroutines.wait(conn)).filter(|wait| wait.code.is_some()).map_or(0, |wait| wait.ms + 1)
-            }
-            Self::Pending => pending(conn).1 as u64,
-            Self::Messages => traffic.messages(),
-            Self::BytesIn => traffic.bytes_in(),
-            Self::BytesOut => traffic.bytes_out(),
         }
     }
 }

@@ -129,7 +129,7 @@ GET  /                        this list, or in a browser a live page
 GET  /healthz                 200 while the process works
 GET  /readyz                  200 while a new connection would be taken, else 503
 GET  /varz                    version, configuration, counters, limits
-GET  /connz                   ?sort=id|age|idle|waiting|pending|messages|bytes_in|bytes_out
+GET  /connz                   ?sort=id|age|idle|waiting|pending|messages|bytes_in|bytes_out|rtt
                               ?order=desc|asc  ?state=open|away|closing|closed  ?search=  ?user=  ?address=
                               ?group=  ?limit=  ?offset=
 GET  /connz/ID                one connection

@@ -4,6 +4,8 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "admin")]
+use crate::green::RoundTrips;
 use crate::green::{Alarm, Builder, Halt, Readiness, Socket, Until, alarm};
 use crate::ziface::TransportKind;
 #[cfg(feature = "kcp")]
@@ -356,6 +358,16 @@ impl Transport {
             #[cfg(feature = "kcp")]
             Self::Kcp(_) => None,
             other => Some(other.socket()),
+        }
+    }
+
+    /// How long a packet to the peer and its acknowledgement take; `None` if that is not known yet.
+    #[cfg(feature = "admin")]
+    pub(crate) fn round_trip(&self, trips: &RoundTrips) -> Option<Duration> {
+        match self {
+            #[cfg(feature = "kcp")]
+            Self::Kcp(kcp) => kcp.round_trip(),
+            other => trips.of(other.socket()),
         }
     }
 

@@ -29,6 +29,7 @@ const OPEN = [
   figure("for", (row) => (row.waits?.in ? took(row.waits.ms / 1000) : "")),
   figure("idle", (row) => has(row.idle_ms, age), { sort: "idle" }),
   figure("age", (row) => age(row.age_ms), { sort: "age" }),
+  figure("round trip", (row) => has(row.rtt_us, (micros) => took(micros / 1e6)), { sort: "rtt" }),
   figure("to send", (row) => bytes(row.pending_bytes ?? row.unsent_bytes), { sort: "pending" }),
   ...TRAFFIC,
   column("", (row) => (isOpen(row) ? "Kick" : ""), { button: "danger", act: (row) => confirmKick(row.id, row.user) }),

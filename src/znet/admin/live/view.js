@@ -167,6 +167,7 @@ async function showDetail() {
     ["state", row.state], ["reason", row.reason], ["waits", row.waits && what(row)], ["for", row.waits && age(row.waits.ms)],
     ["user", row.user], ["groups", groups], ["transport", row.transport], ["peer", row.remote], ["here", row.local], ["worker", row.worker],
     ["age", has(row.age_ms, age)], ["idle", has(row.idle_ms, age)], ["closed", has(row.ago_ms, (ms) => `${age(ms)} ago`)],
+    ["round trip", has(row.rtt_us, (micros) => took(micros / 1e6))],
     ["messages", has(row.messages, whole)], ["received", has(row.bytes_in, bytes)], ["sent", has(row.bytes_out, bytes)],
     ["waits to be sent", has(row.pending_bytes, (size) => `${bytes(size)} in ${whole(row.pending_messages)} messages`)],
     ["not sent", has(row.unsent_bytes, (size) => `${bytes(size)} in ${whole(row.unsent_messages)} messages`)],

@@ -95,6 +95,12 @@ impl Conversation {
         self.sender.is_empty() && !self.receiver.is_ready()
     }
 
+    /// How long acknowledgements take, in milliseconds; 0 before the first.
+    #[cfg(any(feature = "admin", test))]
+    pub(super) const fn round_trip(&self) -> u32 {
+        self.sender.round_trip()
+    }
+
     /// Adds what there is room for. Returns how many bytes that was. `lens`: as for `Transport::send`.
     pub(super) fn add(
         &mut self,
@@ -194,10 +200,14 @@ impl Conversation {
             if came {
                 self.sender.set_remote_window(segment.window);
             }
+            if came && segment.command == Command::Ack {
+                // Before what it acknowledges is let go.
+                self.sender.take_time(segment.sn, segment.ts, now);
+            }
             self.sender.take_una(segment.una);
             match segment.command {
                 Command::Push => self.take_push(&segment, now),
-                Command::Ack => self.sender.take_ack(segment.sn, segment.ts, now, came),
+                Command::Ack => self.sender.take_ack(segment.sn, segment.ts),
                 Command::Ask => self.receiver.to_tell = true,
                 Command::End => {
                     self.receiver.take_end(segment.sn);

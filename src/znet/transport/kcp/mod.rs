@@ -103,6 +103,11 @@ impl Kcp {
         self.session().has_input()
     }
 
+    #[cfg(feature = "admin")]
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.session().round_trip()
+    }
+
     pub(super) fn shutdown(&self) {
         self.session().shut();
     }

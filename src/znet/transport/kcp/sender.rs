@@ -127,6 +127,12 @@ impl Sender {
         self.due
     }
 
+    /// How long acknowledgements take, in milliseconds; 0 before the first.
+    #[cfg(any(feature = "admin", test))]
+    pub(super) const fn round_trip(&self) -> u32 {
+        self.rtt.smooth
+    }
+
     /// Adds what there is room for. Returns how many bytes that was. `joins`: to the end of the last one, if that has not left.
     pub(super) fn add(&mut self, mut bytes: &[u8], joins: bool) -> usize {
         let before = bytes.len();
@@ -167,13 +173,19 @@ impl Sender {
         }
     }
 
-    /// The peer has this one. `timed`: the time it repeats says how long that took.
-    pub(super) fn take_ack(&mut self, sn: u32, ts: u32, now: u32, timed: bool) {
-        let Ok(at) = usize::try_from(since(sn, self.una)) else { return };
-        let Some(flying) = self.flying.get_mut(at) else { return };
-        if flying.data.take().is_some() && timed {
+    /// The peer has this one, and repeats when it was sent. It says how long that took, if we did not know yet that it has come.
+    pub(super) fn take_time(&mut self, sn: u32, ts: u32, now: u32) {
+        let at = usize::try_from(since(sn, self.una)).ok();
+        if at.and_then(|at| self.flying.get(at)).is_some_and(|flying| flying.data.is_some()) {
             self.rtt.note(since(now, ts));
         }
+    }
+
+    /// The peer has this one, which was sent at `ts`.
+    pub(super) fn take_ack(&mut self, sn: u32, ts: u32) {
+        let Ok(at) = usize::try_from(since(sn, self.una)) else { return };
+        let Some(flying) = self.flying.get_mut(at) else { return };
+        flying.data = None;
         for earlier in self.flying.iter_mut().take(at).filter(|earlier| earlier.data.is_some()) {
             if since(ts, earlier.ts) >= 0 {
                 earlier.skipped += 1;

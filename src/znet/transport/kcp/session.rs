@@ -122,6 +122,13 @@ impl Session {
         self.state.lock().talk.has_input()
     }
 
+    /// How long acknowledgements take; `None` before the first.
+    #[cfg(feature = "admin")]
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        let millis = self.state.lock().talk.round_trip();
+        (millis > 0).then(|| Duration::from_millis(millis.into()))
+    }
+
     /// Whether the peer has been heard; its error if it cannot be.
     pub(super) fn is_open(&self) -> io::Result<bool> {
         let state = self.state.lock();

@@ -79,6 +79,15 @@ fn a_window_that_opens_unheard_is_asked_for() {
     assert!(read >= 200, "{read} reads");
 }
 
+#[test]
+fn acknowledgements_in_order_tell_the_round_trip() {
+    let mut trial = Trial::new(&Config::default(), Badness { latest: 1, ..Badness::default() }, Random(7), 0);
+    trial.exchange(20_000);
+    let trips = [&trial.ends[0], &trial.ends[1]].map(|end| end.talk.round_trip());
+    // One millisecond each way, and as long as acknowledgements wait for others.
+    assert!(trips.iter().all(|trip| (1..=120).contains(trip)), "{trips:?}");
+}
+
 #[derive(Clone, Copy, Default)]
 struct Badness {
     lost: u64,
