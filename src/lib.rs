@@ -84,6 +84,8 @@ pub mod green;
 mod http;
 mod lock;
 mod log_line;
+#[cfg(feature = "admin")]
+mod longest;
 mod rounded;
 pub mod zasync_op;
 pub mod zconf;

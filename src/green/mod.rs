@@ -56,6 +56,8 @@ pub(crate) use runtime::buffers::{READ_BUFFER_BYTES, ReadBuffer, SendBuffer, sma
 pub(crate) use runtime::burst::give_memory_back;
 pub(crate) use runtime::fair::Turn;
 pub use runtime::fair::{fair_yields, fairness_point, yield_now};
+#[cfg(feature = "admin")]
+pub(crate) use runtime::figures::{stolen_rides, worker_figures};
 pub(crate) use runtime::home::next as next_home;
 pub use runtime::limits::{live_coroutines, max_coroutines, raise_open_files};
 pub(crate) use runtime::park::WaitList;

@@ -190,7 +190,7 @@ fn the_dashboard_asks_for_metrics_that_there_are() {
 
 /// All samples of `/metrics`, by name and labels. Checks on the way that the text is what OpenMetrics asks for: families one
 /// after the other, each with its type before its samples, names with the ending of their type, no sample twice.
-fn samples(running: &Running) -> BTreeMap<String, f64> {
+pub(crate) fn samples(running: &Running) -> BTreeMap<String, f64> {
     let answer = get(running, "/metrics");
     assert_eq!(answer.status, 200);
     assert!(answer.head.contains("Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8"));

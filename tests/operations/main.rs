@@ -23,3 +23,4 @@ mod shows;
 mod trace;
 mod under_load;
 mod waits;
+mod workers;

@@ -116,12 +116,16 @@ impl Activity {
         Self { what: AtomicU8::new(Awaits::Start as u8), since: AtomicU32::new(0) }
     }
 
+    /// Returns the time, in milliseconds; 0 unless waits are timed.
     #[inline]
-    pub(in crate::green) fn set(&self, what: Awaits) {
+    pub(in crate::green) fn set(&self, what: Awaits) -> u32 {
         self.what.store(what as u8, Ordering::Relaxed);
-        if are_timed() {
-            self.since.store(now(), Ordering::Relaxed);
+        if !are_timed() {
+            return 0;
         }
+        let now = now();
+        self.since.store(now, Ordering::Relaxed);
+        now
     }
 
     pub(in crate::green) fn get(&self) -> Awaits {
@@ -158,7 +162,7 @@ pub(in crate::green) const fn are_timed() -> bool {
 }
 
 /// Milliseconds since waits are timed, never 0. It stands still after 49 days.
-fn now() -> u32 {
+pub(super) fn now() -> u32 {
     static EPOCH: OnceLock<Instant> = OnceLock::new();
     let elapsed = EPOCH.get_or_init(Instant::now).elapsed().as_millis();
     u32::try_from(elapsed).unwrap_or(u32::MAX).max(1)

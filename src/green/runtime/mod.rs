@@ -43,3 +43,6 @@ pub(super) mod signal;
 pub(super) mod signal_handler;
 pub(super) mod thread;
 pub(super) mod watchdog;
+
+// What all of them do, in figures.
+pub(super) mod figures;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use super::awaits::Awaits;
+use super::figures::count_stolen;
 use super::home::{self, Home};
 use super::{fair, worker};
 use crate::green::net::readiness::Readiness;
@@ -80,6 +81,9 @@ impl Ride {
         self.ready.store(ready.bits(), Ordering::Relaxed);
         let last = home::of(self.record.home());
         let free = if last.is_busy() { home::next_to(last) } else { None };
+        if free.is_some() {
+            count_stolen(1);
+        }
         let home = free.unwrap_or(last);
         home.ready().push(Arc::clone(self));
         home.call_poller();
@@ -152,6 +156,9 @@ impl Ready {
             std::mem::take(&mut *rides)
         };
         let any = !taken.is_empty();
+        if any {
+            count_stolen(taken.len());
+        }
         let mut rides = self.rides.lock();
         rides.extend(taken);
         self.len.store(rides.len(), Ordering::Release);

@@ -8,6 +8,8 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "admin")]
+use super::figures::TimedTurns;
 use super::home::Home;
 use super::poller::{self, send_the_idle_to_may};
 use super::stack_note::StackNote;
@@ -32,25 +34,42 @@ pub(super) struct Beat {
     /// Which worker it is, once it knows.
     home: AtomicUsize,
     note: &'static StackNote,
+    #[cfg(feature = "admin")]
+    timed: TimedTurns,
 }
 
 impl Beat {
     /// The beat of the thread that calls, which runs coroutines. Threads that do live as long as the process.
     pub(super) fn of_new_worker() -> &'static Self {
         let (running, turns, home) = (AtomicU64::new(0), AtomicU64::new(0), AtomicUsize::new(usize::MAX));
-        let beat: &'static Self =
-            Box::leak(Box::new(Self { running, turns, home, note: overflow::watch_worker() }));
+        let beat: &'static Self = Box::leak(Box::new(Self {
+            running,
+            turns,
+            home,
+            note: overflow::watch_worker(),
+            #[cfg(feature = "admin")]
+            timed: TimedTurns::here(),
+        }));
         BEATS.lock().push(beat);
         beat
     }
 
-    pub(super) fn begin_turn(&self, coroutine: &Record) {
+    /// `now`: in milliseconds, 0 unless waits are timed. As for [`end_turn`](Self::end_turn).
+    pub(super) fn begin_turn(&self, coroutine: &Record, now: u32) {
+        #[cfg(feature = "admin")]
+        self.timed.begin(now);
+        #[cfg(not(feature = "admin"))]
+        let _ = now;
         self.note.set_running(coroutine);
         self.turns.store(self.turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         self.running.store(coroutine.id(), Ordering::Relaxed);
     }
 
-    pub(super) fn end_turn(&self) {
+    pub(super) fn end_turn(&self, now: u32) {
+        #[cfg(feature = "admin")]
+        self.timed.end(now);
+        #[cfg(not(feature = "admin"))]
+        let _ = now;
         self.running.store(0, Ordering::Relaxed);
     }
 
@@ -204,6 +223,14 @@ impl Pulse {
         }
         if beats.is_empty() { Duration::ZERO } else { all }
     }
+}
+
+/// The turns of each worker that knows which one it is.
+#[cfg(feature = "admin")]
+pub(super) fn timed_turns() -> Vec<(usize, &'static TimedTurns)> {
+    let all = BEATS.lock().clone();
+    let known = |beat: &&'static Beat| beat.home.load(Ordering::Relaxed) != usize::MAX;
+    all.into_iter().filter(known).map(|beat| (beat.home.load(Ordering::Relaxed), &beat.timed)).collect()
 }
 
 static BEATS: Lock<Vec<&'static Beat>> = Lock::new(Vec::new());

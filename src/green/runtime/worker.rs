@@ -58,13 +58,14 @@ pub(super) fn give_deferred_list(mut list: Vec<Arc<dyn Deferred>>) {
 /// between this and [`resume`]: the record is with the thread only while its coroutine runs there.
 pub(in crate::green) fn leave(what: Awaits) -> Option<Arc<Record>> {
     let me = with(|local| {
+        let me = local.running.take();
+        let now = me.as_ref().map_or(0, |me| me.activity().set(what));
         if let Some(beat) = local.beat.get() {
-            beat.end_turn();
+            beat.end_turn(now);
         }
-        local.running.take()
+        me
     });
     if let Some(me) = &me {
-        me.activity().set(what);
         me.stack().reserve_way_back();
     }
     me
@@ -72,9 +73,7 @@ pub(in crate::green) fn leave(what: Awaits) -> Option<Arc<Record>> {
 
 /// Gives the record of the coroutine that runs here from now on.
 pub(in crate::green) fn resume(me: Option<Arc<Record>>) {
-    if let Some(me) = &me {
-        me.activity().set(Awaits::Nothing);
-    }
+    let now = me.as_ref().map_or(0, |me| me.activity().set(Awaits::Nothing));
     let stale = with(|local| {
         if let Some(me) = me.as_ref().filter(|me| me.is_coroutine()) {
             let beat = local.beat.get().unwrap_or_else(|| {
@@ -82,7 +81,7 @@ pub(in crate::green) fn resume(me: Option<Arc<Record>>) {
                 local.beat.set(Some(beat));
                 beat
             });
-            beat.begin_turn(me);
+            beat.begin_turn(me, now);
         }
         local.running.replace(me)
     });

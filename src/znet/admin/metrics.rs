@@ -1,7 +1,9 @@
 //! Metrics for Prometheus, in the text format of OpenMetrics. All are put together when they are asked for.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -9,9 +11,9 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::process;
+use super::process::{self, thread_time};
 use super::routes::counted;
-use crate::green::{self, Runtime};
+use crate::green::{self, Queue, Runtime};
 use crate::http::Response;
 use crate::ziface::IConnManager;
 use crate::znet::route::route_stats::Counted;
@@ -42,8 +44,11 @@ impl Collector for Metrics {
         connections(&self.0, &mut out)?;
         messages(&self.0, &mut out)?;
         routes(&self.0, &mut out)?;
-        memory(&self.0, &mut out)?;
-        runtime(&mut out)?;
+        let waiting = Waiting::in_all(&self.0);
+        tasks(&self.0, &waiting, &mut out)?;
+        memory(&self.0, &waiting, &mut out)?;
+        runtime(&self.0, &mut out)?;
+        workers(&mut out)?;
         process(&mut out)
     }
 }
@@ -120,15 +125,49 @@ fn routes(core: &Core, out: &mut Out<'_>) -> fmt::Result {
     out.histograms("zinx_handler_duration", "What handlers took, waits included", "route", &labelled)
 }
 
-fn memory(core: &Core, out: &mut Out<'_>) -> fmt::Result {
-    let (held, mut queued) = (core.bounds().ledger.held(), (0, 0));
-    core.manager().each(|conn| {
-        let outbox = conn.connection().outbox().lock();
-        queued = (queued.0 + outbox.messages(), queued.1 + outbox.bytes());
-        true
-    });
-    out.gauge("zinx_queue_messages", "Messages that wait to be sent", queued.0)?;
-    out.bytes_gauge("zinx_queue", "Their bytes", queued.1)?;
+/// What waits, counted in one look at all connections.
+#[derive(Default)]
+struct Waiting {
+    /// To be sent.
+    messages: usize,
+    bytes: usize,
+    /// In the queues of workers.
+    tasks: usize,
+    longest_queue: usize,
+}
+
+impl Waiting {
+    fn in_all(core: &Core) -> Self {
+        let (mut all, mut workers) = (Self::default(), HashSet::new());
+        core.manager().each(|conn| {
+            let conn = conn.connection();
+            let outbox = conn.outbox().lock();
+            (all.messages, all.bytes) = (all.messages + outbox.messages(), all.bytes + outbox.bytes());
+            drop(outbox);
+            let tasks = match conn.tasks().worker() {
+                Some(worker) if workers.insert(worker.id()) => worker.queued(),
+                Some(_) => 0,
+                None => conn.on_demand().and_then(|own| own.queue.get()).map_or(0, |queue| Queue::len(queue)),
+            };
+            (all.tasks, all.longest_queue) = (all.tasks + tasks, all.longest_queue.max(tasks));
+            true
+        });
+        all
+    }
+}
+
+/// What waits for its handler.
+fn tasks(core: &Core, waiting: &Waiting, out: &mut Out<'_>) -> fmt::Result {
+    out.gauge("zinx_tasks_queued", "Messages in the queues of workers", waiting.tasks)?;
+    out.gauge("zinx_tasks_queued_longest", "Messages in the longest of these queues", waiting.longest_queue)?;
+    let waits = core.history().map(|history| history.task_waits.counted()).unwrap_or_default();
+    out.histogram("zinx_task_queue_duration", "How long messages were in the queues of workers", &waits)
+}
+
+fn memory(core: &Core, waiting: &Waiting, out: &mut Out<'_>) -> fmt::Result {
+    let held = core.bounds().ledger.held();
+    out.gauge("zinx_queue_messages", "Messages that wait to be sent", waiting.messages)?;
+    out.bytes_gauge("zinx_queue", "Their bytes", waiting.bytes)?;
     let kinds = [
         ("queued", held.queued),
         ("broadcasts", held.broadcasts),
@@ -144,13 +183,37 @@ fn memory(core: &Core, out: &mut Out<'_>) -> fmt::Result {
     out.bytes_gauge("zinx_held_peak", "The most that was held at once", core.bounds().ledger.peak())
 }
 
-fn runtime(out: &mut Out<'_>) -> fmt::Result {
+fn runtime(core: &Core, out: &mut Out<'_>) -> fmt::Result {
     let workers = Runtime::current().map_or(0, |runtime| runtime.workers);
     out.gauge("zinx_workers", "Threads that run coroutines", workers)?;
     out.gauge("zinx_stacks", "Stacks in use", green::live_coroutines())?;
     out.gauge("zinx_stacks_max", "Stacks there is room for", green::max_coroutines())?;
     out.counter("zinx_worker_stalls", "Times a worker was held by one coroutine", green::stalls() as usize)?;
-    out.counter("zinx_fair_yields", "Times code gave others a turn", green::fair_yields() as usize)
+    out.counter("zinx_fair_yields", "Times code gave others a turn", green::fair_yields() as usize)?;
+    let stolen = green::stolen_rides() as usize;
+    out.counter("zinx_turns_stolen", "Turns of connections that another worker took over", stolen)?;
+    let now = core.clock().now();
+    let lag = core.history().map_or(Duration::ZERO, |history| history.sweeper_lag.of_late(now));
+    out.seconds_gauge("zinx_sweeper_lag", "How late the sweeper was, at most, in the last minute", lag)
+}
+
+/// As many as the machine has processors, or `Workers` says.
+fn workers(out: &mut Out<'_>) -> fmt::Result {
+    let (mut busy, mut delayed, mut turns) = (Vec::new(), Vec::new(), Vec::new());
+    for figures in green::worker_figures() {
+        let worker = figures.worker.to_string();
+        if let Some(time) = thread_time(figures.thread) {
+            busy.push((worker.clone(), time.ran));
+            delayed.push((worker.clone(), time.delayed));
+        }
+        turns.push((worker, figures.longest_turn.as_secs_f64()));
+    }
+    let help = "Time in which a worker had a processor";
+    out.worker_seconds("zinx_worker_busy", help, MetricType::Counter, &busy)?;
+    let help = "Time in which a worker could have run, but others had the processors";
+    out.worker_seconds("zinx_worker_delayed", help, MetricType::Counter, &delayed)?;
+    let help = "The longest time that a coroutine kept a worker in the last minute";
+    out.worker_seconds("zinx_worker_longest_turn", help, MetricType::Gauge, &turns)
 }
 
 fn process(out: &mut Out<'_>) -> fmt::Result {
@@ -203,6 +266,32 @@ impl Out<'_> {
         metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
+    fn seconds_gauge(&mut self, name: &str, help: &str, value: Duration) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        metric.encode_gauge(&value.as_secs_f64())
+    }
+
+    fn worker_seconds(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        values: &[(String, f64)],
+    ) -> fmt::Result {
+        let is_counter = matches!(kind, MetricType::Counter);
+        let mut metric = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), kind)?;
+        for (worker, value) in values {
+            let labels = [("worker", worker.as_str())];
+            let mut metric = metric.encode_family(&labels)?;
+            if is_counter {
+                metric.encode_counter::<NoLabelSet, _, u64>(value, None)?;
+            } else {
+                metric.encode_gauge(value)?;
+            }
+        }
+        Ok(())
+    }
+
     fn counters<W: AsRef<str>>(
         &mut self,
         name: &str,
@@ -216,6 +305,12 @@ impl Out<'_> {
             metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
         }
         Ok(())
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, counted: &Counted) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        let Counted { seconds, messages, buckets, .. } = counted;
+        metric.encode_histogram::<NoLabelSet>(*seconds, *messages, buckets, None)
     }
 
     fn histograms(

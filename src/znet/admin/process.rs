@@ -12,6 +12,21 @@ pub(super) struct Process {
     pub(super) cpu_seconds: f64,
 }
 
+/// What a thread of this process has had of the processors, in seconds.
+pub(super) struct ThreadTime {
+    pub(super) ran: f64,
+    /// It could have run, but others had the processors.
+    pub(super) delayed: f64,
+}
+
+/// What the system knows of a thread; `None` if it does not tell.
+pub(super) fn thread_time(thread: i32) -> Option<ThreadTime> {
+    let text = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
+    let mut seconds =
+        text.split_whitespace().map(|nanos| nanos.parse::<u64>().map(|nanos| nanos as f64 / 1e9));
+    Some(ThreadTime { ran: seconds.next()?.ok()?, delayed: seconds.next()?.ok()? })
+}
+
 /// Reads `/proc/self`.
 pub(super) fn look() -> Process {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();

@@ -106,8 +106,9 @@ impl Sweeper {
             let period = all.iter().map(|swept| swept.period()).min().unwrap_or(LONGEST_PERIOD);
             let left = period.saturating_sub(last.elapsed());
             if left.is_zero() {
+                let late = last.elapsed().saturating_sub(period);
                 last = Instant::now();
-                all.iter().for_each(|swept| swept.sweep());
+                all.iter().for_each(|swept| swept.sweep(late));
             } else {
                 self.changed.wait_timeout(left);
                 self.changed.clear();
@@ -128,9 +129,16 @@ impl Sweeper {
 }
 
 impl Swept {
-    fn sweep(&self) {
+    /// `late`: by how much it should have been earlier.
+    fn sweep(&self, late: Duration) {
         let core = &self.core;
         let now = core.clock().tick();
+        #[cfg(feature = "admin")]
+        if let Some(history) = core.history() {
+            history.sweeper_lag.note(now, late);
+        }
+        #[cfg(not(feature = "admin"))]
+        let _ = late;
         if core.heart().is_some() || core.clock().is_due(now) {
             self.look_at_all(now, &core.config());
         }

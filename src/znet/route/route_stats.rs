@@ -18,6 +18,12 @@ pub(crate) struct RouteStats {
 pub(crate) struct RouteStat {
     errors: AtomicU64,
     panics: AtomicU64,
+    took: Durations,
+}
+
+/// How long something took, each time.
+#[derive(Default)]
+pub(crate) struct Durations {
     nanos: AtomicU64,
     slowest: AtomicU64,
     /// How many took no longer than each of [`BOUNDS`] and longer than the one before; the last: longer than all.
@@ -78,8 +84,8 @@ impl RouteStats {
     }
 }
 
-impl RouteStat {
-    /// Notes that `count` messages took so long each.
+impl Durations {
+    /// Notes that `count` of them took so long each.
     pub(crate) fn record(&self, took: Duration, count: u64) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let at = BOUNDS.partition_point(|bound| *bound < nanos);
@@ -88,6 +94,13 @@ impl RouteStat {
         }
         self.nanos.fetch_add(nanos.saturating_mul(count), Ordering::Relaxed);
         self.slowest.fetch_max(nanos, Ordering::Relaxed);
+    }
+}
+
+impl RouteStat {
+    /// Notes that `count` messages took so long each.
+    pub(crate) fn record(&self, took: Duration, count: u64) {
+        self.took.record(took, count);
     }
 
     pub(crate) fn count_error(&self) {
@@ -113,16 +126,25 @@ pub(crate) struct Counted {
 
 impl RouteStat {
     pub(crate) fn counted(&self) -> Counted {
+        Counted {
+            errors: self.errors.load(Ordering::Relaxed),
+            panics: self.panics.load(Ordering::Relaxed),
+            ..self.took.counted()
+        }
+    }
+}
+
+impl Durations {
+    pub(crate) fn counted(&self) -> Counted {
         let bounds = BOUNDS.iter().map(|nanos| seconds(*nanos)).chain([f64::INFINITY]);
         let counts = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed));
         let buckets: Vec<_> = bounds.zip(counts).collect();
         Counted {
             messages: buckets.iter().map(|(_, count)| count).sum(),
-            errors: self.errors.load(Ordering::Relaxed),
-            panics: self.panics.load(Ordering::Relaxed),
             seconds: seconds(self.nanos.load(Ordering::Relaxed)),
             slowest_seconds: seconds(self.slowest.load(Ordering::Relaxed)),
             buckets,
+            ..Counted::default()
         }
     }
 }

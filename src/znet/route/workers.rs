@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::{Arc, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::aside::Desk;
 use super::request::Request;
@@ -122,11 +122,36 @@ impl WorkerPool {
     }
 }
 
+/// A request in the queue of a worker.
+struct Task {
+    request: Request,
+    /// Since when; noted if there is an admin plane.
+    queued: Option<Instant>,
+}
+
+impl Task {
+    fn new(request: Request) -> Self {
+        let is_watched = request.get_connection().connection().core().history().is_some();
+        Self { request, queued: is_watched.then(Instant::now) }
+    }
+
+    /// Takes it out of the queue.
+    fn begin(self) -> Request {
+        let Self { request, queued } = self;
+        if let Some(queued) = queued
+            && let Some(history) = request.get_connection().connection().core().history()
+        {
+            history.task_waits.record(queued.elapsed(), 1);
+        }
+        request
+    }
+}
+
 /// One worker: a queue and the coroutine that handles what is in it.
 pub(crate) struct Worker {
     id: usize,
     home: usize,
-    tasks: Queue<Request>,
+    tasks: Queue<Task>,
     /// The coroutine that has the queue.
     mark: StackMark,
     /// Several connections: then the coroutine does not wait for a peer, but leaves the queue to another.
@@ -151,10 +176,21 @@ impl Worker {
 
     /// Queues a request; while the queue is full, waits, at most for `timeout`.
     pub(crate) fn put(&self, request: Request, timeout: Option<Duration>) -> Result<(), PutError<Request>> {
-        match timeout {
-            None => self.tasks.put(request),
-            Some(timeout) => self.tasks.put_timeout(request, timeout),
-        }
+        let task = Task::new(request);
+        let put = match timeout {
+            None => self.tasks.put(task),
+            Some(timeout) => self.tasks.put_timeout(task, timeout),
+        };
+        put.map_err(|refused| match refused {
+            PutError::Full(task) => PutError::Full(task.request),
+            PutError::Closed(task) => PutError::Closed(task.request),
+        })
+    }
+
+    /// How many requests are queued.
+    #[cfg(feature = "admin")]
+    pub(crate) fn queued(&self) -> usize {
+        self.tasks.len()
     }
 
     /// Starts the coroutine, or the next one if that has to wait for a peer.
@@ -176,7 +212,8 @@ impl Worker {
         if let Some(conn) = desk.and_then(Desk::put_aside) {
             return conn.connection().handle_aside();
         }
-        for request in self.tasks.iter() {
+        for task in self.tasks.iter() {
+            let request = task.begin();
             let conn = Arc::clone(request.get_connection());
             let request = match conn.connection().tasks().aside() {
                 Some(aside) => aside.put(request),

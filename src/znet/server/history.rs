@@ -5,8 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use super::counters::Counter;
 use crate::lock::Lock;
+#[cfg(feature = "admin")]
+use crate::longest::Longest;
 use crate::ziface::{CloseReason, Unsent};
-use crate::znet::route::route_stats::RouteStats;
+use crate::znet::route::route_stats::{Durations, RouteStats};
 
 /// What a server remembers, if it has an admin plane.
 #[derive(Default)]
@@ -18,6 +20,11 @@ pub(crate) struct History {
     pub(crate) bytes_out: Counter,
     pub(crate) messages_out: Counter,
     pub(crate) calls: CallCounts,
+    /// How long messages were in the queues of workers.
+    pub(crate) task_waits: Durations,
+    /// How late the sweeper was.
+    #[cfg(feature = "admin")]
+    pub(crate) sweeper_lag: Longest,
 }
 
 /// How the questions to peers have ended.
