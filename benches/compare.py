@@ -10,7 +10,9 @@ import shlex
 import socket
 import statistics
 import subprocess
+import threading
 import time
+import urllib.request
 
 BIN = pathlib.Path(os.environ.get("BENCH_BIN", pathlib.Path(__file__).resolve().parent / "load/target/release"))
 SERVERS = {
@@ -46,6 +48,15 @@ OVER = {
         "zinx": f"{BIN}/zinx_over ws {{port}}",
     },
 }
+# What the admin plane costs: `zinx` is without the cargo feature, the others with it. Their binary is one of its own.
+ADMIN_BIN = pathlib.Path(os.environ.get("BENCH_ADMIN_BIN", BIN.parents[1] / "admin/release"))
+ADMIN = {
+    "zinx": SERVERS["zinx"],
+    "admin_off": f"{ADMIN_BIN}/zinx_echo {{port}}",
+    "admin_on": f"{ADMIN_BIN}/zinx_echo {{port}} 127.0.0.1:{{plane}}",
+    "admin_scraped": f"{ADMIN_BIN}/zinx_echo {{port}} 127.0.0.1:{{plane}}",
+}
+SCENARIOS |= {f"admin_{name}": SCENARIOS[name] for name in ("pp50", "pipe", "idle10k")}
 for over in OVER:
     SCENARIOS |= {f"{over}_{name}": f"{SCENARIOS[name]} --over {over}" for name in ("pp50", "pipe", "big", "idle10k")}
 # What a row tells, the figure first whose ratio is printed.
@@ -61,8 +72,20 @@ COLUMNS = {
 LEFT_OUT = {"bcast": ["tokio_direct"], "waits": ["epoll_framed", "tokio_direct", "tokio_split"]}
 
 
+def plane(port):
+    return port + 5000
+
+
+def scrape(port, ended):
+    """Asks for the metrics every second, as Prometheus would, until the load has ended."""
+    while not ended.wait(1):
+        with urllib.request.urlopen(f"http://127.0.0.1:{plane(port)}/metrics", timeout=10) as answer:
+            if not answer.read().endswith(b"# EOF\n"):
+                raise SystemExit("the metrics are cut")
+
+
 def start(command, port, cores):
-    words = shlex.split(command.replace("{port}", str(port)))
+    words = shlex.split(command.replace("{port}", str(port)).replace("{plane}", str(plane(port))))
     if cores == 1:
         words = ["taskset", "-c", "0"] + words
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -93,9 +116,16 @@ def measure(scenario, servers, options, port):
         for name, command in servers.items():
             port += 1
             process = start(command, port, options.cores)
+            ended = threading.Event()
+            scraper = threading.Thread(target=scrape, args=(port, ended))
+            if name == "admin_scraped":
+                scraper.start()
             try:
                 runs[name].append(load(scenario, port, process.pid, options.seconds, options.cores))
             finally:
+                ended.set()
+                if scraper.ident:
+                    scraper.join()
                 process.kill()
                 process.wait()
     return runs, port
@@ -130,7 +160,7 @@ def main():
     port = 21000 + os.getpid() % 4000
     for scenario in options.scenarios.split(","):
         left_out = LEFT_OUT.get(scenario, [])
-        over = OVER.get(scenario.split("_")[0])
+        over = (OVER | {"admin": ADMIN}).get(scenario.split("_")[0])
         taking_part = {name: command for name, command in servers.items() if name not in left_out}
         if over:
             taking_part = over | dict(other.split("=", 1) for other in options.others)

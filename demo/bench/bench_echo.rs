@@ -1,7 +1,7 @@
 //! The server that is measured against others: id 1 is echoed, id 2 is sent to every connection, and id 3 is echoed after a wait. It uses the public
 //! interface only, as a program of yours would.
 //!
-//! Run it: `cargo run --release --example bench_echo -- 7777`
+//! Run it: `cargo run --release --example bench_echo -- 7777`; with an admin plane, `-- 7777 127.0.0.1:7778` and the feature `admin`.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,16 +11,17 @@ use zinx::{Config, Result, green, new_server_with_config};
 
 fn main() -> ExitCode {
     let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(7777);
-    zinx::exit(serve(port))
+    zinx::exit(serve(port, std::env::args().nth(2).unwrap_or_default()))
 }
 
-fn serve(port: u16) -> Result<()> {
+fn serve(port: u16, admin: String) -> Result<()> {
     green::raise_open_files(65_536);
     let mut config = Config::default();
     config.host = "0.0.0.0".to_string();
     config.tcp_port = port;
     config.max_packet_size = 1 << 20;
     config.max_conn = 19_000;
+    config.admin = admin;
     let server = new_server_with_config(config)?;
     server.add_router(1, |request: &dyn IRequest| {
         request.get_connection().send_msg(1, request.get_payload())

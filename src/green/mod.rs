@@ -57,7 +57,7 @@ pub(crate) use runtime::burst::give_memory_back;
 pub(crate) use runtime::fair::Turn;
 pub use runtime::fair::{fair_yields, fairness_point, yield_now};
 #[cfg(feature = "admin")]
-pub(crate) use runtime::figures::{stolen_rides, worker_figures};
+pub(crate) use runtime::figures::stolen_rides;
 pub(crate) use runtime::home::next as next_home;
 pub use runtime::limits::{live_coroutines, max_coroutines, raise_open_files};
 pub(crate) use runtime::park::WaitList;
@@ -72,6 +72,8 @@ pub(crate) use runtime::timer::{Alarm, alarm, stood_still};
 pub(crate) use runtime::until::Until;
 pub(crate) use runtime::watchdog::Pulse;
 pub use runtime::watchdog::stalls;
+#[cfg(feature = "admin")]
+pub(crate) use runtime::watchdog::worker_figures;
 pub(crate) use runtime::worker::{Deferred, defer, deferred_calls, home_index, turns_here};
 
 mod spawn;

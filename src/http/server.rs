@@ -1,4 +1,5 @@
-//! The threads of the server: one accepts, and one answers each request.
+//! The threads of the server. One that accepts a connection answers it itself, so that an answer waits for no further thread to have
+//! its turn, and another one accepts meanwhile.
 
 #![expect(clippy::disallowed_types, reason = "threads of its own, which run no coroutine")]
 
@@ -6,14 +7,14 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use socket2::SockRef;
 
 use super::request::{Bad, Request};
 use super::response::Response;
-use crate::green::{Backoff, Thread, Until, contain};
+use crate::green::{Backoff, Event, Thread, Until, contain};
 use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 
@@ -21,14 +22,17 @@ use crate::log_line::{Throttle, throttled};
 pub(crate) struct HttpServer {
     address: SocketAddr,
     shared: Arc<Shared>,
-    acceptor: Thread,
 }
 
 struct Shared {
     listener: TcpListener,
     answer: Box<Answer>,
     asking: Lock<Asking>,
+    /// Threads that accept.
+    accepting: AtomicUsize,
     is_closed: AtomicBool,
+    /// Set once it is closed and none accepts.
+    ended: Event,
     backoff: Backoff,
 }
 
@@ -57,12 +61,13 @@ impl HttpServer {
             listener,
             answer: Box::new(answer),
             asking: Lock::default(),
+            accepting: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
+            ended: Event::new(),
             backoff: Backoff::new(),
         });
-        let theirs = Arc::clone(&shared);
-        let acceptor = Thread::start(THREAD, move || theirs.accept_all())?;
-        Ok(Self { address, shared, acceptor })
+        shared.add_thread()?;
+        Ok(Self { address, shared })
     }
 
     /// Where it listens, with the port that the system chose.
@@ -74,12 +79,12 @@ impl HttpServer {
 impl Drop for HttpServer {
     fn drop(&mut self) {
         self.shared.close();
-        self.acceptor.join_timeout(MOMENT);
+        self.shared.ended.wait_timeout(MOMENT);
     }
 }
 
 impl Shared {
-    /// Ends the acceptor, and connections whose request has not come yet. Answers that have begun are still sent.
+    /// Ends the threads that accept, and connections whose request has not come yet. Answers that have begun are still sent.
     fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
         // It may not be listening any more.
@@ -88,16 +93,49 @@ impl Shared {
         self.asking.lock().streams.iter().for_each(|(_, stream)| drop(stream.shutdown(Shutdown::Read)));
     }
 
-    fn accept_all(self: &Arc<Self>) {
+    /// One more accepts.
+    fn add_thread(self: &Arc<Self>) -> io::Result<()> {
+        self.accepting.fetch_add(1, Ordering::AcqRel);
+        let theirs = Arc::clone(self);
+        let started = Thread::start(THREAD, move || theirs.serve_all());
+        if started.is_err() {
+            self.accepting.fetch_sub(1, Ordering::AcqRel);
+        }
+        started.map(drop)
+    }
+
+    fn serve_all(self: &Arc<Self>) {
+        hurry();
+        while let Some(stream) = self.accept() {
+            if self.accepting.fetch_sub(1, Ordering::AcqRel) == 1
+                && let Err(error) = self.add_thread()
+            {
+                static LOG: Throttle = Throttle::new();
+                throttled!(warn, LOG, "the admin plane answers one request at a time: {error}");
+            }
+            if let Ok(place) = self.take_place(&stream) {
+                // A peer that is gone gets no answer.
+                let _ = self.serve(&stream);
+                drop(place);
+            }
+            let goes_on = |accepting| (accepting < KEPT).then_some(accepting + 1);
+            if self.accepting.fetch_update(Ordering::AcqRel, Ordering::Acquire, goes_on).is_err() {
+                return;
+            }
+        }
+        if self.accepting.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.ended.set();
+        }
+    }
+
+    /// The next connection. `None` once the server is closed.
+    fn accept(&self) -> Option<TcpStream> {
         let mut failures = 0;
         while !self.is_closed.load(Ordering::Acquire) {
             match self.listener.accept() {
-                Ok((stream, _)) => {
-                    failures = 0;
-                    self.admit(stream);
-                }
+                Ok((stream, _)) => return Some(stream),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) if self.is_closed.load(Ordering::Acquire) => return,
+                Err(_) if self.is_closed.load(Ordering::Acquire) => {}
                 Err(error) => {
                     failures += 1;
                     static LOG: Throttle = Throttle::new();
@@ -106,19 +144,7 @@ impl Shared {
                 }
             }
         }
-    }
-
-    fn admit(self: &Arc<Self>, stream: TcpStream) {
-        let Ok(place) = self.take_place(&stream) else { return };
-        let serve = move || {
-            // A peer that is gone gets no answer.
-            let _ = place.shared.serve(&stream);
-            drop(place);
-        };
-        if let Err(error) = Thread::start(THREAD, serve) {
-            static LOG: Throttle = Throttle::new();
-            throttled!(warn, LOG, "no thread for a request to the admin plane: {error}");
-        }
+        None
     }
 
     /// A place for one more connection. If there are too many, the oldest is closed, so that idle ones keep nobody out.
@@ -215,6 +241,20 @@ impl Write for InTime<'_> {
     }
 }
 
+/// Puts the thread that calls before those that compute, if the system allows it: answers are short, and rare.
+fn hurry() {
+    let me = Some(rustix::thread::gettid());
+    if let Ok(nice) = rustix::process::getpriority_process(me) {
+        let _ = rustix::process::setpriority_process(me, nice - HURRY);
+    }
+}
+
+/// By how much its threads are nicer to themselves than others of the process are.
+const HURRY: i32 = 10;
+
+/// Threads that go on waiting for a connection.
+const KEPT: usize = 2;
+
 /// The name of its threads.
 const THREAD: &str = "zinx-admin";
 
@@ -224,7 +264,7 @@ const MAX_ASKING: usize = 32;
 /// How long a peer may take to ask, and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long the acceptor may take to end, and a peer to end its stream.
+/// How long the threads that accept may take to end, and a peer to end its stream.
 const MOMENT: Duration = Duration::from_millis(500);
 
 /// Bytes that a peer may still send once it is answered.

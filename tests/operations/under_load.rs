@@ -1,20 +1,25 @@
 //! The admin plane answers while no worker does. In processes of their own: all servers of a process share its workers.
 
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use zinx::prelude::*;
 
 use crate::common::child::in_child;
 use crate::common::{ECHO, Peer, Running, frame, start_alone, wait_until};
-use crate::http::{config, get, get_json, post};
+use crate::http::{ask, config, get, get_json, post};
 
 const BURN: u32 = 30;
+const LOGIN: u32 = 31;
+const FAULT: u32 = 32;
 
-/// Within this, every second answer comes. The goal is 50 ms, and half a millisecond is usual; the machine of the tests may have
-/// much else to do.
-const LIMIT: Duration = Duration::from_millis(500);
+/// The promise.
+const LIMIT: Duration = Duration::from_millis(50);
 
 #[test]
 fn it_answers_while_all_workers_burn_the_processor() {
@@ -54,12 +59,7 @@ fn it_answers_beside_sixteen_floods() {
     in_child("under_load::it_answers_beside_sixteen_floods", || {
         let running = start_alone(config(), |_| {});
         let ends = Arc::new(AtomicBool::new(false));
-        let floods: Vec<_> = (0..16)
-            .map(|_| {
-                let (peer, ends) = (running.connect(), Arc::clone(&ends));
-                std::thread::spawn(move || flood(peer, &ends))
-            })
-            .collect();
+        let floods = start_floods(&running, &ends);
         let requests = || get_json(&running, "/varz")["counters"]["requests"].as_u64().unwrap();
         wait_until("they flow", || requests() > 2000);
         time_answers(&running, &["/varz", "/connz?sort=messages&limit=1"]);
@@ -71,28 +71,154 @@ fn it_answers_beside_sixteen_floods() {
     });
 }
 
-/// Sends and reads as fast as it can; returns how many messages that were.
+/// Those that the plane lists itself, so that none is left out: a new one fails here until the test says what it answers.
+#[test]
+fn every_path_that_is_listed_answers_beside_sixteen_floods() {
+    in_child("under_load::every_path_that_is_listed_answers_beside_sixteen_floods", || {
+        let running = start_paths();
+        let ends = Arc::new(AtomicBool::new(false));
+        let floods = start_floods(&running, &ends);
+        let requests = || get_json(&running, "/varz")["counters"]["requests"].as_u64().unwrap();
+        wait_until("they flow", || requests() > 2000);
+        let (_ann, _bob) = (login(&running, "ann"), login(&running, "bob"));
+        let bad = connect_from(Ipv4Addr::new(127, 0, 0, 9), running.server.local_addr().unwrap());
+        (&bad).write_all(&frame(FAULT, b"").repeat(2)).unwrap();
+        wait_until("it is banned", || get_json(&running, "/banz")["matched"] == 1);
+        let list = get(&running, "/").body;
+        let mut asked = Vec::new();
+        // The drain is the last.
+        for (method, path) in
+            listed(&list).filter(|(_, path)| path != "/drain").chain([("POST", "/drain".to_string())])
+        {
+            let filled = path
+                .replace("/connz/ID", &format!("/connz/{}", if method == "POST" { "17" } else { "16" }))
+                .replace("/userz/ID", "/userz/ann")
+                .replace("NAME", "lobby")
+                .replace("ADDRESS", "127.0.0.9");
+            let filled = if path == "/trace" { "/trace?id=0&seconds=1".to_string() } else { filled };
+            let answer = ask(running.server.admin_addr().unwrap(), method, &filled, "");
+            assert_eq!(answer.status, 200, "{method} {filled}: {}", answer.body);
+            asked.push(format!("{method} {path}"));
+        }
+        assert_eq!(asked.len(), 23, "{asked:?}");
+        ends.store(true, Ordering::Relaxed);
+        floods.into_iter().for_each(|flood| drop(flood.join()));
+    });
+}
+
+/// A server for which each path has something to show.
+fn start_paths() -> Running {
+    let mut config = config();
+    config.ban_faults = 1;
+    start_alone(config, |server| {
+        let login = |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            conn.login(String::from_utf8_lossy(request.get_data()), OnDuplicate::Multi)?;
+            conn.join_group("lobby")?;
+            conn.send_msg(LOGIN, "welcome")
+        };
+        server.add_router(LOGIN, login).unwrap();
+        let fault = |request: &dyn IRequest| {
+            request.get_connection().report_fault("a wrong password");
+            Ok(())
+        };
+        server.add_router(FAULT, fault).unwrap();
+    })
+}
+
+fn login(running: &Running, name: &str) -> Peer {
+    let mut peer = running.connect();
+    peer.send(&frame(LOGIN, name.as_bytes()));
+    assert_eq!(peer.read_frame(), (LOGIN, b"welcome".to_vec()));
+    peer
+}
+
+/// A stream whose end here has this address.
+fn connect_from(here: Ipv4Addr, server: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((here, 0)).into()).unwrap();
+    socket.connect(&server.into()).unwrap();
+    socket.into()
+}
+
+/// The methods and paths in the answer to `/`.
+fn listed(list: &str) -> impl Iterator<Item = (&str, String)> {
+    let lines = list.lines().filter_map(|line| line.split_once(' ')).filter(|(method, _)| !method.is_empty());
+    lines.flat_map(|(method, rest)| {
+        // Behind the paths are parameters and words.
+        let paths = rest.split_whitespace().take_while(|word| word.starts_with('/'));
+        paths.map(move |path| (method, path.to_string()))
+    })
+}
+
+fn start_floods(running: &Running, ends: &Arc<AtomicBool>) -> Vec<JoinHandle<u64>> {
+    let start = |_| {
+        let (peer, ends) = (running.connect(), Arc::clone(ends));
+        std::thread::spawn(move || flood(peer, &ends))
+    };
+    (0..16).map(start).collect()
+}
+
+/// Sends and reads as fast as it can, until the server ends it; returns how many messages that were.
 fn flood(mut peer: Peer, ends: &AtomicBool) -> u64 {
     let frames = frame(ECHO, &[b'x'; 40]).repeat(200);
-    let mut sent = 0;
+    let (mut sent, mut echo) = (0, vec![0; frames.len()]);
     while !ends.load(Ordering::Relaxed) {
-        peer.send(&frames);
-        peer.read_exactly(frames.len());
+        let went = peer.stream.write_all(&frames).and_then(|()| peer.stream.read_exact(&mut echo));
+        if went.is_err() {
+            break;
+        }
         sent += 200;
     }
     sent
 }
 
-/// Asks for all of these paths, ten times.
+/// Asks for all of these paths, ten times. What counts is the time that the plane takes: without that in which its threads and the one
+/// that asks could have run, but others had the processors. Other programs of the machine have no part in the promise.
 fn time_answers(running: &Running, paths: &[&str]) {
-    let mut times = Vec::new();
+    let (mut gross, mut net) = (Vec::new(), Vec::new());
     for path in paths.iter().cycle().take(10 * paths.len()) {
+        let before = delays();
         let begun = Instant::now();
         assert_eq!(get(running, path).status, 200, "{path}");
-        times.push(begun.elapsed());
+        let took = begun.elapsed();
+        let delayed = delays()
+            .into_iter()
+            .map(|(thread, delay)| delay.saturating_sub(*before.get(&thread).unwrap_or(&0)))
+            .sum();
+        gross.push(took);
+        net.push(took.saturating_sub(Duration::from_nanos(delayed)));
     }
-    times.sort();
-    let (median, most) = (times[times.len() / 2], times[times.len() - 1]);
-    println!("answers: median {median:?}, most {most:?}");
-    assert!(median < LIMIT, "{times:?}");
+    net.sort();
+    gross.sort();
+    assert!(gross[gross.len() / 2] < 10 * LIMIT, "{gross:?}");
+    let most = gross[gross.len() - 1];
+    eprintln!(
+        "answers: most {most:?}; without delays by others: median {:?}, most {:?}",
+        net[net.len() / 2],
+        net[net.len() - 1]
+    );
+    let late = net.iter().filter(|took| **took >= LIMIT).count();
+    // A processor that the host of a virtual machine takes away is no delay that the system tells of.
+    assert!(
+        late * 10 <= net.len() && net[net.len() - 1] < 10 * LIMIT,
+        "{late} of {} are late: {net:?}",
+        net.len()
+    );
+}
+
+/// How long each thread of the plane, and the one that calls, could have run but had no processor, in nanoseconds.
+fn delays() -> HashMap<String, u64> {
+    let me = rustix::thread::gettid().as_raw_nonzero().to_string();
+    let mut delays = HashMap::new();
+    for thread in std::fs::read_dir("/proc/self/task").unwrap() {
+        let thread = thread.unwrap();
+        let read = |file: &str| std::fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+        let name = thread.file_name().into_string().unwrap();
+        if name == me || read("comm").starts_with("zinx-admin") {
+            let delay = read("schedstat").split(' ').nth(1).and_then(|delay| delay.parse().ok());
+            delays.insert(name, delay.unwrap_or(0));
+        }
+    }
+    delays
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 #[cfg(feature = "admin")]
-use super::{awaits, watchdog};
+use super::awaits;
 #[cfg(feature = "admin")]
 use crate::longest::Longest;
 
@@ -55,6 +55,11 @@ impl TimedTurns {
         }
     }
 
+    /// What is known of the worker with this number.
+    pub(super) fn figures(&self, worker: usize) -> WorkerFigures {
+        WorkerFigures { worker, thread: self.thread, longest_turn: self.longest() }
+    }
+
     fn longest(&self) -> Duration {
         let (now, since) = (awaits::now(), self.since.load(Ordering::Relaxed));
         let running = if since == 0 { Duration::ZERO } else { millis(now.saturating_sub(since)) };
@@ -65,19 +70,6 @@ impl TimedTurns {
 #[cfg(feature = "admin")]
 fn millis(millis: u32) -> Duration {
     Duration::from_millis(millis.into())
-}
-
-/// What is known of each worker, in order.
-#[cfg(feature = "admin")]
-pub(crate) fn worker_figures() -> Vec<WorkerFigures> {
-    let figures = |(worker, turns): (usize, &TimedTurns)| WorkerFigures {
-        worker,
-        thread: turns.thread,
-        longest_turn: turns.longest(),
-    };
-    let mut all: Vec<_> = watchdog::timed_turns().into_iter().map(figures).collect();
-    all.sort_by_key(|figures| figures.worker);
-    all
 }
 
 /// How many rides others than their own worker have carried on, because that one was busy.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "admin")]
-use super::figures::TimedTurns;
+use super::figures::{TimedTurns, WorkerFigures};
 use super::home::Home;
 use super::poller::{self, send_the_idle_to_may};
 use super::stack_note::StackNote;
@@ -225,12 +225,14 @@ impl Pulse {
     }
 }
 
-/// The turns of each worker that knows which one it is.
+/// What is known of each worker, in order.
 #[cfg(feature = "admin")]
-pub(super) fn timed_turns() -> Vec<(usize, &'static TimedTurns)> {
+pub(crate) fn worker_figures() -> Vec<WorkerFigures> {
     let all = BEATS.lock().clone();
-    let known = |beat: &&'static Beat| beat.home.load(Ordering::Relaxed) != usize::MAX;
-    all.into_iter().filter(known).map(|beat| (beat.home.load(Ordering::Relaxed), &beat.timed)).collect()
+    let home = |beat: &Beat| Some(beat.home.load(Ordering::Relaxed)).filter(|home| *home != usize::MAX);
+    let mut all: Vec<_> = all.into_iter().filter_map(|beat| Some(beat.timed.figures(home(beat)?))).collect();
+    all.sort_by_key(|figures| figures.worker);
+    all
 }
 
 static BEATS: Lock<Vec<&'static Beat>> = Lock::new(Vec::new());
