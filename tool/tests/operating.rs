@@ -6,9 +6,10 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::Stdio;
+use std::thread::{self, JoinHandle};
 
 use common::{Server, watchdog, zinx};
 
@@ -65,4 +66,39 @@ fn a_trace_shows_frames_as_they_come_and_leave() {
     trace.wait().unwrap();
     let wrong = zinx().args(["trace", "--admin", &plane]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(2), "one of ID, --user and --address is needed");
+}
+
+#[test]
+fn every_command_that_speaks_to_a_server_works_beside_floods() {
+    let _watchdog = watchdog();
+    let server = Server::spawn(zinx().env("ZINX_TCPPORT", "0").env("ZINX_ADMIN", "127.0.0.1:0"));
+    let (_, plane) = server.said.split_once("admin plane on http://").expect("it has one");
+    let plane = plane.split_whitespace().next().unwrap().to_string();
+    let floods: Vec<_> = (0..4).map(|_| flood(TcpStream::connect(&server.address).unwrap())).collect();
+    let run = |args: &[&str]| {
+        let done = zinx().args(args).output().unwrap();
+        let out = String::from_utf8(done.stdout).unwrap();
+        assert!(done.status.success(), "{args:?}: {out}{}", String::from_utf8_lossy(&done.stderr));
+        out
+    };
+    let at = |args: &[&str]| run(&[args, &["--admin", &plane]].concat());
+    assert!(at(&["conns", "--sort", "messages"]).lines().count() >= 5);
+    assert!(run(&["send", &server.address, "2", "hello"]).contains("hello"));
+    assert!(at(&["trace", "0", "--seconds", "1"]).contains(" 0 <- id 2, 100 bytes: "));
+    assert!(at(&["reload"]).starts_with("read "));
+    assert_eq!(at(&["kick", "3"]), "kicked 3\n");
+    #[cfg(feature = "bench")]
+    assert!(run(&["bench", &server.address, "-c", "2", "--seconds", "1"]).contains("messages/s"));
+    assert!(at(&["drain"]).starts_with("draining "));
+    let echoed: usize = floods.into_iter().map(|flood| flood.join().unwrap()).sum();
+    assert!(echoed > 0, "they flowed meanwhile");
+}
+
+/// Sends and reads as fast as it can, until the server ends it; returns how often that went well. The first time is over here.
+fn flood(mut stream: TcpStream) -> JoinHandle<usize> {
+    let frames = [&[100, 0, 0, 0, 2, 0, 0, 0][..], &[b'x'; 100]].concat().repeat(50);
+    let mut echo = vec![0; frames.len()];
+    let mut once = move || stream.write_all(&frames).and_then(|()| stream.read_exact(&mut echo));
+    once().unwrap();
+    thread::spawn(move || std::iter::from_fn(|| once().ok()).count())
 }
