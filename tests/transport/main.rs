@@ -11,6 +11,7 @@
 mod common;
 
 mod certificates;
+mod chromium;
 mod cutter;
 mod foreign;
 mod go_zinx;
