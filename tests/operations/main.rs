@@ -13,6 +13,7 @@ mod common;
 mod access;
 mod acts;
 mod bans;
+mod crowd;
 mod figures;
 mod http;
 mod page;
