@@ -38,6 +38,9 @@ pub(crate) mod talks;
 pub(crate) mod uploads;
 
 pub(crate) mod wire;
+
+#[cfg(feature = "websocket")]
+pub(crate) mod ws_wire;
 use wire::Wire;
 
 mod healthy;

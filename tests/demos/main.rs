@@ -20,4 +20,10 @@ mod seeds;
 mod talk;
 #[cfg(all(feature = "tls", feature = "websocket", feature = "kcp"))]
 mod transports;
+#[cfg(all(feature = "protobuf", feature = "websocket"))]
+mod world;
+#[cfg(all(feature = "protobuf", feature = "websocket"))]
+mod world_go;
+#[cfg(all(feature = "protobuf", feature = "websocket"))]
+mod world_player;
 mod zinx_names;
