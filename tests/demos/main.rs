@@ -25,5 +25,7 @@ mod world;
 #[cfg(all(feature = "protobuf", feature = "websocket"))]
 mod world_go;
 #[cfg(all(feature = "protobuf", feature = "websocket"))]
+mod world_page;
+#[cfg(all(feature = "protobuf", feature = "websocket"))]
 mod world_player;
 mod zinx_names;

@@ -31,7 +31,7 @@ impl World {
     pub(crate) fn start(workers: &str) -> Self {
         let mut command = Command::new(example("world_server"));
         command.envs([("ZINX_HOST", "127.0.0.1"), ("ZINX_TCPPORT", "0"), ("ZINX_WSPORT", "0")]);
-        command.envs([("ZINX_WORKERS", workers), ("ZINX_RESUMEMS", "60000"), ("RUST_LOG", "info,may=warn")]);
+        command.envs([("ZINX_WORKERS", workers), ("ZINX_RESUMEMS", "30000"), ("RUST_LOG", "info,may=warn")]);
         let server = Process::spawn(&mut command);
         let address = || {
             let line = server.wait_for("listening on ");

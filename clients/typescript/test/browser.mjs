@@ -1,7 +1,8 @@
 // A real browser for tests: Chromium, if there is one. `ZINX_TEST_CHROMIUM` names it.
 
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { createInterface } from "node:readline";
 
@@ -20,10 +21,10 @@ function find() {
   return undefined;
 }
 
-/** A browser with one page, spoken to by the DevTools protocol. */
+/** A browser with one tab, spoken to by the DevTools protocol. */
 export class Browser {
   #replies = new Map();
-  #last = 0;
+  #last = { id: 0 };
   /** What it has reported: see `watch`. */
   events = [];
 
@@ -46,13 +47,19 @@ export class Browser {
       browser.#replies.get(id)?.(error ? { error } : { result });
     };
     await new Promise((resolve) => (browser.socket.onopen = resolve));
-    const { targetId } = await browser.call("Target.createTarget", { url: "about:blank" });
-    ({ sessionId: browser.sessionId } = await browser.call("Target.attachToTarget", { targetId, flatten: true }));
-    return browser;
+    return browser.tab(browser);
+  }
+
+  /** Opens another tab: it has its own `open`, `run` and `picture`. */
+  async tab(tab = new Browser()) {
+    [tab.#replies, tab.#last, tab.socket, tab.sessionId] = [this.#replies, this.#last, this.socket, undefined];
+    const { targetId } = await tab.call("Target.createTarget", { url: "about:blank" });
+    ({ sessionId: tab.sessionId } = await tab.call("Target.attachToTarget", { targetId, flatten: true }));
+    return tab;
   }
 
   call(method, params = {}) {
-    const id = ++this.#last;
+    const id = ++this.#last.id;
     const { sessionId } = this;
     this.socket.send(JSON.stringify({ id, method, params, sessionId }));
     return new Promise((resolve, reject) =>
@@ -100,3 +107,22 @@ export async function until2(condition) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+/** The files of the repository, for the browser. */
+export async function startFiles() {
+  const types = { html: "text/html", js: "text/javascript", mjs: "text/javascript", json: "application/json" };
+  const files = createServer((request, response) => {
+    const path = new URL(request.url, "http://files").pathname.slice(1);
+    if (path === "") return response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>tests</title>");
+    try {
+      const body = readFileSync(new URL(path, ROOT));
+      response.writeHead(200, { "content-type": types[path.split(".").at(-1)] ?? "application/octet-stream" }).end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise((resolve) => files.listen(0, "127.0.0.1", resolve));
+  return files;
+}
+
+const ROOT = new URL("../../../", import.meta.url);

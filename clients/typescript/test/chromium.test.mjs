@@ -2,32 +2,13 @@
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import * as zinx from "../dist/node.js";
-import { Browser, chromium, until2 } from "./browser.mjs";
+import { Browser, chromium, startFiles, until2 } from "./browser.mjs";
 import { randoms, startProxy, startServer, until } from "./support.mjs";
 
-const ROOT = new URL("../../../", import.meta.url);
 const skip = chromium ? false : "there is no Chromium";
 if (skip) console.log(`skipped: the TypeScript client in Chromium, because ${skip}`);
-
-/** The files of the repository, for the browser. */
-async function startFiles() {
-  const types = { html: "text/html", js: "text/javascript", mjs: "text/javascript", json: "application/json" };
-  const files = createServer((request, response) => {
-    const path = new URL(request.url, "http://files").pathname.slice(1);
-    if (path === "") return response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>tests</title>");
-    try {
-      const body = readFileSync(new URL(path, ROOT));
-      response.writeHead(200, { "content-type": types[path.split(".").at(-1)] ?? "application/octet-stream" }).end(body);
-    } catch {
-      response.writeHead(404).end();
-    }
-  });
-  await new Promise((resolve) => files.listen(0, "127.0.0.1", resolve));
-  return files;
-}
 
 let server, browser, files, origin;
 before(async () => {
