@@ -64,7 +64,7 @@ pub(crate) enum Data {
     #[prost(message, tag = "4")]
     P(Position),
     #[prost(int32, tag = "5")]
-    ActionData(i32),
+    Action(i32),
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]

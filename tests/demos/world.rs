@@ -52,7 +52,8 @@ fn a_move_is_seen_by_those_who_are_near_and_by_nobody_else() {
     each(|world| {
         let (mut near, mut far) = (world.player_at(150.0, 150.0), world.player_at(150.0, 200.0));
         let mut walker = world.player_at(155.0, 155.0);
-        (near.catch_up(), far.catch_up());
+        near.catch_up();
+        far.catch_up();
         // Within its cell: 149 to 181, 139 to 155.
         for x in [156.0, 157.5, 180.9] {
             walker.ask_to_walk(x, 154.5);
