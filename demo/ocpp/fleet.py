@@ -5,7 +5,9 @@
 
 import asyncio
 import datetime
+import random
 import sys
+import time
 
 import websockets
 from ocpp.routing import on
@@ -74,26 +76,54 @@ def now():
 
 
 async def live(url, name, over, silent=False, stations=None, every=1.0):
-    """The life of a station: it reports until `over` is set."""
+    """One connection of a station: it reports until `over` is set. Raises if the connection is lost."""
     async with websockets.connect(url + name, subprotocols=["ocpp1.6"], open_timeout=60, ping_interval=None) as socket:
         station = Station(name, socket, silent)
         if stations is not None:
             stations[name] = station
-        listening = asyncio.ensure_future(station.start())
-        await station.begin()
-        while not over.is_set():
-            await station.report()
-            try:
-                await asyncio.wait_for(over.wait(), every)
-            except asyncio.TimeoutError:
-                pass
-        await station.end()
-        listening.cancel()
+        # A call would go on waiting for its answer if the connection is lost: the listener notices that.
+        tasks = [asyncio.ensure_future(work) for work in (station.start(), report(station, over, every))]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+
+
+async def report(station, over, every):
+    await station.begin()
+    while not over.is_set():
+        await station.report()
+        try:
+            await asyncio.wait_for(over.wait(), every)
+        except asyncio.TimeoutError:
+            pass
+    await station.end()
+
+
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0
+
+
+async def stay(url, name, over, stations, attempts=None):
+    """A station that comes back if its connection is lost. The pause before each attempt is random, so that a fleet does not come back all at
+    once, and may be twice as long after each failure. The times of the attempts go into `attempts`."""
+    failures = 0
+    while not over.is_set():
+        before = stations.get(name)
+        try:
+            return await live(url, name, over, stations=stations)
+        except (OSError, websockets.WebSocketException):
+            failures = failures + 1 if stations.get(name) is before else 0
+        pause = random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**failures))
+        if attempts is not None:
+            attempts.append(time.monotonic() + pause)
+        await asyncio.sleep(pause)
 
 
 async def main(url, count):
-    over = asyncio.Event()
-    await asyncio.gather(*(live(url, f"CP{n:03}", over) for n in range(count)))
+    over, stations = asyncio.Event(), {}
+    await asyncio.gather(*(stay(url, f"CP{n:03}", over, stations) for n in range(count)))
 
 
 if __name__ == "__main__":

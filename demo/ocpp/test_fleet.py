@@ -5,13 +5,15 @@ import json
 import os
 import pathlib
 import re
+import socket
 import subprocess
+import time
 
 import pytest
 
 pytest.importorskip("ocpp")
 pytest.importorskip("websockets")
-from fleet import live  # noqa: E402
+from fleet import live, stay  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STATIONS, SILENT = 500, 20
@@ -22,14 +24,13 @@ ASKS = {
 }
 
 
-@pytest.fixture
-def server():
-    """The ports of stations and operator."""
+def start(port=0):
+    """A server. Returns its process, and the ports of stations and operator."""
     program = os.environ.get("ZINX_TEST_OCPP", ROOT / "target/debug/examples/ocpp_server")
     if "ZINX_TEST_OCPP" not in os.environ:
         build = ["cargo", "build", "-q", "-p", "zinx-demo", "--features", "websocket,json", "--example", "ocpp_server"]
         subprocess.run(build, cwd=ROOT, check=True)
-    settings = {"ZINX_WSPORT": "0", "OCPP_OPERATOR_PORT": "0", "OCPP_PATIENCE_MS": "8000", "RUST_LOG": "info,may=warn"}
+    settings = {"ZINX_WSPORT": str(port), "OCPP_OPERATOR_PORT": "0", "OCPP_PATIENCE_MS": "8000", "RUST_LOG": "info,may=warn"}
     process = subprocess.Popen([program], env={**os.environ, **settings}, stderr=subprocess.PIPE, text=True)
     operator = stations = None
     for line in process.stderr:
@@ -38,9 +39,21 @@ def server():
             stations = found[1]
             break
     assert operator and stations
-    yield int(stations), int(operator)
+    return process, int(stations), int(operator)
+
+
+def end(process):
     process.kill()
     process.wait()
+    process.stderr.close()
+
+
+@pytest.fixture
+def server():
+    """The ports of stations and operator."""
+    process, stations, operator = start()
+    yield stations, operator
+    end(process)
 
 
 async def http(port, method, path, body=None):
@@ -95,3 +108,47 @@ def test_the_page_of_the_operator_is_there_and_a_station_that_is_away_is_an_erro
     assert b"Charging stations" in page
     outcome = json.loads(asyncio.run(http(server[1], "POST", "/stations/NOBODY/TriggerMessage", {})))
     assert outcome == {"error": "connection closed"} or "clos" in outcome["error"], outcome
+
+
+def test_a_fleet_is_back_soon_after_the_server_was_killed_and_does_not_come_all_at_once():
+    # Bound, so that no other program gets the port while the server is away.
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        asyncio.run(come_back(reserved.getsockname()[1]))
+
+
+async def come_back(port):
+    over, stations, attempts = asyncio.Event(), {}, []
+    names = [f"CP{n:03}" for n in range(STATIONS)]
+    process, _, _ = start(port)
+    began = time.monotonic()
+    url = f"ws://127.0.0.1:{port}/ocpp/"
+    lives = [asyncio.ensure_future(stay(url, name, over, stations, attempts)) for name in names]
+
+    async def all_report(before):
+        while sum(station is not before.get(name) and station.reported > 0 for name, station in stations.items()) < STATIONS:
+            for life in lives:
+                assert not life.done(), life.exception()
+            await asyncio.sleep(0.05)
+
+    await all_report({})
+    at_once = STATIONS / (time.monotonic() - began)
+    first, attempts[:] = dict(stations), []
+    killed = time.monotonic()
+    end(process)
+    process, _, operator = start(port)
+    try:
+        await asyncio.wait_for(all_report(first), 60)
+        took = time.monotonic() - killed
+        peak = max(sum(at <= other < at + 1 for other in attempts) for at in attempts)
+        print(f"{STATIONS} stations: back and charging {took:.1f} s after the kill; at most {peak} attempts in a second, {len(attempts)} in all; "
+              f"the server took {at_once:.0f} a second when all came at once")
+        assert took < 10
+        assert peak < 0.8 * STATIONS
+        rows = json.loads(await http(operator, "GET", "/stations"))
+        assert sorted(row["name"] for row in rows if row["status"] == "Charging") == names
+        over.set()
+        await asyncio.gather(*lives)
+    finally:
+        end(process)
