@@ -19,6 +19,7 @@ mod greeting;
 mod handshakes;
 mod independent;
 mod listeners;
+mod nginx;
 mod node_ws;
 mod proxies;
 mod python_websockets;
