@@ -39,3 +39,8 @@ pages! {
     operations: "docs/operations.md",
     safety: "docs/safety.md",
 }
+
+#[cfg(feature = "tls")]
+pages! {
+    transports: "docs/transports.md",
+}

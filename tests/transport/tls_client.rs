@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
@@ -116,6 +118,37 @@ fn a_client_that_meets_plain_text_says_so() {
     let client = new_tls_client_with_options("localhost", port, &trusting(), common::config()).unwrap();
     let error = client.start().unwrap_err();
     assert!(error.to_string().contains("corrupt message"), "{error}");
+    assert!(error.to_string().ends_with("the peer does not speak TLS"), "{error}");
+}
+
+/// Made by the command of `docs/transports.md`, and without the part that makes it one of a server.
+#[test]
+fn a_certificate_of_ones_own_is_trusted_unless_it_is_that_of_an_authority() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/transports.md")).unwrap();
+    let command = page
+        .split("```sh\n")
+        .find_map(|rest| rest.split("```").next().filter(|c| c.starts_with("openssl req")));
+    let command = command.unwrap();
+    let for_a_server = "-addext basicConstraints=critical,CA:FALSE";
+    for (n, command) in [command.to_string(), command.replace(for_a_server, "")].iter().enumerate() {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("own-certificate-{n}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let made = Command::new("sh").args(["-c", command]).current_dir(&folder).output().unwrap();
+        if !made.status.success() {
+            return eprintln!("skipped: a certificate of one's own, because openssl does not make it");
+        }
+        let file = |name: &str| folder.join(name).display().to_string();
+        let mut config = config();
+        (config.cert_file, config.private_key_file) = (file("cert.pem"), file("key.pem"));
+        let running = start_alone(config, |_| {});
+        let client = client(&running, "localhost", &TlsOptions::new().ca_file(file("cert.pem")));
+        match client.start() {
+            Ok(()) => assert_eq!(n, 0),
+            Err(error) => assert!(n == 1 && error.to_string().ends_with("(CA:TRUE)"), "{n}: {error}"),
+        }
+        client.stop();
+        assert!(client.wait_stopped(Duration::from_secs(20)));
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::sync::{Arc, MutexGuard};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ServerConfig};
+use rustls::{CertificateError, ClientConfig, InvalidMessage, ServerConfig};
 
 use super::layer::{self, Layer};
 use super::records::Records;
@@ -208,8 +208,18 @@ fn gather<'a>(slices: &[IoSlice<'_>], space: &'a mut [u8]) -> &'a [u8] {
     &space[..filled]
 }
 
+/// What `rustls` says, and the usual cause, if those words do not name it.
 fn refused(error: rustls::Error) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
+    let cause = match &error {
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => "the peer does not speak TLS",
+        rustls::Error::InvalidCertificate(CertificateError::Other(other))
+            if other.to_string().contains("CaUsedAsEndEntity") =>
+        {
+            "the server's own certificate is one of an authority (CA:TRUE)"
+        }
+        _ => return io::Error::new(io::ErrorKind::InvalidData, error),
+    };
+    io::Error::new(io::ErrorKind::InvalidData, format!("{error}: {cause}"))
 }
 
 /// The most that one record holds. So much is encrypted at a time, and may wait here for a peer that does not read.
