@@ -35,6 +35,9 @@ use crate::error::Result;
 #[doc(alias = "StartReader")]
 #[doc(alias = "StartWriter")]
 #[doc(alias = "msgQueue")]
+#[diagnostic::on_unimplemented(
+    note = "a `&Arc<dyn IConnection>` is passed to a function that takes `&dyn IConnection` by `conn.as_ref()`"
+)]
 pub trait IConnection: Sealed + Send + Sync {
     /// The connection's id: 0 for the first of a server, then 1, 2, ..; never reused.
     #[doc(alias = "GetConnID")]
