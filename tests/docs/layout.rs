@@ -93,6 +93,14 @@ fn unsafe_blocks_and_the_thread_local_are_where_they_belong() {
     let expected = expected.map(|(file, count)| std::iter::repeat_n(file, count));
     assert_eq!(blocks, expected.into_iter().flatten().collect::<Vec<_>>());
     assert_eq!(in_files("thread_local!"), ["green/runtime/worker.rs"]);
+    let said = [
+        ("ten `unsafe` blocks", &["SECURITY.md", "CONTRIBUTING.md", "docs/why.md"]),
+        ("十个 `unsafe` 块", &["SECURITY.zh-CN.md", "CONTRIBUTING.zh-CN.md", "docs/zh/why.md"]),
+    ];
+    for (page, words) in said.iter().flat_map(|(words, pages)| pages.iter().map(move |page| (page, words))) {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+        assert!(blocks.len() == 10 && text.contains(words), "{page}: {words}");
+    }
 }
 
 /// So that no sum of a time and a duration overflows: see `green::Until`.
