@@ -17,22 +17,25 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | start a coroutine and wait for its result | [`spawn`], [`Greenlet`]; with a name, a stack size or an error: [`Builder`]; on the caller's worker: [`spawn_here`]; later: [`spawn_later`]; from `main`: [`run`] |
-//! | run many, and wait for all of them or for the first | [`Group`], [`Pool`], [`scope`], [`joinall`], [`wait_any`], [`iwait`] |
+//! | start a coroutine and wait for its result | [`spawn`], [`Greenlet`]; with a name, a stack size or an error: [`Builder`]; on the caller's worker: [`spawn_here`]; later: [`spawn_later`]; from `main`: [`run`]; how it failed: [`Failed`] |
+//! | run many, and wait for all of them or for the first | [`Group`], [`Pool`], [`scope`], [`joinall`], [`joinall_timeout`], [`wait_any`], [`wait_any_timeout`], [`iwait`], [`iwait_any`] |
+//! | make values one after the other | [`generator`] |
 //! | wait for some time | [`sleep`], [`yield_now`] |
-//! | limit the time of any code | [`with_timeout`], [`Timeout`] |
-//! | hand values over | [`Queue`], [`Channel`], [`PriorityQueue`], [`LifoQueue`], [`JoinableQueue`], [`AsyncResult`] |
-//! | wait for one of several things | [`Select`], [`wait`] |
-//! | wait for others, or take turns | [`Event`], [`Condition`], [`Barrier`], [`Semaphore`], [`RLock`] |
+//! | limit the time of any code | [`with_timeout`], [`Timeout`]; [`Elapsed`] |
+//! | hand values over | [`Queue`], [`Channel`], [`PriorityQueue`], [`LifoQueue`], [`JoinableQueue`], [`SimpleQueue`], [`AsyncResult`] |
+//! | wait for one of several things | [`Select`], [`wait`], [`wait_timeout`] |
+//! | wait for others, or take turns | [`Event`], [`Condition`], [`Barrier`], [`Semaphore`], [`BoundedSemaphore`], [`DummySemaphore`], [`RLock`] |
 //! | keep a value per coroutine | [`Local`] |
 //! | call code that blocks its thread | [`blocking`], [`ThreadPool`] |
-//! | compute for long without holding up others | [`fairness_point`] |
-//! | connect and serve | [`TcpStream`], [`TcpListener`], [`StreamServer`], [`UdpSocket`], [`DatagramServer`], [`UnixStream`], [`UnixListener`], [`resolve`] |
-//! | wait for descriptors of other libraries | [`wait_read`], [`wait_write`], [`Poll`], [`select`] |
+//! | compute for long without holding up others | [`fairness_point`]; how often it has yielded: [`fair_yields`] |
+//! | connect and serve | [`TcpStream`], [`TcpListener`], [`StreamServer`], [`UdpSocket`], [`DatagramServer`], [`UnixStream`], [`UnixListener`], [`UnixDatagram`], [`socketpair`], [`resolve`] |
+//! | wait for descriptors of other libraries | [`wait_read`], [`wait_read_timeout`], [`wait_write`], [`wait_write_timeout`], [`Poll`], [`select`], [`select_timeout`] |
 //! | run programs | [`subprocess`] |
-//! | end a coroutine | [`Greenlet::kill`], [`killall`] |
+//! | end a coroutine | [`Greenlet::kill`], [`killall`], [`killall_timeout`] |
 //! | catch signals | [`on_terminate`], [`signal`] |
 //! | see what runs and waits | [`dump`], [`coroutines`], [`current`], [`live_coroutines`], [`stalls`], [`BackdoorServer`] |
+//! | set up the threads and stacks, and know the machine's limits | [`Runtime`], [`max_coroutines`], [`raise_open_files`] |
+//! | write as with bluelet | [`bluelet`] |
 //!
 //! A search for a name of gevent or bluelet finds ours.
 //!

@@ -15,16 +15,18 @@ use crate::error::Result;
 ///
 /// | to | use |
 /// |---|---|
-/// | send a message | [`send_msg`](#method.send_msg), [`try_send_msg`](#method.try_send_msg) that never waits, [`send_buff_msg_timeout`](#method.send_buff_msg_timeout); with the features `json` and `protobuf` [`send_json`](#method.send_json), [`send_proto`](#method.send_proto) |
+/// | send a message | [`send_msg`](#method.send_msg), [`try_send_msg`](#method.try_send_msg) that never waits, [`send_buff_msg`](#method.send_buff_msg), [`send_buff_msg_timeout`](#method.send_buff_msg_timeout); with the features `json` and `protobuf` [`send_json`](#method.send_json), [`send_proto`](#method.send_proto) |
 /// | send bytes as they are | [`send`](#method.send), [`send_to_queue`](#method.send_to_queue), [`send_to_queue_timeout`](#method.send_to_queue_timeout) |
 /// | ask the peer, and go on with its answer | [`call`](#method.call), [`call_with`](#method.call_with) |
 /// | read and write raw bytes | [`take_over`](#method.take_over) |
 /// | attach a user | [`login`](#method.login), [`logout`](#method.logout), [`get_user`](#method.get_user), [`is_logged_in`](#method.is_logged_in); others through [`sessions`](#method.sessions) |
 /// | be in groups | [`join_group`](#method.join_group), [`leave_group`](#method.leave_group), [`is_in_group`](#method.is_in_group), [`get_groups`](#method.get_groups); to send to one [`get_group`](#method.get_group) |
-/// | keep values with it | [`set_property`](Self::set_property), [`get_property_as`](#method.get_property_as), [`remove_property`](Self::remove_property) |
+/// | keep values with it | [`set_property`](Self::set_property), [`get_property`](Self::get_property), [`get_property_as`](#method.get_property_as), [`remove_property`](Self::remove_property) |
 /// | end it | [`stop`](Self::stop), [`abort`](Self::abort), [`wait_closed`](Self::wait_closed), [`set_read_deadline`](#method.set_read_deadline), [`set_heart_beat`](#method.set_heart_beat) |
-/// | learn that it has ended, and why | [`context`](Self::context), [`add_close_callback`](#method.add_close_callback), [`get_close_reason`](Self::get_close_reason), [`get_unsent`](Self::get_unsent), [`is_alive`](Self::is_alive) |
-/// | identify it | [`get_conn_id`](Self::get_conn_id), [`get_remote_addr`](Self::get_remote_addr), [`get_local_addr`](Self::get_local_addr), [`get_name`](Self::get_name), [`get_worker_id`](Self::get_worker_id), [`get_tcp_connection`](Self::get_tcp_connection) for socket options |
+/// | learn that it has ended, and why | [`context`](Self::context), [`add_close_callback`](#method.add_close_callback), [`remove_close_callback`](Self::remove_close_callback), [`get_close_reason`](Self::get_close_reason), [`get_unsent`](Self::get_unsent), [`is_alive`](Self::is_alive) |
+/// | identify it | [`get_conn_id`](Self::get_conn_id), [`get_remote_addr`](Self::get_remote_addr), [`get_local_addr`](Self::get_local_addr), [`get_name`](Self::get_name), [`get_worker_id`](Self::get_worker_id); as text [`get_conn_id_str`](Self::get_conn_id_str), [`get_remote_addr_string`](Self::get_remote_addr_string), [`get_local_addr_string`](Self::get_local_addr_string) |
+/// | know what carries it | [`get_transport`](#method.get_transport), [`get_tcp_connection`](Self::get_tcp_connection) for socket options; with the feature `tls` [`get_tls_info`](#method.get_tls_info) |
+/// | count a fault of its peer, towards a ban | [`report_fault`](#method.report_fault) |
 /// | reach its server | [`get_tcp_server`](Self::get_tcp_server), [`get_msg_handler`](Self::get_msg_handler) |
 /// | resume it on another socket | [`is_away`](#method.is_away), [`drop_socket`](#method.drop_socket) |
 ///

@@ -19,8 +19,8 @@ pub type Value = Arc<dyn Any + Send + Sync>;
 /// | read the payload | [`get_data`](Self::get_data), [`text`](#method.text); to keep it [`get_bytes`](Self::get_bytes), to send it on [`get_payload`](Self::get_payload); with the features `json` and `protobuf` [`json`](#method.json), [`proto`](#method.proto); what a decoder has parsed by [`get_decoded`](#method.get_decoded) |
 /// | answer | [`get_connection`](Self::get_connection) |
 /// | know what it is | [`get_msg_id`](Self::get_msg_id), [`get_message`](Self::get_message) |
-/// | hand values to the next handler | [`set`](Self::set), [`get_as`](#method.get_as), [`set_response`](Self::set_response), [`get_response`](Self::get_response) |
-/// | go another way | [`abort`](Self::abort), [`goto`](Self::goto), [`router_slices_next`](Self::router_slices_next), [`bind_router`](Self::bind_router) |
+/// | hand values to the next handler | [`set`](Self::set), [`get`](Self::get), [`get_as`](#method.get_as), [`set_response`](Self::set_response), [`get_response`](Self::get_response) |
+/// | go another way | [`abort`](Self::abort), [`goto`](Self::goto), [`router_slices_next`](Self::router_slices_next), [`bind_router`](Self::bind_router), [`bind_router_slices`](Self::bind_router_slices), [`call`](Self::call) |
 /// | keep it for later | [`copy`](Self::copy) |
 pub trait IRequest: Sealed + Send + Sync {
     /// The connection it came on, to answer.

@@ -5,6 +5,7 @@ mod compatibility;
 mod documents;
 mod imports;
 mod layout;
+mod overview;
 mod reliability;
 mod security;
 mod tables;

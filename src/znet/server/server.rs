@@ -66,16 +66,19 @@ pub fn new_server_with_config(config: Config) -> Result<Server> {
 /// | run code when a connection begins, ends, is idle | [`set_on_conn_start`](Self::set_on_conn_start), [`set_on_conn_stop`](Self::set_on_conn_stop), [`set_on_idle`](Self::set_on_idle) |
 /// | require a login | [`require_login`](Self::require_login); the users by [`sessions`](Self::sessions) |
 /// | send to many | [`get_group`](Self::get_group), [`get_groups`](Self::get_groups); all connections by [`get_conn_mgr`](IServer::get_conn_mgr) |
-/// | choose the bytes on the wire | [`set_packet`](Self::set_packet), [`set_decoder`](Self::set_decoder) |
+/// | choose the bytes on the wire | [`set_packet`](Self::set_packet), [`set_decoder`](Self::set_decoder); what was chosen: [`get_packet`](IServer::get_packet), [`get_length_field`](Self::get_length_field) |
 /// | see messages before their routers | [`add_interceptor`](Self::add_interceptor) |
 /// | set limits | [`set_rate_limits`](Self::set_rate_limits), [`set_bad_payload`](Self::set_bad_payload); all others are [keys of the configuration](Config) |
 /// | find dead peers | [`start_heart_beat`](Self::start_heart_beat), [`start_heart_beat_with_option`](Self::start_heart_beat_with_option), [`get_heart_beat`](Self::get_heart_beat) |
 /// | match answers by a sequence number | [`set_call_sequence`](Self::set_call_sequence) |
-/// | run | [`start`](IServer::start), [`serve`](IServer::serve), [`local_addr`](IServer::local_addr) |
+/// | speak TLS and WebSocket, with their features | [`reload_certificates`](#method.reload_certificates), [`set_websocket_auth`](#method.set_websocket_auth) |
+/// | run | [`start`](IServer::start), [`serve`](IServer::serve) |
+/// | learn where it listens, and its name | [`local_addr`](IServer::local_addr), [`local_addrs`](IServer::local_addrs), with the feature `admin` [`admin_addr`](#method.admin_addr); [`server_name`](IServer::server_name) |
 /// | run something beside the connections | [`spawn`](Self::spawn), [`context`](Self::context) |
 /// | change its configuration while it runs | [`reload`](Self::reload) |
 /// | stop | [`stop`](IServer::stop), [`drain`](Self::drain), [`wait_stopped`](Self::wait_stopped) |
 /// | read its counters | [`stats`](Self::stats) |
+/// | look at what was set, or call it | [`get_msg_handler`](IServer::get_msg_handler), [`get_on_conn_start`](IServer::get_on_conn_start), [`get_on_conn_stop`](IServer::get_on_conn_stop), [`call_on_conn_start`](IServer::call_on_conn_start), [`call_on_conn_stop`](IServer::call_on_conn_stop) |
 ///
 /// # Examples
 ///
