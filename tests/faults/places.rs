@@ -78,7 +78,7 @@ fn a_connection_that_is_gone_holds_no_place() {
     for _ in 0..500 {
         connect_from(&running, 5).check_echo();
         // Not a pause longer: what is asked next comes as soon as it can.
-        while conns.len() > 0 {
+        while !conns.is_empty() {
             thread::yield_now();
         }
     }
