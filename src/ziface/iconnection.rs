@@ -20,7 +20,7 @@ use crate::error::Result;
 /// | ask the peer, and go on with its answer | [`call`](#method.call), [`call_with`](#method.call_with) |
 /// | read and write raw bytes | [`take_over`](#method.take_over) |
 /// | attach a user | [`login`](#method.login), [`logout`](#method.logout), [`get_user`](#method.get_user), [`is_logged_in`](#method.is_logged_in); others through [`sessions`](#method.sessions) |
-/// | be in groups | [`join_group`](#method.join_group), [`leave_group`](#method.leave_group), [`is_in_group`](#method.is_in_group), [`get_groups`](#method.get_groups); to send to one [`get_group`](#method.get_group) |
+/// | be in groups | [`join_group`](#method.join_group), [`leave_group`](#method.leave_group), [`is_in_group`](#method.is_in_group), [`get_groups`](#method.get_groups); to send to one [`get_group`](#method.get_group), on all nodes [`cluster`](#method.cluster) |
 /// | keep values with it | [`set_property`](Self::set_property), [`get_property`](Self::get_property), [`get_property_as`](#method.get_property_as), [`remove_property`](Self::remove_property) |
 /// | end it | [`stop`](Self::stop), [`abort`](Self::abort), [`wait_closed`](Self::wait_closed), [`set_read_deadline`](#method.set_read_deadline), [`set_heart_beat`](#method.set_heart_beat) |
 /// | learn that it has ended, and why | [`context`](Self::context), [`add_close_callback`](#method.add_close_callback), [`remove_close_callback`](Self::remove_close_callback), [`get_close_reason`](Self::get_close_reason), [`get_unsent`](Self::get_unsent), [`is_alive`](Self::is_alive) |

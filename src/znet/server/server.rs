@@ -65,7 +65,7 @@ pub fn new_server_with_config(config: Config) -> Result<Server> {
 /// | hold a whole dialogue in one function | [`on_session`](Self::on_session) |
 /// | run code when a connection begins, ends, is idle | [`set_on_conn_start`](Self::set_on_conn_start), [`set_on_conn_stop`](Self::set_on_conn_stop), [`set_on_idle`](Self::set_on_idle) |
 /// | require a login | [`require_login`](Self::require_login); the users by [`sessions`](Self::sessions) |
-/// | send to many | [`get_group`](Self::get_group), [`get_groups`](Self::get_groups); all connections by [`get_conn_mgr`](IServer::get_conn_mgr) |
+/// | send to many | [`get_group`](Self::get_group), [`get_groups`](Self::get_groups); all connections by [`get_conn_mgr`](IServer::get_conn_mgr); users and groups on other nodes by [`cluster`](Self::cluster) |
 /// | choose the bytes on the wire | [`set_packet`](Self::set_packet), [`set_decoder`](Self::set_decoder); what was chosen: [`get_packet`](IServer::get_packet), [`get_length_field`](Self::get_length_field) |
 /// | see messages before their routers | [`add_interceptor`](Self::add_interceptor) |
 /// | set limits | [`set_rate_limits`](Self::set_rate_limits), [`set_bad_payload`](Self::set_bad_payload); all others are [keys of the configuration](Config) |
