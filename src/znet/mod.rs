@@ -63,6 +63,7 @@ pub use cluster::cluster::{Cluster, ClusterNode};
 pub use cluster::delivery::Delivery;
 pub use cluster::group::{ClusterBroadcast, ClusterGroup};
 pub use cluster::member::ClusterMember;
+pub use cluster::stats::ClusterStats;
 pub use cluster::tasks::ClusterTask;
 pub use cluster::user::ClusterUser;
 

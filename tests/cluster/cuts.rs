@@ -13,7 +13,7 @@ use zinx::znet::Delivery;
 use crate::common::random::{Random, with_seeds};
 use crate::common::{Peer, Running, frame, wait_until};
 use crate::cutter::Cutter;
-use crate::nodes::{LOGIN, TOLD, logged_in, node_at};
+use crate::nodes::{JOIN, LOGIN, TOLD, logged_in, node_at};
 use crate::redis::Redis;
 
 /// Three nodes, each behind a cutter of its own.
@@ -124,6 +124,32 @@ fn no_login_is_left_over_although_links_are_cut() {
             })
         });
     });
+}
+
+#[test]
+fn what_a_node_did_not_read_in_time_is_counted_and_the_rest_arrives_in_order() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = three(&redis);
+    let (one, (two, cutter)) = (nodes[0].0.server.cluster(), &nodes[1]);
+    let mut peer = logged_in(two, "ann");
+    peer.send(&frame(JOIN, b""));
+    assert_eq!(peer.read_frame(), (JOIN, Vec::new()));
+    cutter.refuse(true);
+    wait_until("the cut", || !two.server.cluster().stats().is_connected);
+    for n in 0..50_u32 {
+        assert!(one.group("lobby").broadcast(TOLD, n.to_le_bytes()).unwrap().others_told);
+    }
+    wait_until("the broadcasts", || redis.ask("XLEN zinx:s:two") == ":50");
+    assert_eq!(redis.ask("XTRIM zinx:s:two MAXLEN 20"), ":30");
+    cutter.refuse(false);
+    for n in 30..50_u32 {
+        assert_eq!(peer.read_frame(), (TOLD, n.to_le_bytes().to_vec()));
+    }
+    let stats = two.server.cluster().stats();
+    assert_eq!((stats.entries_lost, stats.entries_read), (30, 20), "{stats:?}");
+    wait_until("the link", || two.server.cluster().stats().is_connected);
+    assert!(two.server.cluster().stats().reconnects > 0 && stats.logins_won == 1, "{stats:?}");
+    peer.check_echo();
 }
 
 const SENDERS: u32 = 8;

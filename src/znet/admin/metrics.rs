@@ -44,6 +44,7 @@ impl Collector for Metrics {
         connections(&self.0, &mut out)?;
         messages(&self.0, &mut out)?;
         routes(&self.0, &mut out)?;
+        cluster(&self.0, &mut out)?;
         let waiting = Waiting::in_all(&self.0);
         tasks(&self.0, &waiting, &mut out)?;
         memory(&self.0, &waiting, &mut out)?;
@@ -104,6 +105,18 @@ fn messages(core: &Core, out: &mut Out<'_>) -> fmt::Result {
     out.counter("zinx_answers_late", "Answers that no call waited for any more", stats.late_answers)?;
     out.counter("zinx_handler_panics", "Handlers that panicked", stats.handler_panics)?;
     out.counter("zinx_hook_panics", "Hooks and other code of the program that panicked", stats.hook_panics)
+}
+
+/// Nothing, without Redis.
+fn cluster(core: &Core, out: &mut Out<'_>) -> fmt::Result {
+    let Some(remote) = core.talk().remote() else { return Ok(()) };
+    let stats = remote.stats();
+    out.gauge("zinx_cluster_connected", "Whether Redis is reached", usize::from(stats.is_connected))?;
+    out.counter("zinx_cluster_reconnects", "Connections to Redis made again", stats.reconnects)?;
+    let logins = [("won", stats.logins_won), ("lost", stats.logins_lost)];
+    out.counters("zinx_cluster_logins", "Logins that the nodes know of", "outcome", logins)?;
+    let entries = [("read", stats.entries_read), ("lost", stats.entries_lost)];
+    out.counters("zinx_cluster_entries", "What other nodes have sent", "outcome", entries)
 }
 
 /// The first routes have a label each; those beyond [`MOST_ROUTES`] share one, so that a table of any size stays bounded.

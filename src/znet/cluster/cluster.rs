@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::group::ClusterGroup;
+use super::stats::ClusterStats;
 use super::user::ClusterUser;
 use crate::error::Result;
 use crate::ziface::IConnection;
@@ -99,6 +100,13 @@ impl Cluster {
             Some(remote) => remote.online(&uids),
             None => Ok(uids.iter().map(|uid| users.is_online(uid)).collect()),
         }
+    }
+}
+
+impl Cluster {
+    /// What this node counts of the cluster. Never waits.
+    pub fn stats(&self) -> ClusterStats {
+        self.core.talk().remote().map_or_else(ClusterStats::default, |remote| remote.stats())
     }
 }
 

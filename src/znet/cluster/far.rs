@@ -12,6 +12,7 @@ use super::member::ClusterMember;
 use super::remote::{Question, Remote};
 use super::requests::Request;
 use super::scripts::{CLAIM, SEND, SEND_ALL, SEND_TO};
+use super::stats::ClusterStats;
 use crate::error::{Error, Result};
 use crate::green::Until;
 use crate::znet::people::registry::OnDuplicate;
@@ -42,7 +43,10 @@ impl Remote for Joined {
         });
         let said = items(said.map_err(unavailable)?);
         match (said.first().and_then(number), said.get(1), said.get(2)) {
-            (Some(1), Some(generation), _) => number(generation).ok_or_else(nonsense),
+            (Some(1), Some(generation), _) => {
+                self.counts.logins_won.fetch_add(1, Ordering::Relaxed);
+                number(generation).ok_or_else(nonsense)
+            }
             (Some(0), _, Some(conn)) => {
                 let conn_id = number(conn).unwrap_or_default();
                 Err(Error::LoggedIn { uid: uid.to_string(), conn_id })
@@ -191,6 +195,19 @@ impl Remote for Joined {
         }
         Ok(alive)
     }
+
+    fn stats(&self) -> ClusterStats {
+        let counts = &self.counts;
+        ClusterStats {
+            is_connected: self.link.is_up(),
+            reconnects: usize::try_from(self.opened().saturating_sub(1)).unwrap_or(usize::MAX),
+            round_trip: Duration::from_micros(counts.round_trip.load(Ordering::Relaxed)),
+            logins_won: counts.logins_won.load(Ordering::Relaxed),
+            logins_lost: counts.logins_lost.load(Ordering::Relaxed),
+            entries_read: counts.entries_read.load(Ordering::Relaxed),
+            entries_lost: counts.entries_lost.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl Joined {
@@ -215,7 +232,7 @@ impl Joined {
     }
 }
 
-fn nonsense() -> Error {
+pub(super) fn nonsense() -> Error {
     Error::ClusterUnavailable { reason: "Redis answers what is none".to_string() }
 }
 

@@ -7,22 +7,24 @@ use std::time::Duration;
 use super::delivery::Delivery;
 use super::entry::{
     CONNECTION, DATA, Entry, FROM, FROM_INCARNATION, INCARNATION, LOGIN, MESSAGE, REPLY, REQUEST, Said, TIME,
-    USER, entries, items, number, text,
+    USER, entries, items,
 };
-use super::joined::Joined;
+use super::far::nonsense;
+use super::joined::{Joined, unavailable};
 use super::keeper::was_slow;
 use super::member::ClusterMember;
+use super::place::{Facts, Place};
 use super::tasks::ClusterTask;
 use crate::error::{Error, Result};
 use crate::green::{Builder, fairness_point};
 use crate::ziface::{CloseReason, IMessage};
 use crate::znet::people::groups::Group;
 use crate::znet::server::core::Core;
+use crate::zredis::{Failed, Link};
 
 impl Joined {
-    /// Reads the stream behind `last` until the node leaves. Each entry is acted on once: their ids only go up.
-    pub(super) fn read_entries(self: &Arc<Self>, mut last: (u64, u64)) {
-        let mut read = None;
+    /// Reads the stream from a place on, until the node leaves. Each entry is acted on once: their ids only go up.
+    pub(super) fn read_entries(self: &Arc<Self>, mut place: Place) {
         let mut may_have_lost = true;
         while !self.leaving.is_set() {
             if !self.inbox.is_up() {
@@ -30,20 +32,25 @@ impl Joined {
                 self.leaving.wait_timeout(PAUSE);
                 continue;
             }
-            if std::mem::take(&mut may_have_lost) {
-                self.count_lost(&mut read, &mut last);
+            if may_have_lost && !self.count_lost(&mut place) {
+                self.leaving.wait_timeout(PAUSE);
+                continue;
             }
             let mut command = redis::cmd("XREAD");
             command.arg("COUNT").arg(AT_ONCE).arg("BLOCK").arg(BLOCK.as_millis() as u64);
-            command.arg("STREAMS").arg(self.stream_of(&self.node)).arg(format!("{}-{}", last.0, last.1));
+            command
+                .arg("STREAMS")
+                .arg(self.stream_of(&self.node))
+                .arg(format!("{}-{}", place.last.0, place.last.1));
             match self.inbox.run_within(&command, BLOCK * 2) {
                 Ok(value) => {
                     let entries = entries(value);
                     may_have_lost = entries.len() == AT_ONCE;
                     for entry in entries {
-                        if entry.id > last {
-                            last = entry.id;
-                            read = read.map(|read| read + 1);
+                        if entry.id > place.last {
+                            place.last = entry.id;
+                            place.read += 1;
+                            self.counts.entries_read.fetch_add(1, Ordering::Relaxed);
                             self.act_on(&entry);
                         }
                         fairness_point();
@@ -51,6 +58,7 @@ impl Joined {
                 }
                 Err(_) if self.leaving.is_set() => return,
                 Err(failed) => {
+                    may_have_lost = true;
                     log::warn!("the stream of node {:?}: {failed}", self.node);
                     if was_slow(&failed) {
                         self.inbox.cut();
@@ -61,36 +69,26 @@ impl Joined {
         }
     }
 
-    /// Counts what was trimmed before it was read. `read` is how many entries of the stream this node has read, or need not read.
-    fn count_lost(&self, read: &mut Option<u64>, last: &mut (u64, u64)) {
+    /// Counts what was trimmed before it was read. `false` if Redis does not say.
+    fn count_lost(&self, place: &mut Place) -> bool {
+        let Ok(facts) = self.facts(&self.inbox) else { return false };
+        let lost = place.lost(&facts);
+        if lost > 0 {
+            self.counts
+                .entries_lost
+                .fetch_add(usize::try_from(lost).unwrap_or(usize::MAX), Ordering::Relaxed);
+            log::warn!("node {:?} has missed {lost} entries of its stream, at least", self.node);
+        }
+        true
+    }
+
+    /// What Redis says of the stream of this node.
+    pub(super) fn facts(&self, link: &Link) -> Result<Facts> {
         let command = redis::cmd("XINFO").arg("STREAM").arg(self.stream_of(&self.node)).clone();
-        let (added, len) = match self.inbox.run(&command) {
-            Ok(value) => {
-                let facts = items(value);
-                let fact = |name: &str| {
-                    let named = facts.chunks_exact(2).find(|pair| text(&pair[0]).as_deref() == Some(name));
-                    named.and_then(|pair| number(&pair[1])).unwrap_or_default()
-                };
-                (fact("entries-added"), fact("length"))
-            }
-            // There is no stream.
-            Err(_) => (0, 0),
-        };
-        match *read {
-            None => *read = Some(added),
-            Some(before) if added < before => {
-                // It is another stream: Redis has forgotten the one before.
-                self.counts.lost_entries.fetch_add(1, Ordering::Relaxed);
-                *read = Some(added - len);
-                *last = (0, 0);
-            }
-            Some(before) if added - len > before => {
-                let lost = added - len - before;
-                self.counts.lost_entries.fetch_add(lost, Ordering::Relaxed);
-                log::warn!("node {:?} has missed {lost} entries of its stream", self.node);
-                *read = Some(added - len);
-            }
-            Some(_) => {}
+        match link.run(&command) {
+            Ok(value) => Facts::of(&items(value)).ok_or_else(nonsense),
+            Err(Failed::Refused(words)) if words.contains("no such key") => Ok(Facts::default()),
+            Err(failed) => Err(unavailable(failed)),
         }
     }
 
@@ -108,7 +106,7 @@ impl Joined {
                 }
             }
             b'p' => self.push_here(&core, entry),
-            b'x' => lose_login(&core, entry),
+            b'x' => self.lose_login_here(&core, entry),
             b'o' => kick_here(&core, entry.text(USER)),
             b'g' => broadcast_here(&core, entry),
             b'w' => self.tell_members(&core, entry),
@@ -128,6 +126,13 @@ impl Joined {
         };
         if let Some(request) = entry.number(REQUEST) {
             self.answer(entry.text(FROM), entry.text(FROM_INCARNATION), request, said);
+        }
+    }
+
+    fn lose_login_here(&self, core: &Core, entry: &Entry) {
+        let (Some(conn_id), Some(login)) = (entry.number(CONNECTION), entry.number(LOGIN)) else { return };
+        if let Some(conn) = core.manager().find_any(conn_id) {
+            self.lose_login(&*conn, login);
         }
     }
 
@@ -195,13 +200,6 @@ fn said(result: Result<(u32, Vec<u8>)>) -> Said {
         Err(Error::TimedOut { .. }) => Said::TimedOut,
         Err(Error::TaskNotFound { .. }) => Said::NoTask,
         Err(error) => Said::Failed(error.to_string()),
-    }
-}
-
-fn lose_login(core: &Core, entry: &Entry) {
-    let (Some(conn_id), Some(login)) = (entry.number(CONNECTION), entry.number(LOGIN)) else { return };
-    if let Some(conn) = core.manager().find_any(conn_id) {
-        conn.connection().lose_login(login);
     }
 }
 

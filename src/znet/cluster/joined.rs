@@ -1,13 +1,14 @@
 //! This server as a node of a cluster on Redis: its links, its lease, and what runs while it is one.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use redis::Cmd;
 
-use super::entry::{Said, id, items, number, text};
+use super::entry::{Said, number};
+use super::place::Place;
 use super::requests::Requests;
 use super::scripts::{LEAVE, RENEW, load};
 use crate::error::config::{ConfigErrors, ConfigProblem};
@@ -44,10 +45,12 @@ pub(crate) struct Joined {
 /// What is counted of a cluster.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// Entries that were trimmed from the stream before they were read.
-    pub(super) lost_entries: AtomicU64,
-    /// Logins that another node has taken over.
-    pub(super) lost_logins: AtomicU64,
+    pub(super) entries_read: AtomicUsize,
+    pub(super) entries_lost: AtomicUsize,
+    pub(super) logins_won: AtomicUsize,
+    pub(super) logins_lost: AtomicUsize,
+    /// Of the last renewal, in microseconds.
+    pub(super) round_trip: AtomicU64,
 }
 
 /// A node that leaves when this is dropped.
@@ -93,9 +96,9 @@ impl Joined {
         });
         let mut membership = Membership { joined: Arc::clone(&joined), runs: Vec::new() };
         joined.take_place(Until::after(ENTRY))?;
-        let last = joined.last_entry()?;
+        let place = Place::behind(&joined.facts(&joined.link)?);
         let (reads, keeps) = (Arc::clone(&joined), Arc::clone(&joined));
-        membership.run("cluster stream", move || reads.read_entries(last))?;
+        membership.run("cluster stream", move || reads.read_entries(place))?;
         membership.run("cluster lease", move || keeps.keep_place())?;
         log::info!("node {:?} of the cluster {:?} at {}", joined.node, joined.prefix, config_address(config));
         Ok((joined, membership))
@@ -113,15 +116,6 @@ impl Joined {
             }
             crate::green::sleep(STEP);
         }
-    }
-
-    /// Where the stream is read from: behind what is there.
-    fn last_entry(&self) -> Result<(u64, u64)> {
-        let mut command = redis::cmd("XREVRANGE");
-        command.arg(self.stream_of(&self.node)).arg("+").arg("-").arg("COUNT").arg(1);
-        let newest = self.link.run(&command).map_err(unavailable)?;
-        let newest = items(newest).into_iter().next().map(items).unwrap_or_default();
-        Ok(newest.first().and_then(text).and_then(|text| id(&text)).unwrap_or_default())
     }
 
     pub(super) fn renewal(&self) -> Cmd {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::entry::number;
 use super::joined::{Joined, LONGEST_STREAM, RENEWAL};
@@ -27,7 +28,11 @@ impl Joined {
             }
             // What has been said before the renewal has been done, once that is answered on the same connection.
             let settled = self.ended.lock().len();
-            match self.link.run(&self.renewal()) {
+            let begun = Instant::now();
+            let renewed = self.link.run(&self.renewal());
+            let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.counts.round_trip.store(took, Ordering::Relaxed);
+            match renewed {
                 Ok(value) if number(&value) == Some(0) => {
                     log::error!("another node of the cluster has the name {:?}", self.node);
                 }
@@ -77,8 +82,7 @@ impl Joined {
             for ((uid, claim, conn), said) in some.iter().zip(self.link.run_all(&commands)) {
                 let Ok(said) = said else { return false };
                 if number(&said) == Some(0) {
-                    self.counts.lost_logins.fetch_add(1, Ordering::Relaxed);
-                    conn.connection().lose_login(claim.login);
+                    self.lose_login(&**conn, claim.login);
                 } else if conn.connection().membership().claim() != Some(*claim) {
                     // It has ended meanwhile, perhaps before it was kept.
                     self.release_login(uid, claim.login);
@@ -86,6 +90,11 @@ impl Joined {
             }
         }
         true
+    }
+
+    pub(super) fn lose_login(&self, conn: &dyn IConnection, login: u64) {
+        self.counts.logins_lost.fetch_add(1, Ordering::Relaxed);
+        conn.connection().lose_login(login);
     }
 
     pub(super) fn release_login(&self, uid: &str, login: u64) {

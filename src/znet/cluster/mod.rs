@@ -8,6 +8,9 @@ pub(super) mod delivery;
 // the members of a group,
 pub(super) mod member;
 
+// what is counted,
+pub(super) mod stats;
+
 // what a server needs of other nodes,
 pub(super) mod remote;
 
@@ -33,6 +36,10 @@ mod scripts;
 #[cfg(feature = "redis")]
 // what nodes write to each other,
 mod entry;
+
+#[cfg(feature = "redis")]
+// how far this node has read of it,
+mod place;
 
 #[cfg(feature = "redis")]
 // the requests that wait for an answer,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::delivery::Delivery;
 use super::member::ClusterMember;
+use super::stats::ClusterStats;
 use crate::error::Result;
 use crate::znet::people::registry::OnDuplicate;
 use crate::zpack::Message;
@@ -46,6 +47,9 @@ pub(crate) trait Remote: Send + Sync {
 
     /// The names of the nodes that are alive, in order.
     fn nodes(&self) -> Result<Vec<String>>;
+
+    /// What is counted.
+    fn stats(&self) -> ClusterStats;
 }
 
 /// A question to a user.

@@ -1,0 +1,25 @@
+//! What a node counts of its cluster.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// What a node counts of its cluster since its start, from [`Cluster::stats`](crate::znet::Cluster::stats). Without Redis all is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ClusterStats {
+    /// Whether Redis is reached.
+    pub is_connected: bool,
+    /// How often the connection for commands was made again.
+    pub reconnects: usize,
+    /// How long Redis took to renew the lease of this node, the last time.
+    pub round_trip: Duration,
+    /// Logins on this node that the others know of.
+    pub logins_won: usize,
+    /// Logins on this node that a login elsewhere, or on another connection, has replaced.
+    pub logins_lost: usize,
+    /// What other nodes have sent to this one.
+    pub entries_read: usize,
+    /// What other nodes have sent, and Redis has dropped because this one did not read it in time.
+    pub entries_lost: usize,
+}
