@@ -83,15 +83,27 @@ fn wait_shown(running: &Running, id: u64, what: &str) -> Value {
 
 #[test]
 fn each_kind_of_wait_is_shown_with_its_handler_and_since_when() {
+    check_each_kind(0);
+}
+
+#[test]
+fn each_kind_of_wait_is_shown_if_workers_handle_what_is_read() {
+    // One for each connection.
+    check_each_kind(WAITS.len());
+}
+
+fn check_each_kind(workers: usize) {
+    // Only the coroutine that reads can take a stream over: it is the last.
+    let waits = &WAITS[..WAITS.len() - usize::from(workers > 0)];
     let (release, released) = channel();
     let held = Held { lock: Arc::new(RLock::new(())), release: Arc::new(Mutex::new(released)) };
-    let running = start(|_| {}, &held);
+    let running = start(|config| config.worker_pool_size = workers, &held);
     let lock = held.lock.acquire();
-    let mut peers: Vec<_> = WAITS.iter().map(|_| running.connect()).collect();
-    for (peer, (msg_id, _)) in peers.iter_mut().zip(WAITS) {
-        peer.send(&frame(msg_id, b""));
+    let mut peers: Vec<_> = waits.iter().map(|_| running.connect()).collect();
+    for (peer, (msg_id, _)) in peers.iter_mut().zip(waits) {
+        peer.send(&frame(*msg_id, b""));
     }
-    for (id, (msg_id, what)) in (0..).zip(WAITS) {
+    for (id, (msg_id, what)) in (0..).zip(waits) {
         let row = wait_shown(&running, id, what);
         let code = format!("the handler of message {msg_id}");
         assert_eq!(row["waits"]["in"], code);
@@ -103,14 +115,14 @@ fn each_kind_of_wait_is_shown_with_its_handler_and_since_when() {
     }
     let mut idle = running.connect();
     idle.check_echo();
-    let idle_id = WAITS.len() as u64;
+    let idle_id = waits.len() as u64;
     assert_eq!(wait_shown(&running, idle_id, "waits for its peer")["waits"]["in"], Value::Null);
     // Those whose code waits come first, the longest first; the one that rests is last.
     let longest = get_json(&running, "/connz?sort=waiting");
     let order: Vec<_> =
         longest["entries"].as_array().unwrap().iter().map(|row| &row["waits"]["in"]).collect();
     assert!(
-        order[..WAITS.len()].iter().all(|code| code.is_string()) && order[WAITS.len()].is_null(),
+        order[..waits.len()].iter().all(|code| code.is_string()) && order[waits.len()].is_null(),
         "{order:?}"
     );
     drop((lock, release));
