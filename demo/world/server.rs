@@ -25,12 +25,18 @@ fn pid(conn: &Arc<dyn IConnection>) -> Option<i32> {
 /// Clients of the tutorial are players as soon as they connect. A browser says when it is new here, because a connection may also be that of
 /// a player who comes back: one page is loaded again, and its player has never left.
 fn begin(world: &World, conn: &Arc<dyn IConnection>) -> Result<()> {
-    if conn.get_transport() == TransportKind::Tcp { world.enter(conn) } else { Ok(()) }
+    if conn.get_transport() == TransportKind::Tcp {
+        world.enter(conn);
+    }
+    Ok(())
 }
 
 fn enter(world: &World, request: &dyn IRequest) -> Result<()> {
     let conn = request.get_connection();
-    if pid(conn).is_none() { world.enter(conn) } else { Ok(()) }
+    if pid(conn).is_none() {
+        world.enter(conn);
+    }
+    Ok(())
 }
 
 fn talk(world: &World, request: &dyn IRequest) -> Result<()> {

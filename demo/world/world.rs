@@ -11,7 +11,8 @@ use crate::message::{
     SyncPid, SyncPlayers, TALKS,
 };
 
-/// One lock for all: what two players see of each other is the same, in whatever order they move. No send waits while it is held.
+/// One lock for all: what two players see of each other is the same, in whatever order they move. Nothing waits while it is held, so all that
+/// is sent is sent by `try_send_msg`.
 pub(crate) struct World(Mutex<Players>);
 
 struct Players {
@@ -32,19 +33,18 @@ impl World {
     }
 
     /// A player enters. It learns who it is, where it is and whom it sees; those see it.
-    pub(crate) fn enter(&self, conn: &Arc<dyn IConnection>) -> Result<()> {
+    pub(crate) fn enter(&self, conn: &Arc<dyn IConnection>) {
         let mut players = self.lock();
         players.last += 1;
         let (pid, at) = (players.last, birthplace(players.last));
         conn.set_property("pid", Arc::new(pid));
-        conn.send_proto(SYNC_PID, &SyncPid { pid })?;
         players.by_pid.insert(pid, Player { conn: Arc::clone(conn), at });
+        players.tell(&[pid], SYNC_PID, &SyncPid { pid });
         players.cells[cell(at)].insert(pid);
         let seen = players.in_cells(&seen_from(cell(at)));
         players.tell(&seen, BROAD_CAST, &place(pid, IS_SEEN, at));
         let all = seen.iter().map(|pid| Seen { pid: *pid, p: Some(players.by_pid[pid].at) });
         players.tell(&[pid], SYNC_PLAYERS, &SyncPlayers { ps: all.collect() });
-        Ok(())
     }
 
     /// A player moves. If that takes it into another cell, it loses sight of some, and comes into the sight of others.
