@@ -76,7 +76,8 @@ fn serve() -> Result<()> {
         let world = Arc::clone(&world);
         server.add_router(msg_id, move |request: &dyn IRequest| handler(&world, request))?;
     }
-    let begins = Arc::clone(&world);
+    let (begins, tells) = (Arc::clone(&world), Arc::clone(&world));
+    server.spawn("world", move |context| tells.tell(context))?;
     server.set_on_conn_start(move |conn| begin(&begins, conn));
     server.set_on_conn_stop(move |conn| end(&world, conn));
     server.serve()

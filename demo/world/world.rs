@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use zinx::green;
 use zinx::prelude::*;
 
 use crate::grid::{CELLS, cell, seen_from, within};
@@ -11,14 +13,18 @@ use crate::message::{
     SyncPid, SyncPlayers, TALKS,
 };
 
-/// One lock for all: what two players see of each other is the same, in whatever order they move. Nothing waits while it is held, so all that
-/// is sent is sent by `try_send_msg`.
+/// Handlers change the world, and a task of the server tells the players, a hundred times a second.
+///
+/// One lock for all, so what two players see of each other is the same, in whatever order they move. Nothing waits while it is held.
 pub(crate) struct World(Mutex<Players>);
 
 struct Players {
     last: i32,
     by_pid: BTreeMap<i32, Player>,
     cells: Vec<BTreeSet<i32>>,
+    /// What has happened and has not been told yet, and to how many players in all.
+    news: Vec<News>,
+    untold: usize,
 }
 
 struct Player {
@@ -26,10 +32,39 @@ struct Player {
     at: Position,
 }
 
+struct News {
+    to: Vec<Arc<dyn IConnection>>,
+    msg_id: u32,
+    data: Vec<u8>,
+}
+
+/// Between one telling and the next.
+const TICK: Duration = Duration::from_millis(10);
+
+/// As many messages may wait to be told. Whoever is about to add more waits: a client cannot flood the world.
+const MOST_UNTOLD: usize = 100_000;
+
 impl World {
     pub(crate) fn new() -> Arc<Self> {
         let cells = vec![BTreeSet::new(); CELLS];
-        Arc::new(Self(Mutex::new(Players { last: 0, by_pid: BTreeMap::new(), cells })))
+        let players = Players { last: 0, by_pid: BTreeMap::new(), cells, news: Vec::new(), untold: 0 };
+        Arc::new(Self(Mutex::new(players)))
+    }
+
+    /// Tells the players what has happened, until the server stops. Whoever is told much gets it in few writes.
+    pub(crate) fn tell(&self, context: &dyn IContext) -> Result<()> {
+        loop {
+            let is_over = context.wait_done_timeout(TICK);
+            for News { to, msg_id, data } in self.take_news() {
+                for conn in to {
+                    // A player that does not read is disconnected (`QueueFull`), so an error means that it is about to leave.
+                    let _ = conn.try_send_msg(msg_id, &data);
+                }
+            }
+            if is_over {
+                return Ok(());
+            }
+        }
     }
 
     /// A player enters. It learns who it is, where it is and whom it sees; those see it.
@@ -44,11 +79,13 @@ impl World {
         let seen = players.in_cells(&seen_from(cell(at)));
         players.tell(&seen, BROAD_CAST, &place(pid, IS_SEEN, at));
         let all = seen.iter().map(|pid| Seen { pid: *pid, p: Some(players.by_pid[pid].at) });
-        players.tell(&[pid], SYNC_PLAYERS, &SyncPlayers { ps: all.collect() });
+        let all = SyncPlayers { ps: all.collect() };
+        players.tell(&[pid], SYNC_PLAYERS, &all);
     }
 
     /// A player moves. If that takes it into another cell, it loses sight of some, and comes into the sight of others.
     pub(crate) fn walk(&self, pid: i32, to: Position) {
+        self.keep_pace();
         let mut players = self.lock();
         let (Some(to), Some(player)) = (within(to), players.by_pid.get_mut(&pid)) else { return };
         let (old, new) = (cell(player.at), cell(to));
@@ -64,7 +101,8 @@ impl World {
 
     /// The whole world hears a player.
     pub(crate) fn talk(&self, pid: i32, content: String) {
-        let players = self.lock();
+        self.keep_pace();
+        let mut players = self.lock();
         let all: Vec<_> = players.by_pid.keys().copied().collect();
         players.tell(&all, BROAD_CAST, &BroadCast { pid, tp: TALKS, data: Some(Data::Content(content)) });
     }
@@ -77,6 +115,20 @@ impl World {
         players.tell(&seen, GONE, &SyncPid { pid });
     }
 
+    fn take_news(&self) -> Vec<News> {
+        let mut players = self.lock();
+        players.untold = 0;
+        std::mem::take(&mut players.news)
+    }
+
+    /// Waits while too much is untold, but not for ever: once the server stops, nothing more is told.
+    fn keep_pace(&self) {
+        let mut ticks = 0..100;
+        while self.lock().untold > MOST_UNTOLD && ticks.next().is_some() {
+            green::sleep(TICK);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Players> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -84,19 +136,20 @@ impl World {
 
 impl Players {
     /// Tells a player, and those around it, who is seen no more and who has come into sight.
-    fn look_around(&self, pid: i32, old: &[usize], new: &[usize]) {
+    fn look_around(&mut self, pid: i32, old: &[usize], new: &[usize]) {
         let only_in = |cells: &[usize], others: &[usize]| {
             let cells: Vec<_> = cells.iter().copied().filter(|cell| !others.contains(cell)).collect();
             self.in_cells(&cells)
         };
-        let (lost, found) = (only_in(old, new), only_in(new, old));
+        let (lost, found, at) = (only_in(old, new), only_in(new, old), self.by_pid[&pid].at);
         self.tell(&lost, GONE, &SyncPid { pid });
         for other in lost {
             self.tell(&[pid], GONE, &SyncPid { pid: other });
         }
-        self.tell(&found, BROAD_CAST, &place(pid, IS_SEEN, self.by_pid[&pid].at));
+        self.tell(&found, BROAD_CAST, &place(pid, IS_SEEN, at));
         for other in found {
-            self.tell(&[pid], BROAD_CAST, &place(other, IS_SEEN, self.by_pid[&other].at));
+            let at = self.by_pid[&other].at;
+            self.tell(&[pid], BROAD_CAST, &place(other, IS_SEEN, at));
         }
     }
 
@@ -104,12 +157,11 @@ impl Players {
         cells.iter().flat_map(|cell| &self.cells[*cell]).copied().collect()
     }
 
-    /// Never waits: a player that does not read is disconnected (`QueueFull`), so an error means that it is about to leave.
-    fn tell(&self, pids: &[i32], msg_id: u32, message: &impl prost::Message) {
-        let data = message.encode_to_vec();
-        for player in pids.iter().filter_map(|pid| self.by_pid.get(pid)) {
-            let _ = player.conn.try_send_msg(msg_id, &data);
-        }
+    fn tell(&mut self, pids: &[i32], msg_id: u32, message: &impl prost::Message) {
+        let conns = pids.iter().filter_map(|pid| self.by_pid.get(pid)).map(|player| Arc::clone(&player.conn));
+        let to: Vec<_> = conns.collect();
+        self.untold += to.len();
+        self.news.push(News { to, msg_id, data: message.encode_to_vec() });
     }
 }
 
