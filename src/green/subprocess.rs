@@ -43,6 +43,7 @@ use super::{Builder, ScopeError, blocking, bluelet, scope, wait_read, wait_read_
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
+#[doc(alias = "fork_and_watch")]
 pub struct Popen {
     /// Its input, if that is piped. Dropped, it ends.
     pub stdin: Option<ChildStdin>,
@@ -243,6 +244,7 @@ pub fn check_output(mut command: Command) -> Result<Vec<u8>, CheckError> {
 /// # Errors
 ///
 /// As [`Popen::new`].
+#[doc(alias("getoutput", "getstatusoutput"))]
 pub fn run(mut command: Command, input: &[u8]) -> io::Result<Output> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Owned(Popen::new(command)?).0.communicate(input)
@@ -271,6 +273,7 @@ impl Drop for Owned {
 /// Why [`check_call`] or [`check_output`] failed.
 #[doc(alias = "CalledProcessError")]
 #[derive(Debug)]
+#[doc(alias = "TimeoutExpired")]
 pub enum CheckError {
     /// It could not be started, or not be read.
     Io(io::Error),

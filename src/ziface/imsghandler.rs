@@ -5,6 +5,7 @@ use super::{IInterceptor, IRequest, IRouter, RouterHandler};
 use crate::error::Result;
 
 /// The routers of a server, by message id. Frozen when the server starts.
+#[doc(alias = "NewMsgHandler")]
 pub trait IMsgHandler: Sealed + Send + Sync {
     /// Adds the router of one message id.
     ///

@@ -57,6 +57,7 @@ use filter::Filter;
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("SetLogger", "InfoF", "DebugF", "ErrorF"))]
 pub fn init(config: &Config) -> Result<()> {
     let file = if config.log_file.is_empty() {
         None

@@ -9,6 +9,7 @@ use crate::ziface::{Head, IDataPack};
 ///
 /// Id 1 with `ping` is `04000000 01000000 70696e67`. (Source: `zinx_pack_ltv_little_endian` of Go Zinx.)
 #[derive(Clone, Copy, Debug, Default)]
+#[doc(alias = "NewDataPackLtv")]
 pub struct LtvLittleEndian;
 
 /// Id, length, value, big-endian: the default of Go Zinx today.
@@ -53,6 +54,7 @@ pub struct NoHead;
 /// assert_eq!(frame, b"\x04\0\0\0\x01\0\0\0ping");
 /// ```
 #[doc(alias = "NewDataPack")]
+#[doc(alias("Factory", "NewPack"))]
 pub const fn new_data_pack() -> LtvLittleEndian {
     LtvLittleEndian
 }

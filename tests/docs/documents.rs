@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 #[test]
 fn every_relative_link_leads_somewhere() {
@@ -70,6 +71,26 @@ fn the_rust_code_of_every_english_page_is_compiled() {
             "{name} is not in documents.rs"
         );
     }
+}
+
+#[test]
+fn systemd_takes_the_units_of_the_deployment_page() {
+    let page = read(&root().join("docs/deployment.md"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("units");
+    fs::create_dir_all(&folder).unwrap();
+    let blocks = page.split("```ini\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    for (name, unit) in ["my-shop.service", "my-shop.socket"].into_iter().zip(blocks) {
+        // A program that is there.
+        fs::write(folder.join(name), unit.replace("/usr/local/bin/my-shop", "/bin/true")).unwrap();
+    }
+    let mut verify = Command::new("systemd-analyze");
+    verify.args(["verify", "--man=no", "./my-shop.service", "./my-shop.socket"]).current_dir(&folder);
+    let Ok(said) = verify.output() else {
+        return eprintln!("skipped: the units of the deployment page, because there is no systemd-analyze");
+    };
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    let of_ours: Vec<_> = said.lines().filter(|line| line.contains("my-shop")).collect();
+    assert_eq!(of_ours, Vec::<&str>::new());
 }
 
 #[test]

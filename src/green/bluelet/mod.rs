@@ -129,6 +129,7 @@ pub fn connect(host: &str, port: u16) -> io::Result<Connection> {
 /// assert_eq!(said?, b"hello\n");
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias("make_nonblocking", "nb_read", "tp_read"))]
 pub fn read(mut source: impl Readable, size: Option<usize>) -> io::Result<Vec<u8>> {
     let mut data = Vec::new();
     loop {
@@ -147,6 +148,7 @@ pub fn read(mut source: impl Readable, size: Option<usize>) -> io::Result<Vec<u8
 /// # Errors
 ///
 /// Those of `sink`; some of it may have been written.
+#[doc(alias("nb_write", "tp_write"))]
 pub fn write(mut sink: impl Writable, data: impl AsRef<[u8]>) -> io::Result<()> {
     sink.write_whole(data.as_ref())
 }

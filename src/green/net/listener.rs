@@ -149,6 +149,7 @@ impl TcpListener {
 
 /// The pause after an accept that failed: 5 ms, doubling to 500 ms, ended early by [`end_pause`](Self::end_pause).
 #[derive(Debug, Default)]
+#[doc(alias("max_delay", "min_delay"))]
 pub struct Backoff {
     ended: Event,
 }

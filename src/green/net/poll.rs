@@ -36,6 +36,7 @@ use crate::green::runtime::until::Until;
 /// waits.get().unwrap()?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias("WaitableEvent", "fire", "wait_readwrite", "waitables"))]
 pub fn wait_read(fd: impl AsFd) -> io::Result<()> {
     wait_for(fd.as_fd(), Events::READ, Until::never()).map(drop)
 }
@@ -155,6 +156,7 @@ impl Events {
 /// assert_eq!(poll.poll()?, [(reader.as_raw_fd(), Events::READ)]);
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias = "DefaultSelector")]
 pub struct Poll {
     epoll: Arc<Socket>,
     /// What epoll refuses because it is never waited for: regular files.

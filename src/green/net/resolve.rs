@@ -28,6 +28,7 @@ use crate::lock::Lock;
 /// ```
 #[doc(alias = "getaddrinfo")]
 #[doc(alias = "gethostbyname")]
+#[doc(alias = "Resolver")]
 pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);

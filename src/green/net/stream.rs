@@ -51,6 +51,7 @@ impl TcpStream {
     /// });
     /// # let _ = answer;
     /// ```
+    #[doc(alias = "create_connection")]
     pub fn connect(address: impl ToSocketAddrs + Send + 'static) -> io::Result<Self> {
         settings::ensure_started().map_err(io::Error::other)?;
         let addresses = blocking(move || address.to_socket_addrs().map(Vec::from_iter))?;

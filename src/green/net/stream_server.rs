@@ -41,6 +41,14 @@ use crate::log_line::{Throttle, throttled};
 /// assert!(server.stop(Duration::from_secs(1)));
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias(
+    "Environ",
+    "LoggingLogAdapter",
+    "SecureEnviron",
+    "WSGIHandler",
+    "WSGISecureEnviron",
+    "WSGIServer"
+))]
 pub struct StreamServer<S: Streams = TcpStream> {
     shared: Arc<Shared<S>>,
 }
@@ -172,6 +180,7 @@ impl<S: Streams> StreamServer<S> {
     }
 
     /// The address it is bound to, with the port the system chose; of a Unix socket, its path.
+    #[doc(alias("server_host", "server_port"))]
     pub fn local_addr(&self) -> S::Address {
         self.shared.address.clone()
     }
@@ -179,6 +188,7 @@ impl<S: Streams> StreamServer<S> {
     /// Whether it accepts connections: from [`start`](Self::start) or [`restart`](Self::restart) on, until it is stopped.
     #[doc(alias = "started")]
     #[doc(alias = "closed")]
+    #[doc(alias = "BaseServer")]
     pub fn is_accepting(&self) -> bool {
         self.shared.lock().port.is_accepting()
     }
@@ -198,6 +208,7 @@ impl<S: Streams> StreamServer<S> {
     /// # Errors
     ///
     /// `AlreadyExists` if it has a handler already: go on with [`restart`](Self::restart). Those of the system.
+    #[doc(alias("set_handle", "set_listener", "set_spawn"))]
     pub fn start(
         &self,
         handler: impl Fn(S, S::Address) -> io::Result<()> + Send + Sync + 'static,
@@ -270,6 +281,7 @@ impl<S: Streams> StreamServer<S> {
     /// second more. `true` if nothing was left.
     ///
     /// [`serve`](Self::serve) returns. Do not call it from a handler: it would wait for itself.
+    #[doc(alias = "stop_timeout")]
     pub fn stop(&self, timeout: Duration) -> bool {
         self.stop_accepting();
         let all_ended = self.shared.handlers.join_timeout(timeout);

@@ -32,6 +32,20 @@ use crate::lock::Lock;
 /// # drop(hosts);
 /// ```
 #[doc(alias = "threadpool")]
+#[doc(alias(
+    "FileObject",
+    "FileObjectPosix",
+    "FileObjectThread",
+    "get_original",
+    "getfqdn",
+    "gethostbyaddr",
+    "getnameinfo",
+    "is_module_patched",
+    "is_object_patched",
+    "patch_all",
+    "patch_item",
+    "patch_module"
+))]
 pub fn blocking<F, T>(work: F) -> T
 where
     F: FnOnce() -> T + Send + 'static,

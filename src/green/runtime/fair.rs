@@ -44,6 +44,7 @@ pub fn yield_now() {
 }
 
 /// A fairness point: yields if the worker has been busy for longer than its slice. Every primitive calls it.
+#[doc(alias("getswitchinterval", "setswitchinterval"))]
 pub fn fairness_point() {
     if is_due() {
         yield_now();

@@ -44,6 +44,7 @@ use crate::lock::Lock;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[doc(alias = "signal_handler")]
+#[doc(alias = "getsignal")]
 pub fn signal(number: i32, callback: impl Fn() + Send + Sync + 'static) -> io::Result<SignalHandler> {
     if FORBIDDEN.contains(&number) {
         return Err(io::ErrorKind::InvalidInput.into());

@@ -22,6 +22,7 @@ use crate::lock::Lock;
 /// that names it. For tests and metrics.
 ///
 /// If this grows, a handler blocks or computes: see [`blocking`](crate::green::blocking).
+#[doc(alias("EventLoopBlocked", "assert_switches", "subscribers"))]
 pub fn stalls() -> u64 {
     STALLS.load(Ordering::Relaxed)
 }

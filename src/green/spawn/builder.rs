@@ -35,6 +35,7 @@ impl Builder {
 
     /// Names the coroutine, for the log and for [`Coroutine::name`].
     #[must_use]
+    #[doc(alias("add_spawn_callback", "spawn_tree_locals"))]
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.name = Name::Text(name.into());
         self

@@ -119,6 +119,7 @@ impl Coroutine {
     ///
     /// Twice is the same as once; after the end it does nothing. A coroutine that kills itself unwinds here. Those of a
     /// server and its connections are not killed, and not waited for: stop them, or close them.
+    #[doc(alias = "cancel_wait")]
     pub fn kill(&self) {
         if self.ask_to_end() {
             self.join();

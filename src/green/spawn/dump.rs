@@ -38,6 +38,7 @@ pub fn coroutines() -> Vec<Coroutine> {
 /// assert!(!green::dump().contains("idler"));
 /// ```
 #[doc(alias = "print_run_info")]
+#[doc(alias("GreenletTree", "LoopExit", "format_run_info"))]
 pub fn dump() -> String {
     let mut text = String::new();
     for coroutine in coroutines() {

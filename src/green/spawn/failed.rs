@@ -45,6 +45,7 @@ impl fmt::Display for Failed {
 impl std::error::Error for Failed {}
 
 /// A coroutine ended by a panic.
+#[doc(alias("ThreadException", "reraise"))]
 pub struct Panicked {
     payload: Lock<Box<dyn Any + Send>>,
 }

@@ -36,6 +36,7 @@ use super::links::{Link, Outcome};
 /// let answer = green::spawn(|| 6 * 7);
 /// assert_eq!(answer.get().unwrap(), 42);
 /// ```
+#[doc(alias = "spawn_raw")]
 pub fn spawn<F, T>(body: F) -> Greenlet<T>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -95,6 +96,7 @@ where
 
 /// A handle to a coroutine, to wait for its end and take its result. Dropped, it lets the coroutine go on.
 #[derive(Debug)]
+#[doc(alias = "ThreadResult")]
 pub struct Greenlet<T> {
     coroutine: Coroutine,
     result: Arc<Outcome<T>>,
@@ -147,6 +149,7 @@ impl<T> Greenlet<T> {
     /// sleeper.kill();
     /// assert!(matches!(sleeper.get(), Err(Failed::Killed)));
     /// ```
+    #[doc(alias = "GreenletExit")]
     pub fn kill(&self) {
         self.coroutine.kill();
     }
@@ -157,6 +160,7 @@ impl<T> Greenlet<T> {
     }
 
     /// As [`kill`](Self::kill), and says why: see [`Coroutine::kill_with`].
+    #[doc(alias("exc_info", "throw"))]
     pub fn kill_with(&self, reason: impl Into<Cow<'static, str>>) {
         self.coroutine.kill_with(reason);
     }
@@ -257,6 +261,7 @@ impl<T> Greenlet<T> {
     /// # Errors
     ///
     /// The handle itself, if the coroutine still runs.
+    #[doc(alias = "exception")]
     pub fn try_get(self) -> Result<Result<T, Failed>, Self> {
         if self.ready() { Ok(self.take()) } else { Err(self) }
     }

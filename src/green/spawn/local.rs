@@ -21,6 +21,7 @@ use super::record::Record;
 /// let theirs = green::spawn(|| REQUEST.replace(8)).get().unwrap();
 /// assert_eq!((theirs, REQUEST.get()), (0, 7));
 /// ```
+#[doc(alias("ContextVar", "copy_context"))]
 pub struct Local<T> {
     first: fn() -> T,
     /// Tells it apart from all others. 0: not used yet.

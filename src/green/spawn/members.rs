@@ -20,6 +20,7 @@ impl Group {
     /// group.kill();
     /// assert!(waits.ready() && group.is_empty());
     /// ```
+    #[doc(alias("apply_cb", "map_cb"))]
     pub fn add(&self, coroutine: &Coroutine) -> bool {
         self.add_with(coroutine, Permit::none())
     }

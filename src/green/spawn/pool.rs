@@ -67,6 +67,7 @@ impl Pool {
     /// # Errors
     ///
     /// `body` itself, if no place is free.
+    #[doc(alias = "PoolFull")]
     pub fn try_spawn<F, T>(&self, body: F) -> Result<Greenlet<T>, F>
     where
         F: FnOnce() -> T + Send + 'static,

@@ -46,6 +46,7 @@ use crate::green::{Queue, Semaphore};
 /// pool.join();
 /// ```
 #[derive(Clone)]
+#[doc(alias = "ThreadPoolExecutor")]
 pub struct ThreadPool {
     shared: Arc<Shared>,
 }

@@ -24,6 +24,7 @@ use crate::lock::Lock;
 /// green::spawn(move || theirs.set(42));
 /// assert_eq!(answer.get(), Ok(42));
 /// ```
+#[doc(alias = "Hub")]
 pub struct AsyncResult<T, E = String> {
     state: Lock<State<T, E>>,
 }
@@ -115,6 +116,7 @@ impl<T: Clone, E: Clone> AsyncResult<T, E> {
 
     /// What is there, without waiting. `None` if nothing is.
     #[doc(alias = "get_nowait")]
+    #[doc(alias("cancelled", "done"))]
     pub fn try_get(&self) -> Option<Result<T, E>> {
         self.lock().outcome.clone()
     }

@@ -93,6 +93,7 @@ macro_rules! endpoint {
             /// Sets what runs when a connection begins, before its first message. A client runs it each time it has
             /// connected.
             #[doc(alias = "SetOnConnStart")]
+            #[doc(alias = "OnConnStart")]
             pub fn set_on_conn_start(
                 &self,
                 hook: impl Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync + 'static,
@@ -102,6 +103,7 @@ macro_rules! endpoint {
 
             /// Sets what runs when a connection ends, after its last message. What it sends still reaches the peer.
             #[doc(alias = "SetOnConnStop")]
+            #[doc(alias = "OnConnStop")]
             pub fn set_on_conn_stop(
                 &self,
                 hook: impl Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync + 'static,

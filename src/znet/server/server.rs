@@ -26,6 +26,7 @@ use crate::ziface::{
 ///
 /// [`Error::Config`] with every problem of the configuration.
 #[doc(alias = "NewServer")]
+#[doc(alias = "NewDefaultRouterSlicesServer")]
 pub fn new_server() -> Result<Server> {
     new_server_with_config(Config::load()?)
 }

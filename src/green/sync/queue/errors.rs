@@ -13,6 +13,7 @@ pub enum PutError<T> {
 
 /// Why no item was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[doc(alias = "ShutDown")]
 pub enum GetError {
     /// The queue was empty, and stayed so.
     Empty,

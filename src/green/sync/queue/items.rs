@@ -37,6 +37,7 @@ impl<S: Store> BaseQueue<S> {
     }
 
     /// How many items it can hold; [`usize::MAX`] if it is unbounded.
+    #[doc(alias = "adjust")]
     pub const fn maxsize(&self) -> usize {
         self.capacity
     }
