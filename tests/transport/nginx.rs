@@ -130,7 +130,7 @@ impl Drop for Nginx {
 fn stream_module(program: &str) -> String {
     let found = Command::new("sh").args(["-c", "command -v \"$0\"", program]).output().unwrap();
     let program = PathBuf::from(String::from_utf8(found.stdout).unwrap().trim());
-    let usr = program.ancestors().nth(2).unwrap_or(Path::new("/"));
+    let usr = program.ancestors().nth(2).unwrap_or_else(|| Path::new("/"));
     let module = usr.join("lib/nginx/modules/ngx_stream_module.so");
     if module.exists() { format!("load_module {};\n", module.display()) } else { String::new() }
 }
