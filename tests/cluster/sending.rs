@@ -143,6 +143,26 @@ fn a_broadcast_reaches_the_members_on_all_nodes_once_and_in_order() {
     peers.iter_mut().for_each(|peer| peer.check_echo());
 }
 
+#[test]
+fn redis_forgets_what_has_been_read() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = three(&redis, OnDuplicate::KickOld);
+    let lobby = nodes[0].server.cluster().group("lobby");
+    let read = || nodes[1].server.cluster().stats().entries_read;
+    for n in 0..5000 {
+        assert!(lobby.broadcast(TOLD, "x").unwrap().others_told);
+        if n % 100 == 0 {
+            wait_until("the entries", || read() > n);
+        }
+    }
+    wait_until("the entries", || read() == 5000);
+    let len = || redis.ask("XLEN zinx:s:two")[1..].parse::<u32>().unwrap();
+    wait_until("the end of most entries", || len() < 2500);
+    // A node that leaves leaves no stream.
+    drop(nodes);
+    assert_eq!(len(), 0);
+}
+
 const MANY: u32 = 300;
 const SENDERS: u32 = 8;
 const EACH: u32 = 100;

@@ -25,7 +25,7 @@ use crate::zredis::{Failed, Link};
 impl Joined {
     /// Reads the stream from a place on, until the node leaves. Each entry is acted on once: their ids only go up.
     pub(super) fn read_entries(self: &Arc<Self>, mut place: Place) {
-        let mut may_have_lost = true;
+        let (mut may_have_lost, mut trimmed) = (true, place.read);
         while !self.leaving.is_set() {
             if !self.inbox.is_up() {
                 may_have_lost = true;
@@ -55,6 +55,10 @@ impl Joined {
                         }
                         fairness_point();
                     }
+                    if place.read.saturating_sub(trimmed) >= TRIM_AFTER {
+                        trimmed = place.read;
+                        self.trim(&place);
+                    }
                 }
                 Err(_) if self.leaving.is_set() => return,
                 Err(failed) => {
@@ -67,6 +71,13 @@ impl Joined {
                 }
             }
         }
+    }
+
+    /// Lets Redis forget what has been read.
+    fn trim(&self, place: &Place) {
+        let mut command = redis::cmd("XTRIM");
+        command.arg(self.stream_of(&self.node)).arg("MINID").arg("~");
+        let _ = self.link.tell(command.arg(format!("{}-{}", place.last.0, place.last.1)));
     }
 
     /// Counts what was trimmed before it was read. `false` if Redis does not say.
@@ -220,3 +231,5 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long a read of the stream waits for an entry.
 const BLOCK: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 512;
+/// Entries that have been read, until Redis is told to forget them.
+const TRIM_AFTER: u64 = 1000;

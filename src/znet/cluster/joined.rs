@@ -121,6 +121,7 @@ impl Joined {
     pub(super) fn renewal(&self) -> Cmd {
         let mut command = RENEW.on(&self.lease_of(&self.node));
         command.arg(&self.incarnation).arg(LEASE.as_millis() as u64).arg(self.nodes_key()).arg(&self.node);
+        command.arg(self.stream_of(&self.node)).arg(STREAM_STAYS.as_millis() as u64);
         command
     }
 
@@ -180,6 +181,7 @@ impl Drop for Membership {
         }
         let mut command = LEAVE.on(&joined.lease_of(&joined.node));
         command.arg(&joined.incarnation).arg(joined.nodes_key()).arg(&joined.node);
+        command.arg(joined.stream_of(&joined.node));
         // Without it, the lease ends by itself.
         let _ = joined.link.run(&command);
         joined.link.end();
@@ -214,6 +216,8 @@ fn new_incarnation() -> Result<String> {
 /// How long a node that was killed is still taken for alive.
 const LEASE: Duration = Duration::from_secs(15);
 pub(super) const RENEWAL: Duration = Duration::from_secs(5);
+/// How long the stream of a node that was killed stays in Redis.
+const STREAM_STAYS: Duration = Duration::from_secs(3600);
 /// How long a start waits for Redis, and for the lease of a node of its name that was killed.
 const ENTRY: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(50);

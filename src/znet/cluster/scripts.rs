@@ -38,21 +38,23 @@ macro_rules! step {
 }
 
 step!(
-    /// Key: the lease. Arguments: incarnation, milliseconds, key of the nodes, name. 1: renewed; 2: taken; 0: another has it.
+    /// Key: the lease. Arguments: incarnation, milliseconds, key of the nodes, name, stream, milliseconds that it stays if this node is
+    /// killed. 1: renewed; 2: taken; 0: another has it.
     RENEW,
     "local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 redis.call('ZADD', ARGV[3], redis.call('TIME')[1], ARGV[4])
+redis.call('PEXPIRE', ARGV[5], ARGV[6])
 if held then return 1 end
 return 2"
 );
 
 step!(
-    /// Key: the lease. Arguments: incarnation, key of the nodes, name.
+    /// Key: the lease. Arguments: incarnation, key of the nodes, name, stream.
     LEAVE,
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[1], ARGV[4])
 redis.call('ZREM', ARGV[2], ARGV[3])
 return 1"
 );
