@@ -11,7 +11,7 @@ use zinx::znet::Delivery;
 use crate::common::child::{as_child, is_child};
 use crate::common::process::SLACK;
 use crate::common::{Peer, frame, wait_until};
-use crate::nodes::{LOGOUT, LONG, TOLD, log_in, logged_in, node, node_at, push, tell_user, three};
+use crate::nodes::{LOGOUT, LONG, TOLD, UNREACHED, log_in, logged_in, node, node_at, push, tell_user, three};
 use crate::redis::Redis;
 
 /// Whether Redis is to be killed, and to begin again empty, or paused.
@@ -35,7 +35,7 @@ fn outage(kill: bool) {
     let pushed = cluster.user("bob").push(TOLD, "there");
     assert!(!matches!(pushed, Ok(Delivery::Delivered | Delivery::Offline)), "{pushed:?}");
     let (other, told) = log_in(&nodes[2], "eve");
-    assert!(told.starts_with("the cluster cannot be reached"), "{told}");
+    assert!(told.starts_with(UNREACHED), "{told}");
     let online = cluster.online(["bob"]);
     assert!(matches!(online, Err(Error::ClusterUnavailable { .. })), "{online:?}");
     assert!(begun.elapsed() < Duration::from_secs(3) + SLACK, "{:?}", begun.elapsed());

@@ -9,7 +9,7 @@ use zinx::znet::Delivery;
 use zinx::zpack::read_message;
 
 use crate::common::{Running, frame, wait_until};
-use crate::nodes::{LOGIN, TOLD, push, three};
+use crate::nodes::{LOGIN, TOLD, UNREACHED, push, three};
 use crate::redis::Redis;
 
 /// Has a hundred connections, on all nodes, log in at once. Returns what each was told, and the streams, still open.
@@ -37,43 +37,56 @@ fn live(nodes: &[Running]) -> Vec<Arc<dyn IConnection>> {
     all.filter(|conn| conn.is_logged_in()).collect()
 }
 
-#[test]
-fn of_a_hundred_racing_logins_on_three_nodes_one_stays() {
+/// Races until so many rounds were over in which all logins were answered: on a machine where even Redis waits for a second, some are
+/// not, and then there may be no winner.
+fn rounds(policy: OnDuplicate, check: impl Fn(&[Running], &Redis, &[(String, TcpStream)])) {
     let Some(redis) = Redis::start() else { return };
-    let nodes = three(&redis, OnDuplicate::KickOld);
-    for round in 0..ROUNDS {
-        let raced = race(&nodes);
-        let told: Vec<_> = raced.iter().map(|(told, _)| told).collect();
-        assert!(told.iter().all(|told| *told == "in"), "round {round}: {told:?}");
-        wait_until("one to stay", || live(&nodes).len() == 1 && open(&nodes) == 1);
-        let winner = live(&nodes)[0].get_remote_addr();
-        assert_eq!(redis.ask("HLEN zinx:u:{ann}"), ":1");
-        // It is the one that all nodes reach.
-        for node in &nodes {
-            assert_eq!(push(&node.server.cluster(), "ann", "you"), Delivery::Delivered);
+    for _ in 0..PARTS {
+        let nodes = three(&redis, policy);
+        let mut complete = 0;
+        while complete < ROUNDS / PARTS {
+            let raced = race(&nodes);
+            if raced.iter().any(|(told, _)| told.starts_with(UNREACHED)) {
+                wait_until("no login too many", || {
+                    let live = live(&nodes).len();
+                    live <= 1 && redis.ask("HLEN zinx:u:{ann}") == format!(":{live}")
+                });
+            } else {
+                check(&nodes, &redis, &raced);
+                complete += 1;
+            }
+            drop(raced);
+            wait_until("the end", || open(&nodes) == 0 && redis.ask("HLEN zinx:u:{ann}") == ":0");
         }
-        let (_, stream) = raced.iter().find(|(_, stream)| stream.local_addr().unwrap() == winner).unwrap();
-        for _ in &nodes {
-            let message = read_message(&mut &*stream, &new_data_pack(), 4096).unwrap().unwrap();
-            assert!(message.get_msg_id() == TOLD && message.get_data() == "you");
-        }
-        drop(raced);
-        wait_until("the end", || open(&nodes) == 0 && redis.ask("HLEN zinx:u:{ann}") == ":0");
     }
 }
 
 #[test]
+fn of_a_hundred_racing_logins_on_three_nodes_one_stays() {
+    rounds(OnDuplicate::KickOld, |nodes, redis, raced| {
+        assert!(raced.iter().all(|(told, _)| told == "in"), "{raced:?}");
+        wait_until("one to stay", || live(nodes).len() == 1 && open(nodes) == 1);
+        let winner = live(nodes)[0].get_remote_addr();
+        assert_eq!(redis.ask("HLEN zinx:u:{ann}"), ":1");
+        // It is the one that all nodes reach.
+        for node in nodes {
+            let delivery = push(&node.server.cluster(), "ann", "you");
+            assert!(matches!(delivery, Delivery::Delivered | Delivery::Unknown), "{delivery:?}");
+        }
+        let (_, stream) = raced.iter().find(|(_, stream)| stream.local_addr().unwrap() == winner).unwrap();
+        for _ in nodes {
+            let message = read_message(&mut &*stream, &new_data_pack(), 4096).unwrap().unwrap();
+            assert!(message.get_msg_id() == TOLD && message.get_data() == "you");
+        }
+    });
+}
+
+#[test]
 fn of_a_hundred_racing_logins_one_is_not_refused() {
-    let Some(redis) = Redis::start() else { return };
-    let nodes = three(&redis, OnDuplicate::Reject);
-    for round in 0..ROUNDS {
-        let raced = race(&nodes);
-        let told: Vec<_> = raced.iter().map(|(told, _)| told).collect();
-        assert_eq!(told.iter().filter(|told| **told == "in").count(), 1, "round {round}: {told:?}");
-        assert_eq!((live(&nodes).len(), open(&nodes)), (1, RACERS));
-        drop(raced);
-        wait_until("the end", || open(&nodes) == 0 && redis.ask("HLEN zinx:u:{ann}") == ":0");
-    }
+    rounds(OnDuplicate::Reject, |nodes, _, raced| {
+        assert_eq!(raced.iter().filter(|(told, _)| told == "in").count(), 1, "{raced:?}");
+        assert_eq!((live(nodes).len(), open(nodes)), (1, RACERS));
+    });
 }
 
 fn open(nodes: &[Running]) -> usize {
@@ -82,3 +95,5 @@ fn open(nodes: &[Running]) -> usize {
 
 const RACERS: usize = 100;
 const ROUNDS: usize = 20;
+/// Each with new nodes.
+const PARTS: usize = 4;

