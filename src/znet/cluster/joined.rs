@@ -1,7 +1,7 @@
 //! This server as a node of a cluster on Redis: its links, its lease, and what runs while it is one.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(crate) struct Joined {
     pub(super) logins: AtomicU64,
     /// Ended logins of which Redis may not know yet: user and login.
     pub(super) ended: Lock<VecDeque<(String, u64)>>,
+    /// Some of them were not even sent.
+    pub(super) unsaid: AtomicBool,
     /// How often the command link has been opened.
     opened: Arc<AtomicU64>,
     /// Set when there is something to do before the next renewal.
@@ -89,6 +91,7 @@ impl Joined {
             requests: Requests::default(),
             logins: AtomicU64::new(1),
             ended: Lock::default(),
+            unsaid: AtomicBool::new(false),
             opened,
             look,
             leaving: Event::new(),

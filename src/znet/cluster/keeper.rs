@@ -23,8 +23,9 @@ impl Joined {
                 return;
             }
             let opened = self.opened();
-            if opened != kept {
-                self.release_again();
+            let unsaid = self.unsaid.swap(false, Ordering::AcqRel);
+            if (unsaid || opened != kept) && !self.release_again() {
+                self.unsaid.store(true, Ordering::Release);
             }
             // What has been said before the renewal has been done, once that is answered on the same connection.
             let settled = self.ended.lock().len();
@@ -40,7 +41,7 @@ impl Joined {
                     to_keep |= number(&value) == Some(2) || opened != kept;
                     kept = opened;
                     to_keep = to_keep && !self.keep_logins();
-                    if self.opened() == opened {
+                    if self.opened() == opened && !self.unsaid.load(Ordering::Acquire) {
                         let mut ended = self.ended.lock();
                         let settled = settled.min(ended.len());
                         ended.drain(..settled);
@@ -55,11 +56,22 @@ impl Joined {
         }
     }
 
-    /// Says again which logins have ended: whether Redis has heard it before is not known.
-    fn release_again(&self) {
-        let ended: Vec<_> = self.ended.lock().iter().cloned().collect();
-        for (uid, login) in ended {
-            let _ = self.link.tell(&self.release_command(&uid, login));
+    /// Says again which logins have ended: whether Redis has heard it before is not known. `false` if it has not heard all of it now.
+    fn release_again(&self) -> bool {
+        loop {
+            let some: Vec<_> = self.ended.lock().iter().take(BATCH).cloned().collect();
+            if some.is_empty() {
+                return true;
+            }
+            let commands: Vec<_> =
+                some.iter().map(|(uid, login)| self.release_command(uid, *login)).collect();
+            if self.link.run_all(&commands).iter().any(Result::is_err) {
+                return false;
+            }
+            let mut ended = self.ended.lock();
+            while ended.front().is_some_and(|first| some.contains(first)) {
+                ended.pop_front();
+            }
         }
     }
 
@@ -105,8 +117,10 @@ impl Joined {
             ended.pop_front();
         }
         drop(ended);
-        // If it is not sent, or lost on the way, it is said again.
-        let _ = self.link.tell(&self.release_command(uid, login));
+        // Lost on the way, it is said again on the next connection.
+        if self.link.tell(&self.release_command(uid, login)).is_err() {
+            self.unsaid.store(true, Ordering::Release);
+        }
     }
 }
 
