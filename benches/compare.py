@@ -49,7 +49,7 @@ OVER = {
     },
 }
 # What the admin plane costs: `zinx` is without the cargo feature, the others with it. Their binary is one of its own.
-ADMIN_BIN = pathlib.Path(os.environ.get("BENCH_ADMIN_BIN", BIN.parents[1] / "admin/release"))
+ADMIN_BIN = pathlib.Path(os.environ.get("BENCH_ADMIN_BIN", BIN.parent / "admin/release"))
 ADMIN = {
     "zinx": SERVERS["zinx"],
     "admin_off": f"{ADMIN_BIN}/zinx_echo {{port}}",
