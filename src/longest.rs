@@ -1,4 +1,4 @@
-//! The longest of many times, of late.
+//! The longest of the times noted recently.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

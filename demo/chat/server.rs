@@ -13,6 +13,9 @@ use zinx::green::RLock;
 use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 
+mod text;
+use text::text;
+
 /// What clients send: a name; a room; a line; a name, a space and a line; nothing.
 const LOGIN: u32 = 1;
 const JOIN: u32 = 10;
@@ -22,9 +25,8 @@ const LEAVE: u32 = 13;
 /// What they get: lines.
 const LINE: u32 = 20;
 
-/// Lines a room remembers, characters of a line, characters of a name, and rooms.
+/// Lines a room remembers, characters of a name, and rooms.
 const HISTORY: usize = 20;
-const LONGEST_LINE: usize = 500;
 const LONGEST_NAME: usize = 32;
 const MOST_ROOMS: usize = 1000;
 
@@ -114,14 +116,6 @@ impl Chat {
     fn history(&self) -> MutexGuard<'_, HashMap<String, VecDeque<String>>> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What a client has sent, as one line that does nothing to a terminal but be shown there.
-fn text(request: &dyn IRequest) -> String {
-    let turns_text_round = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let shown = |c: &char| !(c.is_control() || turns_text_round(*c));
-    let text = String::from_utf8_lossy(request.get_data());
-    text.chars().filter(shown).take(LONGEST_LINE).collect::<String>().trim().to_string()
 }
 
 fn name(conn: &Arc<dyn IConnection>) -> String {

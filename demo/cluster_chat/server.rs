@@ -12,6 +12,11 @@ use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 use zinx::znet::Delivery;
 
+// As in the chat of one server: no member can write into the terminal of another.
+#[path = "../chat/text.rs"]
+mod text;
+use text::text;
+
 /// What clients send: a name; a room; a line; a name, a space and a line. What they get: lines.
 const LOGIN: u32 = 1;
 const JOIN: u32 = 10;
@@ -20,8 +25,8 @@ const WHISPER: u32 = 12;
 const LINE: u32 = 20;
 
 fn login(request: &dyn IRequest) -> Result<()> {
-    let (conn, uid) = (request.get_connection(), request.text()?);
-    match conn.login(uid, OnDuplicate::KickOld) {
+    let (conn, uid) = (request.get_connection(), text(request));
+    match conn.login(&uid, OnDuplicate::KickOld) {
         Ok(()) => conn.send_msg(LINE, format!("welcome, {uid}")),
         Err(error @ Error::ClusterUnavailable { .. }) => conn.send_msg(LINE, error.to_string()),
         Err(error) => Err(error),
@@ -31,17 +36,17 @@ fn login(request: &dyn IRequest) -> Result<()> {
 fn join(request: &dyn IRequest) -> Result<()> {
     let conn = request.get_connection();
     leave(conn, "has left")?;
-    conn.join_group(request.text()?)?;
+    conn.join_group(&text(request))?;
     tell(conn, "has come")
 }
 
 fn say(request: &dyn IRequest) -> Result<()> {
-    tell(request.get_connection(), &format!("says: {}", request.text()?))
+    tell(request.get_connection(), &format!("says: {}", text(request)))
 }
 
 fn whisper(request: &dyn IRequest) -> Result<()> {
-    let conn = request.get_connection();
-    let (to, line) = request.text()?.split_once(' ').ok_or("a name, a space and a line")?;
+    let (conn, text) = (request.get_connection(), text(request));
+    let (to, line) = text.split_once(' ').ok_or("a name, a space and a line")?;
     match conn.cluster().user(to).push(LINE, format!("{} whispers: {line}", name(conn))) {
         Ok(Delivery::Delivered) => Ok(()),
         Ok(Delivery::Offline) => conn.send_msg(LINE, format!("{to} is not here")),

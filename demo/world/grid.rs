@@ -1,4 +1,4 @@
-//! The ground, in cells: who is in a cell sees it and the eight around it. The bounds and cells are those of the tutorial.
+//! The ground, in cells. A player sees its own cell and the eight around it. Bounds and cells are those of the tutorial.
 
 use crate::message::Position;
 

@@ -7,7 +7,7 @@
 //! | 2 | client | `Talk` | a line, for the whole world |
 //! | 3 | client | `Position` | where the player goes |
 //! | 200 | server | `BroadCast` | a player talks, is seen, or has moved |
-//! | 201 | server | `SyncPid` | a player is seen no more |
+//! | 201 | server | `SyncPid` | a player is out of sight |
 //! | 202 | server | `SyncPlayers` | all that are seen at the beginning |
 
 pub(crate) const SYNC_PID: u32 = 1;

@@ -1,4 +1,4 @@
-//! The world of the Zinx tutorial's last part, for its clients and for browsers: players walk, talk, and see those who are near.
+//! The world of the Zinx tutorial's last part, for its clients and for browsers: players walk, talk, and see other players nearby.
 //!
 //! Run it: `cargo run --features websocket,protobuf --example world_server`, build the client for the page (`npm install && npm run build`
 //! in `clients/typescript`), and open `demo/world/page.html` in a few tabs. `world_bots` fills the world with players.
@@ -23,7 +23,7 @@ fn pid(conn: &Arc<dyn IConnection>) -> Option<i32> {
 }
 
 /// Clients of the tutorial are players as soon as they connect. A browser says when it is new here, because a connection may also be that of
-/// a player who comes back: one page is loaded again, and its player has never left.
+/// a player that comes back: the page was loaded again, and its player has never left.
 fn begin(world: &World, conn: &Arc<dyn IConnection>) -> Result<()> {
     if conn.get_transport() == TransportKind::Tcp {
         world.enter(conn);
@@ -67,7 +67,7 @@ fn serve() -> Result<()> {
     config.mode = Mode::TCP_AND_WEBSOCKET;
     // A page may take so long to load again.
     config.resume_ms = config.resume_ms.max(10_000);
-    // A player who misses a message would see what is not there.
+    // A player that misses a message would see what is not there.
     config.queue_full = QueueFull::Disconnect;
     let (server, world) = (new_server_with_config(config)?, World::new());
     server.set_bad_payload(BadPayload::Close)?;

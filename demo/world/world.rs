@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    /// A player enters. It learns who it is, where it is and whom it sees; those see it.
+    /// A player enters. It is told its number, its place and the players in sight, and they are told of it.
     pub(crate) fn enter(&self, conn: &Arc<dyn IConnection>) {
         let mut players = self.lock();
         players.last += 1;
@@ -121,7 +121,7 @@ impl World {
         std::mem::take(&mut players.news)
     }
 
-    /// Waits while too much is untold, but not for ever: once the server stops, nothing more is told.
+    /// Waits while too much is untold, a second at most: a server that stops tells nothing more.
     fn keep_pace(&self) {
         let mut ticks = 0..100;
         while self.lock().untold > MOST_UNTOLD && ticks.next().is_some() {
@@ -135,7 +135,7 @@ impl World {
 }
 
 impl Players {
-    /// Tells a player, and those around it, who is seen no more and who has come into sight.
+    /// Tells a player which others are now out of sight and which are in sight, and tells those the same of it.
     fn look_around(&mut self, pid: i32, old: &[usize], new: &[usize]) {
         let only_in = |cells: &[usize], others: &[usize]| {
             let cells: Vec<_> = cells.iter().copied().filter(|cell| !others.contains(cell)).collect();

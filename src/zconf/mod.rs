@@ -47,3 +47,4 @@ pub use mode::Mode;
 pub use networks::Networks;
 pub use reload::{ConfigChange, Reload, TakesEffect};
 pub use values::ConfigValue;
+pub(crate) use values::without_password;

@@ -79,7 +79,7 @@ pub(super) fn shown(key: &str, value: Scalar) -> Scalar {
 }
 
 /// A URL whose user and password are not shown.
-fn without_password(url: &str) -> String {
+pub(crate) fn without_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://(not shown)@{host}"),
         _ => url.to_string(),

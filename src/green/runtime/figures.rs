@@ -1,4 +1,4 @@
-//! What workers do, in figures, for one who looks from outside.
+//! What workers do, in figures, for metrics.
 
 #[cfg(feature = "admin")]
 use std::sync::atomic::AtomicU32;

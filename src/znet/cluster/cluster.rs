@@ -32,7 +32,7 @@ impl dyn IConnection {
 /// |---|---|
 /// | send to a user, ask one, close a user's connections | [`user`](Self::user) |
 /// | send to a group | [`group`](Self::group) |
-/// | know who is online | [`online`](Self::online) |
+/// | ask which users are online | [`online`](Self::online) |
 /// | have a node do something, and get its answer | [`add_task`](Self::add_task), [`run_on`](Self::run_on) |
 /// | know the nodes | [`nodes`](Self::nodes), [`node_name`](Self::node_name) |
 ///
@@ -101,9 +101,7 @@ impl Cluster {
             None => Ok(uids.iter().map(|uid| users.is_online(uid)).collect()),
         }
     }
-}
 
-impl Cluster {
     /// What this node counts of the cluster. Never waits.
     pub fn stats(&self) -> ClusterStats {
         self.core.talk().remote().map_or_else(ClusterStats::default, |remote| remote.stats())

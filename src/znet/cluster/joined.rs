@@ -98,16 +98,18 @@ impl Joined {
             counts: Counts::default(),
         });
         let mut membership = Membership { joined: Arc::clone(&joined), runs: Vec::new() };
-        joined.take_place(Until::after(ENTRY))?;
+        let redis = config_address(config);
+        joined.take_place(&redis)?;
         let place = Place::behind(&joined.facts(&joined.link)?);
         let (reads, keeps) = (Arc::clone(&joined), Arc::clone(&joined));
         membership.run("cluster stream", move || reads.read_entries(place))?;
         membership.run("cluster lease", move || keeps.keep_place())?;
-        log::info!("node {:?} of the cluster {:?} at {}", joined.node, joined.prefix, config_address(config));
+        log::info!("node {:?} of the cluster {:?} at {redis}", joined.node, joined.prefix);
         Ok((joined, membership))
     }
 
-    fn take_place(&self, until: Until) -> Result<()> {
+    fn take_place(&self, redis: &str) -> Result<()> {
+        let until = Until::after(ENTRY);
         loop {
             let why = match self.link.run(&self.renewal()) {
                 Ok(value) if number(&value) == Some(0) => "a node of this name runs".to_string(),
@@ -115,7 +117,9 @@ impl Joined {
                 Err(failed) => failed.to_string(),
             };
             if until.is_over() {
-                return Err(Error::ClusterUnavailable { reason: why });
+                let (node, seconds) = (&self.node, ENTRY.as_secs());
+                let reason = format!("{why} (node {node:?}, Redis at {redis}, tried for {seconds} s)");
+                return Err(Error::ClusterUnavailable { reason });
             }
             crate::green::sleep(STEP);
         }

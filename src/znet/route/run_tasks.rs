@@ -132,7 +132,8 @@ impl Connection {
     }
 }
 
-/// What a request holds that is not queued yet, given back if it never is: who waits for room may be cut short.
+/// The bytes of a request that is not queued yet. They are given back if it never is: a caller that waits for room may be killed, or run
+/// out of time.
 struct Held<'a> {
     conn: &'a Connection,
     bytes: usize,

@@ -92,7 +92,8 @@ impl Seat {
     }
 }
 
-/// A request that is counted and not queued yet: who waits for room may be cut short.
+/// A request that is counted but not queued yet. Dropped, it is not counted any more: a caller that waits for room may be killed, or run
+/// out of time.
 struct Entry<'a>(&'a Seat);
 
 impl Drop for Entry<'_> {

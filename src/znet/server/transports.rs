@@ -11,7 +11,7 @@ use super::server::Server;
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::config::{ConfigErrors, ConfigProblem};
-use crate::zconf::{Config, Mode};
+use crate::zconf::{Config, Mode, without_password};
 use crate::ziface::TransportKind;
 use crate::znet::enter::acceptor;
 use crate::znet::enter::entrance::Entrance;
@@ -74,7 +74,11 @@ pub(super) fn check(config: &Config) -> Result<()> {
         problem("Admin", address, "nothing, or zinx built with the cargo feature `admin`");
     }
     if !config.cluster.is_empty() && cfg!(not(feature = "redis")) {
-        problem("Cluster", "a Redis", "nothing, or zinx built with the cargo feature `redis`");
+        problem(
+            "Cluster",
+            &without_password(&config.cluster),
+            "nothing, or zinx built with the cargo feature `redis`",
+        );
     }
     if !config.cluster.is_empty() && config.node_name.is_empty() {
         problem("NodeName", "", "the name of this server among the nodes, because there is a Cluster");
