@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use zinx::green::{self, Builder, Event, Failed, Queue, Scope, ScopeError};
 
 use super::common::coroutines::LONG;
-use super::{Count, SHORT, test, waiting};
+use super::{Count, SHORT, comes_true, test, waiting};
 
 fn never<T>() -> T {
     Event::new().wait();
@@ -16,17 +16,20 @@ fn never<T>() -> T {
 #[test]
 fn a_scope_returns_what_its_body_does_when_the_children_have_ended() {
     test(|| {
-        let done = Count::default();
+        let (done, counted) = (Count::default(), Arc::new(Event::new()));
         let value = green::scope::<_, ()>(|scope| {
             for _ in 0..10 {
-                let done = done.clone();
+                let (done, counted) = (done.clone(), Arc::clone(&counted));
                 scope.spawn(move || {
+                    counted.wait();
                     green::sleep(SHORT / 10);
                     done.up();
                     Ok(())
                 });
             }
-            Ok(scope.len())
+            let len = scope.len();
+            counted.set();
+            Ok(len)
         });
         assert_eq!((value.unwrap(), done.get()), (10, 10));
         assert!(green::scope::<_, ()>(|scope| Ok(scope.is_empty())).unwrap());
@@ -47,10 +50,10 @@ fn values_come_from_the_handles() {
 #[test]
 fn the_first_error_cancels_the_others_and_the_body() {
     test(|| {
-        let (cleaned, reached) = (Count::default(), AtomicBool::new(false));
+        let (begun, cleaned, reached) = (Count::default(), Count::default(), AtomicBool::new(false));
         let failed = green::scope::<(), _>(|scope| {
             for _ in 0..3 {
-                let cleaned = cleaned.clone();
+                let (begun, cleaned) = (begun.clone(), cleaned.clone());
                 scope.spawn(move || {
                     struct Cleans(Count);
                     impl Drop for Cleans {
@@ -59,11 +62,13 @@ fn the_first_error_cancels_the_others_and_the_body() {
                         }
                     }
                     let _cleans = Cleans(cleaned);
+                    begun.up();
                     never::<Result<(), _>>()
                 });
             }
-            scope.spawn(|| {
-                green::sleep(SHORT);
+            let begun = begun.clone();
+            scope.spawn(move || {
+                comes_true(|| begun.get() == 3);
                 Err::<(), _>("first")
             });
             green::sleep(LONG);
