@@ -89,16 +89,17 @@ impl StuckServer {
         peer
     }
 
-    /// Peers of whose handlers one computes at least. Those of others may not have begun.
-    pub(crate) fn ask_all_to_compute(&self, peers: usize) -> Vec<Peer> {
+    /// Peers of whose handlers as many compute as there are workers. Those of others may not have begun, and cannot.
+    pub(crate) fn ask_all_to_compute(&self, peers: usize, workers: &str) -> Vec<Peer> {
         let connect = |_| {
             let mut stream = TcpStream::connect(self.process.address).unwrap();
             stream.write_all(&frame(COMPUTE, b"")).unwrap();
             Peer { stream }
         };
         let connected = (0..peers).map(connect).collect();
-        let printed = |line: &str| self.process.printed().lines().any(|printed| printed == line);
-        wait_until("one that computes", || printed("computes") && printed(&format!("accepted {peers}")));
+        let printed = |line: &str| self.process.printed().lines().filter(|printed| *printed == line).count();
+        let accepted = format!("accepted {peers}");
+        wait_until("they compute", || printed("computes").to_string() == workers && printed(&accepted) == 1);
         connected
     }
 

@@ -53,7 +53,7 @@ fn handlers_that_compute_are_left_behind_at_the_drain_deadline() {
     for env in [[WORKERS_1, NO_POOL], [WORKERS_2, NO_POOL], [WORKERS_2, POOL]] {
         let server = StuckServer::start(NAME, &env);
         // More than there are workers: some have not even begun.
-        let peers = server.ask_all_to_compute(4);
+        let peers = server.ask_all_to_compute(4, env[0].1);
         let ended = server.end_by_deadline();
         ended.is_forced(&peers);
         assert!(ended.stderr.contains("left behind: "), "{}", ended.stderr);
@@ -72,7 +72,7 @@ fn a_second_signal_ends_a_server_beside_handlers_that_wait_or_compute() {
     ] {
         let server = StuckServer::start(NAME, &[workers, ("ZINX_DRAINMS", drain_ms)]);
         let peers = match msg_id {
-            COMPUTE => server.ask_all_to_compute(3),
+            COMPUTE => server.ask_all_to_compute(3, workers.1),
             _ => [(); 3].map(|()| server.ask(msg_id)).into(),
         };
         server.process.kill(Signal::TERM);
