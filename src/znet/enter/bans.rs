@@ -120,7 +120,7 @@ impl Bans {
     }
 
     /// Ends a ban. `false` if the address is not banned.
-    #[cfg_attr(not(feature = "admin"), expect(dead_code, reason = "nobody can ask"))]
+    #[cfg_attr(not(any(feature = "admin", test)), expect(dead_code, reason = "nobody can ask"))]
     pub(crate) fn lift(&self, address: IpAddr, now: Instant) -> bool {
         let was_banned = self.is_banned(network(address), now);
         let mut state = self.state.lock();
@@ -130,7 +130,7 @@ impl Bans {
     }
 
     /// The bans that are in force, the last one first.
-    #[cfg_attr(not(feature = "admin"), expect(dead_code, reason = "nobody can look"))]
+    #[cfg_attr(not(any(feature = "admin", test)), expect(dead_code, reason = "nobody can look"))]
     pub(crate) fn all(&self, now: Instant) -> Vec<Shown> {
         let state = self.state.lock();
         let in_force = |(number, from): &(u64, IpAddr)| {
