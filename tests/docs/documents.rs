@@ -83,8 +83,13 @@ fn systemd_takes_the_units_of_the_deployment_page() {
         // A program that is there.
         fs::write(folder.join(name), unit.replace("/usr/local/bin/my-shop", "/bin/true")).unwrap();
     }
+    // The page's command that makes a template of the unit, without the words that need root.
+    let template = page.lines().find(|line| line.starts_with("sudo sed")).unwrap().replace("sudo ", "");
+    let made = Command::new("sh").args(["-c", &template]).current_dir(&folder).output().unwrap();
+    assert!(String::from_utf8_lossy(&made.stdout).contains("ZINX_NODENAME=%H-%i\n"), "{made:?}");
     let mut verify = Command::new("systemd-analyze");
-    verify.args(["verify", "--man=no", "./my-shop.service", "./my-shop.socket"]).current_dir(&folder);
+    verify.args(["verify", "--man=no", "./my-shop.service", "./my-shop.socket", "./my-shop@7001.service"]);
+    verify.current_dir(&folder);
     let Ok(said) = verify.output() else {
         return eprintln!("skipped: the units of the deployment page, because there is no systemd-analyze");
     };
