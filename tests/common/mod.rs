@@ -66,8 +66,12 @@ pub(crate) struct Running {
     _watchdog: Watchdog,
 }
 
-/// The peer and the reason, as the stop hook saw them.
-type Stop = (SocketAddr, Option<CloseReason>);
+/// What a stop hook saw.
+struct Stop {
+    peer: SocketAddr,
+    conn_id: u64,
+    reason: Option<CloseReason>,
+}
 
 /// Starts a server and a healthy client beside what the test does to it.
 pub(crate) fn start(config: Config, set_up: impl FnOnce(&Server)) -> Running {
@@ -97,7 +101,8 @@ pub(crate) fn start_alone(config: Config, set_up: impl FnOnce(&Server)) -> Runni
     let stops = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&stops);
     server.set_on_conn_stop(move |conn| {
-        noted.lock().unwrap().push((conn.get_remote_addr(), conn.get_close_reason()));
+        let (peer, conn_id, reason) = (conn.get_remote_addr(), conn.get_conn_id(), conn.get_close_reason());
+        noted.lock().unwrap().push(Stop { peer, conn_id, reason });
         Ok(())
     });
     server
@@ -140,20 +145,33 @@ impl Running {
     /// Waits for the stop hook of a peer's connection; returns why it closed.
     pub(crate) fn close_reason(&self, of: SocketAddr) -> CloseReason {
         wait_until("the stop hook", || self.stop_hooks(of) > 0);
-        let stops = self.stops.lock().unwrap();
-        stops.iter().find(|(peer, _)| *peer == of).unwrap().1.clone().unwrap()
+        self.stops_of(of).swap_remove(0).unwrap()
     }
 
     /// Why the only connection there was has closed.
     pub(crate) fn only_reason(&self) -> CloseReason {
         let stops = self.stops.lock().unwrap();
         assert_eq!(stops.len(), 1);
-        stops[0].1.clone().unwrap()
+        stops[0].reason.clone().unwrap()
     }
 
     /// How often the stop hook has run for a peer's connection.
     pub(crate) fn stop_hooks(&self, of: SocketAddr) -> usize {
-        self.stops.lock().unwrap().iter().filter(|(peer, _)| *peer == of).count()
+        self.stops_of(of).len()
+    }
+
+    /// The reasons that the stop hook saw for a peer's connection: the last one, if several peers had the same port in turn.
+    fn stops_of(&self, of: SocketAddr) -> Vec<Option<CloseReason>> {
+        let mut ids = Vec::new();
+        self.server.get_conn_mgr().range(&mut |conn| {
+            ids.extend((conn.get_remote_addr() == of).then(|| conn.get_conn_id()));
+            true
+        });
+        let stops = self.stops.lock().unwrap();
+        let its: Vec<_> = stops.iter().filter(|stop| stop.peer == of).collect();
+        let last = its.iter().map(|stop| stop.conn_id).chain(ids).max();
+        let of_last = its.into_iter().filter(|stop| Some(stop.conn_id) == last);
+        of_last.map(|stop| stop.reason.clone()).collect()
     }
 
     fn end(&mut self) {
