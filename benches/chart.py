@@ -1,16 +1,28 @@
 #!/usr/bin/env python3
-"""Draws docs/img/performance.svg from the tables in docs/performance.md: server CPU a message, as ratios to the limit.
+"""Draws docs/img/performance.svg from the tables in docs/performance.md: server CPU per message, as ratios to the limit.
 
 Usage: benches/chart.py, from anywhere. Reads the first table whose header begins with `| scenario |`: a row a scenario, a
 column a server, each cell a ratio. Python's standard library only."""
+import math
 import pathlib
 import sys
 from xml.sax.saxutils import escape
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLOURS = ["#8c8c8c", "#d9822b", "#2b6cb0", "#9467bd", "#2a9d8f", "#bc4749"]
-WIDTH, BAR, GAP, LEFT, TOP = 760, 13, 14, 90, 64
-LONGEST = 4.0  # ratios above are cut, and say so
+DARK = ["#a0a0a0", "#e8a15c", "#58a6ff", "#b392d6", "#4fc3b3", "#f0757a"]
+# What the names of the rows stand for.
+MEANING = {
+    "pp1": "ping-pong, 1 connection",
+    "pp50": "ping-pong, 50 connections",
+    "pp1000": "ping-pong, 1,000 connections",
+    "pipe": "50 connections, 64 outstanding",
+    "big": "64 KiB, 10 connections",
+    "bcast": "broadcast to 1,000",
+}
+WIDTH, BAR, GAP, LEFT, TOP = 860, 13, 16, 210, 92
+# A logarithmic scale, since the ratios span two and a half decades: a bar begins at the left edge, and none is cut.
+LEAST, MOST = 0.25, 128
 
 
 def table(text):
@@ -27,33 +39,54 @@ def table(text):
     return servers, rows
 
 
+def at(ratio):
+    return LEFT + (WIDTH - LEFT - 50) * math.log(ratio / LEAST) / math.log(MOST / LEAST)
+
+
+def style():
+    light = " ".join(f".c{n} {{ fill: {colour} }}" for n, colour in enumerate(COLOURS))
+    dark = " ".join(f".c{n} {{ fill: {colour} }}" for n, colour in enumerate(DARK))
+    return (
+        "<style>.page { fill: #ffffff } text { fill: #1f2328 } line { stroke: #c8ced4 } .limit { stroke: #57606a }\n"
+        f"{light}\n@media (prefers-color-scheme: dark) {{ .page {{ fill: #0d1117 }} text {{ fill: #e6edf3 }}\n"
+        f"line {{ stroke: #30363d }} .limit {{ stroke: #a9b3bd }} {dark} }}</style>"
+    )
+
+
 def draw(servers, rows):
-    scale = (WIDTH - LEFT - 60) / LONGEST
     group = BAR * len(servers) + GAP
-    height = TOP + group * len(rows) + 30
+    height = TOP + group * len(rows) + 46
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" font-family="sans-serif" font-size="12">',
-        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-        f'<text x="{LEFT}" y="20" font-size="14">Server CPU a message, as a ratio to the epoll limit (shorter is better)</text>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
+        ' font-family="sans-serif" font-size="12" role="img">',
+        "<title>Server CPU per message, as a ratio to the epoll limit</title>",
+        style(),
+        f'<rect class="page" width="{WIDTH}" height="{height}"/>',
+        '<text x="16" y="24" font-size="14">Server CPU per message, as a ratio to the epoll limit (shorter is better; the scale is logarithmic)</text>',
     ]
-    x = LEFT
-    for server, colour in zip(servers, COLOURS):
-        out.append(f'<rect x="{x}" y="32" width="11" height="11" fill="{colour}"/><text x="{x + 16}" y="42">{escape(server)}</text>')
-        x += 30 + 7 * len(server)
+    for n, server in enumerate(servers):
+        x, y = 16 + 250 * (n % 3), 36 + 20 * (n // 3)
+        out.append(f'<rect class="c{n}" x="{x}" y="{y}" width="11" height="11"/><text x="{x + 17}" y="{y + 10}">{escape(server)}</text>')
+    bottom = TOP + group * len(rows) - GAP / 2
+    ratio = LEAST
+    while ratio <= MOST:
+        kind = "limit" if ratio == 1 else ""
+        out.append(f'<line class="{kind}" x1="{at(ratio):.1f}" y1="{TOP - 8}" x2="{at(ratio):.1f}" y2="{bottom}"/>')
+        out.append(f'<text x="{at(ratio):.1f}" y="{bottom + 16}" text-anchor="middle" font-size="10">{ratio:g}</text>')
+        ratio *= 2
+    out.append(f'<text x="{at(1):.1f}" y="{bottom + 30}" text-anchor="middle" font-size="10">the limit</text>')
     for n, (name, values) in enumerate(rows):
         top = TOP + n * group
-        out.append(f'<text x="{LEFT - 8}" y="{top + group / 2}" text-anchor="end">{escape(name)}</text>')
-        for k, (value, colour) in enumerate(zip(values, COLOURS)):
+        middle = top + BAR * len(servers) / 2
+        out.append(f'<text x="{LEFT - 8}" y="{middle - 3}" text-anchor="end">{escape(name)}</text>')
+        out.append(f'<text x="{LEFT - 8}" y="{middle + 12}" text-anchor="end" font-size="11">{escape(MEANING[name])}</text>')
+        for k, value in enumerate(values):
             if value is None:
                 continue
-            y, long = top + k * BAR, min(value, LONGEST) * scale
-            more = " (cut)" if value > LONGEST else ""
-            out.append(f'<rect x="{LEFT}" y="{y}" width="{long:.1f}" height="{BAR - 2}" fill="{colour}"/>')
-            out.append(f'<text x="{LEFT + long + 4:.1f}" y="{y + BAR - 3}" font-size="10">{value:g}{more}</text>')
-    one = LEFT + scale
-    out.append(f'<line x1="{one}" y1="{TOP - 6}" x2="{one}" y2="{height - 24}" stroke="#444" stroke-dasharray="3 3"/>')
-    out.append(f'<text x="{one}" y="{height - 8}" text-anchor="middle" font-size="10">the limit</text></svg>')
-    return "\n".join(out) + "\n"
+            y, end = top + k * BAR, at(value)
+            out.append(f'<rect class="c{k}" x="{LEFT}" y="{y}" width="{end - LEFT:.1f}" height="{BAR - 2}"/>')
+            out.append(f'<text x="{end + 4:.1f}" y="{y + BAR - 3}" font-size="10">{value:g}</text>')
+    return "\n".join(out) + "\n</svg>\n"
 
 
 def main():
