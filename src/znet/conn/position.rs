@@ -68,7 +68,7 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// The connection's own coroutine begins with a handler. Costs a store per message.
+    /// The connection's own coroutine begins with a handler, once or several times.
     #[inline]
     pub(crate) fn handles(&self, msg_id: u32) {
         self.code.store(Code::Handler(msg_id).bits(), Ordering::Relaxed);
