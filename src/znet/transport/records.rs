@@ -39,6 +39,8 @@ enum Side {
 enum Step {
     /// Something: there may be more to do.
     Went,
+    /// It has decrypted content, up to where it is done with the records.
+    Read,
     /// It needs more records.
     Waits,
     /// The peer has ended.
@@ -110,7 +112,10 @@ impl Records {
             };
             at += discard;
             match step {
-                Ok(Step::Went) => {}
+                // The last record was content, so the peer has not said its end in it. What is to be said to the peer leaves before
+                // the next record that is sent.
+                Ok(Step::Read) if at == records.len() => break,
+                Ok(Step::Went | Step::Read) => {}
                 Ok(Step::Ended) => self.ended = true,
                 Ok(Step::Waits) => break,
                 Err(error) => {
@@ -141,7 +146,7 @@ impl Records {
                 Side::Server(conn) => go_on(conn.process_tls_records(&mut []), &mut |_| {}, unsent),
                 Side::Client(conn) => go_on(conn.process_tls_records(&mut []), &mut |_| {}, unsent),
             };
-            if !matches!(step, Ok(Step::Went)) {
+            if !matches!(step, Ok(Step::Went | Step::Read)) {
                 return;
             }
         }
@@ -186,7 +191,7 @@ impl Records {
             self.begun.drain(..discard);
             match wrote? {
                 Wrote::Bytes(len) => return Ok(len),
-                Wrote::None(Step::Went) => {}
+                Wrote::None(Step::Went | Step::Read) => {}
                 Wrote::None(Step::Ended) => self.ended = true,
                 Wrote::None(Step::Waits) => return Err(rustls::Error::HandshakeNotComplete),
             }
@@ -254,7 +259,7 @@ fn go_on<Data>(
                     Err(error) => return (discard, Err(error)),
                 }
             }
-            Step::Went
+            Step::Read
         }
         Ok(ConnectionState::EncodeTlsData(encode)) => {
             put_into(unsent, encode);
