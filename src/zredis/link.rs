@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use redis::{Cmd, Parser, Value};
@@ -73,13 +74,13 @@ impl Link {
 
     /// As [`run`](Self::run), with another limit.
     pub(crate) fn run_within(&self, command: &Cmd, limit: Duration) -> Result<Value, Failed> {
-        let slots = self.queue(std::slice::from_ref(command))?;
+        let slots = self.queue(std::slice::from_ref(command), None)?;
         slots.first().map_or(Err(Failed::NotSent(DOWN)), |slot| slot.wait(limit))
     }
 
     /// Sends several commands in one write; their answers, in order.
     pub(crate) fn run_all(&self, commands: &[Cmd]) -> Vec<Result<Value, Failed>> {
-        let slots = self.queue(commands);
+        let slots = self.queue(commands, None);
         let until = Until::after(LIMIT);
         let wait = |slot: &Arc<Slot>| slot.wait(until.left().unwrap_or(LIMIT));
         match slots {
@@ -90,7 +91,13 @@ impl Link {
 
     /// Sends a command without waiting for its answer. Never waits.
     pub(crate) fn tell(&self, command: &Cmd) -> Result<(), Failed> {
-        self.queue(std::slice::from_ref(command)).map(drop)
+        self.queue(std::slice::from_ref(command), None).map(drop)
+    }
+
+    /// As [`tell`](Self::tell). Counts it if Redis has not taken it, or has not said so before the connection ended.
+    pub(crate) fn tell_or_count(&self, command: &Cmd, failures: &Arc<AtomicUsize>) -> Result<(), Failed> {
+        let queued = self.queue(std::slice::from_ref(command), Some(failures)).map(drop);
+        queued.inspect_err(|_| drop(failures.fetch_add(1, Ordering::Relaxed)))
     }
 
     /// Whether there is a connection.
@@ -116,7 +123,7 @@ impl Link {
     }
 
     /// Queues all of them, or none.
-    fn queue(&self, commands: &[Cmd]) -> Result<Vec<Arc<Slot>>, Failed> {
+    fn queue(&self, commands: &[Cmd], failures: Option<&Arc<AtomicUsize>>) -> Result<Vec<Arc<Slot>>, Failed> {
         let packed: Vec<_> = commands.iter().map(Cmd::get_packed_command).collect();
         let bytes: usize = packed.iter().map(Vec::len).sum();
         let mut state = self.shared.state.lock();
@@ -128,7 +135,7 @@ impl Link {
             return Err(Failed::NotSent("too many commands wait for Redis"));
         }
         state.bytes += bytes;
-        let slots: Vec<_> = packed.iter().map(|_| Arc::new(Slot::new())).collect();
+        let slots: Vec<_> = packed.iter().map(|_| Arc::new(Slot::new(failures.cloned()))).collect();
         state.queued.extend(packed.into_iter().zip(slots.iter().cloned()));
         drop(state);
         self.shared.work.ring();

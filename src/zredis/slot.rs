@@ -1,6 +1,7 @@
 //! A command that is on its way, and what becomes of it.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use redis::Value;
@@ -31,11 +32,13 @@ impl std::fmt::Display for Failed {
 pub(super) struct Slot {
     state: AtomicU8,
     answer: AsyncResult<Value, Failed>,
+    /// Counts it if there is no answer, or a refusal: for those that nobody waits for.
+    failures: Option<Arc<AtomicUsize>>,
 }
 
 impl Slot {
-    pub(super) const fn new() -> Self {
-        Self { state: AtomicU8::new(QUEUED), answer: AsyncResult::new() }
+    pub(super) const fn new(failures: Option<Arc<AtomicUsize>>) -> Self {
+        Self { state: AtomicU8::new(QUEUED), answer: AsyncResult::new(), failures }
     }
 
     /// Before the command is sent. `false` if its caller has given up: then it must not be.
@@ -47,6 +50,7 @@ impl Slot {
     pub(super) fn set(&self, value: Value) {
         self.answer.set_result(match value {
             Value::ServerError(error) => {
+                self.count();
                 Err(Failed::Refused(format!("{} {}", error.code(), error.details().unwrap_or_default())))
             }
             value => Ok(value),
@@ -55,6 +59,7 @@ impl Slot {
 
     /// There will be no answer.
     pub(super) fn fail(&self, why: &'static str) {
+        self.count();
         let was_sent = self.state.load(Ordering::Acquire) == SENT;
         self.answer.set_exception(if was_sent { Failed::Unknown(why) } else { Failed::NotSent(why) });
     }
@@ -68,6 +73,12 @@ impl Slot {
             return Err(Failed::NotSent(SLOW));
         }
         Err(Failed::Unknown(SLOW))
+    }
+
+    fn count(&self) {
+        if let Some(failures) = &self.failures {
+            failures.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn change(&self, to: u8) -> bool {

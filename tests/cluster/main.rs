@@ -10,11 +10,18 @@
 #[expect(dead_code, reason = "each group uses its share")]
 mod common;
 
+mod chaos;
+mod crowd;
 mod cuts;
 mod cutter;
 mod demo;
+mod ledger;
+mod listeners;
+mod member;
 mod nodes;
 mod outages;
 mod racing;
 mod redis;
 mod sending;
+mod wire;
+mod world;

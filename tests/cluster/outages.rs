@@ -11,6 +11,7 @@ use zinx::znet::Delivery;
 use crate::common::child::{as_child, is_child};
 use crate::common::process::SLACK;
 use crate::common::{Peer, frame, wait_until};
+use crate::cutter::Cutter;
 use crate::nodes::{LOGOUT, LONG, TOLD, UNREACHED, log_in, logged_in, node, node_at, push, tell_user, three};
 use crate::redis::Redis;
 
@@ -148,6 +149,67 @@ fn the_users_of_a_killed_node_are_offline_when_its_lease_is_over() {
     let mut again = logged_in(&survivor, "ann");
     assert_eq!(push(&cluster, "ann", "hello"), Delivery::Delivered);
     assert_eq!(again.read_frame(), (TOLD, b"hello".to_vec()));
+}
+
+#[test]
+fn in_a_full_redis_logins_that_are_there_stay_and_new_ones_are_told_why() {
+    let Some(redis) = Redis::start() else { return };
+    let cutter = Cutter::start(redis.address());
+    let nodes = [node_at(&cutter.url(), "one", OnDuplicate::KickOld), node(&redis, "two", OnDuplicate::KickOld)];
+    let mut ann = logged_in(&nodes[0], "ann");
+    assert_eq!(redis.ask("CONFIG SET maxmemory 1"), "+OK");
+    // The lease is renewed, as it is at once on a new link.
+    assert_eq!(redis.ask("PEXPIRE zinx:n:one 9000"), ":1");
+    cutter.cut();
+    wait_until("a renewal", || redis.ask("PTTL zinx:n:one")[1..].parse::<i64>().unwrap() > 9000);
+    wait_until("ann", || nodes[1].server.cluster().user("ann").is_online().unwrap_or_default());
+    let (_bob, told) = log_in(&nodes[1], "bob");
+    assert!(told.starts_with(UNREACHED) && told.contains("OOM"), "{told}");
+    // Nothing is sent to her, and that is said.
+    let pushed = nodes[1].server.cluster().user("ann").push(TOLD, "x");
+    assert!(matches!(pushed, Err(Error::ClusterUnavailable { .. })), "{pushed:?}");
+    assert_eq!(redis.ask("CONFIG SET maxmemory 0"), "+OK");
+    assert_eq!(push(&nodes[1].server.cluster(), "ann", "there?"), Delivery::Delivered);
+    assert_eq!(ann.read_frame(), (TOLD, b"there?".to_vec()));
+}
+
+#[test]
+fn a_login_that_arrives_after_its_link_was_given_up_is_none() {
+    let Some(redis) = Redis::start() else { return };
+    let cutter = Cutter::start(redis.address());
+    let node = node_at(&cutter.url(), "one", OnDuplicate::KickOld);
+    cutter.delay(Duration::from_secs(3));
+    let (_peer, told) = log_in(&node, "ann");
+    assert!(told.starts_with(UNREACHED), "{told}");
+    cutter.delay(Duration::ZERO);
+    cutter.hang_up();
+    wait_until("a new link", || node.server.cluster().stats().reconnects > 0);
+    // The claim and what ends it are on different links, and the claim comes last.
+    wait_until("what was on its way", || cutter.links() == 2);
+    for _ in 0..10 {
+        assert_eq!(redis.ask("PING"), "+PONG");
+    }
+    assert_eq!(redis.ask("HLEN zinx:u:{ann}"), ":0");
+    logged_in(&node, "ann");
+    assert_eq!(redis.ask("HLEN zinx:u:{ann}"), ":1");
+}
+
+#[test]
+fn what_is_not_sent_to_other_nodes_is_counted() {
+    let Some(redis) = Redis::start() else { return };
+    let cutter = Cutter::start(redis.address());
+    let nodes = [node_at(&cutter.url(), "one", OnDuplicate::KickOld), node(&redis, "two", OnDuplicate::KickOld)];
+    let cluster = nodes[0].server.cluster();
+    let told = || cluster.group("lobby").broadcast(TOLD, "x").unwrap().others_told;
+    assert!(told());
+    wait_until("it to arrive", || nodes[1].server.cluster().stats().entries_read == 1);
+    // Sent, but never answered.
+    cutter.silence(true);
+    assert!(told());
+    cutter.refuse(true);
+    wait_until("the cut", || cluster.stats().entries_unsent == 1);
+    assert!(!told());
+    assert_eq!(cluster.stats().entries_unsent, 2);
 }
 
 /// A process that is killed when this is dropped.

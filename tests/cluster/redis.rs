@@ -1,7 +1,9 @@
 //! A Redis of a test's own: a process on a free port, without files.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -13,31 +15,80 @@ use crate::common::wait_until;
 /// A `redis-server`, killed at the end of the test.
 pub(crate) struct Redis {
     port: ReservedPort,
+    args: Vec<String>,
+    /// Where it keeps its data, if it does, and the time that it believes in.
+    folder: PathBuf,
+    /// The library that lies to it about the time.
+    clock: Option<PathBuf>,
     process: Option<Child>,
 }
 
 impl Redis {
     /// `None`, with a word, if there is none on this machine.
     pub(crate) fn start() -> Option<Self> {
-        let mut redis = Self { port: ReservedPort::new(), process: None };
-        redis.run().then_some(redis)
+        Self::with(&[]).start_it()
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.port.address
+    /// As [`start`](Self::start). What it has said is kept when it is killed.
+    pub(crate) fn start_with_data() -> Option<Self> {
+        Self::with(&["--appendonly", "yes", "--appendfsync", "no"]).start_it()
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("redis://{}", self.port.address)
+    /// As [`start`](Self::start), as a replica.
+    pub(crate) fn start_as_replica_of(&self) -> Option<Self> {
+        Self::with(&["--replicaof", "127.0.0.1", &self.port.number().to_string()]).start_it()
     }
 
-    /// Begins, empty, on the same port as before.
+    /// As [`start`](Self::start), with a clock that can [jump](Self::jump). `None`, with a word, also without a C compiler.
+    pub(crate) fn start_with_clock() -> Option<Self> {
+        let mut redis = Self::with(&[]);
+        let library = redis.folder.join("clock.so");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/jumping_clock.c");
+        let mut compiler = Command::new("cc");
+        match compiler.args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status() {
+            Ok(status) => assert!(status.success(), "cc: {status}"),
+            Err(_) => {
+                skipped("cc");
+                return None;
+            }
+        }
+        redis.clock = Some(library);
+        redis.jump(0);
+        redis.start_it()
+    }
+
+    fn with(args: &[&str]) -> Self {
+        let port = ReservedPort::new();
+        let name = format!("redis-{}-{}", std::process::id(), port.number());
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let args = args.iter().map(ToString::to_string).collect();
+        Self { port, args, folder, clock: None, process: None }
+    }
+
+    fn start_it(mut self) -> Option<Self> {
+        self.run().then_some(self)
+    }
+
+    /// From now on its clock differs from the true time by so many seconds.
+    pub(crate) fn jump(&self, seconds: i64) {
+        // In place: it has the file mapped.
+        let mut options = File::options();
+        options.write(true).create(true).truncate(false);
+        let mut clock = options.open(self.folder.join("clock")).unwrap();
+        clock.write_all(&seconds.to_ne_bytes()).unwrap();
+    }
+
+    /// Begins on the same port as before, empty unless it keeps its data.
     pub(crate) fn run(&mut self) -> bool {
         let mut command = Command::new("redis-server");
         command.args(["--port", &self.port.number().to_string(), "--bind", "127.0.0.1"]);
-        command.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
+        command.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]).args(&self.args);
+        if let Some(library) = &self.clock {
+            command.env("LD_PRELOAD", library).env("ZINX_TEST_CLOCK", self.folder.join("clock"));
+        }
         let started = command
-            .current_dir(env!("CARGO_TARGET_TMPDIR"))
+            .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -45,9 +96,7 @@ impl Redis {
         match started {
             Ok(process) => self.process = Some(process),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                assert!(std::env::var_os("CI").is_none(), "there is no redis-server");
-                let test = std::thread::current().name().unwrap_or("a test").to_string();
-                eprintln!("skipped: {test}, for want of redis-server");
+                skipped("redis-server");
                 return false;
             }
             Err(error) => panic!("{error}"),
@@ -82,6 +131,11 @@ impl Redis {
         self.lines(command, 2)
     }
 
+    /// Whether it is a replica that is up to date, or nearly so.
+    pub(crate) fn is_in_sync(&self) -> bool {
+        self.lines("ROLE", 8) == "connected"
+    }
+
     /// The last of so many lines.
     fn lines(&self, command: &str, count: usize) -> String {
         let mut stream = TcpStream::connect(self.port.address).unwrap();
@@ -104,5 +158,13 @@ impl Drop for Redis {
             let _ = process.kill();
             let _ = process.wait();
         }
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Says that a test was skipped, and why. On a machine that is to run all of them, it fails.
+fn skipped(program: &str) {
+    assert!(std::env::var_os("CI").is_none(), "there is no {program}");
+    let test = std::thread::current().name().unwrap_or("a test").to_string();
+    eprintln!("skipped: {test}, for want of {program}");
 }

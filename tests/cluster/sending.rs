@@ -1,5 +1,8 @@
 //! What one node asks of another: pushes, questions, kicks, tasks.
 
+use std::sync::Arc;
+
+use zinx::green;
 use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 use zinx::znet::Delivery;
@@ -171,6 +174,32 @@ fn redis_forgets_what_has_been_read() {
     // A node that leaves leaves no stream.
     drop(nodes);
     assert_eq!(len(), 0);
+}
+
+#[test]
+fn a_stream_ends_with_its_node_also_if_that_is_killed_or_answered_too_late() {
+    let Some(redis) = Redis::start() else { return };
+    let mut nodes = three(&redis, OnDuplicate::KickOld);
+    // Before anything was sent to it.
+    assert!(redis.ask("PTTL zinx:s:one")[1..].parse::<i64>().unwrap() > 0);
+    let (asked, go) = (Arc::new(green::Event::new()), Arc::new(green::Event::new()));
+    let (asks, waits) = (Arc::clone(&asked), Arc::clone(&go));
+    let task = move |_: &zinx::znet::ClusterTask| {
+        asks.set();
+        waits.wait();
+        Ok(Vec::new())
+    };
+    nodes[1].server.cluster().add_task(1, task).unwrap();
+    let cluster = nodes[2].server.cluster();
+    let late = std::thread::spawn(move || cluster.run_on("two", 1, "", std::time::Duration::from_millis(10)));
+    assert!(matches!(late.join().unwrap(), Err(Error::TimedOut { .. } | Error::ClusterUnavailable { .. })));
+    assert!(asked.wait_timeout(LONG));
+    nodes.pop().unwrap().stop();
+    assert_eq!(redis.ask("EXISTS zinx:s:three"), ":0");
+    go.set();
+    // Behind the answer on the same link.
+    nodes[1].server.cluster().online(["ann"]).unwrap();
+    assert_eq!(redis.ask("EXISTS zinx:s:three"), ":0");
 }
 
 const MANY: u32 = 300;

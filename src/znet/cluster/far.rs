@@ -33,7 +33,7 @@ impl Remote for Joined {
         };
         let mut command = CLAIM.on(&self.logins_of(uid));
         command.arg(&self.prefix).arg(&self.node).arg(&self.incarnation).arg(login).arg(conn_id).arg(policy);
-        command.arg(uid).arg(LONGEST_STREAM);
+        command.arg(uid).arg(LONGEST_STREAM).arg(self.opened());
         drop(step_aside());
         let said = self.link.run(&command).inspect_err(|failed| {
             if matches!(failed, Failed::Unknown(_)) {
@@ -105,7 +105,7 @@ impl Remote for Joined {
     fn push_also(&self, uid: &str, msg_id: u32, data: &[u8]) {
         let mut command = self.to_user(uid, "all");
         command.arg("k").arg("p").arg("u").arg(uid).arg("m").arg(msg_id).arg("d").arg(data);
-        let _ = self.link.tell(&command);
+        let _ = self.link.tell_or_count(&command, &self.counts.entries_unsent);
     }
 
     fn call(&self, uid: &str, question: Question<'_>) -> Result<Option<Message>> {
@@ -138,7 +138,7 @@ impl Remote for Joined {
         let mut command = self.to_all();
         command.arg("k").arg("g").arg("f").arg(&self.node).arg("u").arg(group);
         command.arg("m").arg(msg_id).arg("d").arg(data);
-        self.link.tell(&command).is_ok()
+        self.link.tell_or_count(&command, &self.counts.entries_unsent).is_ok()
     }
 
     fn members(&self, group: &str) -> Result<Vec<ClusterMember>> {
@@ -206,6 +206,8 @@ impl Remote for Joined {
             logins_lost: counts.logins_lost.load(Ordering::Relaxed),
             entries_read: counts.entries_read.load(Ordering::Relaxed),
             entries_lost: counts.entries_lost.load(Ordering::Relaxed),
+            entries_unsent: counts.entries_unsent.load(Ordering::Relaxed),
+            leases_lost: counts.leases_lost.load(Ordering::Relaxed),
         }
     }
 }

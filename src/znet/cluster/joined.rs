@@ -49,6 +49,8 @@ pub(crate) struct Joined {
 pub(super) struct Counts {
     pub(super) entries_read: AtomicUsize,
     pub(super) entries_lost: AtomicUsize,
+    pub(super) entries_unsent: Arc<AtomicUsize>,
+    pub(super) leases_lost: AtomicUsize,
     pub(super) logins_won: AtomicUsize,
     pub(super) logins_lost: AtomicUsize,
     /// Of the last renewal, in microseconds.
@@ -129,6 +131,7 @@ impl Joined {
         let mut command = RENEW.on(&self.lease_of(&self.node));
         command.arg(&self.incarnation).arg(LEASE.as_millis() as u64).arg(self.nodes_key()).arg(&self.node);
         command.arg(self.stream_of(&self.node)).arg(STREAM_STAYS.as_millis() as u64);
+        command.arg(&self.prefix).arg(self.opened());
         command
     }
 
@@ -161,10 +164,10 @@ impl Joined {
     pub(super) fn answer(&self, node: &str, incarnation: &str, request: u64, said: Said) {
         let (status, msg_id, data) = said.fields();
         let mut command = redis::cmd("XADD");
-        command.arg(self.stream_of(node)).arg("MAXLEN").arg("~").arg(LONGEST_STREAM).arg("*");
+        command.arg(self.stream_of(node)).arg("NOMKSTREAM").arg("MAXLEN").arg("~").arg(LONGEST_STREAM).arg("*");
         command.arg("k").arg("a").arg("i").arg(incarnation).arg("r").arg(request);
         command.arg("s").arg(status).arg("m").arg(msg_id).arg("d").arg(data);
-        let _ = self.link.tell(&command);
+        let _ = self.link.tell_or_count(&command, &self.counts.entries_unsent);
     }
 }
 
@@ -188,7 +191,7 @@ impl Drop for Membership {
         }
         let mut command = LEAVE.on(&joined.lease_of(&joined.node));
         command.arg(&joined.incarnation).arg(joined.nodes_key()).arg(&joined.node);
-        command.arg(joined.stream_of(&joined.node));
+        command.arg(joined.stream_of(&joined.node)).arg(format!("{}:f:{}", joined.prefix, joined.node));
         // Without it, the lease ends by itself.
         let _ = joined.link.run(&command);
         joined.link.end();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::entry::number;
 use super::joined::{Joined, LONGEST_STREAM, RENEWAL};
@@ -23,32 +23,39 @@ impl Joined {
                 return;
             }
             let opened = self.opened();
-            let unsaid = self.unsaid.swap(false, Ordering::AcqRel);
-            if (unsaid || opened != kept) && !self.release_again() {
-                self.unsaid.store(true, Ordering::Release);
-            }
             // What has been said before the renewal has been done, once that is answered on the same connection.
             let settled = self.ended.lock().len();
             let begun = Instant::now();
             let renewed = self.link.run(&self.renewal());
             let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.counts.round_trip.store(took, Ordering::Relaxed);
-            match renewed {
-                Ok(value) if number(&value) == Some(0) => {
-                    log::error!("another node of the cluster has the name {:?}", self.node);
-                }
-                Ok(value) => {
-                    to_keep |= number(&value) == Some(2) || opened != kept;
-                    kept = opened;
-                    to_keep = to_keep && !self.keep_logins();
-                    if self.opened() == opened && !self.unsaid.load(Ordering::Acquire) {
+            match renewed.map(|value| number(&value)) {
+                Ok(Some(0)) => log::error!("another node of the cluster has the name {:?}", self.node),
+                // There is a newer connection by now, and with it another look.
+                Ok(Some(3)) => {}
+                Ok(said) => {
+                    if said == Some(2) {
+                        self.counts.leases_lost.fetch_add(1, Ordering::Relaxed);
+                    }
+                    to_keep |= said == Some(2) || opened != kept;
+                    // From now on nothing logs in that was sent before on another connection: so this comes after the renewal.
+                    if self.unsaid.swap(false, Ordering::AcqRel) || opened != kept {
+                        if !self.release_again() {
+                            self.unsaid.store(true, Ordering::Release);
+                        }
+                    } else if self.opened() == opened {
                         let mut ended = self.ended.lock();
                         let settled = settled.min(ended.len());
                         ended.drain(..settled);
                     }
+                    kept = opened;
+                    to_keep = to_keep && !self.keep_logins(opened);
                 }
                 Err(failed) => {
                     log::warn!("the lease of node {:?}: {failed}", self.node);
+                    if !was_slow(&failed) {
+                        self.leaving.wait_timeout(REFUSED);
+                    }
                     // A Redis that does not answer, or may not be written to: perhaps there is another one at its address.
                     self.link.cut();
                 }
@@ -80,7 +87,7 @@ impl Joined {
     }
 
     /// Looks whether all logins of this node still stand; those that do not are closed. `false` if Redis did not say.
-    fn keep_logins(&self) -> bool {
+    fn keep_logins(&self, opened: u64) -> bool {
         let Some(core) = self.core.upgrade() else { return true };
         let logins = logins(&core);
         for some in logins.chunks(BATCH) {
@@ -88,12 +95,16 @@ impl Joined {
                 let mut command = KEEP.on(&self.logins_of(uid));
                 command.arg(&self.prefix).arg(self.field(claim.login)).arg(claim.generation);
                 command.arg(conn.get_conn_id()).arg(u8::from(claim.is_shared)).arg(LONGEST_STREAM);
+                command.arg(&self.node).arg(opened);
                 command
             };
             let commands: Vec<_> = some.iter().map(command).collect();
             for ((uid, claim, conn), said) in some.iter().zip(self.link.run_all(&commands)) {
-                let Ok(said) = said else { return false };
-                if number(&said) == Some(0) {
+                let said = said.ok().and_then(|said| number(&said));
+                if said.is_none() || said == Some(3) {
+                    return false;
+                }
+                if said == Some(0) {
                     self.lose_login(&**conn, claim.login);
                 } else if conn.connection().membership().claim() != Some(*claim) {
                     // It has ended meanwhile, perhaps before it was kept.
@@ -144,5 +155,7 @@ pub(super) const fn was_slow(failed: &crate::zredis::Failed) -> bool {
 
 /// Logins that end while Redis cannot be reached, as many as are remembered.
 const MAX_ENDED: usize = 1 << 20;
+/// How long it waits after a refusal: a Redis that is full, or a replica.
+const REFUSED: Duration = Duration::from_secs(1);
 /// Logins that are looked at in one go.
 const BATCH: usize = 256;

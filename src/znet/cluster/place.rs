@@ -32,7 +32,8 @@ impl Place {
     /// ends earlier than before since a replica has taken over, the place is behind what is there or before what is new.
     pub(super) fn lost(&mut self, facts: &Facts) -> u64 {
         let gone = facts.added.saturating_sub(facts.len);
-        if facts.added < self.read {
+        // A replica that has taken over may have fewer entries than were read, or others since, by a clock that is behind.
+        if facts.added < self.read || facts.newest < self.last {
             let is_new = facts.newest > self.last;
             self.read = if is_new { gone } else { facts.added };
             self.last = self.last.min(facts.newest);
@@ -89,6 +90,9 @@ mod tests {
         let mut place = Place { last: (100, 0), read: 10 };
         assert_eq!((place.lost(&facts(8, 8, 98)), place), (1, Place { last: (98, 0), read: 8 }));
         assert_eq!(place.lost(&facts(9, 9, 120)), 0);
+        // Others have come there since, but its clock is behind: what comes now is read.
+        let mut place = Place { last: (100, 0), read: 10 };
+        assert_eq!((place.lost(&facts(13, 13, 99)), place), (1, Place { last: (99, 0), read: 13 }));
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! What is done in Redis in one step each.
 //!
-//! Keys, behind the prefix: `n:NODE` is the lease of a node and holds its incarnation; `nodes` are the names of all that have been
-//! there, by the time of their last renewal; `s:NODE` is the stream that a node reads; `u:{UID}` are the logins of a user:
-//! `NODE/INCARNATION/LOGIN` with `GENERATION CONN`.
+//! Keys, behind the prefix: `n:NODE` is the lease of a node and holds its incarnation; `f:NODE` says which of its connections to Redis
+//! it uses now, by number; `nodes` are the names of all that have been there, by the time of their last renewal; `s:NODE` is the stream
+//! that a node reads; `u:{UID}` are the logins of a user: `NODE/INCARNATION/LOGIN` with `GENERATION CONN`.
+//!
+//! What a node has sent on a connection that it has given up may still arrive, after anything that it has sent on the next one. A login
+//! that arrives so late is refused: the node has given it up too.
 
 use std::sync::LazyLock;
 
@@ -39,32 +42,57 @@ macro_rules! step {
 
 step!(
     /// Key: the lease. Arguments: incarnation, milliseconds, key of the nodes, name, stream, milliseconds that it stays if this node is
-    /// killed. 1: renewed; 2: taken; 0: another has it.
+    /// killed, prefix, number of the connection. 1: renewed; 2: taken; 0: another has it; 3: a newer connection of this node is in use.
     RENEW,
     "local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return 0 end
+local fence, now = ARGV[7] .. ':f:' .. ARGV[4], tonumber(redis.call('TIME')[1])
+if held then
+  if tonumber(redis.call('GET', fence) or 0) > tonumber(ARGV[8]) then return 3 end
+  -- First what is possible in a full Redis: it does not refuse what follows a change.
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+-- A clock that was set back: leases would last until it is as late again.
+local ahead = tonumber(redis.call('ZREVRANGE', ARGV[3], 0, 0, 'WITHSCORES')[2] or 0) - now
+if ahead > 0 then
+  for _, node in ipairs(redis.call('ZRANGE', ARGV[3], 0, -1)) do
+    local lease = ARGV[7] .. ':n:' .. node
+    local left = redis.call('PTTL', lease)
+    if left > tonumber(ARGV[2]) then redis.call('PEXPIRE', lease, math.max(left - ahead * 1000, 1)) end
+    redis.call('ZADD', ARGV[3], now, node)
+  end
+end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-redis.call('ZADD', ARGV[3], redis.call('TIME')[1], ARGV[4])
-redis.call('PEXPIRE', ARGV[5], ARGV[6])
+redis.call('SET', fence, ARGV[8], 'PX', ARGV[2])
+redis.call('ZADD', ARGV[3], now, ARGV[4])
+redis.call('ZREMRANGEBYSCORE', ARGV[3], '-inf', '(' .. (now - ARGV[6] / 1000))
+if redis.call('PEXPIRE', ARGV[5], ARGV[6]) == 0 then
+  -- An empty stream, so that what is left of it if this node is killed goes with it.
+  redis.call('XGROUP', 'CREATE', ARGV[5], 'x', '$', 'MKSTREAM')
+  redis.call('XGROUP', 'DESTROY', ARGV[5], 'x')
+  redis.call('PEXPIRE', ARGV[5], ARGV[6])
+end
 if held then return 1 end
 return 2"
 );
 
 step!(
-    /// Key: the lease. Arguments: incarnation, key of the nodes, name, stream.
+    /// Key: the lease. Arguments: incarnation, key of the nodes, name, stream, key of the connection in use.
     LEAVE,
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('DEL', KEYS[1], ARGV[4])
+redis.call('DEL', KEYS[1], ARGV[4], ARGV[5])
 redis.call('ZREM', ARGV[2], ARGV[3])
 return 1"
 );
 
 step!(
-    /// Key: the user's logins. Arguments: prefix, node, incarnation, login, conn, policy (kick, reject, multi), user, longest stream.
-    /// {1, generation}; {0, node, conn} if another login stands against it; {2} if this node has no lease.
+    /// Key: the user's logins. Arguments: prefix, node, incarnation, login, conn, policy (kick, reject, multi), user, longest stream,
+    /// number of the connection. {1, generation}; {0, node, conn} if another login stands against it; {2} if this node has no lease, or
+    /// uses a newer connection.
     CLAIM,
     "local prefix = ARGV[1]
 if redis.call('GET', prefix .. ':n:' .. ARGV[2]) ~= ARGV[3] then return {2} end
+if tonumber(redis.call('GET', prefix .. ':f:' .. ARGV[2]) or 0) > tonumber(ARGV[9]) then return {2} end
 local newest, others = 0, {}
 local held = redis.call('HGETALL', KEYS[1])
 for i = 1, #held, 2 do
@@ -93,9 +121,11 @@ return {1, generation}"
 
 step!(
     /// After a time in which Redis was not reached. Key: the user's logins. Arguments: prefix, field, generation, conn, shared (1: others
-    /// may be beside it), longest stream. 1: it is there; 0: a newer login has replaced it.
+    /// may be beside it), longest stream, node, number of the connection. 1: it is there; 0: a newer login has replaced it; 3: the node
+    /// uses a newer connection.
     KEEP,
     "local prefix = ARGV[1]
+if tonumber(redis.call('GET', prefix .. ':f:' .. ARGV[7]) or 0) > tonumber(ARGV[8]) then return 3 end
 if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1 then return 1 end
 local older = {}
 local held = redis.call('HGETALL', KEYS[1])

@@ -22,4 +22,9 @@ pub struct ClusterStats {
     pub entries_read: usize,
     /// What other nodes have sent, and Redis has dropped because this one did not read it in time.
     pub entries_lost: usize,
+    /// What this node has sent to others without waiting (broadcasts, answers, pushes to a user who is also here), of which Redis has
+    /// not said that it has it.
+    pub entries_unsent: usize,
+    /// How often the lease of this node was over before it was renewed. Others send nothing to it meanwhile.
+    pub leases_lost: usize,
 }
