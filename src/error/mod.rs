@@ -186,6 +186,16 @@ pub enum Error {
         /// The id asked for.
         task_id: u32,
     },
+    /// The node has no filter with this id.
+    FilterNotFound {
+        /// The id asked for.
+        filter_id: u32,
+    },
+    /// A filter with this id exists already.
+    RepeatedFilter {
+        /// The id.
+        filter_id: u32,
+    },
     /// A task with this id exists already.
     RepeatedTask {
         /// The id.
@@ -320,6 +330,8 @@ impl fmt::Display for Error {
             Self::ClusterUnavailable { reason } => write!(f, "the cluster cannot be reached: {reason}"),
             Self::NodeNotFound { node } => write!(f, "the cluster has no node {node:?}"),
             Self::TaskNotFound { task_id } => write!(f, "the node has no task {task_id}"),
+            Self::FilterNotFound { filter_id } => write!(f, "the node has no filter {filter_id}"),
+            Self::RepeatedFilter { filter_id } => write!(f, "there is already a filter {filter_id}"),
             Self::RepeatedTask { task_id } => write!(f, "there is already a task {task_id}"),
             Self::NotOnConnection { what } => {
                 write!(f, "{what} works in a handler or hook of its own connection only")

@@ -97,7 +97,10 @@ impl Link {
     /// As [`tell`](Self::tell). Counts it if Redis has not taken it, or has not said so before the connection ended.
     pub(crate) fn tell_or_count(&self, command: &Cmd, failures: &Arc<AtomicUsize>) -> Result<(), Failed> {
         let queued = self.queue(std::slice::from_ref(command), Some(failures)).map(drop);
-        queued.inspect_err(|_| drop(failures.fetch_add(1, Ordering::Relaxed)))
+        if queued.is_err() {
+            failures.fetch_add(1, Ordering::Relaxed);
+        }
+        queued
     }
 
     /// Whether there is a connection.

@@ -32,8 +32,10 @@ pub(crate) struct Shared {
 
 pub(crate) struct User {
     pub(crate) name: String,
-    /// The nodes of its sessions, as its phones see them.
-    sessions: Mutex<Vec<usize>>,
+    /// The nodes that its phones are connected to.
+    nodes: Mutex<Vec<usize>>,
+    /// How many of them are logged in, as they see it.
+    logins: AtomicUsize,
     /// Whether it is to be online.
     wanted: AtomicBool,
 }
@@ -43,7 +45,8 @@ impl Crowd {
     pub(crate) fn begin(addresses: Vec<SocketAddr>, seed: u64) -> Self {
         let user = |n| User {
             name: format!("user{n}"),
-            sessions: Mutex::default(),
+            nodes: Mutex::default(),
+            logins: AtomicUsize::new(0),
             wanted: AtomicBool::new(true),
         };
         let nodes = addresses.len();
@@ -94,8 +97,7 @@ impl Crowd {
 
     /// Those that are connected to a node.
     pub(crate) fn connected_to(&self, node: usize) -> HashSet<String> {
-        let users =
-            self.shared.users.iter().filter(|user| user.sessions.lock().unwrap().contains(&node));
+        let users = self.shared.users.iter().filter(|user| user.nodes.lock().unwrap().contains(&node));
         users.map(|user| user.name.clone()).collect()
     }
 }
@@ -120,7 +122,7 @@ impl Shared {
         let user = &self.users[n];
         while !self.is_over() {
             let busy = self.busy.load(Ordering::Acquire);
-            let alone = user.sessions.lock().unwrap().is_empty();
+            let alone = user.logins.load(Ordering::Acquire) == 0;
             let wants = if is_first { alone || busy } else { busy };
             if wants && user.wanted.load(Ordering::Acquire) {
                 let node = random.below(self.addresses.lock().unwrap().len() as u64) as usize;
@@ -134,30 +136,43 @@ impl Shared {
     fn be_online(&self, user: &User, node: usize) -> io::Result<()> {
         let address = self.addresses.lock().unwrap()[node];
         let mut wire = Wire::open(address)?;
-        if wire.ask(LOGIN, user.name.as_bytes(), Duration::from_secs(3))?.as_deref() != Some("in") {
-            return Ok(());
+        user.nodes.lock().unwrap().push(node);
+        let mut is_in = false;
+        let ended =
+            wire.send(LOGIN, user.name.as_bytes()).and_then(|()| self.listen(user, &mut wire, &mut is_in));
+        if is_in {
+            user.logins.fetch_sub(1, Ordering::AcqRel);
         }
-        user.sessions.lock().unwrap().push(node);
-        let ended = self.listen(user, &mut wire);
-        let mut sessions = user.sessions.lock().unwrap();
-        let at = sessions.iter().position(|session| *session == node).unwrap();
-        sessions.remove(at);
+        let mut nodes = user.nodes.lock().unwrap();
+        let at = nodes.iter().position(|other| *other == node).unwrap();
+        nodes.swap_remove(at);
         ended
     }
 
-    /// Notes what comes, until the end. If the user leaves, everything that was sent before still comes.
-    fn listen(&self, user: &User, wire: &mut Wire) -> io::Result<()> {
+    /// Notes what comes, until the end: also before the node has said that the user is logged in, however long that takes. If the user
+    /// leaves, everything that was sent before still comes.
+    fn listen(&self, user: &User, wire: &mut Wire, is_in: &mut bool) -> io::Result<()> {
         let (session, mut finished) = (self.ledger.session(), false);
         loop {
             if !finished && (self.is_over() || !user.wanted.load(Ordering::Acquire)) {
                 finished = true;
                 wire.finish();
             }
-            if let Some((msg_id, data)) = wire.read(STEP)? {
-                assert_eq!(msg_id, PUSHED, "{data:?}");
-                self.ledger.arrived(u32::from_le_bytes(data.try_into().unwrap()), session);
-            } else if finished && self.is_over() {
-                return Ok(());
+            match wire.read(STEP)? {
+                Some((LOGIN, said)) if said == b"in" => {
+                    *is_in = true;
+                    user.logins.fetch_add(1, Ordering::AcqRel);
+                }
+                Some((PUSHED, data)) => {
+                    self.ledger.arrived(u32::from_le_bytes(data.try_into().unwrap()), session);
+                }
+                // It was not logged in.
+                Some((_, said)) => {
+                    assert!(said.starts_with(b"the cluster cannot be reached"), "{said:?}");
+                    return Ok(());
+                }
+                None if finished && self.is_over() => return Ok(()),
+                None => {}
             }
         }
     }

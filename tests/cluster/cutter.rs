@@ -20,6 +20,8 @@ struct State {
     refuses: AtomicBool,
     silent: AtomicBool,
     delay_ms: AtomicU64,
+    /// All that was ever delayed.
+    delayed: Mutex<Vec<u8>>,
 }
 
 /// Bytes, and when they are to arrive.
@@ -35,6 +37,7 @@ impl Cutter {
             refuses: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             delay_ms: AtomicU64::new(0),
+            delayed: Mutex::default(),
         });
         let theirs = Arc::clone(&state);
         thread::spawn(move || {
@@ -83,6 +86,12 @@ impl Cutter {
         self.state.delay_ms.store(by.as_millis() as u64, Ordering::Release);
     }
 
+    /// Whether this is in what was delayed.
+    pub(crate) fn has_delayed(&self, text: &str) -> bool {
+        let delayed = self.state.delayed.lock().unwrap();
+        delayed.windows(text.len()).any(|some| some == text.as_bytes())
+    }
+
     /// Whether everything stands still on its way. It arrives when that is over.
     pub(crate) fn silence(&self, silent: bool) {
         self.state.silent.store(silent, Ordering::Release);
@@ -119,7 +128,11 @@ impl State {
     fn read(&self, mut from: &TcpStream, send: &Sender<Chunk>) {
         let mut buffer = vec![0; 1 << 16];
         while let Ok(len @ 1..) = from.read(&mut buffer) {
-            let due = Instant::now() + Duration::from_millis(self.delay_ms.load(Ordering::Acquire));
+            let delay = Duration::from_millis(self.delay_ms.load(Ordering::Acquire));
+            if !delay.is_zero() {
+                self.delayed.lock().unwrap().extend_from_slice(&buffer[..len]);
+            }
+            let due = Instant::now() + delay;
             if send.send((due, buffer[..len].to_vec())).is_err() {
                 return;
             }

@@ -61,7 +61,8 @@ impl Listeners {
         wait_until("later broadcasts of all to all", || {
             let heard = self.shared.heard.lock().unwrap();
             let has = |listener: usize, sender: usize| {
-                heard[listener].get(&(sender as u32)).and_then(|numbers| numbers.last()) > last(sender).as_ref()
+                heard[listener].get(&(sender as u32)).and_then(|numbers| numbers.last())
+                    > last(sender).as_ref()
             };
             alive.iter().all(|listener| alive.iter().all(|sender| has(*listener, *sender)))
         });
@@ -77,8 +78,10 @@ impl Listeners {
             let has = |sender: u32, n: &u32| {
                 heard[listener].get(&sender).is_some_and(|numbers| numbers.binary_search(n).is_ok())
             };
-            let of_living = told.iter().filter(|((sender, _), told)| **told && was_killed != Some(*sender as usize));
-            let missing: Vec<_> = of_living.map(|(key, _)| *key).filter(|(sender, n)| !has(*sender, n)).collect();
+            let of_living =
+                told.iter().filter(|((sender, _), told)| **told && was_killed != Some(*sender as usize));
+            let missing: Vec<_> =
+                of_living.map(|(key, _)| *key).filter(|(sender, n)| !has(*sender, n)).collect();
             assert!(missing.iter().all(|(sender, _)| *sender as usize != listener), "{missing:?}");
             missing.len()
         };

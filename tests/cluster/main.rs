@@ -11,6 +11,7 @@
 mod common;
 
 mod chaos;
+mod costs;
 mod crowd;
 mod cuts;
 mod cutter;

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use zinx::Server;
 use zinx::prelude::*;
 use zinx::znet::Delivery;
 
@@ -41,7 +42,7 @@ pub(crate) fn serve_as_child(test: &str) {
     }
 }
 
-fn set_up(server: &zinx::Server) -> Result<()> {
+fn set_up(server: &Server) -> Result<()> {
     server.add_router(LOGIN, |request: &dyn IRequest| {
         let conn = request.get_connection();
         let said = conn.login(request.text()?, OnDuplicate::KickOld);
@@ -75,18 +76,16 @@ fn set_up(server: &zinx::Server) -> Result<()> {
         conn.send_msg(ONLINE, said.map_or_else(|error| error.to_string(), |online| format!("{online:?}")))
     })?;
     let state = state_of(server);
-    server.add_router(STATE, move |request: &dyn IRequest| {
-        request.get_connection().send_msg(STATE, state())
-    })
+    server.add_router(STATE, move |request: &dyn IRequest| request.get_connection().send_msg(STATE, state()))
 }
 
 /// What is counted, and behind it the users that are logged in, one for each login.
-fn state_of(server: &zinx::Server) -> impl Fn() -> String + use<> {
-    let (sessions, cluster) = (server.sessions(), server.cluster());
+fn state_of(server: &Server) -> impl Fn() -> String + use<> {
+    let (sessions, cluster, conns) = (server.sessions(), server.cluster(), server.get_conn_mgr());
     move || {
         let stats = cluster.stats();
         let lost = stats.entries_lost + stats.entries_unsent + stats.leases_lost;
-        let mut lines = vec![format!("{} {lost}", stats.is_connected)];
+        let mut lines = vec![format!("{} {lost} {}", stats.is_connected, conns.len())];
         for user in sessions.users() {
             let logins = sessions.all_of(&user).into_iter().filter(|conn| conn.is_logged_in());
             lines.extend(logins.map(|_| user.to_string()));
@@ -107,6 +106,7 @@ pub(crate) struct Member {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) is_connected: bool,
+    pub(crate) connections: usize,
     /// Gaps of every kind.
     pub(crate) lost: usize,
     /// The user of each login.
@@ -137,21 +137,22 @@ impl Member {
         self.process.kill(signal);
     }
 
-    pub(crate) fn resident_kib(&self) -> usize {
-        self.process.resident_kib()
-    }
-
-    pub(crate) fn open_files(&self) -> usize {
-        self.process.open_files()
+    /// Its descriptors, without those of connections, and its memory in KiB.
+    pub(crate) fn resources(&self) -> (usize, usize) {
+        let connections = self.state().map_or(0, |state| state.connections);
+        (self.process.open_files().saturating_sub(connections), self.process.resident_kib())
     }
 
     /// What it says of itself. `None` if it says nothing in time.
     pub(crate) fn state(&self) -> Option<State> {
         let said = Wire::open(self.address()).ok()?.ask(STATE, b"", MOMENT).ok()??;
         let mut lines = said.lines();
-        let (is_connected, lost) = lines.next()?.split_once(' ')?;
+        let [is_connected, lost, connections] = lines.next()?.split(' ').collect::<Vec<_>>()[..] else {
+            return None;
+        };
         Some(State {
             is_connected: is_connected == "true",
+            connections: connections.parse().ok()?,
             lost: lost.parse().ok()?,
             logins: lines.map(str::to_string).collect(),
         })

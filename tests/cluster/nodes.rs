@@ -16,7 +16,7 @@ pub(crate) const LOGOUT: u32 = 4;
 pub(crate) const JOIN: u32 = 5;
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-fn config_of(url: &str, name: &str) -> Config {
+pub(crate) fn config_of(url: &str, name: &str) -> Config {
     let mut config = config();
     (config.cluster, config.node_name) = (url.to_string(), name.to_string());
     config

@@ -12,7 +12,9 @@ use crate::common::child::{as_child, is_child};
 use crate::common::process::SLACK;
 use crate::common::{Peer, frame, wait_until};
 use crate::cutter::Cutter;
-use crate::nodes::{LOGOUT, LONG, TOLD, UNREACHED, log_in, logged_in, node, node_at, push, tell_user, three};
+use crate::nodes::{
+    LOGIN, LOGOUT, LONG, TOLD, UNREACHED, log_in, logged_in, node, node_at, push, tell_user, three,
+};
 use crate::redis::Redis;
 
 /// Whether Redis is to be killed, and to begin again empty, or paused.
@@ -155,7 +157,8 @@ fn the_users_of_a_killed_node_are_offline_when_its_lease_is_over() {
 fn in_a_full_redis_logins_that_are_there_stay_and_new_ones_are_told_why() {
     let Some(redis) = Redis::start() else { return };
     let cutter = Cutter::start(redis.address());
-    let nodes = [node_at(&cutter.url(), "one", OnDuplicate::KickOld), node(&redis, "two", OnDuplicate::KickOld)];
+    let nodes =
+        [node_at(&cutter.url(), "one", OnDuplicate::KickOld), node(&redis, "two", OnDuplicate::KickOld)];
     let mut ann = logged_in(&nodes[0], "ann");
     assert_eq!(redis.ask("CONFIG SET maxmemory 1"), "+OK");
     // The lease is renewed, as it is at once on a new link.
@@ -178,11 +181,14 @@ fn a_login_that_arrives_after_its_link_was_given_up_is_none() {
     let Some(redis) = Redis::start() else { return };
     let cutter = Cutter::start(redis.address());
     let node = node_at(&cutter.url(), "one", OnDuplicate::KickOld);
+    let mut peer = node.connect();
     cutter.delay(Duration::from_secs(3));
-    let (_peer, told) = log_in(&node, "ann");
-    assert!(told.starts_with(UNREACHED), "{told}");
+    peer.send(&frame(LOGIN, b"ann"));
+    wait_until("the login to be on its way", || cutter.has_delayed("{ann}"));
     cutter.delay(Duration::ZERO);
     cutter.hang_up();
+    let (_, told) = peer.read_frame();
+    assert!(told.starts_with(UNREACHED.as_bytes()), "{told:?}");
     wait_until("a new link", || node.server.cluster().stats().reconnects > 0);
     // The claim and what ends it are on different links, and the claim comes last.
     wait_until("what was on its way", || cutter.links() == 2);
@@ -198,7 +204,8 @@ fn a_login_that_arrives_after_its_link_was_given_up_is_none() {
 fn what_is_not_sent_to_other_nodes_is_counted() {
     let Some(redis) = Redis::start() else { return };
     let cutter = Cutter::start(redis.address());
-    let nodes = [node_at(&cutter.url(), "one", OnDuplicate::KickOld), node(&redis, "two", OnDuplicate::KickOld)];
+    let nodes =
+        [node_at(&cutter.url(), "one", OnDuplicate::KickOld), node(&redis, "two", OnDuplicate::KickOld)];
     let cluster = nodes[0].server.cluster();
     let told = || cluster.group("lobby").broadcast(TOLD, "x").unwrap().others_told;
     assert!(told());

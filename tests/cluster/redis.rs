@@ -1,7 +1,7 @@
 //! A Redis of a test's own: a process on a free port, without files.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -70,6 +70,14 @@ impl Redis {
         self.run().then_some(self)
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.port.address
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://{}", self.port.address)
+    }
+
     /// From now on its clock differs from the true time by so many seconds.
     pub(crate) fn jump(&self, seconds: i64) {
         // In place: it has the file mapped.
@@ -83,7 +91,8 @@ impl Redis {
     pub(crate) fn run(&mut self) -> bool {
         let mut command = Command::new("redis-server");
         command.args(["--port", &self.port.number().to_string(), "--bind", "127.0.0.1"]);
-        command.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]).args(&self.args);
+        command.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
+        command.args(["--repl-diskless-sync-delay", "0"]).args(&self.args);
         if let Some(library) = &self.clock {
             command.env("LD_PRELOAD", library).env("ZINX_TEST_CLOCK", self.folder.join("clock"));
         }
@@ -129,6 +138,18 @@ impl Redis {
     /// The answer to a command that is a text, behind the line of its length.
     pub(crate) fn ask_for_text(&self, command: &str) -> String {
         self.lines(command, 2)
+    }
+
+    /// The answer to a command that is a text of many lines.
+    pub(crate) fn ask_for_all(&self, command: &str) -> String {
+        let mut stream = TcpStream::connect(self.port.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        writeln!(stream, "{command}\r").unwrap();
+        let (mut stream, mut len) = (BufReader::new(stream), String::new());
+        stream.read_line(&mut len).unwrap();
+        let mut text = vec![0; len.trim()[1..].parse().unwrap()];
+        stream.read_exact(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
     }
 
     /// Whether it is a replica that is up to date, or nearly so.

@@ -8,6 +8,7 @@ use zinx::ziface::CloseReason;
 use zinx::znet::Delivery;
 
 use crate::common::{frame, wait_until};
+use crate::costs::count;
 use crate::nodes::{JOIN, LONG, TOLD, logged_in, push, three};
 use crate::redis::Redis;
 
@@ -46,7 +47,7 @@ fn pushes_from_many_at_once_arrive_once_each_and_those_of_one_sender_in_order() 
     let senders: Vec<_> = (0..SENDERS)
         .map(|sender| {
             let cluster = nodes[1 + sender as usize % 2].server.cluster();
-            zinx::green::spawn(move || {
+            green::spawn(move || {
                 let push =
                     |n: u32| cluster.user("ann").push(TOLD, [sender, n].map(u32::to_le_bytes).concat());
                 // On a machine where even Redis waits for a second, some may be unknown, or not sent.
@@ -157,6 +158,49 @@ fn a_broadcast_reaches_the_members_on_all_nodes_once_and_in_order() {
 }
 
 #[test]
+fn each_node_asks_its_own_filter_and_everybody_can_be_told() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = three(&redis, OnDuplicate::KickOld);
+    let users = ["ann", "bob", "cid"];
+    let mut peers: Vec<_> = nodes.iter().zip(users).map(|(node, user)| logged_in(node, user)).collect();
+    for peer in &mut peers {
+        peer.send(&frame(JOIN, b""));
+        assert_eq!(peer.read_frame(), (JOIN, Vec::new()));
+    }
+    let lobby = nodes[0].server.cluster().group("lobby");
+    let without = lobby.broadcast_where(7, "ann", TOLD, "x");
+    assert!(matches!(without, Err(Error::FilterNotFound { filter_id: 7 })), "{without:?}");
+    for node in &nodes {
+        let filter = |conn: &Arc<dyn IConnection>, about: &zinx::ziface::Data| {
+            assert!(about != "panic");
+            conn.get_user().is_some_and(|user| *about != *user)
+        };
+        node.server.cluster().add_filter(7, filter).unwrap();
+        let again = node.server.cluster().add_filter(7, |_, _| true);
+        assert!(matches!(again, Err(Error::RepeatedFilter { filter_id: 7 })), "{again:?}");
+    }
+    for (without, about) in users.iter().enumerate() {
+        let sent = lobby.broadcast_where(7, *about, TOLD, *about).unwrap();
+        assert_eq!((sent.here.queued, sent.others_told), (usize::from(without != 0), true));
+    }
+    // Nobody gets this, and all nodes go on.
+    assert_eq!(lobby.broadcast_where(7, "panic", TOLD, "x").unwrap().here.queued, 0);
+    for (peer, user) in peers.iter_mut().zip(users) {
+        for about in users.iter().filter(|about| **about != user) {
+            assert_eq!(peer.read_frame(), (TOLD, about.as_bytes().to_vec()));
+        }
+    }
+    // Whatever groups they are in.
+    nodes[1].conn(peers[1].addr()).leave_group("lobby");
+    let sent = nodes[2].server.cluster().notify_all(TOLD, "all").unwrap();
+    assert_eq!((sent.here.queued, sent.others_told), (1, true));
+    for peer in &mut peers {
+        assert_eq!(peer.read_frame(), (TOLD, b"all".to_vec()));
+        peer.check_echo();
+    }
+}
+
+#[test]
 fn redis_forgets_what_has_been_read() {
     let Some(redis) = Redis::start() else { return };
     let nodes = three(&redis, OnDuplicate::KickOld);
@@ -196,9 +240,9 @@ fn a_stream_ends_with_its_node_also_if_that_is_killed_or_answered_too_late() {
     assert!(asked.wait_timeout(LONG));
     nodes.pop().unwrap().stop();
     assert_eq!(redis.ask("EXISTS zinx:s:three"), ":0");
+    let entries = count(&redis, "xadd");
     go.set();
-    // Behind the answer on the same link.
-    nodes[1].server.cluster().online(["ann"]).unwrap();
+    wait_until("the answer", || count(&redis, "xadd") > entries);
     assert_eq!(redis.ask("EXISTS zinx:s:three"), ":0");
 }
 

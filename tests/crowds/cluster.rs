@@ -139,3 +139,24 @@ fn without_a_name_of_its_own_a_node_has_that_of_its_server() {
     let server = new_server_with_config(config()).unwrap();
     assert_eq!(*server.cluster().node_name(), *server.server_name());
 }
+
+#[test]
+fn a_filter_chooses_among_the_members_and_everybody_can_be_told() {
+    let running = running();
+    let cluster = running.server.cluster();
+    let mut peers = ["ann", "bob"].map(|user| logged_in(&running, user));
+    let mut stranger = running.connect();
+    stranger.check_echo();
+    cluster.add_filter(1, |conn, about| conn.get_user().is_some_and(|user| *about == *user)).unwrap();
+    let lobby = cluster.group("lobby");
+    let sent = lobby.broadcast_where(1, "bob", TOLD, "to bob").unwrap();
+    assert!(sent.here.queued == 1 && sent.others_told, "{sent:?}");
+    assert!(matches!(lobby.broadcast_where(2, "", TOLD, "x"), Err(Error::FilterNotFound { filter_id: 2 })));
+    assert_eq!(cluster.notify_all(TOLD, "to all").unwrap().here.queued, 2);
+    assert_eq!(peers[1].read_frame(), (TOLD, b"to bob".to_vec()));
+    for peer in &mut peers {
+        assert_eq!(peer.read_frame(), (TOLD, b"to all".to_vec()));
+        peer.check_echo();
+    }
+    stranger.check_echo();
+}

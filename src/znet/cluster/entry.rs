@@ -1,8 +1,8 @@
 //! What nodes write into each other's streams: fields of one letter.
 //!
 //! `k` is what it is, `i` the incarnation it is for. A request has `f` and `j`, the node that asks and its incarnation, and `r`, its
-//! number, for an answer; and what it needs of `u` (user or group), `m` (id of message or task), `a` (id of the answer), `t` (milliseconds)
-//! and `d` (payload). A replaced login has `l` (login) and `c` (connection).
+//! number, for an answer; and what it needs of `u` (user or group), `m` (id of message or task), `a` (id of the answer), `t` (milliseconds),
+//! `w` (id of a filter), `v` (what that is told) and `d` (payload). A replaced login has `l` (login) and `c` (connection).
 
 use redis::Value;
 
@@ -132,6 +132,8 @@ pub(super) const DATA: u8 = b'd';
 pub(super) const LOGIN: u8 = b'l';
 pub(super) const CONNECTION: u8 = b'c';
 pub(super) const STATUS: u8 = b's';
+pub(super) const FILTER: u8 = b'w';
+pub(super) const ABOUT: u8 = b'v';
 
 #[cfg(test)]
 mod tests {

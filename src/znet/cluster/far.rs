@@ -9,7 +9,7 @@ use super::delivery::Delivery;
 use super::entry::{Said, items, number, text};
 use super::joined::{Joined, LONGEST_STREAM, unavailable};
 use super::member::ClusterMember;
-use super::remote::{Question, Remote};
+use super::remote::{Audience, Chosen, Question, Remote};
 use super::requests::Request;
 use super::scripts::{CLAIM, SEND, SEND_ALL, SEND_TO};
 use super::stats::ClusterStats;
@@ -134,10 +134,16 @@ impl Remote for Joined {
         Ok(number(&self.link.run(&command).map_err(unavailable)?).unwrap_or_default() > 0)
     }
 
-    fn broadcast(&self, group: &str, msg_id: u32, data: &[u8]) -> bool {
+    fn broadcast(&self, audience: Audience<'_>, chosen: Chosen<'_>, msg_id: u32, data: &[u8]) -> bool {
         let mut command = self.to_all();
-        command.arg("k").arg("g").arg("f").arg(&self.node).arg("u").arg(group);
-        command.arg("m").arg(msg_id).arg("d").arg(data);
+        match audience {
+            Audience::Group(name) => command.arg("k").arg("g").arg("u").arg(name),
+            Audience::Users => command.arg("k").arg("n"),
+        };
+        if let Some((filter_id, about)) = chosen {
+            command.arg("w").arg(filter_id).arg("v").arg(about);
+        }
+        command.arg("f").arg(&self.node).arg("m").arg(msg_id).arg("d").arg(data);
         self.link.tell_or_count(&command, &self.counts.entries_unsent).is_ok()
     }
 

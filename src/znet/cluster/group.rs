@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::member::ClusterMember;
+use super::remote::Audience;
 use crate::error::Result;
 use crate::ziface::{IConnection, Payload};
 use crate::znet::people::groups::{Broadcast, Group};
@@ -102,9 +103,7 @@ impl ClusterGroup {
     }
 
     fn tell_others(&self, here: Broadcast, msg_id: u32, data: &Payload<'_>) -> ClusterBroadcast {
-        let remote = self.core.talk().remote();
-        let others_told = remote.is_none_or(|remote| remote.broadcast(&self.name, msg_id, data.as_slice()));
-        ClusterBroadcast { here, others_told }
+        self.core.tell_others(here, Audience::Group(&self.name), None, msg_id, data)
     }
 }
 

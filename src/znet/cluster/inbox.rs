@@ -6,33 +6,34 @@ use std::time::Duration;
 
 use super::delivery::Delivery;
 use super::entry::{
-    CONNECTION, DATA, Entry, FROM, FROM_INCARNATION, INCARNATION, LOGIN, MESSAGE, REPLY, REQUEST, Said, TIME,
-    USER, entries, items,
+    ABOUT, CONNECTION, DATA, Entry, FILTER, FROM, FROM_INCARNATION, INCARNATION, LOGIN, MESSAGE, REPLY,
+    REQUEST, Said, TIME, USER, entries, items, text,
 };
 use super::far::nonsense;
 use super::joined::{Joined, unavailable};
 use super::keeper::was_slow;
 use super::member::ClusterMember;
 use super::place::{Facts, Place};
+use super::remote::Audience;
 use super::tasks::ClusterTask;
 use crate::error::{Error, Result};
 use crate::green::{Builder, fairness_point};
 use crate::ziface::{CloseReason, IMessage};
-use crate::znet::people::groups::Group;
 use crate::znet::server::core::Core;
 use crate::zredis::{Failed, Link};
 
 impl Joined {
     /// Reads the stream from a place on, until the node leaves. Each entry is acted on once: their ids only go up.
     pub(super) fn read_entries(self: &Arc<Self>, mut place: Place) {
-        let (mut may_have_lost, mut trimmed) = (true, place.read);
+        let (mut may_have_lost, mut trimmed, mut redis) = (true, place.read, None);
+        self.counts.behind.store(place.read, Ordering::Relaxed);
         while !self.leaving.is_set() {
             if !self.inbox.is_up() {
                 may_have_lost = true;
                 self.leaving.wait_timeout(PAUSE);
                 continue;
             }
-            if may_have_lost && !self.count_lost(&mut place) {
+            if may_have_lost && !self.count_lost(&mut place, &mut redis) {
                 self.leaving.wait_timeout(PAUSE);
                 continue;
             }
@@ -55,6 +56,7 @@ impl Joined {
                         }
                         fairness_point();
                     }
+                    self.counts.behind.store(place.read, Ordering::Relaxed);
                     if place.read.saturating_sub(trimmed) >= TRIM_AFTER {
                         trimmed = place.read;
                         self.trim(&place);
@@ -80,10 +82,15 @@ impl Joined {
         let _ = self.link.tell(command.arg(format!("{}-{}", place.last.0, place.last.1)));
     }
 
-    /// Counts what was trimmed before it was read. `false` if Redis does not say.
-    fn count_lost(&self, place: &mut Place) -> bool {
+    /// Counts what was trimmed before it was read, or got lost with another Redis. `false` if Redis does not say.
+    fn count_lost(&self, place: &mut Place, redis: &mut Option<String>) -> bool {
         let Ok(facts) = self.facts(&self.inbox) else { return false };
-        let lost = place.lost(&facts);
+        let mut lost = place.lost(&facts);
+        let was = std::mem::replace(redis, self.which_redis());
+        if was.is_some() && was != *redis {
+            // What it did not get from the one before, nobody knows.
+            lost = lost.max(1);
+        }
         if lost > 0 {
             self.counts
                 .entries_lost
@@ -91,6 +98,12 @@ impl Joined {
             log::warn!("node {:?} has missed {lost} entries of its stream, at least", self.node);
         }
         true
+    }
+
+    /// Which run of which Redis it is. `None` if it does not say.
+    fn which_redis(&self) -> Option<String> {
+        let said = self.inbox.run(redis::cmd("INFO").arg("server")).ok()?;
+        text(&said)?.lines().find_map(|line| line.strip_prefix("run_id:").map(str::to_string))
     }
 
     /// What Redis says of the stream of this node.
@@ -119,7 +132,8 @@ impl Joined {
             b'p' => self.push_here(&core, entry),
             b'x' => self.lose_login_here(&core, entry),
             b'o' => kick_here(&core, entry.text(USER)),
-            b'g' => broadcast_here(&core, entry),
+            b'g' => broadcast_here(&core, Audience::Group(entry.text(USER)), entry),
+            b'n' => broadcast_here(&core, Audience::Users, entry),
             b'w' => self.tell_members(&core, entry),
             b'c' => self.spawn(&core, entry, call_here),
             b'q' => self.spawn(&core, entry, run_here),
@@ -214,9 +228,10 @@ fn said(result: Result<(u32, Vec<u8>)>) -> Said {
     }
 }
 
-fn broadcast_here(core: &Arc<Core>, entry: &Entry) {
+fn broadcast_here(core: &Arc<Core>, audience: Audience<'_>, entry: &Entry) {
     let Some(msg_id) = entry.number(MESSAGE) else { return };
-    if let Err(error) = Group::of(core, entry.text(USER)).broadcast(msg_id, entry.bytes(DATA)) {
+    let chosen = entry.number(FILTER).map(|filter_id| (filter_id, entry.bytes(ABOUT)));
+    if let Err(error) = core.send_to_audience(audience, chosen, msg_id, entry.bytes(DATA).into()) {
         log::warn!("a broadcast of node {:?}: {error}", entry.text(FROM));
     }
 }

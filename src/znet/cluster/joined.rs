@@ -48,6 +48,8 @@ pub(crate) struct Joined {
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) entries_read: AtomicUsize,
+    /// Of all entries that were ever added to the stream, those that this node has behind it.
+    pub(super) behind: AtomicU64,
     pub(super) entries_lost: AtomicUsize,
     pub(super) entries_unsent: Arc<AtomicUsize>,
     pub(super) leases_lost: AtomicUsize,
@@ -131,7 +133,7 @@ impl Joined {
         let mut command = RENEW.on(&self.lease_of(&self.node));
         command.arg(&self.incarnation).arg(LEASE.as_millis() as u64).arg(self.nodes_key()).arg(&self.node);
         command.arg(self.stream_of(&self.node)).arg(STREAM_STAYS.as_millis() as u64);
-        command.arg(&self.prefix).arg(self.opened());
+        command.arg(&self.prefix).arg(self.opened()).arg(self.counts.behind.load(Ordering::Relaxed));
         command
     }
 
@@ -145,6 +147,10 @@ impl Joined {
 
     pub(super) fn stream_of(&self, node: &str) -> String {
         format!("{}:s:{node}", self.prefix)
+    }
+
+    pub(super) fn facts_of(&self, node: &str) -> String {
+        format!("{}:f:{node}", self.prefix)
     }
 
     pub(super) fn logins_of(&self, uid: &str) -> String {
@@ -164,7 +170,13 @@ impl Joined {
     pub(super) fn answer(&self, node: &str, incarnation: &str, request: u64, said: Said) {
         let (status, msg_id, data) = said.fields();
         let mut command = redis::cmd("XADD");
-        command.arg(self.stream_of(node)).arg("NOMKSTREAM").arg("MAXLEN").arg("~").arg(LONGEST_STREAM).arg("*");
+        command
+            .arg(self.stream_of(node))
+            .arg("NOMKSTREAM")
+            .arg("MAXLEN")
+            .arg("~")
+            .arg(LONGEST_STREAM)
+            .arg("*");
         command.arg("k").arg("a").arg("i").arg(incarnation).arg("r").arg(request);
         command.arg("s").arg(status).arg("m").arg(msg_id).arg("d").arg(data);
         let _ = self.link.tell_or_count(&command, &self.counts.entries_unsent);
@@ -191,7 +203,7 @@ impl Drop for Membership {
         }
         let mut command = LEAVE.on(&joined.lease_of(&joined.node));
         command.arg(&joined.incarnation).arg(joined.nodes_key()).arg(&joined.node);
-        command.arg(joined.stream_of(&joined.node)).arg(format!("{}:f:{}", joined.prefix, joined.node));
+        command.arg(joined.stream_of(&joined.node)).arg(joined.facts_of(&joined.node));
         // Without it, the lease ends by itself.
         let _ = joined.link.run(&command);
         joined.link.end();

@@ -17,7 +17,10 @@ pub(super) mod remote;
 // the programs' own requests from node to node, by their ids,
 pub(super) mod tasks;
 
-// and how they are run.
+// the filters of broadcasts, by theirs,
+pub(super) mod filters;
+
+// and how tasks are run.
 pub(super) mod run_on;
 
 // What a program holds: the cluster,
@@ -26,8 +29,11 @@ pub(super) mod cluster;
 // a user,
 pub(super) mod user;
 
-// and a group.
+// a group,
 pub(super) mod group;
+
+// and everybody, or those of whom a filter says so.
+mod broadcasting;
 
 #[cfg(feature = "redis")]
 // With Redis: what is done there in one step each,

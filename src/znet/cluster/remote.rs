@@ -36,8 +36,8 @@ pub(crate) trait Remote: Send + Sync {
     /// Closes the user's connections on other nodes. Whether there are any.
     fn kick(&self, uid: &str) -> Result<bool>;
 
-    /// Sends to the members of a group on other nodes, without waiting. `false` if it is not sent.
-    fn broadcast(&self, group: &str, msg_id: u32, data: &[u8]) -> bool;
+    /// Sends to others on other nodes, without waiting. `false` if it is not sent.
+    fn broadcast(&self, audience: Audience<'_>, chosen: Chosen<'_>, msg_id: u32, data: &[u8]) -> bool;
 
     /// The members of a group on other nodes, node by node.
     fn members(&self, group: &str) -> Result<Vec<ClusterMember>>;
@@ -51,6 +51,18 @@ pub(crate) trait Remote: Send + Sync {
     /// What is counted.
     fn stats(&self) -> ClusterStats;
 }
+
+/// Whom a broadcast is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Audience<'a> {
+    /// The members of a group.
+    Group(&'a str),
+    /// Everybody who is logged in.
+    Users,
+}
+
+/// The filter that chooses among them, and what it is told.
+pub(crate) type Chosen<'a> = Option<(u32, &'a [u8])>;
 
 /// A question to a user.
 #[derive(Clone, Copy)]

@@ -1,8 +1,8 @@
 //! What is done in Redis in one step each.
 //!
 //! Keys, behind the prefix: `n:NODE` is the lease of a node and holds its incarnation; `f:NODE` says which of its connections to Redis
-//! it uses now, by number; `nodes` are the names of all that have been there, by the time of their last renewal; `s:NODE` is the stream
-//! that a node reads; `u:{UID}` are the logins of a user: `NODE/INCARNATION/LOGIN` with `GENERATION CONN`.
+//! it uses now (`o`, by number) and how many entries of its stream it has read (`r`); `nodes` are the names of all that have been there,
+//! by the time of their last renewal; `s:NODE` is the stream that a node reads; `u:{UID}` are the logins of a user: `NODE/INCARNATION/LOGIN` with `GENERATION CONN`.
 //!
 //! What a node has sent on a connection that it has given up may still arrive, after anything that it has sent on the next one. A login
 //! that arrives so late is refused: the node has given it up too.
@@ -42,13 +42,14 @@ macro_rules! step {
 
 step!(
     /// Key: the lease. Arguments: incarnation, milliseconds, key of the nodes, name, stream, milliseconds that it stays if this node is
-    /// killed, prefix, number of the connection. 1: renewed; 2: taken; 0: another has it; 3: a newer connection of this node is in use.
+    /// killed, prefix, number of the connection, entries read. 1: renewed; 2: taken; 0: another has it; 3: a newer connection of this
+    /// node is in use.
     RENEW,
     "local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return 0 end
 local fence, now = ARGV[7] .. ':f:' .. ARGV[4], tonumber(redis.call('TIME')[1])
 if held then
-  if tonumber(redis.call('GET', fence) or 0) > tonumber(ARGV[8]) then return 3 end
+  if tonumber(redis.call('HGET', fence, 'o') or 0) > tonumber(ARGV[8]) then return 3 end
   -- First what is possible in a full Redis: it does not refuse what follows a change.
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
@@ -63,7 +64,8 @@ if ahead > 0 then
   end
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-redis.call('SET', fence, ARGV[8], 'PX', ARGV[2])
+redis.call('HSET', fence, 'o', ARGV[8], 'r', ARGV[9])
+redis.call('PEXPIRE', fence, ARGV[2])
 redis.call('ZADD', ARGV[3], now, ARGV[4])
 redis.call('ZREMRANGEBYSCORE', ARGV[3], '-inf', '(' .. (now - ARGV[6] / 1000))
 if redis.call('PEXPIRE', ARGV[5], ARGV[6]) == 0 then
@@ -77,7 +79,7 @@ return 2"
 );
 
 step!(
-    /// Key: the lease. Arguments: incarnation, key of the nodes, name, stream, key of the connection in use.
+    /// Key: the lease. Arguments: incarnation, key of the nodes, name, stream, key of what it says of itself.
     LEAVE,
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1], ARGV[4], ARGV[5])
@@ -92,7 +94,7 @@ step!(
     CLAIM,
     "local prefix = ARGV[1]
 if redis.call('GET', prefix .. ':n:' .. ARGV[2]) ~= ARGV[3] then return {2} end
-if tonumber(redis.call('GET', prefix .. ':f:' .. ARGV[2]) or 0) > tonumber(ARGV[9]) then return {2} end
+if tonumber(redis.call('HGET', prefix .. ':f:' .. ARGV[2], 'o') or 0) > tonumber(ARGV[9]) then return {2} end
 local newest, others = 0, {}
 local held = redis.call('HGETALL', KEYS[1])
 for i = 1, #held, 2 do
@@ -125,7 +127,7 @@ step!(
     /// uses a newer connection.
     KEEP,
     "local prefix = ARGV[1]
-if tonumber(redis.call('GET', prefix .. ':f:' .. ARGV[7]) or 0) > tonumber(ARGV[8]) then return 3 end
+if tonumber(redis.call('HGET', prefix .. ':f:' .. ARGV[7], 'o') or 0) > tonumber(ARGV[8]) then return 3 end
 if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1 then return 1 end
 local older = {}
 local held = redis.call('HGETALL', KEYS[1])

@@ -20,7 +20,8 @@ pub struct ClusterStats {
     pub logins_lost: usize,
     /// What other nodes have sent to this one.
     pub entries_read: usize,
-    /// What other nodes have sent, and Redis has dropped because this one did not read it in time.
+    /// What other nodes have sent, and this one has not got: Redis has dropped it before it was read. 1 more, at least, each time that
+    /// another Redis is there, or the same one after a restart: what was lost with the one before, nobody knows.
     pub entries_lost: usize,
     /// What this node has sent to others without waiting (broadcasts, answers, pushes to a user who is also here), of which Redis has
     /// not said that it has it.

@@ -136,7 +136,7 @@ impl Group {
 
     /// Its members now, by connection id.
     pub fn members(&self) -> Vec<Arc<dyn IConnection>> {
-        self.snapshot()
+        self.core.group_members(&self.name)
     }
 
     /// Sends a message to every member. It is packed once, and never waits: if a member's queue is full, the
@@ -177,11 +177,35 @@ impl Group {
         data: impl Into<Payload<'a>>,
         filter: impl Fn(&Arc<dyn IConnection>) -> bool,
     ) -> Result<Broadcast> {
-        let message = new_message(msg_id, data);
-        let frame = Bytes::from(self.core.pack().pack(&message)?);
-        let (frame, granted) = self.core.share_frame(frame);
+        self.core.send_to_all(self.members(), msg_id, data.into(), filter)
+    }
+}
+
+impl std::fmt::Debug for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Group").field("name", &self.name).field("len", &self.len()).finish()
+    }
+}
+
+impl Core {
+    /// The members of a group now, by connection id.
+    pub(crate) fn group_members(&self, name: &str) -> Vec<Arc<dyn IConnection>> {
+        let groups = self.talk().groups.lock();
+        groups.get(name).map_or_else(Vec::new, |members| members.values().cloned().collect())
+    }
+
+    /// Sends a message to those of these connections that `filter` accepts. It is packed once, and never waits.
+    pub(crate) fn send_to_all(
+        self: &Arc<Self>,
+        conns: Vec<Arc<dyn IConnection>>,
+        msg_id: u32,
+        data: Payload<'_>,
+        filter: impl Fn(&Arc<dyn IConnection>) -> bool,
+    ) -> Result<Broadcast> {
+        let frame = Bytes::from(self.pack().pack(&new_message(msg_id, data))?);
+        let (frame, granted) = self.share_frame(frame);
         let mut sent = Broadcast::default();
-        for conn in self.snapshot() {
+        for conn in conns {
             if filter(&conn) {
                 match conn.connection().send_packed(&frame, granted) {
                     Ok(()) => sent.queued += 1,
@@ -193,19 +217,6 @@ impl Group {
         Ok(sent)
     }
 
-    fn snapshot(&self) -> Vec<Arc<dyn IConnection>> {
-        let groups = self.core.talk().groups.lock();
-        groups.get(&self.name).map_or_else(Vec::new, |members| members.values().cloned().collect())
-    }
-}
-
-impl std::fmt::Debug for Group {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Group").field("name", &self.name).field("len", &self.len()).finish()
-    }
-}
-
-impl Core {
     /// Grants a frame once for all queues that will share it, if it is large enough to be shared and there is room.
     /// Given back with the last of them.
     fn share_frame(self: &Arc<Self>, frame: Bytes) -> (Bytes, bool) {

@@ -126,6 +126,11 @@ impl Users {
         self.lock().contains_key(uid)
     }
 
+    /// All that are logged in, in no order.
+    pub(crate) fn all(&self) -> Vec<Arc<dyn IConnection>> {
+        self.lock().values().flatten().cloned().collect()
+    }
+
     /// The users, in no order.
     pub(crate) fn names(&self) -> Vec<Arc<str>> {
         self.lock().keys().cloned().collect()

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::green::drop_contained;
 use crate::lock::Lock;
 use crate::ziface::IConnection;
+use crate::znet::cluster::filters::ClusterFilters;
 use crate::znet::cluster::remote::Remote;
 use crate::znet::cluster::tasks::ClusterTasks;
 use crate::znet::conn::addresses::Addresses;
@@ -31,6 +32,8 @@ pub(crate) struct Talk {
     pub(crate) users: Users,
     /// What the program does for other nodes of the cluster.
     pub(crate) cluster_tasks: ClusterTasks,
+    /// Which members of its groups get what other nodes send to some.
+    pub(crate) cluster_filters: ClusterFilters,
     /// The other nodes of the cluster, from the start on, if there is one.
     remote: Lock<Option<Arc<dyn Remote>>>,
     pub(crate) bad_payload: OnceLock<BadPayload>,
