@@ -99,6 +99,12 @@ pub enum CloseReason {
         /// The id of that connection.
         conn_id: u64,
     },
+    /// The peer has come back to another node of the cluster, and the connection has moved there, with its user, its groups and
+    /// what was kept for the peer.
+    Moved {
+        /// The name of that node.
+        node: String,
+    },
     /// The peer asked for a connection that it had lost, and did not get it: the one on which it asked, and the one it
     /// asked for if that can never be resumed. On a client: the server refused.
     ResumeRefused {
@@ -156,6 +162,7 @@ impl fmt::Display for CloseReason {
             Self::SessionEnded => f.write_str("the session has ended"),
             Self::SessionFailed { error } => write!(f, "the session failed: {error}"),
             Self::Resumed { conn_id } => write!(f, "the peer is back on connection {conn_id}"),
+            Self::Moved { node } => write!(f, "the peer is back on node {node}"),
             Self::ResumeRefused { why } => write!(f, "not resumed: {why}"),
             Self::Kicked => f.write_str("closed by an operator"),
             Self::Stopped => f.write_str("stopped"),

@@ -23,6 +23,7 @@ mod nodes;
 mod outages;
 mod racing;
 mod redis;
+mod resuming;
 mod sending;
 mod wire;
 mod world;

@@ -155,6 +155,11 @@ impl Running {
         stops[0].reason.clone().unwrap()
     }
 
+    /// Why connections have closed, in order.
+    pub(crate) fn reasons(&self) -> Vec<CloseReason> {
+        self.stops.lock().unwrap().iter().filter_map(|(_, reason)| reason.clone()).collect()
+    }
+
     /// How often the stop hook has run for a peer's connection.
     pub(crate) fn stop_hooks(&self, of: SocketAddr) -> usize {
         self.stops_of(of).len()

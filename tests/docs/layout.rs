@@ -216,9 +216,9 @@ const ZNET: MayImport = &[
     ("route", "server conn people"),
     ("talk", "transport conn read route write"),
     ("people", "server conn cluster write"),
-    ("cluster", "server route people"),
-    ("write", "transport conn read route leave"),
-    ("resume", "server transport conn read"),
+    ("cluster", "server route people resume"),
+    ("write", "transport conn read route resume leave"),
+    ("resume", "server transport conn read people cluster"),
     ("leave", "server transport conn read write"),
     ("admin", "server conn route"),
 ];

@@ -15,7 +15,9 @@ use super::scripts::{CLAIM, SEND, SEND_ALL, SEND_TO};
 use super::stats::ClusterStats;
 use crate::error::{Error, Result};
 use crate::green::Until;
+use crate::ziface::ResumeRefusal;
 use crate::znet::people::registry::OnDuplicate;
+use crate::znet::resume::parcel::{Ask, Decision, Fetched, Leaving, Wanted};
 use crate::znet::route::aside::step_aside;
 use crate::zpack::Message;
 use crate::zredis::Failed;
@@ -183,6 +185,26 @@ impl Remote for Joined {
             Some(Said::Failed(words)) => Err(words.into()),
             _ => Err(Error::TimedOut { what: "run_on", waited: timeout }),
         }
+    }
+
+    fn mark(&self) -> u64 {
+        self.mark_of_this()
+    }
+
+    fn fetch(&self, ask: &Ask) -> std::result::Result<Fetched, ResumeRefusal> {
+        self.fetch_from_others(ask)
+    }
+
+    fn refuse(&self, wanted: &Wanted, why: ResumeRefusal) {
+        self.refuse_wanted(wanted, why);
+    }
+
+    fn change_over(&self, wanted: &Wanted, leaving: &Leaving) -> Decision {
+        self.change_over_now(wanted, leaving)
+    }
+
+    fn deliver(&self, wanted: &Wanted, parcel: &[u8]) {
+        self.deliver_parcel(wanted, parcel);
     }
 
     fn nodes(&self) -> Result<Vec<String>> {

@@ -11,6 +11,7 @@ use super::entry::{Said, number};
 use super::place::Place;
 use super::requests::Requests;
 use super::scripts::{LEAVE, RENEW, load};
+use super::transfer::mark_of;
 use crate::error::config::{ConfigErrors, ConfigProblem};
 use crate::error::{Error, Result};
 use crate::green::{Builder, Event, Greenlet, Until};
@@ -32,6 +33,8 @@ pub(crate) struct Joined {
     pub(super) inbox: Link,
     pub(super) requests: Requests,
     pub(super) logins: AtomicU64,
+    /// To move a connection to another node.
+    pub(super) attempts: AtomicU64,
     /// Ended logins of which Redis may not know yet: user and login.
     pub(super) ended: Lock<VecDeque<(String, u64)>>,
     /// Some of them were not even sent.
@@ -94,6 +97,7 @@ impl Joined {
             inbox: begin("redis stream", Vec::new(), Arc::new(|| {}))?,
             requests: Requests::default(),
             logins: AtomicU64::new(1),
+            attempts: AtomicU64::new(1),
             ended: Lock::default(),
             unsaid: AtomicBool::new(false),
             opened,
@@ -229,10 +233,16 @@ fn config_address(config: &Config) -> String {
 }
 
 fn new_incarnation() -> Result<String> {
-    let mut random = [0; 8];
-    let got = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty());
-    got.map_err(|source| Error::io("make a random number", source.into()))?;
-    Ok(format!("{:016x}", u64::from_le_bytes(random)))
+    loop {
+        let mut random = [0; 8];
+        let got = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty());
+        got.map_err(|source| Error::io("make a random number", source.into()))?;
+        let incarnation = format!("{:016x}", u64::from_le_bytes(random));
+        // 0 is the mark in the tokens of a server without a cluster.
+        if mark_of(&incarnation) != 0 {
+            return Ok(incarnation);
+        }
+    }
 }
 
 /// How long a node that was killed is still taken for alive.

@@ -64,5 +64,9 @@ mod keeper;
 mod inbox;
 
 #[cfg(feature = "redis")]
-// and what it asks of them.
+// what it asks of them,
 mod far;
+
+#[cfg(feature = "redis")]
+// and a connection that moves from one node to another, because its peer does.
+mod transfer;

@@ -6,7 +6,9 @@ use super::delivery::Delivery;
 use super::member::ClusterMember;
 use super::stats::ClusterStats;
 use crate::error::Result;
+use crate::ziface::ResumeRefusal;
 use crate::znet::people::registry::OnDuplicate;
+use crate::znet::resume::parcel::{Ask, Decision, Fetched, Leaving, Wanted};
 use crate::zpack::Message;
 
 /// The other nodes of a cluster. Each call waits for a second at most, unless it says otherwise, and fails with
@@ -44,6 +46,22 @@ pub(crate) trait Remote: Send + Sync {
 
     /// Has another node run a task.
     fn run_on(&self, node: &str, task_id: u32, data: &[u8], timeout: Duration) -> Result<Vec<u8>>;
+
+    /// What tells this life of this node from others, within a token. Never 0.
+    fn mark(&self) -> u64;
+
+    /// Asks the node that has a connection to let it move here. Waits for a second, and a second more once the nodes have
+    /// changed over.
+    fn fetch(&self, ask: &Ask) -> std::result::Result<Fetched, ResumeRefusal>;
+
+    /// Says that a connection does not move. Never waits.
+    fn refuse(&self, wanted: &Wanted, why: ResumeRefusal);
+
+    /// Has the nodes change over: what is for a connection, its user or its groups goes to the other node from then on.
+    fn change_over(&self, wanted: &Wanted, leaving: &Leaving) -> Decision;
+
+    /// Sends a connection that has moved after it.
+    fn deliver(&self, wanted: &Wanted, parcel: &[u8]);
 
     /// The names of the nodes that are alive, in order.
     fn nodes(&self) -> Result<Vec<String>>;

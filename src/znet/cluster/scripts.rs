@@ -2,7 +2,8 @@
 //!
 //! Keys, behind the prefix: `n:NODE` is the lease of a node and holds its incarnation; `f:NODE` says which of its connections to Redis
 //! it uses now (`o`, by number) and how many entries of its stream it has read (`r`); `nodes` are the names of all that have been there,
-//! by the time of their last renewal; `s:NODE` is the stream that a node reads; `u:{UID}` are the logins of a user: `NODE/INCARNATION/LOGIN` with `GENERATION CONN`.
+//! by the time of their last renewal; `s:NODE` is the stream that a node reads; `u:{UID}` are the logins of a user:
+//! `NODE/INCARNATION/LOGIN` with `GENERATION CONN`; `w:MARK-CONN` is where a connection has moved to, as `MARK-CONN`.
 //!
 //! What a node has sent on a connection that it has given up may still arrive, after anything that it has sent on the next one. A login
 //! that arrives so late is refused: the node has given it up too.
@@ -30,7 +31,10 @@ impl Step {
 /// The commands that load all of them.
 pub(super) fn load() -> Vec<Cmd> {
     let load = |step: &&Step| cmd("SCRIPT").arg("LOAD").arg(step.1).clone();
-    [&RENEW, &LEAVE, &CLAIM, &KEEP, &SEND, &SEND_ALL, &SEND_TO].iter().map(load).collect()
+    [&RENEW, &LEAVE, &CLAIM, &KEEP, &SEND, &SEND_ALL, &SEND_TO, &FIND, &CHANGE_OVER, &STAY]
+        .iter()
+        .map(load)
+        .collect()
 }
 
 macro_rules! step {
@@ -210,4 +214,67 @@ local entry = {}
 for i = 3, #ARGV do entry[#entry + 1] = ARGV[i] end
 redis.call('XADD', ARGV[1], 'MAXLEN', '~', ARGV[2], '*', 'i', incarnation, unpack(entry))
 return 1"
+);
+
+step!(
+    /// Asks the node that has a connection for it. Key: the nodes. Arguments: prefix, this incarnation, mark and connection, longest
+    /// stream, fields and values of the entry. {1}: it is asked; {2, conn}: this node has it; {0}: no node that is alive has it.
+    FIND,
+    "local prefix, at = ARGV[1], ARGV[3]
+for _ = 1, 64 do
+  local moved = redis.call('GET', prefix .. ':w:' .. at)
+  if not moved then break end
+  at = moved
+end
+local mark, conn = string.match(at, '^(%x+)-(%d+)$')
+if mark == string.sub(ARGV[2], 1, 6) then return {2, conn} end
+local entry = {}
+for i = 5, #ARGV do entry[#entry + 1] = ARGV[i] end
+for _, node in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local incarnation = redis.call('GET', prefix .. ':n:' .. node)
+  if incarnation and string.sub(incarnation, 1, 6) == mark then
+    redis.call('XADD', prefix .. ':s:' .. node, 'MAXLEN', '~', ARGV[4], '*', 'i', incarnation, 'c', conn, unpack(entry))
+    return {1}
+  end
+end
+return {0}"
+);
+
+step!(
+    /// Changes over from one node to another. Key: where the connection has moved to. Arguments: prefix, node, incarnation, the other
+    /// node, its incarnation, mark and connection there, milliseconds that the key stays, number of the attempt, the last moment in
+    /// milliseconds, longest stream, connection, number of the question, connection there, login there, groups; if there is a user: its
+    /// logins, the field, the field there, the user, shared (1). 1: done; 0: not.
+    CHANGE_OVER,
+    "local prefix = ARGV[1]
+if redis.call('EXISTS', KEYS[1], KEYS[1] .. ':' .. ARGV[8]) > 0 then return 0 end
+if redis.call('GET', prefix .. ':n:' .. ARGV[2]) ~= ARGV[3] then return 0 end
+if redis.call('GET', prefix .. ':n:' .. ARGV[4]) ~= ARGV[5] then return 0 end
+local now = redis.call('TIME')
+if now[1] * 1000 + math.floor(now[2] / 1000) > tonumber(ARGV[9]) then return 0 end
+local user = {}
+if ARGV[16] then
+  if redis.call('HEXISTS', ARGV[16], ARGV[17]) == 0 then return 0 end
+  local newest, held = 0, redis.call('HVALS', ARGV[16])
+  for i = 1, #held do newest = math.max(newest, tonumber(string.match(held[i], '^(.*) '))) end
+  local generation = string.format('%.0f', math.max(newest + 1, now[1] * 1000000 + now[2]))
+  redis.call('HDEL', ARGV[16], ARGV[17])
+  redis.call('HSET', ARGV[16], ARGV[18], generation .. ' ' .. ARGV[13])
+  user = {'g', generation, 'u', ARGV[19], 'm', ARGV[20]}
+end
+redis.call('SET', KEYS[1], ARGV[6], 'PX', ARGV[7])
+redis.call('XADD', prefix .. ':s:' .. ARGV[2], 'MAXLEN', '~', ARGV[10], '*',
+  'k', 'n', 'i', ARGV[3], 'c', ARGV[11], 'r', ARGV[12])
+redis.call('XADD', prefix .. ':s:' .. ARGV[4], 'MAXLEN', '~', ARGV[10], '*',
+  'k', 'm', 'i', ARGV[5], 'c', ARGV[13], 'r', ARGV[12], 'l', ARGV[14], 'd', ARGV[15], unpack(user))
+return 1"
+);
+
+step!(
+    /// Whether a connection has moved; if not, it stays. Key: where it has moved to. Arguments: mark and connection there, number of the
+    /// attempt, milliseconds for which that one is void. 1: moved; 0: it stays.
+    STAY,
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return 1 end
+redis.call('SET', KEYS[1] .. ':' .. ARGV[2], '1', 'PX', ARGV[3])
+return 0"
 );

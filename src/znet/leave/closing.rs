@@ -133,6 +133,7 @@ impl Connection {
                 | CloseReason::PeerClosedInFrame { .. }
                 | CloseReason::SessionEnded
                 | CloseReason::Resumed { .. }
+                | CloseReason::Moved { .. }
                 | CloseReason::Stopped
                 | CloseReason::ServerStopped
                 | CloseReason::ClientStopped

@@ -15,5 +15,8 @@ pub(super) mod users;
 // In a cluster other nodes know of a login.
 pub(super) mod claiming;
 
+// One that comes from another brings its user and groups along.
+pub(super) mod arriving;
+
 // A connection that closes leaves all of them.
 pub(super) mod leaving;

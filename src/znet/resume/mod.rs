@@ -15,5 +15,17 @@ pub(super) mod token;
 // how a peer comes back,
 pub(super) mod returning;
 
+// on which connection,
+pub(super) mod coming_back;
+
 // and how many may be away.
 pub(super) mod away;
+
+// In a cluster the peer may come to another node. What the nodes say to each other then,
+pub(super) mod parcel;
+
+// how the connection leaves,
+pub(super) mod departing;
+
+// and how it arrives.
+pub(super) mod arriving;

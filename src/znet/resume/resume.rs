@@ -68,7 +68,7 @@ impl Connection {
     /// Issues the first token, on a server.
     fn grant(&self, resume: &Resume) -> Option<()> {
         let Some(secret) = Secret::random() else { return Some(()) };
-        let token = Token { conn_id: self.id(), secret };
+        let token = Token { address: self.address(), secret };
         let window = resume.lock().window;
         let frame = self.packed(wire::TOKEN, Granted { token, received: 0, window }.encode())?;
         self.start_keeping(&frame);
@@ -125,16 +125,21 @@ impl Connection {
     /// Closing on purpose: the peer is told, and cannot come back.
     pub(crate) fn end_resuming(&self) {
         let Some(resume) = self.resume() else { return };
-        let (handover, counting) = {
+        let (handover, wanted, before) = {
             let mut state = resume.lock();
-            let counting = std::mem::replace(&mut state.stage, Stage::Over) == Stage::Counting;
-            (state.handover.take(), counting)
+            let before = std::mem::replace(&mut state.stage, Stage::Over);
+            (state.handover.take(), state.wanted.take(), before)
         };
+        // One that has moved is found where it is.
+        let why = if before == Stage::Leaving { ResumeRefusal::Busy } else { ResumeRefusal::Gone };
         if let Some(handover) = handover {
-            handover.answer(Err(ResumeRefusal::Gone));
+            handover.answer(Err(why));
+        }
+        if let (Some(wanted), Some(remote)) = (wanted, self.core().talk().remote()) {
+            remote.refuse(&wanted, why);
         }
         self.end_away(resume);
-        if counting {
+        if before == Stage::Counting {
             self.send_uncounted(wire::BYE, Vec::new());
         }
     }

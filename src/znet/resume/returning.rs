@@ -8,11 +8,10 @@ use super::away::{Absence, Noted};
 use super::state::{Away, Handover, Resume, Stage, State};
 use super::token::Secret;
 use super::wire::{self, Asked, Granted, Token};
-use crate::green::{Alarm, AsyncResult, Halt, Readiness, Until, yield_now};
-use crate::ziface::{CloseReason, IConnection, ResumeRefusal};
+use crate::green::{Alarm, Halt, Readiness, Until, yield_now};
+use crate::ziface::{CloseReason, ResumeRefusal};
 use crate::znet::conn::addresses::{Addresses, network};
 use crate::znet::conn::connection::Connection;
-use crate::znet::read::backlog::Backlog;
 use crate::znet::server::talk::Redial;
 
 /// The time from the loss of a socket until the peer is back on another, or is given up.
@@ -134,7 +133,7 @@ impl Connection {
     fn note_absence(&self, state: &mut State) -> Result<Option<Absence>, ()> {
         let now = self.core().clock().tick();
         state.there += now.saturating_sub(std::mem::replace(&mut state.since, now));
-        if state.handover.is_some() {
+        if state.handover.is_some() || state.wanted.is_some() {
             return Ok(None);
         }
         let from =
@@ -209,7 +208,7 @@ impl Connection {
             let tokens = state.tokens.as_mut().ok_or(ResumeRefusal::Gone)?;
             let secret = tokens.take(&handover.secret, fresh)?;
             state.told = state.received;
-            let token = Token { conn_id: self.id(), secret };
+            let token = Token { address: self.address(), secret };
             Granted { token, received: state.received, window: state.window }
         };
         let frame = self.packed(wire::TOKEN, granted.encode()).ok_or(ResumeRefusal::Gone)?;
@@ -279,101 +278,6 @@ impl Connection {
         self.writer().flush_soon(state);
         self.core().counters.resumed.add();
         Ok(())
-    }
-}
-
-/// The connection on which the peer comes back.
-impl Connection {
-    /// Hands the socket over to the connection that is to be resumed, or says why not; either way this one ends.
-    pub(super) fn hand_over_to_resumed(&self, resume: &Resume, stage: Stage, data: &[u8]) -> Option<()> {
-        let asked = Asked::decode(data)?;
-        if !self.ahead().with(Backlog::take_bytes).is_empty() {
-            // It cannot know yet what to send.
-            return None;
-        }
-        resume.lock().stage = Stage::Plain;
-        let conn_id = asked.token.conn_id;
-        let reason = match self.hand_over(&asked, stage) {
-            Ok(()) => CloseReason::Resumed { conn_id },
-            Err(why) => {
-                self.core().counters.resume_refused.add();
-                self.send_uncounted(wire::REFUSED, wire::encode_refusal(why));
-                CloseReason::ResumeRefused { why }
-            }
-        };
-        self.stop_because(reason);
-        Some(())
-    }
-
-    fn hand_over(&self, asked: &Asked, stage: Stage) -> Result<(), ResumeRefusal> {
-        if stage != Stage::Fresh {
-            return Err(ResumeRefusal::NotFirst);
-        }
-        let other = self.core().manager().find(asked.token.conn_id).ok_or(ResumeRefusal::Gone)?;
-        let other = other.connection();
-        let resume = other.resume().ok_or(ResumeRefusal::Gone)?;
-        resume.check(&asked.token.secret)?;
-        if self.is_hung_up() {
-            // It has gone again, and may be back elsewhere.
-            return Err(ResumeRefusal::Busy);
-        }
-        let transport = self.line().get().ok_or(ResumeRefusal::Gone)?;
-        // All that this connection has sent leaves first, and nothing after.
-        self.hold_outbox(&transport).map_err(|_| ResumeRefusal::Gone)?;
-        let outcome = Arc::new(AsyncResult::new());
-        let handover = Handover {
-            transport,
-            addresses: Addresses::new(self.get_local_addr(), self.get_remote_addr()),
-            secret: asked.token.secret,
-            received: asked.received,
-            outcome: Arc::clone(&outcome),
-        };
-        // Its coroutine finds the stream ended, or is waiting already.
-        let window = resume.offer(handover, || other.outbox().lose_line(self.core().bounds(), other.line()));
-        let given = outcome.get_timeout(window).unwrap_or_else(|| resume.withdraw(&outcome));
-        match given {
-            Ok(()) => self.line().release(),
-            Err(_) => self.release_outbox(),
-        }
-        given
-    }
-}
-
-impl Resume {
-    fn check(&self, secret: &Secret) -> Result<(), ResumeRefusal> {
-        let state = self.lock();
-        // A peer without a token learns nothing of the connection.
-        let tokens = state.tokens.as_ref().ok_or(ResumeRefusal::WrongToken)?;
-        tokens.check(secret)?;
-        if state.stage == Stage::Counting { Ok(()) } else { Err(ResumeRefusal::Gone) }
-    }
-
-    /// Leaves a peer that has come back to the connection's own coroutine, which `wake` has look; `wake` returns `false`
-    /// where there is nothing to come back to. Under the lock: once the peer is taken up, there is no waking any more, for
-    /// that would cost it its new socket. Returns how long it may take.
-    fn offer(&self, handover: Handover, wake: impl FnOnce() -> bool) -> Duration {
-        let mut state = self.lock();
-        let refused = if state.stage == Stage::Over || !wake() {
-            Some((handover, ResumeRefusal::Gone))
-        } else {
-            state.handover.replace(handover).map(|earlier| (earlier, ResumeRefusal::Busy))
-        };
-        let window = state.window;
-        drop(state);
-        self.wake.ring();
-        if let Some((refused, why)) = refused {
-            refused.answer(Err(why));
-        }
-        window
-    }
-
-    /// Takes back what was offered, unless it is being taken up.
-    fn withdraw(&self, outcome: &Arc<AsyncResult<(), ResumeRefusal>>) -> Result<(), ResumeRefusal> {
-        let is_it = |handover: &mut Handover| Arc::ptr_eq(&handover.outcome, outcome);
-        match self.lock().handover.take_if(is_it) {
-            Some(_) => Err(ResumeRefusal::Busy),
-            None => outcome.get(),
-        }
     }
 }
 

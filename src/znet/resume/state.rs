@@ -4,9 +4,10 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use super::away::Absence;
+use super::parcel::{Kept, Wanted};
 use super::token::{Secret, Tokens};
 use super::wire::Token;
-use crate::green::{AsyncResult, Bell, Until};
+use crate::green::{AsyncResult, Bell, Event, Until};
 use crate::lock::Lock;
 use crate::ziface::{CloseReason, ResumeRefusal};
 use crate::znet::conn::addresses::Addresses;
@@ -40,6 +41,12 @@ pub(super) struct State {
     pub(super) handover: Option<Handover>,
     /// The addresses, once resumed.
     pub(super) addresses: Option<Addresses>,
+    /// Another node to which the peer has come, until the connection's own coroutine moves the connection there.
+    pub(super) wanted: Option<Wanted>,
+    /// On its way to another node.
+    pub(super) departure: Option<Departure>,
+    /// On its way from another node to here.
+    pub(super) arrival: Option<Arrival>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,8 +61,32 @@ pub(super) enum Stage {
     Counting,
     /// A client that has asked to resume: what comes before the answer is not its connection's.
     Resuming,
+    /// With a token of another node, which is asked for the connection.
+    Arriving,
+    /// On its way to another node, or there.
+    Leaving,
     /// Closing: the peer cannot come back any more.
     Over,
+}
+
+/// A connection that moves to another node.
+#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "there is no other node"))]
+pub(super) struct Departure {
+    /// The question that it moves for.
+    pub(super) request: u64,
+    /// The frames that it has kept, once the nodes have changed over.
+    pub(super) kept: Option<Kept>,
+    /// Set then.
+    pub(super) changed: Arc<Event>,
+}
+
+/// A connection that moves to this node.
+#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "there is no other node"))]
+pub(super) struct Arrival {
+    /// The number of its login.
+    pub(super) login: u64,
+    /// The nodes have changed over: what is sent to it now is the peer's.
+    pub(super) changed: bool,
 }
 
 /// A peer that has gone.
@@ -86,6 +117,9 @@ impl Resume {
             away: None,
             handover: None,
             addresses: None,
+            wanted: None,
+            departure: None,
+            arrival: None,
         });
         Self { state, wake: Arc::default() }
     }

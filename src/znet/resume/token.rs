@@ -2,13 +2,16 @@
 
 use std::hint::black_box;
 
+use bytes::BufMut;
+#[cfg(any(test, feature = "redis"))]
+use bytes::{Buf, Bytes};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::ziface::ResumeRefusal;
 
 /// The secret half of a token.
 #[derive(Clone, Copy)]
-pub(super) struct Secret(pub(super) [u8; SECRET_BYTES]);
+pub(crate) struct Secret(pub(crate) [u8; SECRET_BYTES]);
 
 impl Secret {
     /// A new one, of the system's random bits. `None` if it has none to give.
@@ -27,7 +30,7 @@ impl Secret {
 
 /// The tokens of one connection. A peer that comes back with one gets the next; as that may be lost on its way, the one used stays
 /// good, for the same next one, until the peer has shown that it has that.
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     current: Secret,
     used: Option<Secret>,
     /// The one used is good no more.
@@ -60,10 +63,36 @@ impl Tokens {
         Ok(self.current)
     }
 
+    /// For another node, which goes on with them.
+    pub(super) fn write(&self, to: &mut Vec<u8>) {
+        to.put_slice(&self.current.0);
+        to.put_u8(u8::from(self.used.is_some()));
+        to.put_slice(&self.used.unwrap_or(self.current).0);
+        to.put_u8(u8::from(self.confirmed));
+    }
+
+    /// `None` if that is too short.
+    #[cfg(any(test, feature = "redis"))]
+    pub(super) fn read(from: &mut Bytes) -> Option<Self> {
+        let current = Secret(take(from)?);
+        let is_used = take(from)? == [1];
+        let used = Secret(take(from)?);
+        let confirmed = take(from)? == [1];
+        Some(Self { current, used: is_used.then_some(used), confirmed })
+    }
+
     /// The peer has the current one.
     pub(super) const fn confirm(&mut self) {
         self.confirmed = true;
     }
+}
+
+/// The next so many bytes.
+#[cfg(any(test, feature = "redis"))]
+pub(super) fn take<const N: usize>(from: &mut Bytes) -> Option<[u8; N]> {
+    let part = *from.first_chunk()?;
+    from.advance(N);
+    Some(part)
 }
 
 pub(super) const SECRET_BYTES: usize = 16;

@@ -27,8 +27,19 @@ pub(super) const IDS: RangeInclusive<u32> = OPEN..=REFUSED;
 /// Which connection, and the proof that it is the peer's.
 #[derive(Clone, Copy)]
 pub(super) struct Token {
-    pub(super) conn_id: u64,
+    /// The id of the connection, and in a cluster, above it, the mark of the node that issued the token.
+    pub(super) address: u64,
     pub(super) secret: Secret,
+}
+
+/// The mark of the node and the id of the connection that an address names.
+pub(crate) const fn parts_of(address: u64) -> (u64, u64) {
+    (address >> CONN_BITS, address & ((1 << CONN_BITS) - 1))
+}
+
+/// What names a connection of the node with this mark.
+pub(crate) const fn address(mark: u64, conn_id: u64) -> u64 {
+    mark << CONN_BITS | conn_id
 }
 
 /// A peer that comes back.
@@ -49,17 +60,22 @@ pub(super) struct Granted {
 }
 
 impl Token {
+    /// The mark of the node and the id of the connection.
+    pub(super) const fn parts(&self) -> (u64, u64) {
+        parts_of(self.address)
+    }
+
     fn write(&self, to: &mut Vec<u8>) {
-        to.put_u64_le(self.conn_id);
+        to.put_u64_le(self.address);
         to.put_slice(&self.secret.0);
     }
 
     /// From bytes that are long enough.
     fn read(from: &mut &[u8]) -> Self {
-        let conn_id = from.get_u64_le();
+        let address = from.get_u64_le();
         let mut secret = [0; SECRET_BYTES];
         from.copy_to_slice(&mut secret);
-        Self { conn_id, secret: Secret(secret) }
+        Self { address, secret: Secret(secret) }
     }
 }
 
@@ -103,8 +119,12 @@ pub(super) fn decode_count(data: &[u8]) -> Option<u64> {
 /// A peer without a token learns nothing of a connection, not even whether there is one.
 pub(super) fn encode_refusal(why: ResumeRefusal) -> Vec<u8> {
     let why = if why == ResumeRefusal::WrongToken { ResumeRefusal::Gone } else { why };
-    let code = REASONS.iter().position(|known| *known == why).map_or(0, |at| at as u8 + 1);
-    [&[code][..], why.to_string().as_bytes()].concat()
+    [&[encode_exact(why)][..], why.to_string().as_bytes()].concat()
+}
+
+/// Its number, for one that may know.
+pub(super) fn encode_exact(why: ResumeRefusal) -> u8 {
+    REASONS.iter().position(|known| *known == why).map_or(0, |at| at as u8 + 1)
 }
 
 pub(super) fn decode_refusal(data: &[u8]) -> Option<ResumeRefusal> {
@@ -123,6 +143,9 @@ const REASONS: [ResumeRefusal; 7] = [
     ResumeRefusal::Busy,
 ];
 
+/// A node counts its connections, and never gets that far.
+const CONN_BITS: u32 = 40;
+
 const TOKEN_BYTES: usize = 8 + SECRET_BYTES;
 
 #[cfg(test)]
@@ -131,15 +154,15 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_nothing_else() {
-        let token = Token { conn_id: 7, secret: Secret([9; SECRET_BYTES]) };
+        let token = Token { address: 7, secret: Secret([9; SECRET_BYTES]) };
         let asked = Asked { token, received: 3 }.encode();
         assert_eq!(asked.len(), 32);
         let read = Asked::decode(&asked).unwrap();
-        assert_eq!((read.token.conn_id, read.token.secret.0, read.received), (7, [9; 16], 3));
+        assert_eq!((read.token.address, read.token.secret.0, read.received), (7, [9; 16], 3));
         let granted = Granted { token, received: 4, window: Duration::from_millis(5) }.encode();
         assert_eq!(granted.len(), 36);
         let read = Granted::decode(&granted).unwrap();
-        assert_eq!((read.token.conn_id, read.received, read.window), (7, 4, Duration::from_millis(5)));
+        assert_eq!((read.token.address, read.received, read.window), (7, 4, Duration::from_millis(5)));
         for len in (0..64).filter(|len| *len != 32) {
             assert!(Asked::decode(&vec![0; len]).is_none());
         }

@@ -48,6 +48,11 @@ impl Talk {
         self.remote.lock().clone()
     }
 
+    /// What names this node in a token; 0 without a cluster.
+    pub(crate) fn mark(&self) -> u64 {
+        self.remote().map_or(0, |remote| remote.mark())
+    }
+
     #[cfg(feature = "redis")]
     pub(super) fn set_remote(&self, remote: Arc<dyn Remote>) {
         *self.remote.lock() = Some(remote);

@@ -84,7 +84,7 @@ impl State {
         self.pressure.as_ref()?.kept.as_deref()
     }
 
-    fn kept_mut(&mut self) -> Option<&mut Replay> {
+    pub(super) fn kept_mut(&mut self) -> Option<&mut Replay> {
         self.pressure.as_mut()?.kept.as_deref_mut()
     }
 

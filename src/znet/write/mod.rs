@@ -21,8 +21,11 @@ pub(super) mod holding;
 // and how it keeps what it sends for a peer that comes back:
 pub(super) mod keeping;
 
-// the last frames.
+// the last frames,
 pub(super) mod replay;
+
+// which may go to another node.
+pub(super) mod moving;
 
 // The frames in it,
 pub(super) mod frame_queue;

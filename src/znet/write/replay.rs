@@ -9,6 +9,7 @@ use super::frame_queue::FrameQueue;
 use super::ledger::{Kind, Share};
 use crate::error::Result;
 use crate::ziface::{ResumeRefusal, Unsent};
+use crate::znet::resume::parcel::Kept;
 
 /// The last frames sent, up to a bound, and how many were sent before them. What is in the queue is in here too.
 pub(crate) struct Replay {
@@ -87,6 +88,22 @@ impl Replay {
             self.drop_first();
         }
         Ok(())
+    }
+
+    /// The frames, which are kept no longer, and what is counted.
+    #[cfg(feature = "redis")]
+    pub(super) fn take_all(&mut self) -> Kept {
+        let (before, counted) = (self.before, self.counted);
+        let frames: Vec<_> = std::mem::take(&mut self.frames).into();
+        (self.bytes, self.unsent) = (0, Unsent::default());
+        Kept { frames, before, counted }
+    }
+
+    /// Puts frames before those that are there. Those that are too many are dropped, the first ones first.
+    pub(super) fn put_before(&mut self, kept: Kept) {
+        let after = std::mem::take(&mut self.frames);
+        (self.before, self.counted, self.bytes) = (kept.before, kept.counted, 0);
+        kept.frames.into_iter().chain(after).for_each(|frame| self.push(frame));
     }
 
     /// Counts as unsent what was queued.
