@@ -264,9 +264,9 @@ if ARGV[16] then
 end
 redis.call('SET', KEYS[1], ARGV[6], 'PX', ARGV[7])
 redis.call('XADD', prefix .. ':s:' .. ARGV[2], 'MAXLEN', '~', ARGV[10], '*',
-  'k', 'n', 'i', ARGV[3], 'c', ARGV[11], 'r', ARGV[12])
+  'k', 'L', 'i', ARGV[3], 'c', ARGV[11], 'r', ARGV[12])
 redis.call('XADD', prefix .. ':s:' .. ARGV[4], 'MAXLEN', '~', ARGV[10], '*',
-  'k', 'm', 'i', ARGV[5], 'c', ARGV[13], 'r', ARGV[12], 'l', ARGV[14], 'd', ARGV[15], unpack(user))
+  'k', 'A', 'i', ARGV[5], 'c', ARGV[13], 'r', ARGV[12], 'l', ARGV[14], 'd', ARGV[15], unpack(user))
 return 1"
 );
 

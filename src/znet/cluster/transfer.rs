@@ -37,7 +37,7 @@ impl Joined {
         let opened = self.opened();
         let mut command = FIND.on(&self.nodes_key());
         command.arg(&self.prefix).arg(&self.incarnation).arg(name_of(ask.address)).arg(LONGEST_STREAM);
-        command.arg("k").arg("t").arg("f").arg(&self.node).arg("j").arg(&self.incarnation);
+        command.arg("k").arg("T").arg("f").arg(&self.node).arg("j").arg(&self.incarnation);
         command.arg("r").arg(request.number).arg("n").arg(ask.conn_id).arg("l").arg(ask.login);
         command.arg("d").arg(&ask.secret.0[..]).arg("m").arg(ask.received);
         let mut is_alive = false;
