@@ -24,6 +24,7 @@ mod outages;
 mod racing;
 mod redis;
 mod resuming;
+mod roaming;
 mod sending;
 mod wire;
 mod world;

@@ -2,41 +2,45 @@
 //! doubled while the node that has it lives.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 use zinx::znet::{Cluster, Delivery};
 
-use crate::common::phone::{Phone, WHOLE};
-use crate::common::{Peer, Running, config, start_alone, wait_until};
+use crate::common::phone::{BYE, Phone, REFUSED, RESUME, WHOLE};
+use crate::common::{Peer, Running, config, frame, start_alone, wait_until};
+use crate::cutter::Cutter;
 use crate::nodes::{JOIN, LOGIN, TOLD};
 use crate::redis::Redis;
 
-const SAY: u32 = 20;
-const SAID: u32 = 21;
+pub(crate) const SAY: u32 = 20;
+pub(crate) const SAID: u32 = 21;
 
 /// What the nodes have handled, by user.
-type Heard = Arc<Mutex<HashMap<String, Vec<u8>>>>;
+pub(crate) type Heard = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
 /// Nodes whose connections can be resumed, and what they hear.
-struct Nodes {
-    nodes: Vec<Running>,
-    heard: Heard,
+pub(crate) struct Nodes {
+    pub(crate) nodes: Vec<Running>,
+    pub(crate) heard: Heard,
     /// The node that a phone connects to next.
     next: Arc<AtomicUsize>,
 }
 
 impl Nodes {
-    fn start(urls: &[(&str, String)], workers: usize) -> Self {
+    pub(crate) fn start(urls: &[(&str, String)], workers: usize) -> Self {
         let heard = Heard::default();
         let nodes = urls.iter().map(|(name, url)| node(url, name, workers, &heard)).collect();
         Self { nodes, heard, next: Arc::default() }
     }
 
-    fn two(redis: &Redis) -> Self {
+    pub(crate) fn two(redis: &Redis) -> Self {
         Self::start(&["one", "two"].map(|name| (name, redis.url())), 0)
     }
 
@@ -45,7 +49,7 @@ impl Nodes {
     }
 
     /// A phone that is logged in and in a group, on the first node.
-    fn phone(&self, user: &str) -> Phone {
+    pub(crate) fn phone(&self, user: &str) -> Phone {
         let addresses: Vec<_> = (0..self.nodes.len()).map(|at| self.address(at)).collect();
         let next = Arc::clone(&self.next);
         let mut phone = Phone::open_by(move || Peer::connect(addresses[next.load(Ordering::Acquire)]).stream);
@@ -56,12 +60,12 @@ impl Nodes {
         phone
     }
 
-    fn go_to(&self, at: usize) {
+    pub(crate) fn go_to(&self, at: usize) {
         self.next.store(at, Ordering::Release);
     }
 
     /// On which node the user is.
-    fn nodes_of(&self, user: &str) -> Vec<usize> {
+    pub(crate) fn nodes_of(&self, user: &str) -> Vec<usize> {
         let is_there = |at: &usize| self.nodes[*at].server.sessions().by_user(user).is_some();
         (0..self.nodes.len()).filter(is_there).collect()
     }
@@ -96,17 +100,17 @@ fn node(url: &str, name: &str, workers: usize, heard: &Heard) -> Running {
 
 /// Messages to a user, each with what was said of it.
 #[derive(Default)]
-struct Pushed(Vec<(String, Option<Delivery>)>);
+pub(crate) struct Pushed(pub(crate) Vec<(String, Option<Delivery>)>);
 
 impl Pushed {
-    fn push(&mut self, cluster: &Cluster, user: &str, text: String) -> Option<Delivery> {
+    pub(crate) fn push(&mut self, cluster: &Cluster, user: &str, text: String) -> Option<Delivery> {
         let delivery = cluster.user(user).push(TOLD, &text[..]).ok();
         self.0.push((text, delivery));
         delivery
     }
 
     /// Says the last word, until it is delivered.
-    fn end(&mut self, cluster: &Cluster, user: &str) -> String {
+    pub(crate) fn end(&mut self, cluster: &Cluster, user: &str) -> String {
         loop {
             let text = format!("end {}", self.0.len());
             if self.push(cluster, user, text.clone()) == Some(Delivery::Delivered) {
@@ -116,7 +120,7 @@ impl Pushed {
     }
 
     /// What was delivered has come, once and in order; what is unknown not twice; nothing else has.
-    fn check(&self, phone: &Phone) {
+    pub(crate) fn check(&self, phone: &Phone) {
         let came: Vec<_> = phone.inbox.iter().filter(|(id, data)| *id == TOLD && data != b"in").collect();
         let count = |text: &str| came.iter().filter(|(_, data)| data == text.as_bytes()).count();
         let mut delivered = Vec::new();
@@ -138,7 +142,7 @@ impl Pushed {
 }
 
 /// Receives up to a frame, and that.
-fn receive_until(phone: &mut Phone, last: (u32, Vec<u8>)) {
+pub(crate) fn receive_until(phone: &mut Phone, last: (u32, Vec<u8>)) {
     while phone.receive() != last {}
 }
 
@@ -180,3 +184,159 @@ fn a_client_that_comes_back_on_another_node_gets_what_it_has_missed() {
 fn come_back(phone: &mut Phone) {
     while phone.resume_cut(WHOLE).is_err() {}
 }
+
+/// The frame by which a phone asks to resume.
+fn asked(token: &[u8], received: usize) -> Vec<u8> {
+    frame(RESUME, &[token, &(received as u64).to_le_bytes()].concat())
+}
+
+#[test]
+fn if_its_node_is_gone_a_client_learns_so_within_a_second() {
+    let Some(redis) = Redis::start() else { return };
+    let cutter = Cutter::start(redis.address());
+    let mut nodes = Nodes::start(&[("one", cutter.url()), ("two", redis.url())], 0);
+    let mut phone = nodes.phone("ann");
+    phone.lose(true);
+    // For the others this node is alive, but it does not answer.
+    cutter.refuse(true);
+    nodes.go_to(1);
+    let begun = Instant::now();
+    assert_eq!(phone.resume_refused(), GONE);
+    let took = begun.elapsed();
+    assert!(took > Duration::from_millis(900) && took < SOON, "{took:?}");
+    // It is not lost for that: on its node it can be resumed, and from there it moves on.
+    cutter.refuse(false);
+    wait_until("the link", || nodes.nodes[0].server.cluster().stats().is_connected);
+    come_back(&mut phone);
+    phone.send(SAY, &[1]);
+    assert_eq!(phone.receive(), (SAID, vec![1]));
+    wait_until("the move", || nodes.nodes_of("ann") == [1]);
+    // A node that has left is not asked.
+    phone.lose(true);
+    nodes.nodes.pop().unwrap().stop();
+    nodes.go_to(0);
+    assert_eq!(phone.resume_refused(), GONE);
+    wait_until("the end of the login", || !nodes.nodes[0].server.cluster().user("ann").is_online().unwrap());
+}
+
+#[test]
+fn tokens_that_are_used_or_wrong_are_refused_on_every_node_and_do_no_harm() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = Nodes::start(&["one", "two", "three"].map(|name| (name, redis.url())), 0);
+    let mut phone = nodes.phone("ann");
+    let used = phone.token.clone();
+    phone.lose(false);
+    nodes.go_to(1);
+    come_back(&mut phone);
+    phone.send(SAY, &[1]);
+    assert_eq!(phone.receive(), (SAID, vec![1]));
+    let good = phone.token.clone();
+    let mut wrong = good.clone();
+    wrong[23] ^= 1;
+    let first_frame = |at: usize, token: &[u8]| {
+        let mut peer = nodes.nodes[at].connect();
+        peer.send(&asked(token, 0));
+        peer.read_frame()
+    };
+    for at in 0..3 {
+        for (token, expected) in [(&used, USED), (&wrong, GONE)] {
+            let mut refused = (0, Vec::new());
+            // On a machine where Redis waits for a second, it is to try again.
+            while refused.0 == 0 || refused.1[0] == BUSY {
+                refused = first_frame(at, token);
+            }
+            assert_eq!((refused.0, refused.1[0]), (REFUSED, expected), "node {at}");
+        }
+    }
+    // The connection is still the client's.
+    phone.send(SAY, &[2]);
+    assert_eq!(phone.receive(), (SAID, vec![2]));
+    assert_eq!((nodes.nodes_of("ann"), phone.token == good), (vec![1], true));
+}
+
+#[test]
+fn a_client_that_comes_back_on_two_nodes_at_once_has_one_connection() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = Nodes::start(&["one", "two", "three"].map(|name| (name, redis.url())), 0);
+    let cluster = nodes.nodes[0].server.cluster();
+    for round in 0..ROUNDS {
+        let user = format!("user {round}");
+        nodes.go_to(0);
+        let (mut phone, mut pushed) = (nodes.phone(&user), Pushed::default());
+        phone.lose(true);
+        pushed.push(&cluster, &user, "missed".to_string());
+        let ask = asked(&phone.token, phone.inbox.len());
+        thread::scope(|scope| {
+            for at in [1, 2, 1, 2] {
+                let (nodes, ask) = (&nodes, &ask);
+                scope.spawn(move || {
+                    let mut peer = nodes.nodes[at].connect();
+                    peer.send(ask);
+                    // Another may have taken it over: then the end comes first.
+                    let _ = peer.stream.read(&mut [0]);
+                });
+            }
+        });
+        nodes.go_to(round % 3);
+        come_back(&mut phone);
+        phone.send(SAY, &[1]);
+        receive_until(&mut phone, (SAID, vec![1]));
+        let last = pushed.end(&cluster, &user);
+        receive_until(&mut phone, (TOLD, last.into_bytes()));
+        pushed.check(&phone);
+        wait_until("one connection", || nodes.nodes_of(&user) == [round % 3]);
+        phone.write(&frame(BYE, b""));
+    }
+}
+
+#[test]
+fn what_a_program_gives_along_moves_with_a_connection() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = Nodes::two(&redis);
+    for node in &nodes.nodes {
+        let carry = node.server.cluster().carry(
+            |conn| {
+                Ok(conn
+                    .get_property_as::<String>("room")
+                    .map_or_else(Vec::new, |room| room.as_bytes().to_vec()))
+            },
+            |conn, data| {
+                assert!(conn.is_in_group("lobby") && conn.is_logged_in());
+                if data == b"bad" {
+                    return Err("it cannot be read".into());
+                }
+                conn.set_property("room", Arc::new(String::from_utf8_lossy(data).into_owned()));
+                Ok(())
+            },
+        );
+        carry.unwrap();
+        assert!(matches!(
+            node.server.cluster().carry(|_| Ok(Vec::new()), |_, _| Ok(())),
+            Err(Error::AlreadyStarted { .. })
+        ));
+    }
+    let mut phone = nodes.phone("ann");
+    let user = |at: usize| nodes.nodes[at].server.sessions().by_user("ann").unwrap();
+    user(0).set_property("room", Arc::new("kitchen".to_string()));
+    phone.lose(true);
+    nodes.go_to(1);
+    come_back(&mut phone);
+    assert_eq!(user(1).get_property_as::<String>("room").unwrap().as_str(), "kitchen");
+    // What cannot be read ends the connection, and the client knows.
+    user(1).set_property("room", Arc::new("bad".to_string()));
+    phone.lose(true);
+    nodes.go_to(0);
+    phone.may_be_refused = true;
+    while phone.refused.is_none() {
+        phone.resume_cut(WHOLE).unwrap_err();
+    }
+    assert_eq!(phone.refused, Some(GONE));
+    wait_until("the end", || nodes.nodes_of("ann").is_empty() && redis.ask("HLEN zinx:u:{ann}") == ":0");
+}
+
+const ROUNDS: usize = 12;
+const USED: u8 = 2;
+pub(crate) const GONE: u8 = 3;
+const BUSY: u8 = 7;
+/// A second, on a machine with other work.
+const SOON: Duration = Duration::from_secs(5);

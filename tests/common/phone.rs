@@ -30,10 +30,13 @@ pub(crate) struct Phone<S = TcpStream> {
     sent: Vec<Vec<u8>>,
     /// Received bytes that are no whole frame yet.
     begun: Vec<u8>,
+    /// Why it was refused, if it may be: then that is a cut.
+    pub(crate) refused: Option<u8>,
+    pub(crate) may_be_refused: bool,
 }
 
 /// When and how a connection is cut: after so many bytes written or read, whichever comes first.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cut {
     pub(crate) write: usize,
     pub(crate) read: usize,
@@ -60,7 +63,9 @@ impl<S: Wire> Phone<S> {
         let stream = dial();
         let dial = Box::new(dial);
         let (token, inbox, sent, begun) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut phone = Self { dial, stream, token, inbox, looked_at: 0, sent, begun };
+        let (refused, may_be_refused) = (None, false);
+        let mut phone =
+            Self { dial, stream, token, inbox, looked_at: 0, sent, begun, refused, may_be_refused };
         phone.write(&frame(OPEN, b""));
         // What the server has sent before it read that is not counted.
         let (_, data) = std::iter::repeat_with(|| phone.read_frame()).find(|(id, _)| *id == TOKEN).unwrap();
@@ -168,6 +173,10 @@ impl<S: Wire> Phone<S> {
                 }
                 // An attempt that was cut, but whose frame had left, may be heard after this one.
                 Some((REFUSED, data)) if data[0] == BUSY => return Err(WasCut),
+                Some((REFUSED, data)) if self.may_be_refused => {
+                    self.refused = Some(data[0]);
+                    return Err(WasCut);
+                }
                 Some((id, _)) => assert!(id < OPEN, "{id}"),
                 None => read -= self.fill_cut(read, cut)?,
             }

@@ -216,7 +216,7 @@ const ZNET: MayImport = &[
     ("route", "server conn people"),
     ("talk", "transport conn read route write"),
     ("people", "server conn cluster write"),
-    ("cluster", "server route people resume"),
+    ("cluster", "server conn route people resume"),
     ("write", "transport conn read route resume leave"),
     ("resume", "server transport conn read people cluster"),
     ("leave", "server transport conn read write"),

@@ -55,9 +55,7 @@ impl Cluster {
     /// If the wire format cannot carry the message.
     #[doc(alias = "NotifyAll")]
     pub fn notify_all<'a>(&self, msg_id: u32, data: impl Into<Payload<'a>>) -> Result<ClusterBroadcast> {
-        let data = data.into();
-        let here = self.core.send_to_audience(Audience::Users, None, msg_id, data.reborrow())?;
-        Ok(self.core.tell_others(here, Audience::Users, None, msg_id, &data))
+        self.core.send_everywhere(Audience::Users, None, msg_id, &data.into(), |_| true)
     }
 }
 
@@ -77,49 +75,56 @@ impl ClusterGroup {
     ) -> Result<ClusterBroadcast> {
         let (about, data) = (about.into(), data.into());
         let (audience, chosen) = (Audience::Group(&self.name), Some((filter_id, about.as_slice())));
-        let here = self.core.send_to_audience(audience, chosen, msg_id, data.reborrow())?;
-        Ok(self.core.tell_others(here, audience, chosen, msg_id, &data))
+        self.core.send_everywhere(audience, chosen, msg_id, &data, |_| true)
     }
 }
 
 impl Core {
-    /// Sends to those of this node.
+    /// Sends to those of this node that `takes` accepts.
     pub(super) fn send_to_audience(
         self: &Arc<Self>,
         audience: Audience<'_>,
         chosen: Chosen<'_>,
         msg_id: u32,
         data: Payload<'_>,
+        takes: impl Fn(&Arc<dyn IConnection>) -> bool,
     ) -> Result<Broadcast> {
         let conns = match audience {
             Audience::Group(name) => self.group_members(name),
             Audience::Users => self.talk().users.all(),
         };
         let Some((filter_id, about)) = chosen else {
-            return self.send_to_all(conns, msg_id, data, |_| true);
+            return self.send_to_all(conns, msg_id, data, takes);
         };
         let filter = self.talk().cluster_filters.find(filter_id)?;
         let about = Data::new(about);
         self.send_to_all(conns, msg_id, data, |conn| {
-            contain(|| filter(conn, about)).unwrap_or_else(|words| {
+            takes(conn) && contain(|| filter(conn, about)).unwrap_or_else(|words| {
                 log::error!("the filter {filter_id} panicked: {words}");
                 false
             })
         })
     }
 
-    /// Tells the other nodes, which send to theirs.
-    pub(super) fn tell_others(
-        &self,
-        here: Broadcast,
+    /// Sends to those of this node that `takes` accepts, and tells the other nodes, which send to theirs.
+    pub(super) fn send_everywhere(
+        self: &Arc<Self>,
         audience: Audience<'_>,
         chosen: Chosen<'_>,
         msg_id: u32,
         data: &Payload<'_>,
-    ) -> ClusterBroadcast {
+        takes: impl Fn(&Arc<dyn IConnection>) -> bool,
+    ) -> Result<ClusterBroadcast> {
+        let sending = self.talk().sends.begin();
+        let moves = |conn: &Arc<dyn IConnection>| {
+            sending.to_itself().is_some_and(|epoch| conn.connection().is_moving_at(epoch))
+        };
+        let takes = |conn: &Arc<dyn IConnection>| takes(conn) && !moves(conn);
+        let here = self.send_to_audience(audience, chosen, msg_id, data.reborrow(), takes)?;
         let remote = self.talk().remote();
-        let others_told =
-            remote.is_none_or(|remote| remote.broadcast(audience, chosen, msg_id, data.as_slice()));
-        ClusterBroadcast { here, others_told }
+        let others_told = remote.is_none_or(|remote| {
+            remote.broadcast(audience, chosen, msg_id, data.as_slice(), &sending)
+        });
+        Ok(ClusterBroadcast { here, others_told })
     }
 }

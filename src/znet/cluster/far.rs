@@ -12,6 +12,7 @@ use super::member::ClusterMember;
 use super::remote::{Audience, Chosen, Question, Remote};
 use super::requests::Request;
 use super::scripts::{CLAIM, SEND, SEND_ALL, SEND_TO};
+use super::sends::Sending;
 use super::stats::ClusterStats;
 use crate::error::{Error, Result};
 use crate::green::Until;
@@ -79,9 +80,9 @@ impl Remote for Joined {
         Ok(online)
     }
 
-    fn push(&self, uid: &str, msg_id: u32, data: &[u8]) -> Result<Delivery> {
+    fn push(&self, uid: &str, msg_id: u32, data: &[u8], sending: Sending<'_>) -> Result<Delivery> {
         let request = self.requests.begin();
-        let mut command = self.to_user(uid, "all");
+        let mut command = self.to_user_by(uid, &sending);
         self.asks(&mut command, "p", &request);
         command.arg("u").arg(uid).arg("m").arg(msg_id).arg("d").arg(data);
         drop(step_aside());
@@ -91,6 +92,8 @@ impl Remote for Joined {
             Err(Failed::Unknown(_)) => return Ok(Delivery::Unknown),
             Err(failed) => return Err(unavailable(failed)),
         };
+        // It is on its way.
+        drop(sending);
         let mut delivery = Delivery::Offline;
         for _ in 0..nodes {
             delivery = delivery.or(match request.wait(until.left().unwrap_or(LIMIT)) {
@@ -104,9 +107,10 @@ impl Remote for Joined {
         Ok(delivery)
     }
 
-    fn push_also(&self, uid: &str, msg_id: u32, data: &[u8]) {
-        let mut command = self.to_user(uid, "all");
-        command.arg("k").arg("p").arg("u").arg(uid).arg("m").arg(msg_id).arg("d").arg(data);
+    fn push_also(&self, uid: &str, msg_id: u32, data: &[u8], sending: &Sending<'_>) {
+        let mut command = self.to_user_by(uid, sending);
+        command.arg("k").arg("p").arg("f").arg(&self.node).arg("u").arg(uid);
+        command.arg("m").arg(msg_id).arg("d").arg(data);
         let _ = self.link.tell_or_count(&command, &self.counts.entries_unsent);
     }
 
@@ -136,8 +140,15 @@ impl Remote for Joined {
         Ok(number(&self.link.run(&command).map_err(unavailable)?).unwrap_or_default() > 0)
     }
 
-    fn broadcast(&self, audience: Audience<'_>, chosen: Chosen<'_>, msg_id: u32, data: &[u8]) -> bool {
-        let mut command = self.to_all();
+    fn broadcast(
+        &self,
+        audience: Audience<'_>,
+        chosen: Chosen<'_>,
+        msg_id: u32,
+        data: &[u8],
+        sending: &Sending<'_>,
+    ) -> bool {
+        let mut command = self.to_all_by(sending);
         match audience {
             Audience::Group(name) => command.arg("k").arg("g").arg("u").arg(name),
             Audience::Users => command.arg("k").arg("n"),
@@ -245,6 +256,21 @@ impl Joined {
     fn to_user(&self, uid: &str, which: &str) -> Cmd {
         let mut command = SEND.on(&self.logins_of(uid));
         command.arg(&self.prefix).arg(&self.node).arg(which).arg(LONGEST_STREAM);
+        command
+    }
+
+    /// The same for a send: to this node too if a connection moves.
+    fn to_user_by(&self, uid: &str, sending: &Sending<'_>) -> Cmd {
+        let Some(epoch) = sending.to_itself() else { return self.to_user(uid, "all") };
+        let mut command = SEND.on(&self.logins_of(uid));
+        command.arg(&self.prefix).arg("").arg("all").arg(LONGEST_STREAM).arg("e").arg(epoch);
+        command
+    }
+
+    fn to_all_by(&self, sending: &Sending<'_>) -> Cmd {
+        let Some(epoch) = sending.to_itself() else { return self.to_all() };
+        let mut command = SEND_ALL.on(&self.nodes_key());
+        command.arg(&self.prefix).arg("").arg(LONGEST_STREAM).arg("e").arg(epoch);
         command
     }
 

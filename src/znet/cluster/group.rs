@@ -76,9 +76,7 @@ impl ClusterGroup {
     ///
     /// If the wire format cannot carry the message.
     pub fn broadcast<'a>(&self, msg_id: u32, data: impl Into<Payload<'a>>) -> Result<ClusterBroadcast> {
-        let data = data.into();
-        let here = self.here().broadcast(msg_id, data.reborrow())?;
-        Ok(self.tell_others(here, msg_id, &data))
+        self.broadcast_to(msg_id, data.into(), |_| true)
     }
 
     /// As [`broadcast`](Self::broadcast), but not to the connection of this node that has this id.
@@ -92,9 +90,7 @@ impl ClusterGroup {
         msg_id: u32,
         data: impl Into<Payload<'a>>,
     ) -> Result<ClusterBroadcast> {
-        let data = data.into();
-        let here = self.here().broadcast_except(conn_id, msg_id, data.reborrow())?;
-        Ok(self.tell_others(here, msg_id, &data))
+        self.broadcast_to(msg_id, data.into(), |conn| conn.get_conn_id() != conn_id)
     }
 
     /// Its part on this node.
@@ -102,8 +98,13 @@ impl ClusterGroup {
         Group::of(&self.core, &self.name)
     }
 
-    fn tell_others(&self, here: Broadcast, msg_id: u32, data: &Payload<'_>) -> ClusterBroadcast {
-        self.core.tell_others(here, Audience::Group(&self.name), None, msg_id, data)
+    fn broadcast_to(
+        &self,
+        msg_id: u32,
+        data: Payload<'_>,
+        takes: impl Fn(&Arc<dyn IConnection>) -> bool,
+    ) -> Result<ClusterBroadcast> {
+        self.core.send_everywhere(Audience::Group(&self.name), None, msg_id, &data, takes)
     }
 }
 

@@ -18,7 +18,8 @@ use super::remote::Audience;
 use super::tasks::ClusterTask;
 use crate::error::{Error, Result};
 use crate::green::{Builder, fairness_point};
-use crate::ziface::{CloseReason, IMessage};
+use crate::ziface::{CloseReason, IConnection, IMessage};
+use crate::znet::conn::connection::Connection;
 use crate::znet::server::core::Core;
 use crate::zredis::{Failed, Link};
 
@@ -132,8 +133,8 @@ impl Joined {
             b'p' => self.push_here(&core, entry),
             b'x' => self.lose_login_here(&core, entry),
             b'o' => kick_here(&core, entry.text(USER)),
-            b'g' => broadcast_here(&core, Audience::Group(entry.text(USER)), entry),
-            b'n' => broadcast_here(&core, Audience::Users, entry),
+            b'g' => self.broadcast_here(&core, Audience::Group(entry.text(USER)), entry),
+            b'n' => self.broadcast_here(&core, Audience::Users, entry),
             b'w' => self.tell_members(&core, entry),
             b'T' => self.wanted_by_other(&core, entry),
             b'L' => self.change_over_from_here(&core, entry),
@@ -146,7 +147,8 @@ impl Joined {
 
     fn push_here(&self, core: &Arc<Core>, entry: &Entry) {
         let Some(msg_id) = entry.number(MESSAGE) else { return };
-        let said = match core.push_to_user(entry.text(USER), msg_id, entry.bytes(DATA).into()) {
+        let takes = |conn: &Connection| self.is_for(conn, entry);
+        let said = match core.push_to_user(entry.text(USER), msg_id, entry.bytes(DATA).into(), takes) {
             Ok(Delivery::Delivered) => Said::Delivered,
             Ok(Delivery::Full) => Said::Full,
             Ok(_) => Said::Offline,
@@ -155,6 +157,12 @@ impl Joined {
         if let Some(request) = entry.number(REQUEST) {
             self.answer(entry.text(FROM), entry.text(FROM_INCARNATION), request, said);
         }
+    }
+
+    /// What this node has sent to itself is for connections that were moving at that time.
+    fn is_for(&self, conn: &Connection, entry: &Entry) -> bool {
+        let moves = || entry.number(EPOCH).is_some_and(|epoch| conn.is_moving_at(epoch));
+        entry.text(FROM) != self.node || moves()
     }
 
     fn lose_login_here(&self, core: &Core, entry: &Entry) {
@@ -168,6 +176,16 @@ impl Joined {
         let Some(request) = entry.number(REQUEST) else { return };
         let members = ClusterMember::write_all(&self.node, &core.members_here(entry.text(USER)));
         self.answer(entry.text(FROM), entry.text(FROM_INCARNATION), request, Said::Answer(0, members));
+    }
+
+    fn broadcast_here(&self, core: &Arc<Core>, audience: Audience<'_>, entry: &Entry) {
+        let Some(msg_id) = entry.number(MESSAGE) else { return };
+        let chosen = entry.number(FILTER).map(|filter_id| (filter_id, entry.bytes(ABOUT)));
+        let takes = |conn: &Arc<dyn IConnection>| self.is_for(conn.connection(), entry);
+        let data = entry.bytes(DATA).into();
+        if let Err(error) = core.send_to_audience(audience, chosen, msg_id, data, takes) {
+            log::warn!("a broadcast of node {:?}: {error}", entry.text(FROM));
+        }
     }
 
     /// Does what waits in a coroutine of its own, and answers.
@@ -231,20 +249,14 @@ fn said(result: Result<(u32, Vec<u8>)>) -> Said {
     }
 }
 
-fn broadcast_here(core: &Arc<Core>, audience: Audience<'_>, entry: &Entry) {
-    let Some(msg_id) = entry.number(MESSAGE) else { return };
-    let chosen = entry.number(FILTER).map(|filter_id| (filter_id, entry.bytes(ABOUT)));
-    if let Err(error) = core.send_to_audience(audience, chosen, msg_id, entry.bytes(DATA).into()) {
-        log::warn!("a broadcast of node {:?}: {error}", entry.text(FROM));
-    }
-}
-
 fn kick_here(core: &Core, uid: &str) {
     for conn in core.talk().users.connections(uid) {
         conn.connection().stop_because(CloseReason::Kicked);
     }
 }
 
+/// Of the node's own sends, in which it was sent.
+const EPOCH: u8 = b'e';
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long a read of the stream waits for an entry.
 const BLOCK: Duration = Duration::from_secs(2);

@@ -11,6 +11,9 @@ pub(super) mod member;
 // what is counted,
 pub(super) mod stats;
 
+// which sends there are while a connection moves,
+pub(super) mod sends;
+
 // what a server needs of other nodes,
 pub(super) mod remote;
 
@@ -25,6 +28,9 @@ pub(super) mod run_on;
 
 // What a program holds: the cluster,
 pub(super) mod cluster;
+
+// what it gives along with a connection,
+mod carry;
 
 // a user,
 pub(super) mod user;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::delivery::Delivery;
 use super::member::ClusterMember;
+use super::sends::Sending;
 use super::stats::ClusterStats;
 use crate::error::Result;
 use crate::ziface::ResumeRefusal;
@@ -27,10 +28,10 @@ pub(crate) trait Remote: Send + Sync {
     fn online(&self, uids: &[String]) -> Result<Vec<bool>>;
 
     /// Sends to the user's connections on other nodes.
-    fn push(&self, uid: &str, msg_id: u32, data: &[u8]) -> Result<Delivery>;
+    fn push(&self, uid: &str, msg_id: u32, data: &[u8], sending: Sending<'_>) -> Result<Delivery>;
 
     /// The same, without waiting for what becomes of it.
-    fn push_also(&self, uid: &str, msg_id: u32, data: &[u8]);
+    fn push_also(&self, uid: &str, msg_id: u32, data: &[u8], sending: &Sending<'_>);
 
     /// Asks the user on another node. `None` if there is no login on another node.
     fn call(&self, uid: &str, question: Question<'_>) -> Result<Option<Message>>;
@@ -39,7 +40,14 @@ pub(crate) trait Remote: Send + Sync {
     fn kick(&self, uid: &str) -> Result<bool>;
 
     /// Sends to others on other nodes, without waiting. `false` if it is not sent.
-    fn broadcast(&self, audience: Audience<'_>, chosen: Chosen<'_>, msg_id: u32, data: &[u8]) -> bool;
+    fn broadcast(
+        &self,
+        audience: Audience<'_>,
+        chosen: Chosen<'_>,
+        msg_id: u32,
+        data: &[u8],
+        sending: &Sending<'_>,
+    ) -> bool;
 
     /// The members of a group on other nodes, node by node.
     fn members(&self, group: &str) -> Result<Vec<ClusterMember>>;

@@ -9,6 +9,7 @@ use super::remote::Question;
 use crate::error::{Error, Result};
 use crate::green::fairness_point;
 use crate::ziface::{CloseReason, IConnection, Payload, SendWait};
+use crate::znet::conn::connection::Connection;
 use crate::znet::server::core::Core;
 use crate::zpack::Message;
 
@@ -50,14 +51,18 @@ impl ClusterUser {
     /// then it is sent nowhere.
     pub fn push<'a>(&self, msg_id: u32, data: impl Into<Payload<'a>>) -> Result<Delivery> {
         let data = data.into();
-        let here = self.core.push_to_user(&self.uid, msg_id, data.reborrow())?;
-        let Some(remote) = self.core.talk().remote() else { return Ok(here) };
-        match here {
+        let talk = self.core.talk();
+        let Some(remote) = talk.remote() else {
+            return self.core.push_to_user(&self.uid, msg_id, data, |_| true);
+        };
+        let sending = talk.sends.begin();
+        let moves = |conn: &Connection| sending.to_itself().is_some_and(|epoch| conn.is_moving_at(epoch));
+        match self.core.push_to_user(&self.uid, msg_id, data.reborrow(), |conn| !moves(conn))? {
             Delivery::Delivered => {
-                remote.push_also(&self.uid, msg_id, data.as_slice());
-                Ok(here)
+                remote.push_also(&self.uid, msg_id, data.as_slice(), &sending);
+                Ok(Delivery::Delivered)
             }
-            here => remote.push(&self.uid, msg_id, data.as_slice()).map(|there| here.or(there)),
+            here => remote.push(&self.uid, msg_id, data.as_slice(), sending).map(|there| here.or(there)),
         }
     }
 
@@ -104,10 +109,17 @@ impl ClusterUser {
 }
 
 impl Core {
-    /// Sends to the user's connections on this node.
-    pub(super) fn push_to_user(&self, uid: &str, msg_id: u32, data: Payload<'_>) -> Result<Delivery> {
+    /// Sends to those of the user's connections on this node that `takes` accepts.
+    pub(super) fn push_to_user(
+        &self,
+        uid: &str,
+        msg_id: u32,
+        data: Payload<'_>,
+        takes: impl Fn(&Connection) -> bool,
+    ) -> Result<Delivery> {
         let mut delivery = Delivery::Offline;
-        for conn in self.talk().users.connections(uid) {
+        let conns = self.talk().users.connections(uid);
+        for conn in conns.into_iter().filter(|conn| takes(conn.connection())) {
             delivery = delivery.or(match conn.send_payload(msg_id, data.reborrow(), SendWait::Never) {
                 Ok(()) => Delivery::Delivered,
                 Err(Error::QueueFull { .. }) => Delivery::Full,

@@ -1,13 +1,14 @@
 //! A connection that comes from another node: the one on which its peer has come becomes it.
 
-#[cfg(feature = "redis")]
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::parcel::{Ask, Fetched, Parcel};
 use super::state::{Arrival, Resume, Stage};
 use super::token::{Secret, Tokens};
 use super::wire::{self, Asked, Granted, Token};
-use crate::ziface::ResumeRefusal;
+use crate::green::Until;
+use crate::ziface::{IConnection, ResumeRefusal};
 use crate::znet::cluster::remote::Remote;
 use crate::znet::conn::connection::Connection;
 #[cfg(feature = "redis")]
@@ -40,7 +41,8 @@ impl Connection {
             state.arrival = Some(Arrival { login, changed: false });
         }
         let ask = Ask { address, secret, received: asked.received, conn_id: self.id(), login };
-        let fetched = remote.fetch(&ask);
+        let moving = self.begin_move(resume, Until::after_running(LIMIT));
+        let fetched = moving.and_then(|_moving| remote.fetch(&ask));
         if !matches!(fetched, Ok(Fetched::Moved(_))) {
             self.give_up_arrival(resume);
         }
@@ -77,7 +79,9 @@ impl Connection {
         let fresh = Secret::random().ok_or(ResumeRefusal::Gone)?;
         let secret = tokens.take(&asked.token.secret, fresh)?;
         self.keep_places(is_logged_in, &groups);
-        drop(luggage);
+        if !self.unpack(&luggage) {
+            return Err(ResumeRefusal::Gone);
+        }
         let token = Token { address: self.address(), secret };
         let window = resume.lock().window;
         let frame = self.packed(wire::TOKEN, Granted { token, received, window }.encode());
@@ -102,6 +106,15 @@ impl Connection {
         Ok(())
     }
 
+    /// What the program has given along. `false` if it cannot take it.
+    fn unpack(&self, luggage: &[u8]) -> bool {
+        let carry = self.core().talk().carry.get().filter(|_| !luggage.is_empty());
+        carry.is_none_or(|carry| {
+            let shared = self.arc() as Arc<dyn IConnection>;
+            self.contain("hook that unpacks", || (carry.unpack)(&shared, luggage))
+        })
+    }
+
     /// What a token of this connection names.
     pub(super) fn address(&self) -> u64 {
         wire::address(self.core().talk().mark(), self.id())
@@ -124,3 +137,6 @@ impl Connection {
         self.take_places(user, groups)
     }
 }
+
+/// How long the sends may take that have begun before.
+const LIMIT: Duration = Duration::from_secs(1);

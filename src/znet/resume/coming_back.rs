@@ -49,11 +49,18 @@ impl Connection {
             return self.hand_over(&*other, asked).map(|()| Some(conn_id));
         }
         let remote = self.core().talk().remote().ok_or(ResumeRefusal::Gone)?;
-        match self.fetch(resume, asked, &*remote)? {
-            Fetched::Moved(parcel) => self.become_it(resume, asked, *parcel).map(|()| None),
-            Fetched::Here(conn_id) => {
-                let other = self.still_here(conn_id).ok_or(ResumeRefusal::Gone)?;
-                self.hand_over(&*other, asked).map(|()| Some(conn_id))
+        let mut missed = None;
+        loop {
+            let conn_id = match self.fetch(resume, asked, &*remote)? {
+                Fetched::Moved(parcel) => return self.become_it(resume, asked, *parcel).map(|()| None),
+                Fetched::Here(conn_id) => conn_id,
+            };
+            if let Some(other) = self.still_here(conn_id) {
+                return self.hand_over(&*other, asked).map(|()| Some(conn_id));
+            }
+            // It may have moved on since.
+            if missed.replace(conn_id) == Some(conn_id) {
+                return Err(ResumeRefusal::Gone);
             }
         }
     }

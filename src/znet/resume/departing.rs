@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::parcel::{Decision, Leaving, Parcel, Wanted};
 use super::state::{Departure, Resume, Stage};
 use crate::green::{Event, sleep};
-use crate::ziface::{CloseReason, ResumeRefusal};
+use crate::ziface::{CloseReason, IConnection, ResumeRefusal};
 use crate::znet::cluster::remote::Remote;
 use crate::znet::conn::connection::Connection;
 
@@ -37,13 +37,13 @@ impl Connection {
     ) -> Result<(), ResumeRefusal> {
         self.wait_for_tasks(wanted)?;
         let changed = self.begin_to_leave(resume, wanted)?;
+        let moving = self.begin_move(resume, wanted.until).inspect_err(|_| stay(resume))?;
         let claim = self.membership().login_to_move();
         let user = claim.as_ref().map(|(uid, claim)| (Arc::clone(uid), claim.login, claim.is_shared));
         let leaving = Leaving { conn_id: self.id(), user, groups: self.membership().groups() };
         match remote.change_over(wanted, &leaving) {
             Decision::Stays => {
-                let mut state = resume.lock();
-                (state.stage, state.departure) = (Stage::Counting, None);
+                stay(resume);
                 return Err(ResumeRefusal::Busy);
             }
             // It may be the other node's, so it is not this one's any more.
@@ -53,6 +53,11 @@ impl Connection {
         // Everything up to the change is read first: it is for this connection. If that takes too long, nobody waits for it.
         if !changed.wait_timeout(PATIENCE) {
             return Ok(());
+        }
+        drop(moving);
+        if self.is_stopping() {
+            // Closed at the last moment, on purpose.
+            return Err(ResumeRefusal::Gone);
         }
         if let Some(parcel) = self.parcel(resume, leaving.user.as_ref().map(|(_, login, _)| *login)) {
             remote.deliver(wanted, &parcel);
@@ -96,9 +101,26 @@ impl Connection {
         let (received, there) = (state.received, state.there);
         let tokens = state.tokens.take()?;
         drop(state);
-        let is_logged_in = claim == login;
-        Some(Parcel { received, tokens, there, is_logged_in, groups, kept, luggage: Vec::new() }.encode())
+        let (is_logged_in, luggage) = (claim == login, self.pack());
+        Some(Parcel { received, tokens, there, is_logged_in, groups, kept, luggage }.encode())
     }
+
+    /// What the program gives along.
+    fn pack(&self) -> Vec<u8> {
+        let mut luggage = Vec::new();
+        if let Some(carry) = self.core().talk().carry.get() {
+            self.contain("hook that packs", || {
+                luggage = (carry.pack)(&(self.arc() as Arc<dyn IConnection>))?;
+                Ok(())
+            });
+        }
+        luggage
+    }
+}
+
+fn stay(resume: &Resume) {
+    let mut state = resume.lock();
+    (state.stage, state.departure) = (Stage::Counting, None);
 }
 
 impl Resume {

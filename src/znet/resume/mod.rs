@@ -24,6 +24,9 @@ pub(super) mod away;
 // In a cluster the peer may come to another node. What the nodes say to each other then,
 pub(super) mod parcel;
 
+// when it moves,
+pub(super) mod moves;
+
 // how the connection leaves,
 pub(super) mod departing;
 

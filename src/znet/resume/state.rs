@@ -43,6 +43,8 @@ pub(super) struct State {
     pub(super) addresses: Option<Addresses>,
     /// Another node to which the peer has come, until the connection's own coroutine moves the connection there.
     pub(super) wanted: Option<Wanted>,
+    /// When it has moved, or tried to: from one epoch of sends to another, both included.
+    pub(super) moves: Vec<(u64, u64)>,
     /// On its way to another node.
     pub(super) departure: Option<Departure>,
     /// On its way from another node to here.
@@ -118,6 +120,7 @@ impl Resume {
             handover: None,
             addresses: None,
             wanted: None,
+            moves: Vec::new(),
             departure: None,
             arrival: None,
         });

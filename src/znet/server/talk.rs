@@ -10,6 +10,7 @@ use crate::lock::Lock;
 use crate::ziface::IConnection;
 use crate::znet::cluster::filters::ClusterFilters;
 use crate::znet::cluster::remote::Remote;
+use crate::znet::cluster::sends::Sends;
 use crate::znet::cluster::tasks::ClusterTasks;
 use crate::znet::conn::addresses::Addresses;
 use crate::znet::people::registry::Groups;
@@ -34,6 +35,10 @@ pub(crate) struct Talk {
     pub(crate) cluster_tasks: ClusterTasks,
     /// Which members of its groups get what other nodes send to some.
     pub(crate) cluster_filters: ClusterFilters,
+    /// What connections take along to another node.
+    pub(crate) carry: OnceLock<Carry>,
+    /// What is being sent to users and groups of the cluster.
+    pub(crate) sends: Sends,
     /// The other nodes of the cluster, from the start on, if there is one.
     remote: Lock<Option<Arc<dyn Remote>>>,
     pub(crate) bad_payload: OnceLock<BadPayload>,
@@ -64,6 +69,10 @@ impl Drop for Talk {
     fn drop(&mut self) {
         drop_contained(self.sequence.take());
         drop_contained(self.dialogue.take());
+        if let Some(Carry { pack, unpack }) = self.carry.take() {
+            drop_contained(pack);
+            drop_contained(unpack);
+        }
     }
 }
 
@@ -71,6 +80,12 @@ pub(crate) type SequenceOf = dyn Fn(&Message) -> Option<u64> + Send + Sync;
 
 /// Runs the dialogue of a connection.
 pub(crate) type Dialogue = dyn Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync;
+
+/// What a program does with the properties of a connection that moves to another node.
+pub(crate) struct Carry {
+    pub(crate) pack: Box<dyn Fn(&Arc<dyn IConnection>) -> Result<Vec<u8>> + Send + Sync>,
+    pub(crate) unpack: Box<dyn Fn(&Arc<dyn IConnection>, &[u8]) -> Result<()> + Send + Sync>,
+}
 
 /// Connects again for a client's connection that has lost its peer. A trait, so that what a connection knows needs nothing
 /// that makes connections.

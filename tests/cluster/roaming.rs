@@ -1,0 +1,181 @@
+//! Clients that are cut at any byte and come back on any node, while all nodes send to them: nothing is lost or doubled.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::common::phone::{BYE, Cut, Phone, WHOLE};
+use crate::common::random::{Random, with_seeds};
+use crate::common::saying::{SAID_BYTES, SAY_BYTES, random_cut};
+use crate::common::{frame, wait_until};
+use crate::nodes::TOLD;
+use crate::redis::Redis;
+use crate::resuming::{GONE, Nodes, Pushed, SAID, SAY, receive_until};
+
+#[test]
+fn cut_after_any_byte_a_client_comes_back_on_the_other_node() {
+    let Some(redis) = Redis::start() else { return };
+    let nodes = Nodes::two(&redis);
+    let coming_back = 40 + 16;
+    let (mut runs, mut whole) = (0, 0);
+    for at in 0..SAY_BYTES + coming_back {
+        let first = Cut { write: at % SAY_BYTES, read: at % SAID_BYTES, reset: at % 2 == 0 };
+        for second in [Cut { write: at, ..WHOLE }, Cut { read: at, ..WHOLE }] {
+            runs += 1;
+            whole += usize::from(nodes.talk(&format!("user {runs}"), &[first, second], |cut| cut % 2));
+        }
+    }
+    println!("{whole} of {runs} were whole");
+    assert!(whole > runs / 2, "{whole} of {runs}");
+}
+
+impl Nodes {
+    /// Says four things on a connection that is cut, and comes back each time on the node that `route` says. `false` if a node of this
+    /// machine stood still for a second, so that the client was told that it is gone.
+    fn talk(&self, user: &str, cuts: &[Cut], route: impl Fn(usize) -> usize) -> bool {
+        self.go_to(route(0));
+        let mut phone = self.phone(user);
+        phone.may_be_refused = true;
+        let said: Vec<Vec<u8>> = (1..=4).map(|n| vec![n; usize::from(n)]).collect();
+        said.iter().for_each(|data| phone.note(SAY, data));
+        let all: Vec<u8> = said.iter().flat_map(|data| frame(SAY, data)).collect();
+        let count = phone.inbox.len() + said.len();
+        let mut outcome = phone.talk(&all, count, cuts.first().copied().unwrap_or(WHOLE));
+        for attempt in 1.. {
+            if outcome.is_ok() {
+                break;
+            }
+            self.go_to(route(attempt));
+            let (begun, cut) = (Instant::now(), cuts.get(attempt).copied().unwrap_or(WHOLE));
+            outcome = phone.resume_cut(cut).and_then(|()| phone.talk(&[], count, cut));
+            if let Some(why) = phone.refused {
+                assert!(why == GONE && begun.elapsed() > STALL, "{why} after {:?}", begun.elapsed());
+                return false;
+            }
+        }
+        let replies: Vec<_> = said.iter().map(|data| (SAID, data.clone())).collect();
+        assert_eq!(phone.inbox[count - said.len()..], replies);
+        assert_eq!(self.heard.lock().unwrap()[user], [1, 2, 3, 4]);
+        phone.write(&frame(BYE, b""));
+        true
+    }
+}
+
+#[test]
+fn moving_at_random_while_all_nodes_send_to_it_a_client_gets_all_once() {
+    let Some(redis) = Redis::start() else { return };
+    for workers in [0, 2] {
+        let nodes = Nodes::start(&["one", "two", "three"].map(|name| (name, redis.url())), workers);
+        let whole = AtomicUsize::new(0);
+        let runs = AtomicUsize::new(0);
+        with_seeds(10, |seed| {
+            runs.fetch_add(1, Ordering::Relaxed);
+            whole.fetch_add(usize::from(nodes.wander(seed)), Ordering::Relaxed);
+        });
+        let (whole, runs) = (whole.into_inner(), runs.into_inner());
+        println!("{whole} of {runs} were whole, with {workers} workers");
+        assert!(whole > runs / 2, "{whole} of {runs}");
+    }
+}
+
+/// Tells those who send that the client is done, also if it fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl Nodes {
+    /// A client that is cut at random and comes back on any node, while all nodes send to it. `false` as in [`talk`](Self::talk).
+    fn wander(&self, seed: u64) -> bool {
+        let mut random = Random::new(seed);
+        let user = format!("wanderer {seed}");
+        self.go_to(random.below(3) as usize);
+        let mut phone = self.phone(&user);
+        phone.may_be_refused = true;
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let sender = scope.spawn(|| self.send_until(&done, &user, seed));
+            let ends = Done(&done);
+            let outcome = self.wander_about(&mut phone, &mut random);
+            drop(ends);
+            let (pushed, broadcasts, last) = sender.join().unwrap();
+            let Some(last) = last.filter(|_| outcome) else { return false };
+            receive_until(&mut phone, (TOLD, last.into_bytes()));
+            pushed.check(&phone);
+            for n in 0..broadcasts {
+                let text = format!("{user} all {n}").into_bytes();
+                let count = phone.inbox.iter().filter(|(id, data)| *id == ALL && *data == text).count();
+                assert_eq!(count, 1, "broadcast {n} of {broadcasts}");
+            }
+            assert_eq!(self.heard.lock().unwrap()[&user], (1..=SAYS).collect::<Vec<_>>());
+            wait_until("one login", || self.nodes_of(&user).len() == 1);
+            phone.write(&frame(BYE, b""));
+            wait_until("the end", || self.nodes_of(&user).is_empty());
+            true
+        })
+    }
+
+    fn wander_about(&self, phone: &mut Phone, random: &mut Random) -> bool {
+        let mut said = 0;
+        let mut cuts: Vec<_> = (0..random.below(6)).map(|_| random_cut(random)).collect();
+        cuts.push(WHOLE);
+        for cut in cuts {
+            let mut all = Vec::new();
+            while said < SAYS && random.below(3) > 0 {
+                said += 1;
+                phone.note(SAY, &[said]);
+                all.extend(frame(SAY, &[said]));
+            }
+            // What is said on a whole connection is said in one go; one that is cut is cut for certain, for there is always more.
+            if cut == WHOLE || phone.talk(&all, usize::MAX, cut).is_ok() {
+                phone.lose(random.below(2) == 0);
+            }
+            loop {
+                self.go_to(random.below(3) as usize);
+                let begun = Instant::now();
+                let back = phone.resume_cut(if random.below(3) == 0 { cut } else { WHOLE });
+                if let Some(why) = phone.refused {
+                    assert!(why == GONE && begun.elapsed() > STALL, "{why} after {:?}", begun.elapsed());
+                    return false;
+                }
+                if back.is_ok() {
+                    break;
+                }
+            }
+        }
+        while said < SAYS {
+            said += 1;
+            phone.send(SAY, &[said]);
+        }
+        receive_until(phone, (SAID, vec![SAYS]));
+        true
+    }
+
+    /// Sends to the user and the group from any node, until the client is done. The last word is `None` if the user has gone.
+    fn send_until(&self, done: &AtomicBool, user: &str, seed: u64) -> (Pushed, u32, Option<String>) {
+        let (mut random, mut pushed, mut broadcasts) = (Random::new(seed + 1), Pushed::default(), 0);
+        while !done.load(Ordering::Acquire) {
+            let cluster = self.nodes[random.below(3) as usize].server.cluster();
+            if random.below(2) == 0 {
+                pushed.push(&cluster, user, format!("{user} {}", pushed.0.len()));
+            } else {
+                let text = format!("{user} all {broadcasts}");
+                assert!(cluster.group("lobby").broadcast(ALL, &text[..]).unwrap().others_told);
+                broadcasts += 1;
+            }
+            thread::sleep(Duration::from_micros(random.below(3000)));
+        }
+        let cluster = self.nodes[0].server.cluster();
+        let is_there = (0..100).any(|_| cluster.user(user).is_online().unwrap_or(false));
+        let last = is_there.then(|| pushed.end(&cluster, user));
+        (pushed, broadcasts, last)
+    }
+}
+
+const ALL: u32 = 22;
+const SAYS: u8 = 12;
+/// A node that is asked answers sooner, unless the machine stands still.
+const STALL: Duration = Duration::from_millis(700);
