@@ -8,6 +8,7 @@ use crate::common::phone::{BYE, Cut, Phone, WHOLE};
 use crate::common::random::{Random, with_seeds};
 use crate::common::saying::{SAID_BYTES, SAY_BYTES, random_cut};
 use crate::common::{frame, wait_until};
+use crate::cutter::Cutter;
 use crate::nodes::TOLD;
 use crate::redis::Redis;
 use crate::resuming::{GONE, Nodes, Pushed, SAID, SAY, receive_until};
@@ -113,6 +114,7 @@ impl Nodes {
             assert_eq!(self.heard.lock().unwrap()[&user], (1..=SAYS).collect::<Vec<_>>());
             wait_until("one login", || self.nodes_of(&user).len() == 1);
             phone.write(&frame(BYE, b""));
+            phone.lose(true);
             wait_until("the end", || self.nodes_of(&user).is_empty());
             true
         })
@@ -175,7 +177,79 @@ impl Nodes {
     }
 }
 
+#[test]
+fn moving_while_links_to_redis_are_cut_a_client_is_on_one_node_or_gone() {
+    let Some(redis) = Redis::start() else { return };
+    let cutters = [(); 3].map(|()| Cutter::start(redis.address()));
+    let names = ["one", "two", "three"];
+    let urls: Vec<_> = names.into_iter().zip(&cutters).map(|(name, cutter)| (name, cutter.url())).collect();
+    let nodes = Nodes::start(&urls, 0);
+    with_seeds(6, |seed| {
+        let is_up = |at: usize| nodes.nodes[at].server.cluster().stats().is_connected;
+        wait_until("the links", || (0..3).all(is_up));
+        let survives = nodes.wander_under_cuts(seed, &cutters);
+        println!("seed {seed}: {}", if survives { "it was on one node" } else { "gone" });
+        let (user, logins) = (format!("roamer_{seed}"), format!("HLEN zinx:u:{{roamer_{seed}}}"));
+        wait_until("one connection at most", || nodes.nodes_of(&user).len() <= 1);
+        wait_until("one login at most", || [":0", ":1"].contains(&&*redis.ask(&logins)));
+    });
+}
+
+impl Nodes {
+    /// `false` if the client was told that its connection is gone.
+    fn wander_under_cuts(&self, seed: u64, cutters: &[Cutter]) -> bool {
+        let mut random = Random::new(seed);
+        let user = format!("roamer_{seed}");
+        self.go_to(random.below(3) as usize);
+        let mut phone = self.phone(&user);
+        phone.may_be_refused = true;
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let pushes = scope.spawn(|| {
+                let (mut random, mut pushed) = (Random::new(seed + 1), Pushed::default());
+                while !done.load(Ordering::Acquire) {
+                    let cluster = self.nodes[random.below(3) as usize].server.cluster();
+                    pushed.push(&cluster, &user, format!("{user} {}", pushed.0.len()));
+                    thread::sleep(Duration::from_micros(random.below(3000)));
+                }
+                pushed
+            });
+            scope.spawn(|| {
+                let mut random = Random::new(seed + 2);
+                while !done.load(Ordering::Acquire) {
+                    thread::sleep(Duration::from_millis(5 + random.below(100)));
+                    cutters[random.below(3) as usize].cut();
+                }
+            });
+            let ends = Done(&done);
+            for _ in 0..MOVES {
+                phone.lose(random.below(2) == 0);
+                self.go_to(random.below(3) as usize);
+                while phone.refused.is_none() && phone.resume_cut(WHOLE).is_err() {
+                    self.go_to(random.below(3) as usize);
+                }
+                if phone.refused.is_some() {
+                    break;
+                }
+            }
+            drop(ends);
+            let mut pushed = pushes.join().unwrap();
+            if phone.refused.is_none() {
+                let last = pushed.end(&self.nodes[0].server.cluster(), &user);
+                receive_until(&mut phone, (TOLD, last.into_bytes()));
+                pushed.check(&phone);
+            }
+            for (text, _) in &pushed.0 {
+                let count = phone.inbox.iter().filter(|(_, data)| data == text.as_bytes()).count();
+                assert!(count <= 1, "{text:?} has come {count} times");
+            }
+            phone.refused.is_none()
+        })
+    }
+}
+
 const ALL: u32 = 22;
+const MOVES: usize = 20;
 const SAYS: u8 = 12;
 /// A node that is asked answers sooner, unless the machine stands still.
 const STALL: Duration = Duration::from_millis(700);
