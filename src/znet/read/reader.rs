@@ -20,7 +20,7 @@ use crate::znet::read::hold::hold_arriving;
 use crate::znet::read::keep_rate::{keep_rate, most_to_read};
 use crate::znet::read::read_ahead::next_ahead;
 use crate::znet::read::wait::{begin_rest, may_read, note_first_frame, take_read_buffer};
-use crate::znet::resume::departing::depart;
+use crate::znet::resume::departing::look_or_depart;
 use crate::znet::resume::returning::{Outcome, Return};
 use crate::znet::route::chain::{handles_directly, pass_on};
 use crate::znet::route::dispatch::{dispatch, dispatch_to};
@@ -169,11 +169,8 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     fn look_for_peer(&mut self) -> Option<Halt> {
         self.run_queued();
-        if depart(self.conn) {
-            return Some(Halt::Over);
-        }
         let absence = self.absence.as_mut()?;
-        match absence.look(self.conn) {
+        match look_or_depart(absence, self.conn) {
             Outcome::Back => {
                 self.absence = None;
                 None

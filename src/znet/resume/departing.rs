@@ -4,15 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::parcel::{Decision, Leaving, Parcel, Wanted};
+use super::returning::{Outcome, Return};
 use super::state::{Departure, Resume, Stage};
 use crate::green::{Event, sleep};
 use crate::ziface::{CloseReason, IConnection, ResumeRefusal};
 use crate::znet::cluster::remote::Remote;
 use crate::znet::conn::connection::Connection;
 
+/// Looks for the peer, which may have come to another node. Not inside of handlers: what has been received has been handled, and
+/// is not known elsewhere.
+pub(crate) fn look_or_depart(absence: &Return, conn: &Connection) -> Outcome {
+    if depart(conn) { Outcome::Gone } else { absence.look(conn) }
+}
+
 /// Moves a connection to the node that its peer has come to, if there is one. Whether it has left: then it closes here. In the
-/// connection's own coroutine, outside of handlers: what has been received has been handled, and is not known elsewhere.
-pub(crate) fn depart(conn: &Connection) -> bool {
+/// connection's own coroutine.
+fn depart(conn: &Connection) -> bool {
     let Some(resume) = conn.resume() else { return false };
     let Some(wanted) = resume.lock().wanted.take() else { return false };
     let Some(remote) = conn.core().talk().remote() else { return false };

@@ -83,9 +83,15 @@ pub(crate) type Dialogue = dyn Fn(&Arc<dyn IConnection>) -> Result<()> + Send + 
 
 /// What a program does with the properties of a connection that moves to another node.
 pub(crate) struct Carry {
-    pub(crate) pack: Box<dyn Fn(&Arc<dyn IConnection>) -> Result<Vec<u8>> + Send + Sync>,
-    pub(crate) unpack: Box<dyn Fn(&Arc<dyn IConnection>, &[u8]) -> Result<()> + Send + Sync>,
+    pub(crate) pack: Box<Pack>,
+    pub(crate) unpack: Box<Unpack>,
 }
+
+/// Makes bytes of them.
+pub(crate) type Pack = dyn Fn(&Arc<dyn IConnection>) -> Result<Vec<u8>> + Send + Sync;
+
+/// Makes them of the bytes, on another node.
+pub(crate) type Unpack = dyn Fn(&Arc<dyn IConnection>, &[u8]) -> Result<()> + Send + Sync;
 
 /// Connects again for a client's connection that has lost its peer. A trait, so that what a connection knows needs nothing
 /// that makes connections.
