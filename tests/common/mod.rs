@@ -157,7 +157,7 @@ impl Running {
 
     /// Why connections have closed, in order.
     pub(crate) fn reasons(&self) -> Vec<CloseReason> {
-        self.stops.lock().unwrap().iter().filter_map(|(_, reason)| reason.clone()).collect()
+        self.stops.lock().unwrap().iter().filter_map(|stop| stop.reason.clone()).collect()
     }
 
     /// How often the stop hook has run for a peer's connection.

@@ -99,10 +99,11 @@ impl Core {
         let filter = self.talk().cluster_filters.find(filter_id)?;
         let about = Data::new(about);
         self.send_to_all(conns, msg_id, data, |conn| {
-            takes(conn) && contain(|| filter(conn, about)).unwrap_or_else(|words| {
-                log::error!("the filter {filter_id} panicked: {words}");
-                false
-            })
+            takes(conn)
+                && contain(|| filter(conn, about)).unwrap_or_else(|words| {
+                    log::error!("the filter {filter_id} panicked: {words}");
+                    false
+                })
         })
     }
 
@@ -122,9 +123,8 @@ impl Core {
         let takes = |conn: &Arc<dyn IConnection>| takes(conn) && !moves(conn);
         let here = self.send_to_audience(audience, chosen, msg_id, data.reborrow(), takes)?;
         let remote = self.talk().remote();
-        let others_told = remote.is_none_or(|remote| {
-            remote.broadcast(audience, chosen, msg_id, data.as_slice(), &sending)
-        });
+        let others_told =
+            remote.is_none_or(|remote| remote.broadcast(audience, chosen, msg_id, data.as_slice(), &sending));
         Ok(ClusterBroadcast { here, others_told })
     }
 }
