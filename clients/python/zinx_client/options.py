@@ -72,7 +72,7 @@ class Options:
     reconnect: Union[bool, str] = True
     #: The first attempt comes within `backoff[0]` seconds, drawn at random; each failure doubles that, up to `backoff[1]`.
     backoff: tuple[float, float] = (1.0, 30.0)
-    #: Longest time for one attempt to connect.
+    #: Longest time for one attempt to connect. A server that has not issued a token within the same time after that does not resume.
     connect_timeout: float = 10.0
     #: Send a heartbeat so often; 0: never. The server counts a silent peer as lost only if it has a heartbeat itself.
     heartbeat: float = 0.0

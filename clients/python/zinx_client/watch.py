@@ -9,14 +9,11 @@ from .options import Options
 from .session import Session, Stage
 from .wire import Wire
 
-#: If a server has not issued a token within so many seconds, it does not resume.
-TOKEN_WITHIN = 10.0
-
 
 async def watch(wire: Wire, session: Session, options: Options, send: Callable[[int, bytes], None]) -> None:
     """Watches one socket until it is cancelled, or has cut the socket."""
     now = asyncio.get_running_loop().time
-    token_by: float | None = wire.begun + TOKEN_WITHIN
+    token_by: float | None = wire.begun + options.connect_timeout
     beat_at = wire.begun + options.heartbeat
     while True:
         times = [token_by] if token_by is not None else []

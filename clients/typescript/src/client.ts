@@ -37,7 +37,7 @@ export interface Options<T> {
   reconnect: boolean | "always";
   /** The first attempt comes within `backoff[0]`, drawn at random; each failure doubles that, up to `backoff[1]`. */
   backoff: readonly [number, number];
-  /** Longest time for one attempt to connect. */
+  /** Longest time for one attempt to connect. A server that has not issued a token within the same time after that does not resume. */
   connectTimeout: number;
   /** Send a heartbeat so often; 0: never. */
   heartbeat: number;
@@ -64,9 +64,6 @@ export interface Options<T> {
 }
 
 type Handler<T> = (value: T, id: number) => unknown;
-
-/** If a server has not issued a token within this time, it does not resume. */
-const TOKEN_WITHIN = 10_000;
 
 /** How long the other side may take to end as well. */
 const END_WITHIN = 5000;
@@ -278,9 +275,9 @@ export class Client<T = Uint8Array> {
 
   /** Sends heartbeats, notices silence, and that a server does not resume. */
   #watch(wire: Wire): void {
-    const { heartbeat, silence } = this.options;
+    const { connectTimeout, heartbeat, silence } = this.options;
     this.#lastHeard = Date.now();
-    this.#after(TOKEN_WITHIN, () => this.#session.doesNotResume());
+    this.#after(connectTimeout, () => this.#session.doesNotResume());
     const beat = () => {
       if (this.#session.stage !== "resuming" && this.bufferedAmount < this.options.maxBuffer / 2) {
         this.#session.send(this.options.heartbeatId, new TextEncoder().encode("heartbeat"));
