@@ -111,7 +111,7 @@ pub enum CloseReason {
         /// Why.
         why: ResumeRefusal,
     },
-    /// An operator closed it, over the admin plane.
+    /// An operator closed it, over the admin plane, or the program did, by `ClusterUser::kick`.
     Kicked,
     /// [`IConnection::stop`](super::IConnection::stop) was called.
     Stopped,
