@@ -30,6 +30,8 @@ impl Place {
             conn.ask_for_token();
         }
         core.manager().add(Arc::clone(&conn) as Arc<dyn IConnection>);
+        // Its time to send a first frame, now that a look at all finds it.
+        core.clock().begins();
         Ok(Self { core: Arc::clone(core), conn, transport: Some(transport) })
     }
 

@@ -153,8 +153,9 @@ impl Swept {
         let core = &self.core;
         // Times are as old as the last look at the clock, which may be by the period of before a reload.
         let early = self.period.swap(period(core, config), Ordering::Relaxed);
-        core.clock()
-            .begin_look(now, now.saturating_add(shortest_timeout(core, config)).saturating_sub(early));
+        let at = now.saturating_add(shortest_timeout(core, config)).saturating_sub(early);
+        // Any message begins the time in which a peer is idle.
+        core.clock().begin_look(now, at, config.idle_timeout_ms > 0);
         core.manager().each(|shared| {
             let conn = shared.connection();
             let due = first_due(core, config, conn);

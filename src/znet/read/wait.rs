@@ -93,6 +93,7 @@ impl Connection {
             times.frame.store(0, Ordering::Relaxed);
         } else if afresh || times.frame.load(Ordering::Relaxed) == 0 {
             times.frame.store(now, Ordering::Relaxed);
+            self.core().clock().begins();
         }
     }
 }

@@ -93,6 +93,7 @@ impl Writer<'_> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock && !state.has_lost_line() => {
                     // Read, not remembered: this time tells which peers are slow, by the tenth of a second.
                     state.note_blocked(sent, core.clock().tick());
+                    core.clock().begins();
                     state.note_in_transport(bounds, transport.unsent_bytes());
                     if sent > 0 {
                         state.make_room(bounds);
