@@ -5,6 +5,7 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ use crate::lock::Lock;
 /// descriptor of the same number opened meanwhile keeps its registration.
 pub(crate) struct Socket {
     fd: OwnedFd,
+    /// It is watched, or nothing is to be watched: once and for all.
+    is_placed: AtomicBool,
     watching: Arc<Watching>,
     /// Dropped once the descriptor is closed.
     companion: Option<Box<dyn Send + Sync>>,
@@ -55,7 +58,7 @@ struct Watch {
 enum Waits {
     Parked(Sleeper),
     /// One that has no stack meanwhile.
-    AtRest(Arc<Ride>),
+    AtRest(Box<Ride>),
 }
 
 /// Where the socket is watched: on the worker where it was first waited for.
@@ -78,7 +81,7 @@ impl Socket {
     /// Makes a descriptor non-blocking. It is registered with epoll when it is first waited for.
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Ok(Self { fd, watching: Arc::default(), companion: None })
+        Ok(Self { fd, is_placed: AtomicBool::new(false), watching: Arc::default(), companion: None })
     }
 
     /// One that is none of the system's: what is ready is what [`tell`](Self::tell) says. Its descriptor stands for it where a
@@ -87,7 +90,8 @@ impl Socket {
     pub(crate) fn told() -> io::Result<Self> {
         let flags = rustix::event::EventfdFlags::NONBLOCK | rustix::event::EventfdFlags::CLOEXEC;
         let watching = Arc::new(Watching(Lock::new(Watch { place: Place::Told, ..Watch::default() })));
-        Ok(Self { fd: rustix::event::eventfd(0, flags)?, watching, companion: None })
+        let fd = rustix::event::eventfd(0, flags)?;
+        Ok(Self { fd, is_placed: AtomicBool::new(true), watching, companion: None })
     }
 
     /// Says what has become ready. From any thread, without waiting.
@@ -236,6 +240,7 @@ impl Socket {
             .as_ref()
             .map_or(Place::Nowhere, |number| Place::At { home: home.index() as u16, number: *number });
         self.watching.lock().place = place;
+        self.is_placed.store(number.is_ok(), Ordering::Relaxed);
         number.map(drop)
     }
 
@@ -262,7 +267,7 @@ impl Rest for Socket {
 
     /// Waits while the system refuses to watch it.
     fn prepare(&self) -> Awaits {
-        while self.watching.lock().is_to_be_placed() {
+        while !self.is_placed.load(Ordering::Relaxed) && self.watching.lock().is_to_be_placed() {
             if let Err(error) = self.watch() {
                 unwatched(Readiness::ANY, &error);
             }
@@ -270,14 +275,15 @@ impl Rest for Socket {
         Awaits::Socket
     }
 
-    fn rest(&self, interest: Readiness, ride: &Arc<Ride>) -> Option<Readiness> {
+    fn rest(&self, interest: Readiness, ride: Box<Ride>) -> Option<(Box<Ride>, Readiness)> {
         let mut watch = self.watching.lock();
         let hit = watch.ready & interest.bits();
-        watch.ready &= !hit;
-        if hit == 0 {
-            watch.enlist(Waits::AtRest(Arc::clone(ride)), interest);
+        if hit != 0 {
+            watch.ready &= !hit;
+            return Some((ride, Readiness::from_bits(hit)));
         }
-        (hit != 0).then_some(Readiness::from_bits(hit))
+        watch.enlist(Waits::AtRest(ride), interest);
+        None
     }
 }
 
@@ -315,10 +321,9 @@ impl Watch {
             first.wake(interest, &mut self.ready);
         }
         if let Some(others) = &mut self.others {
-            let mut is_woken = |other: &Waits, interest: Readiness| {
-                ready.meets(interest) && other.wake(interest, &mut self.ready)
-            };
-            others.retain(|(other, interest)| !is_woken(other, *interest));
+            for (other, interest) in others.extract_if(.., |(_, interest)| ready.meets(*interest)) {
+                other.wake(interest, &mut self.ready);
+            }
         }
     }
 
@@ -349,14 +354,13 @@ impl Watch {
 
 impl Waits {
     /// Wakes it, if it still waits. One that parks looks for itself what is ready; to one without a stack it is given.
-    fn wake(&self, interest: Readiness, ready: &mut u8) -> bool {
+    fn wake(self, interest: Readiness, ready: &mut u8) {
         match self {
-            Self::Parked(sleeper) => sleeper.wake(),
+            Self::Parked(sleeper) => drop(sleeper.wake()),
             Self::AtRest(ride) => {
                 let hit = *ready & interest.bits();
                 *ready &= !hit;
                 ride.go_on(Readiness::from_bits(hit));
-                true
             }
         }
     }

@@ -1,7 +1,5 @@
 //! A bell: what a green thread waits for that has lost its socket, with a stack or without one.
 
-use std::sync::Arc;
-
 use super::awaits::Awaits;
 use super::park::{WaitList, wait_unless};
 use super::ride::{Rest, Ride};
@@ -18,7 +16,7 @@ pub(crate) struct Bell(Lock<State>);
 struct State {
     has_rung: bool,
     waiting: WaitList,
-    at_rest: Option<Arc<Ride>>,
+    at_rest: Option<Box<Ride>>,
 }
 
 impl Bell {
@@ -51,13 +49,13 @@ impl Rest for Bell {
         Awaits::Event
     }
 
-    fn rest(&self, _: Readiness, ride: &Arc<Ride>) -> Option<Readiness> {
+    fn rest(&self, _: Readiness, ride: Box<Ride>) -> Option<(Box<Ride>, Readiness)> {
         let mut state = self.0.lock();
-        let rung = std::mem::take(&mut state.has_rung);
-        if !rung {
-            state.at_rest = Some(Arc::clone(ride));
+        if std::mem::take(&mut state.has_rung) {
+            return Some((ride, Readiness::INTERRUPT));
         }
-        rung.then_some(Readiness::INTERRUPT)
+        state.at_rest = Some(ride);
+        None
     }
 }
 

@@ -130,14 +130,13 @@ fn carry_all(home: &'static Home) {
         while let Some(ride) = home.ready().pop() {
             worker::set_seen_to(false);
             ride.carry(home, &me);
-            drop(ride);
             // It may have waited in there, by calling `may` itself even.
             home::come_home(&me);
-            goes_on = !worker::is_seen_to();
+            // If another goes through the queue by now, it goes on with that.
+            goes_on = !worker::set_seen_to(true);
             if !goes_on {
                 break;
             }
-            worker::set_seen_to(true);
             rides += 1;
             if rides.is_multiple_of(RIDES_PER_LOOK) && fair::slice_is_over(home) {
                 // Behind the poller, which looks at the network.

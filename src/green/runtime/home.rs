@@ -153,8 +153,11 @@ impl Home {
 
     /// Asks the poller to look at everything it serves, unless it will anyway.
     pub(super) fn call_poller(&self) {
-        // Pairs with the fence in `rests`: either it is seen to rest here, or it sees there what was done before.
-        fence(Ordering::SeqCst);
+        // Pairs with the fence in `rests`: either it is seen to rest here, or it sees there what was done before. On the worker
+        // itself it is the same thread that says so.
+        if !worker::is_home(self.index) {
+            fence(Ordering::SeqCst);
+        }
         if self.rest.load(Ordering::Relaxed) != Rest::Awake as u8 {
             self.ring();
         }

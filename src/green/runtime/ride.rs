@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::awaits::Awaits;
 use super::figures::count_stolen;
@@ -45,20 +45,16 @@ pub(crate) trait Rest: Send + Sync {
     /// Makes it possible to rest, while there is a stack to wait on. Returns what the rest is for.
     fn prepare(&self) -> Awaits;
 
-    /// Lets `ride`, which holds no stack any more, go on once something of `interest` is ready. If something is, returns it.
-    fn rest(&self, interest: Readiness, ride: &Arc<Ride>) -> Option<Readiness>;
+    /// Keeps `ride`, which holds no stack any more, and lets it go on once something of `interest` is ready. If something is,
+    /// gives both back.
+    fn rest(&self, interest: Readiness, ride: Box<Ride>) -> Option<(Box<Ride>, Readiness)>;
 }
 
-/// A green thread without a stack of its own.
+/// A green thread without a stack of its own. It is with whatever it rests on, in the queue of a worker, or with its carrier.
 pub(crate) struct Ride {
     record: Arc<Record>,
     /// What it goes on for.
-    ready: AtomicU8,
-    /// Put here when it comes to rest, and taken by its next carrier.
-    load: Lock<Option<Load>>,
-}
-
-struct Load {
+    ready: Readiness,
     passenger: Box<dyn Passenger>,
     /// Dropped after the passenger.
     _membership: Membership,
@@ -70,71 +66,68 @@ impl Ride {
         record: Arc<Record>,
         passenger: Box<dyn Passenger>,
         membership: Membership,
-    ) -> Arc<Self> {
+    ) -> Box<Self> {
         record.make_interruptible();
-        let load = Load { passenger, _membership: membership };
-        Arc::new(Self { record, ready: AtomicU8::new(0), load: Lock::new(Some(load)) })
+        Box::new(Self { record, ready: Readiness::NONE, passenger, _membership: membership })
     }
 
-    /// Lets it go on where it went last or, while that worker is busy, on another. From any thread, once after each rest.
-    pub(in crate::green) fn go_on(self: &Arc<Self>, ready: Readiness) {
-        self.ready.store(ready.bits(), Ordering::Relaxed);
+    /// Lets it go on where it went last or, while that worker is busy, on another. From any thread.
+    pub(in crate::green) fn go_on(mut self: Box<Self>, ready: Readiness) {
+        self.ready = ready;
         let last = home::of(self.record.home());
         let free = if last.is_busy() { home::next_to(last) } else { None };
         if free.is_some() {
             count_stolen(1);
         }
         let home = free.unwrap_or(last);
-        home.ready().push(Arc::clone(self));
+        home.ready().push(self);
         home.call_poller();
     }
 
     /// Carries it until it rests, on the stack of the coroutine that calls, whose record is `carrier`.
-    pub(super) fn carry(self: &Arc<Self>, home: &Home, carrier: &Record) {
-        let Some(mut load) = self.load.lock().take() else { return };
+    pub(super) fn carry(mut self: Box<Self>, home: &Home, carrier: &Record) {
         self.record.board(carrier, home.index());
         worker::resume(Some(Arc::clone(&self.record)));
-        let ready = Readiness::from_bits(self.ready.load(Ordering::Relaxed));
-        let halt = catch_unwind(AssertUnwindSafe(|| load.passenger.ride(ready)));
-        match halt {
+        match catch_unwind(AssertUnwindSafe(|| self.passenger.ride(self.ready))) {
             Ok(Halt::AtRest(on, interest)) => {
-                self.get_off(load, on.prepare());
+                get_off(on.prepare());
                 // Once it rests, another may carry it, and end it.
-                if let Some(ready) = on.rest(interest, self) {
-                    self.go_on(ready);
+                if let Some((ride, ready)) = on.rest(interest, self) {
+                    ride.go_on(ready);
                 }
             }
             Ok(Halt::Again) => {
-                self.get_off(load, Awaits::Turn);
+                get_off(Awaits::Turn);
                 self.go_on(Readiness::NONE);
             }
-            Ok(Halt::Over) => self.end(load, Exit::Returned),
+            Ok(Halt::Over) => self.end(Exit::Returned),
             Err(payload) => {
                 let panicked = Panicked::new(payload);
                 throttled!(error, PANICS, "coroutine {:?} panicked: {panicked}", self.record.name());
-                self.end(load, Exit::Panicked);
+                self.end(Exit::Panicked);
             }
         }
     }
 
-    fn get_off(&self, load: Load, what: Awaits) {
-        fair::before_yield();
-        *self.load.lock() = Some(load);
-        drop(worker::leave(what));
-    }
-
-    fn end(&self, load: Load, exit: Exit) {
-        self.record.keep(|| drop(load));
-        self.record.finish(exit);
+    fn end(self: Box<Self>, exit: Exit) {
+        let Self { record, passenger, _membership, .. } = *self;
+        record.keep(|| drop((passenger, _membership)));
+        record.finish(exit);
         drop(worker::leave(Awaits::Never));
     }
+}
+
+/// The ride that runs here leaves its carrier.
+fn get_off(what: Awaits) {
+    fair::before_yield();
+    drop(worker::leave(what));
 }
 
 /// The rides of a worker that can go on, first come first carried.
 #[derive(Default)]
 pub(in crate::green) struct Ready {
     len: AtomicUsize,
-    rides: Lock<VecDeque<Arc<Ride>>>,
+    rides: Lock<VecDeque<Box<Ride>>>,
 }
 
 impl Ready {
@@ -142,7 +135,7 @@ impl Ready {
         self.len.load(Ordering::Acquire) == 0
     }
 
-    fn push(&self, ride: Arc<Ride>) {
+    fn push(&self, ride: Box<Ride>) {
         let mut rides = self.rides.lock();
         rides.push_back(ride);
         self.len.store(rides.len(), Ordering::Release);
@@ -165,7 +158,7 @@ impl Ready {
         any
     }
 
-    pub(super) fn pop(&self) -> Option<Arc<Ride>> {
+    pub(super) fn pop(&self) -> Option<Box<Ride>> {
         if self.is_empty() {
             return None;
         }

@@ -189,8 +189,9 @@ pub(super) fn is_seen_to() -> bool {
     with(|local| local.seen_to.get())
 }
 
-pub(super) fn set_seen_to(is: bool) {
-    with(|local| local.seen_to.set(is));
+/// Returns what was so before.
+pub(super) fn set_seen_to(is: bool) -> bool {
+    with(|local| local.seen_to.replace(is))
 }
 
 /// Runs `f` on the spare buffers of this thread. `None` if the thread is past its thread-locals, as when a static drops
