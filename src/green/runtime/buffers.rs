@@ -1,49 +1,30 @@
-//! Buffers to read into and to send from. Each thread keeps a few to spare, and what it has not needed for a while goes
-//! back to the system.
+//! Buffers to read into and to send from. Each worker keeps a few to spare, and what it has not needed for a while goes
+//! back to the system. Another thread keeps one of each kind until it ends.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, MutexGuard, Weak};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
+use super::home::{self, Home};
 use super::worker::with_spare;
-use crate::lock::Lock;
 
-/// Frees the spare buffers of threads that have needed none since this was last called.
+/// Has all workers free the spare buffers that they have not needed since this was last called: each as soon as it has nothing
+/// else to do.
 pub(super) fn free_unused() {
-    ALL.lock().retain(|spare| {
-        let Some(spare) = spare.upgrade() else { return false };
-        // What was taken out is freed after the lock.
-        let unused = spare.lock().take_unused();
-        drop(unused);
-        true
-    });
+    ROUND.fetch_add(1, Ordering::Relaxed);
+    home::all().iter().for_each(Home::ring);
 }
 
-/// The buffers that a thread has to spare, and may take them from it.
-pub(super) struct SharedSpare(Lock<Spare>);
-
-impl SharedSpare {
-    /// Those of a new thread.
-    pub(super) fn register() -> Arc<Self> {
-        let spare = Arc::new(Self(Lock::default()));
-        ALL.lock().push(Arc::downgrade(&spare));
-        spare
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, Spare> {
-        self.0.lock()
-    }
-}
-
-impl Drop for SharedSpare {
-    fn drop(&mut self) {
-        let large = self.lock().read.all.len();
-        LARGE_BUFFERS.fetch_sub(large, Ordering::Relaxed);
-    }
+/// Frees those of the worker that calls, if that was asked for. By its poller.
+pub(super) fn trim() {
+    let round = ROUND.load(Ordering::Relaxed);
+    let unused = with_spare(|spare| (spare.round != round).then(|| spare.take_unused(round)));
+    drop(unused);
 }
 
 /// What a thread has to spare.
-#[derive(Default)]
 pub(super) struct Spare {
+    keeps_many: bool,
+    /// What was last asked of it by [`free_unused`].
+    round: u32,
     read: Stack<Vec<u8>>,
     // Handed on as they are, in one word each.
     send: Stack<Box<Pieces>>,
@@ -52,10 +33,30 @@ pub(super) struct Spare {
 }
 
 impl Spare {
-    fn take_unused(&mut self) -> impl Sized + use<> {
+    pub(super) const fn new() -> Self {
+        Self { keeps_many: false, round: 0, read: Stack::new(), send: Stack::new(), small: Stack::new() }
+    }
+
+    /// The thread is a worker, which [trims](trim) what it keeps.
+    pub(super) const fn keep_many(&mut self) {
+        self.keeps_many = true;
+    }
+
+    const fn most(&self, on_worker: usize) -> usize {
+        if self.keeps_many { on_worker } else { 1 }
+    }
+
+    fn take_unused(&mut self, round: u32) -> impl Sized + use<> {
+        self.round = round;
         let read = self.read.take_unused();
         LARGE_BUFFERS.fetch_sub(read.len(), Ordering::Relaxed);
         (read, self.send.take_unused(), self.small.take_unused())
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        LARGE_BUFFERS.fetch_sub(self.read.all.len(), Ordering::Relaxed);
     }
 }
 
@@ -66,13 +67,11 @@ struct Stack<T> {
     fewest: usize,
 }
 
-impl<T> Default for Stack<T> {
-    fn default() -> Self {
+impl<T> Stack<T> {
+    const fn new() -> Self {
         Self { all: Vec::new(), fewest: 0 }
     }
-}
 
-impl<T> Stack<T> {
     fn take(&mut self) -> Option<T> {
         let taken = self.all.pop();
         self.fewest = self.fewest.min(self.all.len());
@@ -152,7 +151,7 @@ impl Drop for ReadBuffer {
             SMALL_BYTES.fetch_sub(buffer.len(), Ordering::Relaxed);
             return;
         }
-        let kept = with_spare(|spare| spare.read.put(buffer, MAX_SPARE_BUFFERS));
+        let kept = with_spare(|spare| spare.read.put(buffer, spare.most(MAX_SPARE_BUFFERS)));
         if !kept.unwrap_or(false) {
             LARGE_BUFFERS.fetch_sub(1, Ordering::Relaxed);
         }
@@ -229,8 +228,8 @@ impl Drop for SendBuffer {
         pieces.bytes.clear();
         pieces.lens.clear();
         let _ = with_spare(|spare| match bytes <= SMALL_SEND_BYTES {
-            true => spare.small.put(pieces, MAX_SMALL_SEND_BUFFERS),
-            false => spare.send.put(pieces, MAX_SPARE_SEND_BUFFERS),
+            true => spare.small.put(pieces, spare.most(MAX_SMALL_SEND_BUFFERS)),
+            false => spare.send.put(pieces, spare.most(MAX_SPARE_SEND_BUFFERS)),
         });
     }
 }
@@ -244,7 +243,7 @@ impl Pieces {
 /// Size of a read buffer: one system call empties a socket's default receive buffer.
 pub(crate) const READ_BUFFER_BYTES: usize = 256 * 1024;
 
-/// Spare read buffers a thread keeps; a handler that yields holds one more for as long as it waits.
+/// Spare read buffers a worker keeps; a handler that yields holds one more for as long as it waits.
 const MAX_SPARE_BUFFERS: usize = 4;
 
 /// Read buffers of full size in the process, 64 MiB together: of thousands of handlers that wait, few hold one.
@@ -260,10 +259,10 @@ pub(crate) fn small_read_buffer_bytes() -> usize {
     SMALL_BYTES.load(Ordering::Relaxed)
 }
 
-/// The spare buffers of all threads.
-static ALL: Lock<Vec<Weak<SharedSpare>>> = Lock::new(Vec::new());
+/// How often workers were asked to free what they have not needed.
+static ROUND: AtomicU32 = AtomicU32::new(0);
 
-/// Spare buffers for frames a thread keeps, and how large each may be: 8 MiB together at most.
+/// Spare buffers for frames a worker keeps, and how large each may be: 8 MiB together at most.
 const MAX_SPARE_SEND_BUFFERS: usize = 64;
 const MAX_SPARE_SEND_BYTES: usize = 128 * 1024;
 
@@ -277,7 +276,7 @@ mod tests {
 
     #[test]
     fn what_was_never_taken_is_unused() {
-        let mut stack = Stack::default();
+        let mut stack = Stack::new();
         (0..5).for_each(|n| assert!(stack.put(n, 5)));
         assert!(!stack.put(5, 5));
         assert_eq!(stack.take_unused(), [0; 0], "it has only just been looked");

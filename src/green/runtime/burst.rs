@@ -1,6 +1,7 @@
 //! After a burst, what it has left behind goes back to the system.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::{buffers, memory};
 
@@ -13,12 +14,19 @@ pub(crate) fn give_memory_back() {
     }
     let started = std::thread::Builder::new().name("zinx-memory".to_string()).spawn(|| {
         buffers::free_unused();
+        pause();
         memory::trim();
         RUNNING.store(false, Ordering::Release);
     });
     if started.is_err() {
         RUNNING.store(false, Ordering::Release);
     }
+}
+
+/// Until the workers that have nothing else to do have freed theirs.
+#[expect(clippy::disallowed_methods, reason = "a thread of its own, that runs no coroutine")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(50));
 }
 
 static RUNNING: AtomicBool = AtomicBool::new(false);

@@ -16,7 +16,7 @@ use rustix::event::{Timespec, epoll};
 
 use super::awaits::Awaits;
 use super::home::{self, Home, Rest};
-use super::{carrier, fair, worker};
+use super::{buffers, carrier, fair, worker};
 use crate::green::Builder;
 use crate::green::net::socket::Watching;
 use crate::green::spawn::record::Record;
@@ -166,6 +166,7 @@ impl Poller {
     /// Nothing is left to run: waits for the network, on the spot. If nothing comes for long, or `may` is used by
     /// others, in the poll of `may`, which sees everything.
     fn rest(&mut self) {
+        buffers::trim();
         carrier::trim(self.home);
         if worker::woken() > 0 {
             // Those that are to end run first.

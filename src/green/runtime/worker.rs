@@ -5,12 +5,12 @@
 //! them yields.
 
 use std::any::Any;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::awaits::Awaits;
-use super::buffers::{SharedSpare, Spare};
+use super::buffers::Spare;
 use super::fair::Pace;
 use super::park::Sleeper;
 use super::poller::note_use_of_may;
@@ -131,6 +131,7 @@ pub(super) fn set_home(index: usize) -> bool {
     with(|local| {
         if local.index.get() == NO_WORKER {
             local.index.set(index);
+            local.spare.borrow_mut().keep_many();
             if let Some(beat) = local.beat.get() {
                 beat.set_home(index);
             }
@@ -194,10 +195,10 @@ pub(super) fn set_seen_to(is: bool) -> bool {
     with(|local| local.seen_to.replace(is))
 }
 
-/// Runs `f` on the spare buffers of this thread. `None` if the thread is past its thread-locals, as when a static drops
-/// its last value.
+/// Runs `f`, which calls nothing in here, on the spare buffers of this thread. `None` if the thread is past its thread-locals, as
+/// when a static drops its last value.
 pub(super) fn with_spare<R>(f: impl FnOnce(&mut Spare) -> R) -> Option<R> {
-    try_with(|local| f(&mut local.spare.get_or_init(SharedSpare::register).lock())).ok()
+    try_with(|local| f(&mut local.spare.borrow_mut())).ok()
 }
 
 /// Longest list of deferred calls that is kept for its memory.
@@ -217,12 +218,11 @@ struct Local {
     bodies: RefCell<Slots<Box<dyn Any>>>,
     /// A carrier goes through the queue of rides.
     seen_to: Cell<bool>,
-    /// Shared with the code that empties it.
-    spare: OnceCell<Arc<SharedSpare>>,
+    spare: RefCell<Spare>,
 }
 
 mod local {
-    use super::{Cell, Local, NO_WORKER, OnceCell, Pace, RefCell, Slots};
+    use super::{Cell, Local, NO_WORKER, Pace, RefCell, Slots, Spare};
 
     thread_local! {
         pub(super) static LOCAL: Local = const {
@@ -236,7 +236,7 @@ mod local {
                 turns: RefCell::new(Vec::new()),
                 bodies: RefCell::new(Slots::new()),
                 seen_to: Cell::new(false),
-                spare: OnceCell::new(),
+                spare: RefCell::new(Spare::new()),
             }
         };
     }
