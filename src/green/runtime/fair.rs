@@ -76,26 +76,22 @@ fn is_due() -> bool {
 
 /// Does what was put off until now. Called before each wait.
 pub(crate) fn before_yield() {
-    if worker::deferred_calls() > 0 {
+    while worker::deferred_calls() > 0 {
         run_deferred();
     }
 }
 
-#[cold]
+/// Not inlined: most waits have nothing to do.
+#[inline(never)]
 fn run_deferred() {
-    loop {
-        let mut calls = worker::take_deferred();
-        if calls.is_empty() {
-            return worker::give_deferred_list(calls);
+    let mut calls = worker::take_deferred();
+    for call in calls.drain(..) {
+        call.run();
+        if worker::pace(|pace| pace.count()) && look(clock()) {
+            let_others_run();
         }
-        for call in calls.drain(..) {
-            call.run();
-            if worker::pace(|pace| pace.count()) && look(clock()) {
-                let_others_run();
-            }
-        }
-        worker::give_deferred_list(calls);
     }
+    worker::give_deferred_list(calls);
 }
 
 /// A turn of work in a coroutine that serves many units (frames) a wake-up: says when to let others run.

@@ -147,9 +147,8 @@ impl Read for RawStream<'_> {
 
 impl Write for RawStream<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let sent = self.transfer(Readiness::WRITE, |transport| {
-            transport.send(&[IoSlice::new(buf)], std::iter::empty())
-        })?;
+        let sent = self
+            .transfer(Readiness::WRITE, |transport| transport.send(&[IoSlice::new(buf)], std::iter::empty))?;
         self.conn.count_out(0, sent);
         // What it has taken leaves now: nobody else sends meanwhile.
         self.flush()?;

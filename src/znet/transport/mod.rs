@@ -177,12 +177,12 @@ impl Transport {
     }
 
     /// Sends what the transport takes, without waiting. Returns how many bytes that was; `WouldBlock` if it takes nothing.
-    /// `lens`: how long each frame is, if the transport keeps them apart; of the first, what is left of it.
+    /// `lens`, asked if the transport keeps frames apart: how long each is; of the first, what is left of it.
     #[inline]
-    pub(crate) fn send(
+    pub(crate) fn send<I: Iterator<Item = usize>>(
         &self,
         slices: &[IoSlice<'_>],
-        lens: impl Iterator<Item = usize>,
+        lens: impl FnOnce() -> I,
     ) -> io::Result<usize> {
         #[cfg(not(any(feature = "websocket", feature = "kcp")))]
         let _ = lens;
@@ -191,9 +191,9 @@ impl Transport {
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.send(slices),
             #[cfg(feature = "websocket")]
-            Self::Ws(ws) => ws.send(slices, lens),
+            Self::Ws(ws) => ws.send(slices, lens()),
             #[cfg(feature = "kcp")]
-            Self::Kcp(kcp) => kcp.send(slices, lens),
+            Self::Kcp(kcp) => kcp.send(slices, lens()),
         }
     }
 

@@ -130,7 +130,7 @@ impl Upgrade {
     /// Sends what is unsent. Whether all has left.
     fn send(&mut self) -> io::Result<bool> {
         while !self.unsent.is_empty() {
-            match self.below.send(&[IoSlice::new(self.unsent.rest())], std::iter::empty()) {
+            match self.below.send(&[IoSlice::new(self.unsent.rest())], std::iter::empty) {
                 Ok(sent) => self.unsent.advance(sent),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),

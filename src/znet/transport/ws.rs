@@ -130,7 +130,7 @@ impl Ws {
     fn send_below(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut sent = 0;
         while sent < bytes.len() {
-            match self.below().send(&[IoSlice::new(&bytes[sent..])], std::iter::empty()) {
+            match self.below().send(&[IoSlice::new(&bytes[sent..])], std::iter::empty) {
                 Ok(n) => sent += n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),

@@ -28,7 +28,7 @@ impl Connection {
     }
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
     /// Sends what is queued when the calling coroutine next yields.
     pub(crate) fn flush_at_yield(&self) {
         defer(self.conn.arc());
@@ -54,7 +54,11 @@ impl Writer<'_> {
 
     /// Sends what the transport takes. The caller sees to it that a full one is watched.
     pub(crate) fn flush(&self) -> Flushed {
-        let flushed = self.send_queued();
+        self.flush_from(self.conn.outbox().lock())
+    }
+
+    fn flush_from(&self, state: MutexGuard<'a, State>) -> Flushed {
+        let flushed = self.send_queued(state);
         if flushed == Flushed::Failed {
             self.conn.fail_sending();
         }
@@ -62,10 +66,9 @@ impl Writer<'_> {
     }
 
     /// Sends what is queued, as far as the transport takes it, and what others append meanwhile.
-    fn send_queued(&self) -> Flushed {
+    fn send_queued(&self, mut state: MutexGuard<'a, State>) -> Flushed {
         let (outbox, core) = (self.conn.outbox(), self.conn.core());
         let bounds = core.bounds();
-        let mut state = outbox.lock();
         if state.sender == Sender::Sending {
             state.again = true;
             return Flushed::ByAnother;
@@ -113,8 +116,8 @@ impl Writer<'_> {
     }
 
     /// Sends what the transport takes. If it is full and not watched, starts the writer coroutine.
-    fn flush_or_watch(&self) {
-        if self.flush() != (Flushed::Blocked { watched: false }) {
+    fn flush_or_watch(&self, state: MutexGuard<'a, State>) {
+        if self.flush_from(state) != (Flushed::Blocked { watched: false }) {
             return;
         }
         let conn = self.conn;
@@ -162,8 +165,9 @@ impl Writer<'_> {
 
 impl Deferred for Connection {
     fn run(self: Arc<Self>) {
-        self.outbox().lock().undefer();
-        self.writer().flush_or_watch();
+        let mut state = self.outbox().lock();
+        state.undefer();
+        self.writer().flush_or_watch(state);
     }
 }
 
@@ -189,7 +193,7 @@ fn send(
     while !batch.is_empty() {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let filled = batch.slices(&mut slices);
-        let sent = transport.send(&slices[..filled], batch.frame_lens())?;
+        let sent = transport.send(&slices[..filled], || batch.frame_lens())?;
         show(&slices[..filled], sent, sent == batch.bytes());
         batch.advance(sent);
     }
