@@ -161,10 +161,10 @@ impl Dialer {
                 }
             };
             state.next_id += 1;
-            state.conn = Some(Arc::clone(place.conn()));
+            state.conn = Some(place.conn().arc());
             place
         };
-        let conn = Arc::clone(place.conn());
+        let conn = place.conn().arc();
         core.counters.accepted.add();
         if core.stopping().is_set() {
             // It came too late for the stop to find it.

@@ -195,7 +195,7 @@ impl Reserved {
             Ok(place) => place,
             Err(error) => return core.log_refused(&format_args!("connection {id}: {error}")),
         };
-        let conn = Arc::clone(place.conn());
+        let conn = place.conn().arc();
         if core.stopping().is_set() {
             // It came too late for the stop to find it.
             conn.stop_because(core.stop_reason().clone());

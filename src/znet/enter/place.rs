@@ -12,7 +12,7 @@ use crate::znet::transport::Transport;
 /// A connection's place with the manager, given up when it is dropped, also by a panic of our own.
 pub(crate) struct Place {
     core: Arc<Core>,
-    conn: Arc<Connection>,
+    conn: Arc<dyn IConnection>,
     transport: Option<Transport>,
 }
 
@@ -29,13 +29,19 @@ impl Place {
         if core.talk().redial.get().is_some() {
             conn.ask_for_token();
         }
-        core.manager().add(Arc::clone(&conn) as Arc<dyn IConnection>);
+        let conn: Arc<dyn IConnection> = conn;
+        core.manager().add(Arc::clone(&conn));
         // Its time to send a first frame, now that a look at all finds it.
         core.clock().begins();
         Ok(Self { core: Arc::clone(core), conn, transport: Some(transport) })
     }
 
-    pub(crate) const fn conn(&self) -> &Arc<Connection> {
+    pub(crate) fn conn(&self) -> &Connection {
+        self.conn.connection()
+    }
+
+    /// The same as programs know it.
+    pub(crate) const fn shared(&self) -> &Arc<dyn IConnection> {
         &self.conn
     }
 
@@ -49,13 +55,14 @@ impl Drop for Place {
     fn drop(&mut self) {
         // The descriptor closes before the place is free.
         drop(self.transport.take());
-        self.conn.line().release();
-        self.conn.end_resuming();
-        self.core.manager().forget(self.conn.id());
-        if let Some(worker) = self.conn.tasks().worker() {
+        let conn = self.conn();
+        conn.line().release();
+        conn.end_resuming();
+        self.core.manager().forget(conn.id());
+        if let Some(worker) = conn.tasks().worker() {
             self.core.handler().workers().give_back(Arc::clone(worker));
         }
-        self.conn.closed().set();
+        conn.closed().set();
         self.core.backoff().end_pause();
     }
 }

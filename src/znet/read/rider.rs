@@ -55,11 +55,20 @@ impl Rider {
             }
         }
     }
+}
 
+impl Stage {
     /// From the start hook to the last handler.
-    fn live(&mut self, conn: &Connection, shared: &Arc<dyn IConnection>, ready: Readiness) -> Halt {
-        let unread = match std::mem::replace(&mut self.stage, Stage::New(None)) {
-            Stage::New(newcomer) => {
+    fn live(
+        &mut self,
+        conn: &Connection,
+        shared: &Arc<dyn IConnection>,
+        only: Option<&Transport>,
+        ready: Readiness,
+    ) -> Halt {
+        let line = OwnLine::new(conn.line(), only);
+        let unread = match std::mem::replace(self, Self::New(None)) {
+            Self::New(newcomer) => {
                 drop(newcomer);
                 tutorial::say(format_args!("链接开启,ID= {}", conn.id()));
                 start_hook(conn, shared);
@@ -67,45 +76,40 @@ impl Rider {
                 run_dialogue(conn, shared);
                 Unread::default()
             }
-            Stage::Reads(unread) => {
+            Self::Reads(unread) => {
                 if !unread.is_of_a_lost_peer() {
-                    end_rest(conn, ready);
+                    end_rest(conn, &line, ready);
                 }
                 unread
             }
-            Stage::Closes(_) => return Halt::Over,
+            Self::Closes(_) => return Halt::Over,
         };
-        let line = OwnLine::new(conn.line(), self.only.as_ref());
         let mut reader = Reader::new(conn, shared, line, unread);
         let halt = reader.read_until_rest();
-        self.stage = Stage::Reads(reader.into_unread());
+        *self = Self::Reads(reader.into_unread());
         halt
     }
 
     /// After the last handler.
     fn close(&mut self, conn: &Connection, shared: &Arc<dyn IConnection>) -> Halt {
         tutorial::say(format_args!("链接关闭,ID= {}", conn.id()));
-        let Some(closing) = begin_close(conn, shared) else { return Halt::Over };
-        self.stage = Stage::Closes(closing.into());
-        self.go_on_closing(conn)
-    }
-
-    fn go_on_closing(&mut self, conn: &Connection) -> Halt {
-        let Stage::Closes(closing) = &mut self.stage else { return Halt::Over };
-        closing.go_on(conn)
+        let Some(mut closing) = begin_close(conn, shared).map(Box::new) else { return Halt::Over };
+        let halt = closing.go_on(conn);
+        *self = Self::Closes(closing);
+        halt
     }
 }
 
 impl Passenger for Rider {
     fn ride(&mut self, ready: Readiness) -> Halt {
-        let conn = Arc::clone(self.place.conn());
+        let Self { only, stage, place } = self;
+        let (conn, shared) = (place.conn(), place.shared());
         conn.reader_mark().set();
-        let halt = if matches!(self.stage, Stage::Closes(_)) {
-            self.go_on_closing(&conn)
+        let halt = if let Stage::Closes(closing) = stage {
+            closing.go_on(conn)
         } else {
-            let shared = Arc::clone(&conn) as Arc<dyn IConnection>;
             // However this ends, also if a stop cuts it short, the connection closes in order.
-            let halt = match cuttable(|| contain(|| self.live(&conn, &shared, ready))) {
+            let halt = match cuttable(|| contain(|| stage.live(conn, shared, only.as_ref(), ready))) {
                 Some(Ok(halt)) => halt,
                 Some(Err(words)) => {
                     conn.end_after_code("code of the program", words);
@@ -113,7 +117,7 @@ impl Passenger for Rider {
                 }
                 None => Halt::Over,
             };
-            if matches!(halt, Halt::Over) { self.close(&conn, &shared) } else { halt }
+            if matches!(halt, Halt::Over) { stage.close(conn, shared) } else { halt }
         };
         if matches!(halt, Halt::Over) {
             tutorial::say_writing_ends(conn.get_remote_addr());

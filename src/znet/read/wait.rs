@@ -6,6 +6,7 @@ use crate::green::{ReadBuffer, Readiness};
 use crate::znet::conn::connection::Connection;
 use crate::znet::leave::eviction::Whom;
 use crate::znet::transport::Transport;
+use crate::znet::transport::line::OwnLine;
 
 /// Waits for input, and meanwhile sends what the socket takes, unless a writer does. Returns after any event.
 /// `begun`: bytes of a frame that have arrived.
@@ -13,7 +14,7 @@ pub(crate) fn wait_for_input(conn: &Connection, transport: &Transport, begun: us
     conn.stamp(begun, heard);
     let watch = conn.watch();
     let ready = transport.wait(watch.interest());
-    conn.take_ready(ready);
+    conn.take_ready(ready, watch.end() || transport.has_unsent());
 }
 
 /// As [`wait_for_input`], before a rest. Returns what ends it.
@@ -23,9 +24,9 @@ pub(super) fn begin_rest(conn: &Connection, begun: usize, heard: Heard) -> Readi
 }
 
 /// After a rest that this has ended.
-pub(super) fn end_rest(conn: &Connection, ready: Readiness) {
-    let _watch = conn.watch_on();
-    conn.take_ready(ready);
+pub(super) fn end_rest(conn: &Connection, line: &OwnLine<'_>, ready: Readiness) {
+    let sends = conn.watch_on().end() || line.with(Transport::has_unsent).unwrap_or_default();
+    conn.take_ready(ready, sends);
 }
 
 /// Whether more may be read: not while a peer does not read itself, nor after its last read.
@@ -71,12 +72,13 @@ impl Heard {
 }
 
 impl Connection {
-    fn take_ready(&self, ready: Readiness) {
+    /// `sends`: something waits to be sent, or is being sent. Each event says that a socket which is not full can be written to.
+    fn take_ready(&self, ready: Readiness, sends: bool) {
         if ready.meets(Readiness::HANGUP) {
             self.ahead().hang_up();
         }
-        if ready.meets(Readiness::WRITE) {
-            self.writer().flush();
+        if sends && ready.meets(Readiness::WRITE) {
+            self.writer().flush_or_defer();
         }
     }
 

@@ -13,6 +13,11 @@ impl State {
         self.watched = watched;
     }
 
+    /// Whether something waits to be sent, or is being sent.
+    pub(crate) fn sends(&self) -> bool {
+        self.sender != Sender::Idle || !self.queue.is_empty()
+    }
+
     /// Whether something waits to be sent on a full socket that is not watched.
     pub(crate) fn needs_writer(&self) -> bool {
         let waits = !self.queue.is_empty() || self.in_transport > 0;

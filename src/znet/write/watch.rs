@@ -26,19 +26,19 @@ impl Watch<'_> {
         std::mem::forget(self);
         interest
     }
+
+    /// Ends it. `false` if nothing waits to be sent, or is being sent.
+    pub(crate) fn end(self) -> bool {
+        let conn = self.conn;
+        std::mem::forget(self);
+        conn.end_watch()
+    }
 }
 
 /// Also where a time limit ends the wait: nothing here yields.
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        let to_defer = {
-            let mut state = self.conn.outbox().lock();
-            state.set_watched(false);
-            state.needs_writer() && state.defer_here()
-        };
-        if to_defer {
-            self.conn.writer().flush_at_yield();
-        }
+        self.conn.end_watch();
     }
 }
 
@@ -53,6 +53,17 @@ impl Connection {
     /// What was left.
     pub(crate) const fn watch_on(&self) -> Watch<'_> {
         Watch { conn: self, beside_writer: false }
+    }
+
+    fn end_watch(&self) -> bool {
+        let mut state = self.outbox().lock();
+        state.set_watched(false);
+        let (sends, to_defer) = (state.sends(), state.needs_writer() && state.defer_here());
+        drop(state);
+        if to_defer {
+            self.writer().flush_at_yield();
+        }
+        sends
     }
 }
 
