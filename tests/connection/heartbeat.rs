@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::common::{ECHO, Watchdog, config, frame, start, start_alone, wait_until};
+use crate::common::{ECHO, Running, Watchdog, config, frame, start, start_alone, wait_until};
 use zinx::ziface::{
     CloseReason, HEART_BEAT_DEFAULT_MSG_ID, HeartBeatDirection, HeartBeatOption, IClient, IConnection,
     IRequest, IServer,
@@ -52,11 +52,7 @@ fn a_silent_peer_is_found_within_its_misses_and_a_second() {
     let option = HeartBeatOption::new().misses(3);
     let running =
         start_alone(config(), |server| server.start_heart_beat_with_option(INTERVAL, option).unwrap());
-    let begun = Instant::now();
-    let peer = running.connect();
-    assert_eq!(running.close_reason(peer.addr()), CloseReason::HeartbeatLost);
-    let found = begun.elapsed();
-    assert!(found >= 3 * INTERVAL && found < 3 * INTERVAL + Duration::from_secs(1), "{found:?}");
+    is_found(&running, 3 * INTERVAL);
 }
 
 #[test]
@@ -65,11 +61,24 @@ fn heartbeat_max_is_the_limit_where_no_misses_are_given() {
     config.heartbeat_max = 1;
     let running = start_alone(config, |server| server.start_heart_beat(INTERVAL).unwrap());
     assert_eq!(running.server.get_heart_beat().unwrap().limit, Some(Duration::from_secs(1)));
-    let begun = Instant::now();
-    let peer = running.connect();
-    assert_eq!(running.close_reason(peer.addr()), CloseReason::HeartbeatLost);
-    let found = begun.elapsed();
-    assert!(found >= Duration::from_secs(1) && found < Duration::from_secs(2), "{found:?}");
+    is_found(&running, Duration::from_secs(1));
+}
+
+/// A silent peer is found when it has been silent for so long, and a second later at most. A busy machine may keep the server from it
+/// once, but not each time.
+fn is_found(running: &Running, silent: Duration) {
+    let find = || {
+        let begun = Instant::now();
+        let peer = running.connect();
+        assert_eq!(running.close_reason(peer.addr()), CloseReason::HeartbeatLost);
+        begun.elapsed()
+    };
+    let in_time = |_| {
+        let found = find();
+        assert!(found >= silent, "{found:?}");
+        found < silent + Duration::from_secs(1)
+    };
+    assert!((0..5).any(in_time), "not within a second");
 }
 
 #[test]
