@@ -109,8 +109,8 @@ impl Ride {
         }
     }
 
-    fn end(self: Box<Self>, exit: Exit) {
-        let Self { record, passenger, _membership, .. } = *self;
+    fn end(self, exit: Exit) {
+        let Self { record, passenger, _membership, .. } = self;
         record.keep(|| drop((passenger, _membership)));
         record.finish(exit);
         drop(worker::leave(Awaits::Never));
