@@ -199,8 +199,9 @@ fn blocking_work_for_which_there_is_no_thread_is_done_when_there_is_one() {
         let old = getrlimit(Resource::As);
         let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
         let pages: u64 = pages.split_whitespace().next().unwrap().parse().unwrap();
-        // Less than a thread's stack of two megabytes.
-        let short = pages * rustix::param::page_size() as u64 + 1_000_000;
+        // Far less than a thread's stack of two megabytes, also with what others give back meanwhile: a thread that has its stack, and
+        // finds no room for the little that it needs besides, ends the process.
+        let short = pages * rustix::param::page_size() as u64 + 300_000;
         setrlimit(Resource::As, Rlimit { current: Some(short), maximum: old.maximum }).unwrap();
         go.set();
         assert!(!asks.join_timeout(Duration::from_millis(300)));
