@@ -145,7 +145,8 @@ impl Running {
     /// Waits for the stop hook of a peer's connection; returns why it closed.
     pub(crate) fn close_reason(&self, of: SocketAddr) -> CloseReason {
         wait_until("the stop hook", || self.stop_hooks(of) > 0);
-        self.stops_of(of).swap_remove(0).unwrap()
+        let stops = self.stops.lock().unwrap();
+        stops.iter().find(|stop| stop.peer == of).unwrap().reason.clone().unwrap()
     }
 
     /// Why the only connection there was has closed.
@@ -162,21 +163,12 @@ impl Running {
 
     /// How often the stop hook has run for a peer's connection.
     pub(crate) fn stop_hooks(&self, of: SocketAddr) -> usize {
-        self.stops_of(of).len()
+        self.stops.lock().unwrap().iter().filter(|stop| stop.peer == of).count()
     }
 
-    /// The reasons that the stop hook saw for a peer's connection: the last one, if several peers had the same port in turn.
-    fn stops_of(&self, of: SocketAddr) -> Vec<Option<CloseReason>> {
-        let mut ids = Vec::new();
-        self.server.get_conn_mgr().range(&mut |conn| {
-            ids.extend((conn.get_remote_addr() == of).then(|| conn.get_conn_id()));
-            true
-        });
-        let stops = self.stops.lock().unwrap();
-        let its: Vec<_> = stops.iter().filter(|stop| stop.peer == of).collect();
-        let last = its.iter().map(|stop| stop.conn_id).chain(ids).max();
-        let of_last = its.into_iter().filter(|stop| Some(stop.conn_id) == last);
-        of_last.map(|stop| stop.reason.clone()).collect()
+    /// How often it has run for a connection, whoever else had the port of its peer.
+    pub(crate) fn stop_hooks_of(&self, conn_id: u64) -> usize {
+        self.stops.lock().unwrap().iter().filter(|stop| stop.conn_id == conn_id).count()
     }
 
     fn end(&mut self) {

@@ -122,7 +122,7 @@ fn three_closes_at_once_run_the_stop_hook_once() {
             peer.finish();
         });
         assert!(conn.wait_closed(LONG).unwrap());
-        assert_eq!(running.stop_hooks(peer.addr()), 1);
+        assert_eq!(running.stop_hooks_of(conn.get_conn_id()), 1);
     }
     let stats = running.stop();
     assert_eq!((stats.start_hooks, stats.stop_hooks), (101, 101));
