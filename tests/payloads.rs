@@ -199,3 +199,22 @@ fn what_is_wrong_with_a_payload_is_told_in_one_short_line() {
     assert!(told.contains("unknown variant `no 2026/01/01 [INFO] all is well [2Jxxx"), "{told}");
     assert!(!told.contains(char::is_control) && told.len() < 300, "{told}");
 }
+
+#[test]
+fn nodes_ask_each_other_with_values_and_a_wrong_one_is_the_askers_error() {
+    let server = new_server_with_config(config()).unwrap();
+    let (cluster, long) = (server.cluster(), Duration::from_secs(20));
+    let node = cluster.node_name();
+    cluster.add_task_json(JSON, |Point { x, y }| Ok(Point { x: y, y: x })).unwrap();
+    cluster.add_task_proto(PROTO, |position: Position| Ok(Position { x: -position.x, ..position })).unwrap();
+    let Point { x, y } = cluster.run_on_json(&node, JSON, &Point { x: 1, y: 2 }, long).unwrap();
+    assert_eq!((x, y), (2, 1));
+    let position = Position { x: 7, ..Position::default() };
+    let mirrored: Position = cluster.run_on_proto(&node, PROTO, &position, long).unwrap();
+    assert_eq!(mirrored, Position { x: -7, ..position });
+    // What is asked is no point; what is answered is no text.
+    let asked = cluster.run_on(&node, JSON, "[", long).unwrap_err();
+    assert!(matches!(asked, Error::BadPayload { msg_id: JSON, .. }), "{asked}");
+    let answered = cluster.run_on_json::<_, String>(&node, JSON, &Point { x: 1, y: 2 }, long).unwrap_err();
+    assert!(matches!(answered, Error::BadPayload { msg_id: JSON, .. }), "{answered}");
+}

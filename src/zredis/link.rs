@@ -21,7 +21,7 @@ pub(crate) struct Link {
 
 /// What is said at the beginning of each connection, before any other command.
 pub(crate) struct Opening {
-    pub(crate) commands: Vec<Cmd>,
+    pub(crate) commands: Box<dyn Fn() -> Vec<Cmd> + Send + Sync>,
     /// Told when that has been answered.
     pub(crate) opened: Arc<dyn Fn() + Send + Sync>,
 }
@@ -196,7 +196,8 @@ impl Shared {
 
     fn greet(&self, mut stream: &TcpStream) -> Result<Parser, String> {
         let mut parser = Parser::new();
-        let commands = self.address.greeting().iter().chain(&self.opening.commands);
+        let first = (self.opening.commands)();
+        let commands = self.address.greeting().iter().chain(&first);
         let all: Vec<u8> = commands.clone().flat_map(Cmd::get_packed_command).collect();
         stream.write_all(&all).map_err(|error| error.to_string())?;
         for _ in commands {
@@ -323,7 +324,8 @@ mod tests {
         let address = Address::parse(&format!("redis://{}", listener.local_addr())).unwrap();
         stand_in(listener, Arc::clone(&reads), Arc::clone(&answers));
         let tell = Arc::clone(&opened);
-        let opening = Opening { commands: vec![cmd("READY")], opened: Arc::new(move || tell.set()) };
+        let opening =
+            Opening { commands: Box::new(|| vec![cmd("READY")]), opened: Arc::new(move || tell.set()) };
         let link = Link::begin("test", address, opening).unwrap();
         let long = Duration::from_secs(20);
         assert!(opened.wait_timeout(long));

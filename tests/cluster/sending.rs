@@ -200,6 +200,45 @@ fn each_node_asks_its_own_filter_and_everybody_can_be_told() {
     }
 }
 
+#[cfg(feature = "admin")]
+#[test]
+fn the_admin_plane_shows_the_nodes_and_how_far_each_is_behind() {
+    use std::io::{Read, Write};
+    let Some(redis) = Redis::start() else { return };
+    let mut config = crate::nodes::config_of(&redis.url(), "one");
+    config.admin = "127.0.0.1:0".to_string();
+    let one = crate::common::start_alone(config, |_| {});
+    let cutter = crate::cutter::Cutter::start(redis.address());
+    let two = crate::nodes::node_at(&cutter.url(), "two", OnDuplicate::KickOld);
+    let get = |path: &str| {
+        let mut plane = std::net::TcpStream::connect(one.server.admin_addr().unwrap()).unwrap();
+        write!(plane, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        plane.read_to_string(&mut answer).unwrap();
+        answer.split_whitespace().collect::<String>()
+    };
+    let lobby = one.server.cluster().group("lobby");
+    lobby.broadcast(TOLD, "x").unwrap();
+    wait_until("it to be read", || two.server.cluster().stats().entries_read == 1);
+    // It reads no more, and says so when it renews its lease.
+    cutter.silence(true);
+    for _ in 0..5 {
+        lobby.broadcast(TOLD, "x").unwrap();
+    }
+    wait_until("the lag", || {
+        let state = get("/clusterz");
+        let lag = |n| format!(r#"{{"name":"two","lag":{n}}}"#);
+        assert!(state.contains(r#""node":"one""#) && state.contains(r#"{"name":"one","lag":0}"#), "{state}");
+        state.contains(&lag(5)) || state.contains(&lag(6))
+    });
+    let metrics = get("/metrics");
+    for metric in ["entries_total{outcome=\"unsent\"}0", "leases_lost_total0", "round_trip_seconds"] {
+        assert!(metrics.contains(&format!("zinx_cluster_{metric}")), "{metric}: {metrics}");
+    }
+    cutter.silence(false);
+    wait_until("all to be read", || two.server.cluster().stats().entries_read == 6);
+}
+
 #[test]
 fn redis_forgets_what_has_been_read() {
     let Some(redis) = Redis::start() else { return };

@@ -176,7 +176,8 @@ impl World {
                     complaints.push(format!("to node {node}, {users:?} are {said:?}"));
                 }
             }
-            for user in users {
+            // Those of a node that was killed are left until the user comes back, and mean nothing.
+            for user in users.iter().filter(|_| online || self.was_killed.is_none()) {
                 let logins = self.redis.ask(&format!("HLEN zinx:u:{{{user}}}"));
                 if logins != format!(":{}", u8::from(online)) {
                     complaints.push(format!("Redis has {logins} logins of {user}"));

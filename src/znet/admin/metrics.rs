@@ -115,8 +115,16 @@ fn cluster(core: &Core, out: &mut Out<'_>) -> fmt::Result {
     out.counter("zinx_cluster_reconnects", "Connections to Redis made again", stats.reconnects)?;
     let logins = [("won", stats.logins_won), ("lost", stats.logins_lost)];
     out.counters("zinx_cluster_logins", "Logins that the nodes know of", "outcome", logins)?;
-    let entries = [("read", stats.entries_read), ("lost", stats.entries_lost)];
-    out.counters("zinx_cluster_entries", "What other nodes have sent", "outcome", entries)
+    let entries =
+        [("read", stats.entries_read), ("lost", stats.entries_lost), ("unsent", stats.entries_unsent)];
+    out.counters("zinx_cluster_entries", "What nodes have sent to each other", "outcome", entries)?;
+    out.counter(
+        "zinx_cluster_leases_lost",
+        "Times the lease was over before it was renewed",
+        stats.leases_lost,
+    )?;
+    let help = "How long Redis took to renew the lease, the last time";
+    out.seconds_gauge("zinx_cluster_round_trip", help, stats.round_trip)
 }
 
 /// The first routes have a label each; those beyond [`MOST_ROUTES`] share one, so that a table of any size stays bounded.

@@ -45,6 +45,9 @@ mod people;
 // addresses that are banned,
 mod bans;
 
+// the nodes of its cluster,
+mod cluster;
+
 // its coroutines,
 mod coroutines;
 

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use super::guard::Guard;
-use super::{acts, bans, conns, coroutines, live, metrics, people, routes, trace, vars};
+use super::{acts, bans, cluster, conns, coroutines, live, metrics, people, routes, trace, vars};
 use crate::error::{Error, Result};
 use crate::green::time_waits;
 use crate::http::{HttpServer, Request, Response};
@@ -86,6 +86,7 @@ impl Plane {
             ["slowz"] => routes::slow(core, request),
             ["metrics"] => metrics::metrics(core),
             ["banz"] => bans::list(core, request),
+            ["clusterz"] => cluster::state(core),
             ["greenz"] => coroutines::list(request),
             ["loglevel"] => acts::log_level(),
             ["connz" | "userz", _, "kick"] | ["banz", _, "lift"] | ["drain" | "reload" | "trace"] => {
@@ -108,7 +109,7 @@ impl Plane {
             []
             | [
                 "varz" | "banz" | "connz" | "groupz" | "userz" | "greenz" | "healthz" | "readyz" | "routez"
-                | "slowz" | "metrics",
+                | "slowz" | "metrics" | "clusterz",
             ]
             | ["connz" | "groupz" | "userz", _] => not_allowed("GET, HEAD"),
             _ => unknown(request),
@@ -136,6 +137,7 @@ GET  /connz/ID                one connection
 GET  /groupz  /groupz/NAME    groups, the members of one
 GET  /userz   /userz/ID       users, the connections of one
 GET  /banz                    addresses that are banned
+GET  /clusterz                the nodes, how far each is behind, what this one counts
 GET  /routez                  what the handlers of each route took
 GET  /slowz                   the handlers of late that took long
 GET  /metrics                 for Prometheus

@@ -7,8 +7,10 @@ use redis::Cmd;
 
 use super::delivery::Delivery;
 use super::entry::{Said, items, number, text};
-use super::joined::{Joined, LONGEST_STREAM, unavailable};
+use super::joined::{Joined, LOGINS_STAY, LONGEST_STREAM, unavailable};
 use super::member::ClusterMember;
+#[cfg(feature = "admin")]
+use super::place::Facts;
 use super::remote::{Audience, Chosen, Question, Remote};
 use super::requests::Request;
 use super::scripts::{CLAIM, SEND, SEND_ALL, SEND_TO};
@@ -36,7 +38,7 @@ impl Remote for Joined {
         };
         let mut command = CLAIM.on(&self.logins_of(uid));
         command.arg(&self.prefix).arg(&self.node).arg(&self.incarnation).arg(login).arg(conn_id).arg(policy);
-        command.arg(uid).arg(LONGEST_STREAM).arg(self.opened());
+        command.arg(uid).arg(LONGEST_STREAM).arg(self.opened()).arg(millis(LOGINS_STAY));
         drop(step_aside());
         let said = self.link.run(&command).inspect_err(|failed| {
             if matches!(failed, Failed::Unknown(_)) {
@@ -184,6 +186,7 @@ impl Remote for Joined {
         let request = self.requests.begin();
         let mut command = SEND_TO.on(&self.lease_of(node));
         command.arg(self.stream_of(node)).arg(LONGEST_STREAM);
+        command.arg(self.facts_of(&self.incarnation)).arg(self.opened());
         self.asks(&mut command, "q", &request);
         command.arg("m").arg(task_id).arg("d").arg(data).arg("t").arg(millis(timeout));
         drop(step_aside());
@@ -235,6 +238,31 @@ impl Remote for Joined {
         Ok(alive)
     }
 
+    #[cfg(feature = "admin")]
+    fn lags(&self) -> Result<Vec<(String, u64)>> {
+        let names = self.nodes()?;
+        let leases = names.iter().map(|name| redis::cmd("GET").arg(self.lease_of(name)).clone());
+        let leases = self.link.run_all(&leases.collect::<Vec<_>>());
+        let ask = |(name, lease): (&String, std::result::Result<redis::Value, Failed>)| {
+            // A node that has just left has read nothing.
+            let incarnation = lease.ok().and_then(|lease| text(&lease)).unwrap_or_default();
+            let behind = redis::cmd("HGET").arg(self.facts_of(&incarnation)).arg("r").clone();
+            [behind, redis::cmd("XINFO").arg("STREAM").arg(self.stream_of(name)).clone()]
+        };
+        let mut said =
+            self.link.run_all(&names.iter().zip(leases).flat_map(ask).collect::<Vec<_>>()).into_iter();
+        let mut lags = Vec::new();
+        for name in names {
+            let (Some(behind), Some(stream)) = (said.next(), said.next()) else { return Err(nonsense()) };
+            let behind = number(&behind.map_err(unavailable)?).unwrap_or_default();
+            let facts = Facts::of(&items(stream.map_err(unavailable)?)).unwrap_or_default();
+            let is_this = name == self.node;
+            let behind = if is_this { self.counts.behind.load(Ordering::Relaxed) } else { behind };
+            lags.push((name, facts.unread(behind)));
+        }
+        Ok(lags)
+    }
+
     fn stats(&self) -> ClusterStats {
         let counts = &self.counts;
         ClusterStats {
@@ -254,30 +282,39 @@ impl Remote for Joined {
 impl Joined {
     /// A command to those nodes on which the user is logged in.
     fn to_user(&self, uid: &str, which: &str) -> Cmd {
-        let mut command = SEND.on(&self.logins_of(uid));
-        command.arg(&self.prefix).arg(&self.node).arg(which).arg(LONGEST_STREAM);
-        command
+        self.to_user_except(uid, which, &self.node)
     }
 
     /// The same for a send: to this node too if a connection moves.
     fn to_user_by(&self, uid: &str, sending: &Sending<'_>) -> Cmd {
         let Some(epoch) = sending.to_itself() else { return self.to_user(uid, "all") };
-        let mut command = SEND.on(&self.logins_of(uid));
-        command.arg(&self.prefix).arg("").arg("all").arg(LONGEST_STREAM).arg("e").arg(epoch);
+        let mut command = self.to_user_except(uid, "all", "");
+        command.arg("e").arg(epoch);
         command
     }
 
     fn to_all_by(&self, sending: &Sending<'_>) -> Cmd {
         let Some(epoch) = sending.to_itself() else { return self.to_all() };
-        let mut command = SEND_ALL.on(&self.nodes_key());
-        command.arg(&self.prefix).arg("").arg(LONGEST_STREAM).arg("e").arg(epoch);
+        let mut command = self.to_all_except("");
+        command.arg("e").arg(epoch);
         command
     }
 
     /// A command to all other nodes.
     fn to_all(&self) -> Cmd {
+        self.to_all_except(&self.node)
+    }
+
+    fn to_user_except(&self, uid: &str, which: &str, node: &str) -> Cmd {
+        let mut command = SEND.on(&self.logins_of(uid));
+        command.arg(&self.prefix).arg(node).arg(which).arg(LONGEST_STREAM);
+        command.arg(&self.incarnation).arg(self.opened());
+        command
+    }
+
+    fn to_all_except(&self, node: &str) -> Cmd {
         let mut command = SEND_ALL.on(&self.nodes_key());
-        command.arg(&self.prefix).arg(&self.node).arg(LONGEST_STREAM);
+        command.arg(&self.prefix).arg(node).arg(LONGEST_STREAM).arg(&self.incarnation).arg(self.opened());
         command
     }
 
@@ -292,7 +329,7 @@ pub(super) fn nonsense() -> Error {
     Error::ClusterUnavailable { reason: "Redis answers what is none".to_string() }
 }
 
-fn millis(timeout: Duration) -> u64 {
+pub(super) fn millis(timeout: Duration) -> u64 {
     u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)
 }
 

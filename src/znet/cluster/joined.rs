@@ -10,7 +10,7 @@ use redis::Cmd;
 use super::entry::{Said, number};
 use super::place::Place;
 use super::requests::Requests;
-use super::scripts::{LEAVE, RENEW, load};
+use super::scripts::{FENCE, LEAVE, RENEW, load};
 use super::transfer::mark_of;
 use crate::error::config::{ConfigErrors, ConfigProblem};
 use crate::error::{Error, Result};
@@ -88,13 +88,21 @@ impl Joined {
             let link = Link::begin(name, address()?, Opening { commands, opened });
             link.map_err(|source| Error::io("start the link to Redis", source))
         };
+        let incarnation = new_incarnation()?;
+        let facts = format!("{}:f:{incarnation}", config.cluster_prefix);
+        let number = Arc::clone(&opened);
+        let first = move || {
+            let mut fence = FENCE.on(&facts);
+            fence.arg(number.load(Ordering::Acquire) + 1).arg(STREAM_STAYS.as_millis() as u64);
+            load().into_iter().chain([fence]).collect()
+        };
         let joined = Arc::new(Self {
             core: Arc::downgrade(core),
             node: config.node_name.clone(),
-            incarnation: new_incarnation()?,
+            incarnation,
             prefix: config.cluster_prefix.clone(),
-            link: begin("redis commands", load(), Arc::new(tell))?,
-            inbox: begin("redis stream", Vec::new(), Arc::new(|| {}))?,
+            link: begin("redis commands", Box::new(first), Arc::new(tell))?,
+            inbox: begin("redis stream", Box::new(Vec::new), Arc::new(|| {}))?,
             requests: Requests::default(),
             logins: AtomicU64::new(1),
             attempts: AtomicU64::new(1),
@@ -153,8 +161,8 @@ impl Joined {
         format!("{}:s:{node}", self.prefix)
     }
 
-    pub(super) fn facts_of(&self, node: &str) -> String {
-        format!("{}:f:{node}", self.prefix)
+    pub(super) fn facts_of(&self, incarnation: &str) -> String {
+        format!("{}:f:{incarnation}", self.prefix)
     }
 
     pub(super) fn logins_of(&self, uid: &str) -> String {
@@ -207,7 +215,7 @@ impl Drop for Membership {
         }
         let mut command = LEAVE.on(&joined.lease_of(&joined.node));
         command.arg(&joined.incarnation).arg(joined.nodes_key()).arg(&joined.node);
-        command.arg(joined.stream_of(&joined.node)).arg(joined.facts_of(&joined.node));
+        command.arg(joined.stream_of(&joined.node)).arg(joined.facts_of(&joined.incarnation));
         // Without it, the lease ends by itself.
         let _ = joined.link.run(&command);
         joined.link.end();
@@ -250,6 +258,8 @@ const LEASE: Duration = Duration::from_secs(15);
 pub(super) const RENEWAL: Duration = Duration::from_secs(5);
 /// How long the stream of a node that was killed stays in Redis.
 const STREAM_STAYS: Duration = Duration::from_secs(3600);
+/// How long the logins of a user stay that nobody looks after: of a node that was killed, if the user does not come back.
+pub(super) const LOGINS_STAY: Duration = Duration::from_secs(2 * 24 * 3600);
 /// How long a start waits for Redis, and for the lease of a node of its name that was killed.
 const ENTRY: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(50);

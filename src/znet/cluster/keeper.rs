@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::entry::number;
-use super::joined::{Joined, LONGEST_STREAM, RENEWAL};
+use super::far::millis;
+use super::joined::{Joined, LOGINS_STAY, LONGEST_STREAM, RENEWAL};
 use super::scripts::KEEP;
 use crate::ziface::IConnection;
 use crate::znet::people::membership::Claim;
@@ -15,7 +16,7 @@ impl Joined {
     /// Renews the lease until the node leaves. A new connection to Redis, or a lease that was lost, is followed by a look at all
     /// logins: another node may have taken them over, or Redis may have forgotten them.
     pub(super) fn keep_place(&self) {
-        let (mut kept, mut to_keep) = (self.opened(), false);
+        let (mut kept, mut to_keep, mut refreshed) = (self.opened(), false, Instant::now());
         loop {
             self.look.wait_timeout(RENEWAL);
             self.look.clear();
@@ -37,7 +38,7 @@ impl Joined {
                     if said == Some(2) {
                         self.counts.leases_lost.fetch_add(1, Ordering::Relaxed);
                     }
-                    to_keep |= said == Some(2) || opened != kept;
+                    to_keep |= said == Some(2) || opened != kept || refreshed.elapsed() > REFRESH;
                     // From now on nothing logs in that was sent before on another connection: so this comes after the renewal.
                     if self.unsaid.swap(false, Ordering::AcqRel) || opened != kept {
                         if !self.release_again() {
@@ -49,7 +50,9 @@ impl Joined {
                         ended.drain(..settled);
                     }
                     kept = opened;
-                    to_keep = to_keep && !self.keep_logins(opened);
+                    if to_keep && self.keep_logins(opened) {
+                        (to_keep, refreshed) = (false, Instant::now());
+                    }
                 }
                 Err(failed) => {
                     log::warn!("the lease of node {:?}: {failed}", self.node);
@@ -95,7 +98,7 @@ impl Joined {
                 let mut command = KEEP.on(&self.logins_of(uid));
                 command.arg(&self.prefix).arg(self.field(claim.login)).arg(claim.generation);
                 command.arg(conn.get_conn_id()).arg(u8::from(claim.is_shared)).arg(LONGEST_STREAM);
-                command.arg(&self.node).arg(opened);
+                command.arg(&self.incarnation).arg(opened).arg(millis(LOGINS_STAY));
                 command
             };
             let commands: Vec<_> = some.iter().map(command).collect();
@@ -155,6 +158,8 @@ pub(super) const fn was_slow(failed: &crate::zredis::Failed) -> bool {
 
 /// Logins that end while Redis cannot be reached, as many as are remembered.
 const MAX_ENDED: usize = 1 << 20;
+/// How often logins are looked at that nothing has happened to, so that they stay.
+const REFRESH: Duration = Duration::from_secs(12 * 3600);
 /// How long it waits after a refusal: a Redis that is full, or a replica.
 const REFUSED: Duration = Duration::from_secs(1);
 /// Logins that are looked at in one go.

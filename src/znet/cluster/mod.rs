@@ -38,8 +38,11 @@ pub(super) mod user;
 // a group,
 pub(super) mod group;
 
-// and everybody, or those of whom a filter says so.
+// everybody, or those of whom a filter says so,
 mod broadcasting;
+
+// and all of that with payloads that have a type.
+mod typed;
 
 #[cfg(feature = "redis")]
 // With Redis: what is done there in one step each,

@@ -46,6 +46,12 @@ impl Place {
 }
 
 impl Facts {
+    /// How many entries a node has not read that has so many behind it.
+    #[cfg(feature = "admin")]
+    pub(super) const fn unread(&self, behind: u64) -> u64 {
+        self.added.saturating_sub(behind)
+    }
+
     /// Names and values, in turn.
     pub(super) fn of(facts: &[Value]) -> Option<Self> {
         let fact = |name: &str| {

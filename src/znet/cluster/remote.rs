@@ -74,6 +74,10 @@ pub(crate) trait Remote: Send + Sync {
     /// The names of the nodes that are alive, in order.
     fn nodes(&self) -> Result<Vec<String>>;
 
+    /// The same, each with how many entries its stream has that it has not read: those of another node as of its last renewal.
+    #[cfg(feature = "admin")]
+    fn lags(&self) -> Result<Vec<(String, u64)>>;
+
     /// What is counted.
     fn stats(&self) -> ClusterStats;
 }

@@ -1,12 +1,13 @@
 //! What is done in Redis in one step each.
 //!
-//! Keys, behind the prefix: `n:NODE` is the lease of a node and holds its incarnation; `f:NODE` says which of its connections to Redis
-//! it uses now (`o`, by number) and how many entries of its stream it has read (`r`); `nodes` are the names of all that have been there,
+//! Keys, behind the prefix: `n:NODE` is the lease of a node and holds its incarnation; `f:INCARNATION` says which of its connections
+//! to Redis it uses now (`o`, by number) and how many entries of its stream it has read (`r`); `nodes` are the names of all that have been there,
 //! by the time of their last renewal; `s:NODE` is the stream that a node reads; `u:{UID}` are the logins of a user:
 //! `NODE/INCARNATION/LOGIN` with `GENERATION CONN`; `w:MARK-CONN` is where a connection has moved to, as `MARK-CONN`.
 //!
-//! What a node has sent on a connection that it has given up may still arrive, after anything that it has sent on the next one. A login
-//! that arrives so late is refused: the node has given it up too.
+//! What a node has sent on a connection that it has given up may still arrive, after anything that it has sent on the next one. That
+//! begins with `FENCE`, and from then on logins and messages of earlier ones are refused: the node has given them up too, and messages
+//! stay in order.
 
 use std::sync::LazyLock;
 
@@ -31,7 +32,7 @@ impl Step {
 /// The commands that load all of them.
 pub(super) fn load() -> Vec<Cmd> {
     let load = |step: &&Step| cmd("SCRIPT").arg("LOAD").arg(step.1).clone();
-    [&RENEW, &LEAVE, &CLAIM, &KEEP, &SEND, &SEND_ALL, &SEND_TO, &FIND, &CHANGE_OVER, &STAY]
+    [&FENCE, &RENEW, &LEAVE, &CLAIM, &KEEP, &SEND, &SEND_ALL, &SEND_TO, &FIND, &CHANGE_OVER, &STAY]
         .iter()
         .map(load)
         .collect()
@@ -45,15 +46,25 @@ macro_rules! step {
 }
 
 step!(
+    /// The first of a new connection. Key: what the node says of itself. Arguments: number of the connection, milliseconds that the key
+    /// stays.
+    FENCE,
+    "redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if tonumber(redis.call('HGET', KEYS[1], 'o') or 0) < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 'o', ARGV[1]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1"
+);
+
+step!(
     /// Key: the lease. Arguments: incarnation, milliseconds, key of the nodes, name, stream, milliseconds that it stays if this node is
     /// killed, prefix, number of the connection, entries read. 1: renewed; 2: taken; 0: another has it; 3: a newer connection of this
     /// node is in use.
     RENEW,
     "local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return 0 end
-local fence, now = ARGV[7] .. ':f:' .. ARGV[4], tonumber(redis.call('TIME')[1])
+local fence, now = ARGV[7] .. ':f:' .. ARGV[1], tonumber(redis.call('TIME')[1])
+if tonumber(redis.call('HGET', fence, 'o') or 0) > tonumber(ARGV[8]) then return 3 end
 if held then
-  if tonumber(redis.call('HGET', fence, 'o') or 0) > tonumber(ARGV[8]) then return 3 end
   -- First what is possible in a full Redis: it does not refuse what follows a change.
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
@@ -69,7 +80,7 @@ if ahead > 0 then
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 redis.call('HSET', fence, 'o', ARGV[8], 'r', ARGV[9])
-redis.call('PEXPIRE', fence, ARGV[2])
+redis.call('PEXPIRE', fence, ARGV[6])
 redis.call('ZADD', ARGV[3], now, ARGV[4])
 redis.call('ZREMRANGEBYSCORE', ARGV[3], '-inf', '(' .. (now - ARGV[6] / 1000))
 if redis.call('PEXPIRE', ARGV[5], ARGV[6]) == 0 then
@@ -93,12 +104,12 @@ return 1"
 
 step!(
     /// Key: the user's logins. Arguments: prefix, node, incarnation, login, conn, policy (kick, reject, multi), user, longest stream,
-    /// number of the connection. {1, generation}; {0, node, conn} if another login stands against it; {2} if this node has no lease, or
-    /// uses a newer connection.
+    /// number of the connection, milliseconds that the key stays. {1, generation}; {0, node, conn} if another login stands against it;
+    /// {2} if this node has no lease, or uses a newer connection.
     CLAIM,
     "local prefix = ARGV[1]
 if redis.call('GET', prefix .. ':n:' .. ARGV[2]) ~= ARGV[3] then return {2} end
-if tonumber(redis.call('HGET', prefix .. ':f:' .. ARGV[2], 'o') or 0) > tonumber(ARGV[9]) then return {2} end
+if tonumber(redis.call('HGET', prefix .. ':f:' .. ARGV[3], 'o') or 0) > tonumber(ARGV[9]) then return {2} end
 local newest, others = 0, {}
 local held = redis.call('HGETALL', KEYS[1])
 for i = 1, #held, 2 do
@@ -122,16 +133,18 @@ end
 local now = redis.call('TIME')
 local generation = string.format('%.0f', math.max(newest + 1, now[1] * 1000000 + now[2]))
 redis.call('HSET', KEYS[1], ARGV[2] .. '/' .. ARGV[3] .. '/' .. ARGV[4], generation .. ' ' .. ARGV[5])
+redis.call('PEXPIRE', KEYS[1], ARGV[10])
 return {1, generation}"
 );
 
 step!(
-    /// After a time in which Redis was not reached. Key: the user's logins. Arguments: prefix, field, generation, conn, shared (1: others
-    /// may be beside it), longest stream, node, number of the connection. 1: it is there; 0: a newer login has replaced it; 3: the node
-    /// uses a newer connection.
+    /// After a time in which Redis was not reached, and now and then. Key: the user's logins. Arguments: prefix, field, generation, conn, shared (1: others
+    /// may be beside it), longest stream, incarnation, number of the connection, milliseconds that the key stays. 1: it is there; 0: a newer
+    /// login has replaced it; 3: the node uses a newer connection.
     KEEP,
     "local prefix = ARGV[1]
 if tonumber(redis.call('HGET', prefix .. ':f:' .. ARGV[7], 'o') or 0) > tonumber(ARGV[8]) then return 3 end
+redis.call('PEXPIRE', KEYS[1], ARGV[9])
 if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1 then return 1 end
 local older = {}
 local held = redis.call('HGETALL', KEYS[1])
@@ -151,17 +164,21 @@ for _, other in ipairs(older) do
     'k', 'x', 'i', other[3], 'l', other[4], 'c', other[5])
 end
 redis.call('HSET', KEYS[1], ARGV[2], ARGV[3] .. ' ' .. ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[9])
 return 1"
 );
 
 step!(
     /// Puts an entry into the stream of each other node on which the user is logged in, or of the one where the newest login is. Key: the
-    /// user's logins. Arguments: prefix, this node, which (all, newest, none), longest stream, fields and values of the entry. The number
-    /// of nodes; with none, of those where the user is logged in, this one included.
+    /// user's logins. Arguments: prefix, this node, which (all, newest, none), longest stream, incarnation, number of the connection,
+    /// fields and values of the entry. The number of nodes; with none, of those where the user is logged in, this one included.
     SEND,
     "local prefix, count, newest, best, told = ARGV[1], 0, -1, nil, {}
+if tonumber(redis.call('HGET', prefix .. ':f:' .. ARGV[5], 'o') or 0) > tonumber(ARGV[6]) then
+  return redis.error_reply('STALE a newer connection of this node is in use')
+end
 local entry = {}
-for i = 5, #ARGV do entry[#entry + 1] = ARGV[i] end
+for i = 7, #ARGV do entry[#entry + 1] = ARGV[i] end
 local function tell(node, incarnation)
   redis.call('XADD', prefix .. ':s:' .. node, 'MAXLEN', '~', ARGV[4], '*', 'i', incarnation, unpack(entry))
 end
@@ -189,11 +206,14 @@ return count"
 );
 
 step!(
-    /// Puts an entry into the stream of each other node that is alive. Key: the nodes. Arguments: prefix, this node, longest stream, fields
-    /// and values of the entry. The number of nodes.
+    /// Puts an entry into the stream of each other node that is alive. Key: the nodes. Arguments: prefix, this node, longest stream,
+    /// incarnation, number of the connection, fields and values of the entry. The number of nodes.
     SEND_ALL,
     "local prefix, count, entry = ARGV[1], 0, {}
-for i = 4, #ARGV do entry[#entry + 1] = ARGV[i] end
+if tonumber(redis.call('HGET', prefix .. ':f:' .. ARGV[4], 'o') or 0) > tonumber(ARGV[5]) then
+  return redis.error_reply('STALE a newer connection of this node is in use')
+end
+for i = 6, #ARGV do entry[#entry + 1] = ARGV[i] end
 for _, node in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local incarnation = redis.call('GET', prefix .. ':n:' .. node)
   if incarnation and node ~= ARGV[2] then
@@ -205,13 +225,16 @@ return count"
 );
 
 step!(
-    /// Puts an entry into the stream of a node, if it is alive. Key: its lease. Arguments: its stream, longest stream, fields and values of
-    /// the entry. 1, or 0 if it is not alive.
+    /// Puts an entry into the stream of a node, if it is alive. Key: its lease. Arguments: its stream, longest stream, what this node says
+    /// of itself, number of the connection, fields and values of the entry. 1, or 0 if it is not alive.
     SEND_TO,
     "local incarnation = redis.call('GET', KEYS[1])
 if not incarnation then return 0 end
+if tonumber(redis.call('HGET', ARGV[3], 'o') or 0) > tonumber(ARGV[4]) then
+  return redis.error_reply('STALE a newer connection of this node is in use')
+end
 local entry = {}
-for i = 3, #ARGV do entry[#entry + 1] = ARGV[i] end
+for i = 5, #ARGV do entry[#entry + 1] = ARGV[i] end
 redis.call('XADD', ARGV[1], 'MAXLEN', '~', ARGV[2], '*', 'i', incarnation, unpack(entry))
 return 1"
 );

@@ -173,7 +173,13 @@ impl Joined {
     pub(super) fn deliver_parcel(&self, wanted: &Wanted, parcel: &[u8]) {
         let until = Until::after(LIMIT);
         let mut command = redis::cmd("XADD");
-        command.arg(self.stream_of(&wanted.node)).arg("MAXLEN").arg("~").arg(LONGEST_STREAM).arg("*");
+        command
+            .arg(self.stream_of(&wanted.node))
+            .arg("NOMKSTREAM")
+            .arg("MAXLEN")
+            .arg("~")
+            .arg(LONGEST_STREAM)
+            .arg("*");
         command.arg("k").arg("a").arg("i").arg(&*wanted.incarnation).arg("r").arg(wanted.request);
         command.arg("s").arg("a").arg("m").arg(PARCEL).arg("d").arg(parcel);
         while let Err(failed) = self.link.run(&command) {

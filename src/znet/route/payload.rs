@@ -222,12 +222,12 @@ impl Group {
     }
 }
 
-fn read_text(msg_id: u32, data: &[u8]) -> Result<&str> {
+pub(crate) fn read_text(msg_id: u32, data: &[u8]) -> Result<&str> {
     std::str::from_utf8(data).map_err(|error| bad_payload(msg_id, &error))
 }
 
 #[cfg(feature = "json")]
-fn read_json<T: serde::de::DeserializeOwned>(msg_id: u32, data: &[u8]) -> Result<T> {
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(msg_id: u32, data: &[u8]) -> Result<T> {
     if is_nested_deeper(data, MAX_JSON_DEPTH) {
         return Err(bad_payload(msg_id, &format_args!("nested more than {MAX_JSON_DEPTH} deep")));
     }
@@ -235,7 +235,7 @@ fn read_json<T: serde::de::DeserializeOwned>(msg_id: u32, data: &[u8]) -> Result
 }
 
 #[cfg(feature = "protobuf")]
-fn read_proto<T: prost::Message + Default>(msg_id: u32, data: &[u8]) -> Result<T> {
+pub(crate) fn read_proto<T: prost::Message + Default>(msg_id: u32, data: &[u8]) -> Result<T> {
     T::decode(data).map_err(|error| bad_payload(msg_id, &error))
 }
 
