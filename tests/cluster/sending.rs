@@ -212,7 +212,7 @@ fn the_admin_plane_shows_the_nodes_and_how_far_each_is_behind() {
     let two = crate::nodes::node_at(&cutter.url(), "two", OnDuplicate::KickOld);
     let get = |path: &str| {
         let mut plane = std::net::TcpStream::connect(one.server.admin_addr().unwrap()).unwrap();
-        write!(plane, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        write!(plane, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         plane.read_to_string(&mut answer).unwrap();
         answer.split_whitespace().collect::<String>()
