@@ -63,7 +63,7 @@ pub(crate) fn is_long() -> bool {
 impl World {
     fn begin(test: &'static str, redis: Redis) -> Self {
         let cutters: Vec<_> = NAMES.iter().map(|_| Cutter::start(redis.address())).collect();
-        let start = |(name, cutter): (&&'static str, &Cutter)| Member::start(test, cutter.url(), *name);
+        let start = |(name, cutter): (&&'static str, &Cutter)| Member::start(test, cutter.url(), name);
         let members: Vec<_> = NAMES.iter().zip(&cutters).map(start).collect();
         let crowd = Crowd::begin(members.iter().map(Member::address).collect(), 1);
         Self { round: 0, crowd, members, cutters, redis, replica: None, was_killed: None }

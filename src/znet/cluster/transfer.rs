@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_connection_is_named_by_its_node_and_its_number() {
         let mark = mark_of("0012ab3456789abc");
-        assert_eq!((mark, name_of(address(mark, 77))), (0x0012_AB, "0012ab-77".to_string()));
+        assert_eq!((mark, name_of(address(mark, 77))), (0x12AB, "0012ab-77".to_string()));
         assert_eq!(name_of(u64::MAX), "ffffff-1099511627775");
         assert_eq!(mark_of("none"), 0);
     }
