@@ -111,10 +111,12 @@ impl Pushed {
 
     /// Says the last word, until it is delivered.
     pub(crate) fn end(&mut self, cluster: &Cluster, user: &str) -> String {
+        let end = Instant::now() + Duration::from_secs(30);
         loop {
             let text = format!("end {}", self.0.len());
-            if self.push(cluster, user, text.clone()) == Some(Delivery::Delivered) {
-                return text;
+            match self.push(cluster, user, text.clone()) {
+                Some(Delivery::Delivered) => return text,
+                said => assert!(Instant::now() < end, "{user} is not reached: {said:?}"),
             }
         }
     }

@@ -33,8 +33,6 @@ pub(crate) struct Joined {
     pub(super) inbox: Link,
     pub(super) requests: Requests,
     pub(super) logins: AtomicU64,
-    /// To move a connection to another node.
-    pub(super) attempts: AtomicU64,
     /// Ended logins of which Redis may not know yet: user and login.
     pub(super) ended: Lock<VecDeque<(String, u64)>>,
     /// Some of them were not even sent.
@@ -105,7 +103,6 @@ impl Joined {
             inbox: begin("redis stream", Box::new(Vec::new), Arc::new(|| {}))?,
             requests: Requests::default(),
             logins: AtomicU64::new(1),
-            attempts: AtomicU64::new(1),
             ended: Lock::default(),
             unsaid: AtomicBool::new(false),
             opened,

@@ -3,7 +3,8 @@
 //! Keys, behind the prefix: `n:NODE` is the lease of a node and holds its incarnation; `f:INCARNATION` says which of its connections
 //! to Redis it uses now (`o`, by number) and how many entries of its stream it has read (`r`); `nodes` are the names of all that have been there,
 //! by the time of their last renewal; `s:NODE` is the stream that a node reads; `u:{UID}` are the logins of a user:
-//! `NODE/INCARNATION/LOGIN` with `GENERATION CONN`; `w:MARK-CONN` is where a connection has moved to, as `MARK-CONN`.
+//! `NODE/INCARNATION/LOGIN` with `GENERATION CONN`; `w:MARK-CONN` is where a connection has moved to, as `MARK-CONN`; `q:INCARNATION-REQUEST`
+//! is what has become of the question for a connection: `moved` or `stays`, whichever was there first.
 //!
 //! What a node has sent on a connection that it has given up may still arrive, after anything that it has sent on the next one. That
 //! begins with `FENCE`, and from then on logins and messages of earlier ones are refused: the node has given them up too, and messages
@@ -265,19 +266,20 @@ return {0}"
 
 step!(
     /// Changes over from one node to another. Key: where the connection has moved to. Arguments: prefix, node, incarnation, the other
-    /// node, its incarnation, mark and connection there, milliseconds that the key stays, number of the attempt, the last moment in
+    /// node, its incarnation, mark and connection there, milliseconds that the key stays, key of the question, the last moment in
     /// milliseconds, longest stream, connection, number of the question, connection there, login there, groups; if there is a user: its
     /// logins, the field, the field there, the user, shared (1). 1: done; 0: not.
     CHANGE_OVER,
     "local prefix = ARGV[1]
-if redis.call('EXISTS', KEYS[1], KEYS[1] .. ':' .. ARGV[8]) > 0 then return 0 end
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 if redis.call('GET', prefix .. ':n:' .. ARGV[2]) ~= ARGV[3] then return 0 end
 if redis.call('GET', prefix .. ':n:' .. ARGV[4]) ~= ARGV[5] then return 0 end
 local now = redis.call('TIME')
 if now[1] * 1000 + math.floor(now[2] / 1000) > tonumber(ARGV[9]) then return 0 end
+if ARGV[16] and redis.call('HEXISTS', ARGV[16], ARGV[17]) == 0 then return 0 end
+if not redis.call('SET', ARGV[8], 'moved', 'NX', 'PX', 60000) then return 0 end
 local user = {}
 if ARGV[16] then
-  if redis.call('HEXISTS', ARGV[16], ARGV[17]) == 0 then return 0 end
   local newest, held = 0, redis.call('HVALS', ARGV[16])
   for i = 1, #held do newest = math.max(newest, tonumber(string.match(held[i], '^(.*) '))) end
   local generation = string.format('%.0f', math.max(newest + 1, now[1] * 1000000 + now[2]))
@@ -294,10 +296,9 @@ return 1"
 );
 
 step!(
-    /// Whether a connection has moved; if not, it stays. Key: where it has moved to. Arguments: mark and connection there, number of the
-    /// attempt, milliseconds for which that one is void. 1: moved; 0: it stays.
+    /// Whether a connection has moved; if not, it stays. Key: the question for it. 1: moved; 0: it stays.
     STAY,
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then return 1 end
-redis.call('SET', KEYS[1] .. ':' .. ARGV[2], '1', 'PX', ARGV[3])
+    "if redis.call('SET', KEYS[1], 'stays', 'NX', 'PX', 60000) then return 0 end
+if redis.call('GET', KEYS[1]) == 'moved' then return 1 end
 return 0"
 );

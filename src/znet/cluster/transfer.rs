@@ -7,7 +7,6 @@
 //! connection and sends what is kept to the other.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,12 +50,46 @@ impl Joined {
             Err(Failed::Unknown(_)) => is_alive = true,
             Err(_) => return Err(ResumeRefusal::Busy),
         }
-        let parcel = wait_for_parcel(&request, is_alive);
+        let parcel = self.wait_for_parcel(&request, is_alive);
         if parcel.is_err() && (!self.link.is_up() || !self.inbox.is_up() || self.opened() != opened) {
             // The answer may have been lost here.
             return parcel.or(Err(ResumeRefusal::Busy));
         }
         parcel
+    }
+
+    /// What becomes of a question, within the time.
+    fn wait_for_parcel(&self, request: &Request<'_>, mut is_alive: bool) -> Result<Fetched, ResumeRefusal> {
+        let (mut until, mut changed) = (Until::after_running(LIMIT), false);
+        loop {
+            match request.wait(until.left().unwrap_or(LIMIT)) {
+                Some(Said::Answer(HEARD, _)) => is_alive = true,
+                Some(Said::Answer(CHANGED, _)) => (changed, until) = (true, Until::after_running(LIMIT)),
+                Some(Said::Answer(PARCEL, data)) => {
+                    let parcel = Parcel::decode(Bytes::from(data)).ok_or(ResumeRefusal::Gone)?;
+                    return Ok(Fetched::Moved(parcel.into()));
+                }
+                Some(Said::Answer(_, why)) => return Err(refusal_of(&why).unwrap_or(ResumeRefusal::Gone)),
+                Some(_) => return Err(ResumeRefusal::Gone),
+                None if !until.is_over() => {}
+                None if changed => return Err(ResumeRefusal::Gone),
+                // From here on it stays where it is, unless it has moved.
+                None => match self.decide(&self.question(&self.incarnation, request.number)) {
+                    Decision::Moved => (changed, until) = (true, Until::after_running(LIMIT)),
+                    Decision::Stays if !is_alive => return Err(ResumeRefusal::Gone),
+                    _ => return Err(ResumeRefusal::Busy),
+                },
+            }
+        }
+    }
+
+    /// Whether a connection has moved. If not, it stays, also if Redis is told later that it moves.
+    fn decide(&self, question: &str) -> Decision {
+        self.link.run(&STAY.on(question)).map_or(Decision::Unknown, |said| decided(&said))
+    }
+
+    fn question(&self, incarnation: &str, request: u64) -> String {
+        format!("{}:q:{incarnation}-{request}", self.prefix)
     }
 
     /// The mark of this node: what is for the connection comes here now.
@@ -78,26 +111,6 @@ impl Joined {
         } else if claim.is_some() {
             // Nobody waits for it any more.
             self.release_login(&uid, login);
-        }
-    }
-}
-
-/// What comes of a question, within the time.
-fn wait_for_parcel(request: &Request<'_>, mut is_alive: bool) -> Result<Fetched, ResumeRefusal> {
-    let (mut until, mut changed) = (Until::after_running(LIMIT), false);
-    loop {
-        match request.wait(until.left().unwrap_or(LIMIT)) {
-            Some(Said::Answer(HEARD, _)) => is_alive = true,
-            Some(Said::Answer(CHANGED, _)) => (changed, until) = (true, Until::after_running(LIMIT)),
-            Some(Said::Answer(PARCEL, data)) => {
-                let parcel = Parcel::decode(Bytes::from(data)).ok_or(ResumeRefusal::Gone)?;
-                return Ok(Fetched::Moved(parcel.into()));
-            }
-            Some(Said::Answer(_, why)) => return Err(refusal_of(&why).unwrap_or(ResumeRefusal::Gone)),
-            Some(_) => return Err(ResumeRefusal::Gone),
-            None if !until.is_over() => {}
-            None if is_alive && !changed => return Err(ResumeRefusal::Busy),
-            None => return Err(ResumeRefusal::Gone),
         }
     }
 }
@@ -126,12 +139,12 @@ impl Joined {
     pub(super) fn change_over_now(&self, wanted: &Wanted, leaving: &Leaving) -> Decision {
         let here = name_of(address(self.mark_of_this(), leaving.conn_id));
         let there = name_of(address(mark_of(&wanted.incarnation), wanted.conn_id));
-        let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
+        let question = self.question(&wanted.incarnation, wanted.request);
         let moved_key = format!("{}:w:{here}", self.prefix);
         let mut command = CHANGE_OVER.on(&moved_key);
         command.arg(&self.prefix).arg(&self.node).arg(&self.incarnation);
         command.arg(&*wanted.node).arg(&*wanted.incarnation).arg(&there).arg(MOVED_STAYS.as_millis() as u64);
-        command.arg(attempt).arg(wanted.asked_at + LAST_MOMENT.as_millis() as u64).arg(LONGEST_STREAM);
+        command.arg(&question).arg(wanted.asked_at + LAST_MOMENT.as_millis() as u64).arg(LONGEST_STREAM);
         command.arg(leaving.conn_id).arg(wanted.request).arg(wanted.conn_id).arg(wanted.login);
         command.arg(write_names(&leaving.groups));
         if let Some((uid, login, is_shared)) = &leaving.user {
@@ -142,18 +155,16 @@ impl Joined {
         match self.link.run(&command) {
             Ok(said) => decided(&said),
             Err(Failed::NotSent(_) | Failed::Refused(_)) => Decision::Stays,
-            Err(Failed::Unknown(_)) => self.ask_whether_moved(&moved_key, &there, attempt),
+            Err(Failed::Unknown(_)) => self.ask_whether_moved(&question),
         }
     }
 
-    fn ask_whether_moved(&self, moved_key: &str, there: &str, attempt: u64) -> Decision {
-        let mut command = STAY.on(moved_key);
-        command.arg(there).arg(attempt).arg(MOVED_STAYS.as_millis() as u64);
+    fn ask_whether_moved(&self, question: &str) -> Decision {
         let until = Until::after(UNDECIDED);
         while !until.is_over() && !self.leaving.is_set() {
-            match self.link.run(&command) {
-                Ok(said) => return decided(&said),
-                Err(_) => sleep(PAUSE),
+            match self.decide(question) {
+                Decision::Unknown => sleep(PAUSE),
+                decision => return decision,
             }
         }
         Decision::Unknown
