@@ -196,7 +196,7 @@ fn a_login_that_arrives_after_its_link_was_given_up_is_none() {
         assert_eq!(redis.ask("PING"), "+PONG");
     }
     assert_eq!(redis.ask("HLEN zinx:u:{ann}"), ":0");
-    logged_in(&node, "ann");
+    let _ann = logged_in(&node, "ann");
     assert_eq!(redis.ask("HLEN zinx:u:{ann}"), ":1");
 }
 
