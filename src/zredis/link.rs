@@ -63,7 +63,7 @@ impl Link {
             ending: Event::new(),
         });
         let theirs = Arc::clone(&shared);
-        let runs = Builder::new().name(name).spawn(move || theirs.keep_up())?;
+        let runs = Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || theirs.keep_up())?;
         Ok(Self { shared, runs: Lock::new(Some(runs)) })
     }
 
@@ -286,6 +286,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_COMMANDS: usize = 16_384;
 const MAX_BYTES: usize = 8 << 20;
 const KEPT_BYTES: usize = 64 << 10;
+/// The parser of the `redis` crate needs 90 KB without optimization, more than the stacks of a program that is built so without
+/// debug assertions.
+const STACK_BYTES: usize = 256 << 10;
 const DOWN: &str = "Redis cannot be reached";
 
 #[cfg(test)]

@@ -11,11 +11,7 @@ use crate::redis::Redis;
 #[test]
 fn three_nodes_are_one_chat_and_outlive_the_one_that_is_killed() {
     let Some(redis) = Redis::start() else { return };
-    let start = |name: &str| {
-        let mut command = Command::new(example("cluster_chat_server"));
-        Process::listening(command.env("ZINX_CLUSTER", redis.url()).env("ZINX_NODENAME", name))
-    };
-    let nodes = ["one", "two", "three"].map(start);
+    let nodes = ["one", "two", "three"].map(|name| Process::listening(&mut node(&redis, name)));
     talk(&nodes.each_ref());
     let [one, two, three] = nodes;
     three.kill(Signal::KILL);
@@ -27,6 +23,22 @@ fn three_nodes_are_one_chat_and_outlive_the_one_that_is_killed() {
         let ended = node.end_within(LIMIT);
         assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     }
+}
+
+/// The parser of the `redis` crate needs more stack than most handlers do.
+#[test]
+fn a_node_needs_no_larger_stacks_than_its_handlers_do() {
+    let Some(redis) = Redis::start() else { return };
+    let stack_bytes = if cfg!(debug_assertions) { 80 << 10 } else { 16 << 10 };
+    let start = |name| Process::listening(node(&redis, name).env("ZINX_STACKBYTES", stack_bytes.to_string()));
+    let [one, two] = ["one", "two"].map(start);
+    talk(&[&one, &two, &one]);
+}
+
+fn node(redis: &Redis, name: &str) -> Command {
+    let mut command = Command::new(example("cluster_chat_server"));
+    command.env("ZINX_CLUSTER", redis.url()).env("ZINX_NODENAME", name);
+    command
 }
 
 fn talk(nodes: &[&Process; 3]) {
