@@ -144,7 +144,7 @@ fn a_user_has_one_login_wherever_it_is_and_a_policy_may_refuse_the_second() {
     let Some(redis) = Redis::start() else { return };
     let nodes = three(&redis, OnDuplicate::KickOld);
     let first = logged_in(&nodes[0], "ann");
-    // If its node is killed, and she never comes back, this is not left for ever.
+    // Redis drops it some day if its node is killed and she never comes back.
     assert!(redis.ask("PTTL zinx:u:{ann}")[1..].parse::<i64>().unwrap() > 0);
     let mut second = logged_in(&nodes[1], "ann");
     assert_eq!(nodes[0].close_reason(first.addr()), CloseReason::LoggedInElsewhere);

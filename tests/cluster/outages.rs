@@ -10,7 +10,7 @@ use zinx::znet::Delivery;
 
 use crate::common::child::{as_child, is_child};
 use crate::common::process::SLACK;
-use crate::common::{Peer, frame, wait_until};
+use crate::common::{Peer, Running, frame, wait_until};
 use crate::cutter::Cutter;
 use crate::nodes::{
     JOIN, LOGIN, LOGOUT, LONG, TOLD, UNREACHED, log_in, logged_in, node, node_at, push, tell_user, three,
@@ -156,9 +156,7 @@ fn the_users_of_a_killed_node_are_offline_when_its_lease_is_over() {
 #[test]
 fn in_a_full_redis_logins_that_are_there_stay_and_new_ones_are_told_why() {
     let Some(redis) = Redis::start() else { return };
-    let cutter = Cutter::start(redis.address());
-    let nodes =
-        [node_at(&cutter.url(), "one", OnDuplicate::KickOld), node(&redis, "two", OnDuplicate::KickOld)];
+    let (cutter, nodes) = two(&redis);
     let mut ann = logged_in(&nodes[0], "ann");
     assert_eq!(redis.ask("CONFIG SET maxmemory 1"), "+OK");
     // The lease is renewed, as it is at once on a new link.
@@ -203,9 +201,7 @@ fn a_login_that_arrives_after_its_link_was_given_up_is_none() {
 #[test]
 fn what_arrives_after_its_link_was_given_up_does_not_come_behind_newer_messages() {
     let Some(redis) = Redis::start() else { return };
-    let cutter = Cutter::start(redis.address());
-    let nodes =
-        [node_at(&cutter.url(), "one", OnDuplicate::KickOld), node(&redis, "two", OnDuplicate::KickOld)];
+    let (cutter, nodes) = two(&redis);
     let mut peer = logged_in(&nodes[1], "ann");
     peer.send(&frame(JOIN, b""));
     assert_eq!(peer.read_frame(), (JOIN, Vec::new()));
@@ -229,9 +225,7 @@ fn what_arrives_after_its_link_was_given_up_does_not_come_behind_newer_messages(
 #[test]
 fn what_is_not_sent_to_other_nodes_is_counted() {
     let Some(redis) = Redis::start() else { return };
-    let cutter = Cutter::start(redis.address());
-    let nodes =
-        [node_at(&cutter.url(), "one", OnDuplicate::KickOld), node(&redis, "two", OnDuplicate::KickOld)];
+    let (cutter, nodes) = two(&redis);
     let cluster = nodes[0].server.cluster();
     let told = || cluster.group("lobby").broadcast(TOLD, "x").unwrap().others_told;
     wait_until("the link", told);
@@ -245,6 +239,13 @@ fn what_is_not_sent_to_other_nodes_is_counted() {
     wait_until("the cut", || cluster.stats().entries_unsent == before + 1);
     assert!(!told());
     assert_eq!(cluster.stats().entries_unsent, before + 2);
+}
+
+/// Two nodes; the first reaches Redis through a cutter.
+fn two(redis: &Redis) -> (Cutter, [Running; 2]) {
+    let cutter = Cutter::start(redis.address());
+    let one = node_at(&cutter.url(), "one", OnDuplicate::KickOld);
+    (cutter, [one, node(redis, "two", OnDuplicate::KickOld)])
 }
 
 /// A process that is killed when this is dropped.

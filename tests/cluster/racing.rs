@@ -67,14 +67,17 @@ fn of_a_hundred_racing_logins_on_three_nodes_one_stays() {
     rounds(OnDuplicate::KickOld, |nodes, redis, raced| {
         assert!(raced.iter().all(|(told, _)| told == "in"), "{raced:?}");
         wait_until("one to stay", || live(nodes).len() == 1 && open(nodes) == 1);
-        let winner = live(nodes)[0].get_remote_addr();
+        let winner = Arc::clone(&live(nodes)[0]);
         assert_eq!(redis.ask("HLEN zinx:u:{ann}"), ":1");
         // It is the one that all nodes reach.
         for node in nodes {
             let delivery = push(&node.server.cluster(), "ann", "you");
             assert!(matches!(delivery, Delivery::Delivered | Delivery::Unknown), "{delivery:?}");
         }
-        let (_, stream) = raced.iter().find(|(_, stream)| stream.local_addr().unwrap() == winner).unwrap();
+        // Peers of two nodes may have the same port.
+        let ends = (winner.get_remote_addr(), winner.get_local_addr());
+        let is_its = |stream: &TcpStream| (stream.local_addr().unwrap(), stream.peer_addr().unwrap()) == ends;
+        let (_, stream) = raced.iter().find(|(_, stream)| is_its(stream)).unwrap();
         for _ in nodes {
             let message = read_message(&mut &*stream, &new_data_pack(), 4096).unwrap().unwrap();
             assert!(message.get_msg_id() == TOLD && message.get_data() == "you");

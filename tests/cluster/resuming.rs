@@ -180,6 +180,8 @@ fn a_client_that_comes_back_on_another_node_gets_what_it_has_missed() {
     pushed.check(&phone);
     assert_eq!(nodes.heard.lock().unwrap()["ann"], [0, 1, 2, 3]);
     assert_eq!(redis.ask("HLEN zinx:u:{ann}"), ":1");
+    // The login that moves still goes some day if she never comes back.
+    assert!(redis.ask("PTTL zinx:u:{ann}")[1..].parse::<i64>().unwrap() > 0);
 }
 
 /// Comes back. On a machine where a node waits for a second, it tries again while it may.

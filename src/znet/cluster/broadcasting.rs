@@ -47,8 +47,8 @@ impl Cluster {
         self.core.talk().cluster_filters.add(filter_id, Arc::new(filter))
     }
 
-    /// Sends a message to everybody who is logged in, on every node, at most once. Never waits, neither for a user nor for another
-    /// node.
+    /// Sends a message to all connections that are logged in, on every node, at most once. Never waits, neither for a user nor for
+    /// another node.
     ///
     /// # Errors
     ///

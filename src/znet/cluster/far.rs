@@ -217,7 +217,7 @@ impl Remote for Joined {
         self.change_over_now(wanted, leaving)
     }
 
-    fn deliver(&self, wanted: &Wanted, parcel: &[u8]) {
+    fn deliver(&self, wanted: &Wanted, parcel: Vec<u8>) {
         self.deliver_parcel(wanted, parcel);
     }
 

@@ -177,6 +177,11 @@ impl Joined {
 
     /// Answers a request of another node. Never waits; an answer that cannot be sent is as one that is lost on the way.
     pub(super) fn answer(&self, node: &str, incarnation: &str, request: u64, said: Said) {
+        let command = self.answer_command(node, incarnation, request, said);
+        let _ = self.link.tell_or_count(&command, &self.counts.entries_unsent);
+    }
+
+    pub(super) fn answer_command(&self, node: &str, incarnation: &str, request: u64, said: Said) -> Cmd {
         let (status, msg_id, data) = said.fields();
         let mut command = redis::cmd("XADD");
         command
@@ -188,7 +193,7 @@ impl Joined {
             .arg("*");
         command.arg("k").arg("a").arg("i").arg(incarnation).arg("r").arg(request);
         command.arg("s").arg(status).arg("m").arg(msg_id).arg("d").arg(data);
-        let _ = self.link.tell_or_count(&command, &self.counts.entries_unsent);
+        command
     }
 }
 

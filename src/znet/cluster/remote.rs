@@ -69,7 +69,7 @@ pub(crate) trait Remote: Send + Sync {
     fn change_over(&self, wanted: &Wanted, leaving: &Leaving) -> Decision;
 
     /// Sends a connection that has moved after it.
-    fn deliver(&self, wanted: &Wanted, parcel: &[u8]);
+    fn deliver(&self, wanted: &Wanted, parcel: Vec<u8>);
 
     /// The names of the nodes that are alive, in order.
     fn nodes(&self) -> Result<Vec<String>>;
@@ -87,7 +87,7 @@ pub(crate) trait Remote: Send + Sync {
 pub(crate) enum Audience<'a> {
     /// The members of a group.
     Group(&'a str),
-    /// Everybody who is logged in.
+    /// All connections that are logged in.
     Users,
 }
 

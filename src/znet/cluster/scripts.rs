@@ -39,10 +39,22 @@ pub(super) fn load() -> Vec<Cmd> {
         .collect()
 }
 
+/// What each script begins with: whether a node, by what it says of itself, uses a newer connection than this one.
+macro_rules! is_stale {
+    () => {
+        "local function is_stale(facts, connection)
+  return tonumber(redis.call('HGET', facts, 'o') or 0) > tonumber(connection)
+end
+local STALE = 'STALE a newer connection of this node is in use'
+"
+    };
+}
+
 macro_rules! step {
-    ($(#[$doc:meta])* $name:ident, $code:expr) => {
+    ($(#[$doc:meta])* $name:ident, $code:literal) => {
         $(#[$doc])*
-        pub(super) static $name: Step = Step::new(|| Script::new($code), $code);
+        pub(super) static $name: Step =
+            Step::new(|| Script::new(concat!(is_stale!(), $code)), concat!(is_stale!(), $code));
     };
 }
 
@@ -51,7 +63,7 @@ step!(
     /// stays.
     FENCE,
     "redis.call('PEXPIRE', KEYS[1], ARGV[2])
-if tonumber(redis.call('HGET', KEYS[1], 'o') or 0) < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 'o', ARGV[1]) end
+if not is_stale(KEYS[1], ARGV[1]) then redis.call('HSET', KEYS[1], 'o', ARGV[1]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1"
 );
@@ -64,7 +76,7 @@ step!(
     "local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return 0 end
 local fence, now = ARGV[7] .. ':f:' .. ARGV[1], tonumber(redis.call('TIME')[1])
-if tonumber(redis.call('HGET', fence, 'o') or 0) > tonumber(ARGV[8]) then return 3 end
+if is_stale(fence, ARGV[8]) then return 3 end
 if held then
   -- First what is possible in a full Redis: it does not refuse what follows a change.
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -110,7 +122,7 @@ step!(
     CLAIM,
     "local prefix = ARGV[1]
 if redis.call('GET', prefix .. ':n:' .. ARGV[2]) ~= ARGV[3] then return {2} end
-if tonumber(redis.call('HGET', prefix .. ':f:' .. ARGV[3], 'o') or 0) > tonumber(ARGV[9]) then return {2} end
+if is_stale(prefix .. ':f:' .. ARGV[3], ARGV[9]) then return {2} end
 local newest, others = 0, {}
 local held = redis.call('HGETALL', KEYS[1])
 for i = 1, #held, 2 do
@@ -139,12 +151,12 @@ return {1, generation}"
 );
 
 step!(
-    /// After a time in which Redis was not reached, and now and then. Key: the user's logins. Arguments: prefix, field, generation, conn, shared (1: others
-    /// may be beside it), longest stream, incarnation, number of the connection, milliseconds that the key stays. 1: it is there; 0: a newer
-    /// login has replaced it; 3: the node uses a newer connection.
+    /// After a time in which Redis was not reached, and now and then. Key: the user's logins. Arguments: prefix, field, generation, conn,
+    /// shared (1: others may be beside it), longest stream, incarnation, number of the connection, milliseconds that the key stays. 1: it is
+    /// there; 0: a newer login has replaced it; 3: the node uses a newer connection.
     KEEP,
     "local prefix = ARGV[1]
-if tonumber(redis.call('HGET', prefix .. ':f:' .. ARGV[7], 'o') or 0) > tonumber(ARGV[8]) then return 3 end
+if is_stale(prefix .. ':f:' .. ARGV[7], ARGV[8]) then return 3 end
 redis.call('PEXPIRE', KEYS[1], ARGV[9])
 if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1 then return 1 end
 local older = {}
@@ -175,9 +187,7 @@ step!(
     /// fields and values of the entry. The number of nodes; with none, of those where the user is logged in, this one included.
     SEND,
     "local prefix, count, newest, best, told = ARGV[1], 0, -1, nil, {}
-if tonumber(redis.call('HGET', prefix .. ':f:' .. ARGV[5], 'o') or 0) > tonumber(ARGV[6]) then
-  return redis.error_reply('STALE a newer connection of this node is in use')
-end
+if is_stale(prefix .. ':f:' .. ARGV[5], ARGV[6]) then return redis.error_reply(STALE) end
 local entry = {}
 for i = 7, #ARGV do entry[#entry + 1] = ARGV[i] end
 local function tell(node, incarnation)
@@ -211,9 +221,7 @@ step!(
     /// incarnation, number of the connection, fields and values of the entry. The number of nodes.
     SEND_ALL,
     "local prefix, count, entry = ARGV[1], 0, {}
-if tonumber(redis.call('HGET', prefix .. ':f:' .. ARGV[4], 'o') or 0) > tonumber(ARGV[5]) then
-  return redis.error_reply('STALE a newer connection of this node is in use')
-end
+if is_stale(prefix .. ':f:' .. ARGV[4], ARGV[5]) then return redis.error_reply(STALE) end
 for i = 6, #ARGV do entry[#entry + 1] = ARGV[i] end
 for _, node in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local incarnation = redis.call('GET', prefix .. ':n:' .. node)
@@ -231,9 +239,7 @@ step!(
     SEND_TO,
     "local incarnation = redis.call('GET', KEYS[1])
 if not incarnation then return 0 end
-if tonumber(redis.call('HGET', ARGV[3], 'o') or 0) > tonumber(ARGV[4]) then
-  return redis.error_reply('STALE a newer connection of this node is in use')
-end
+if is_stale(ARGV[3], ARGV[4]) then return redis.error_reply(STALE) end
 local entry = {}
 for i = 5, #ARGV do entry[#entry + 1] = ARGV[i] end
 redis.call('XADD', ARGV[1], 'MAXLEN', '~', ARGV[2], '*', 'i', incarnation, unpack(entry))
@@ -283,8 +289,9 @@ if ARGV[16] then
   local newest, held = 0, redis.call('HVALS', ARGV[16])
   for i = 1, #held do newest = math.max(newest, tonumber(string.match(held[i], '^(.*) '))) end
   local generation = string.format('%.0f', math.max(newest + 1, now[1] * 1000000 + now[2]))
-  redis.call('HDEL', ARGV[16], ARGV[17])
+  -- In this order: without a field the key would go, and with it the time that it stays.
   redis.call('HSET', ARGV[16], ARGV[18], generation .. ' ' .. ARGV[13])
+  redis.call('HDEL', ARGV[16], ARGV[17])
   user = {'g', generation, 'u', ARGV[19], 'm', ARGV[20]}
 end
 redis.call('SET', KEYS[1], ARGV[6], 'PX', ARGV[7])

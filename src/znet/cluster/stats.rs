@@ -23,8 +23,8 @@ pub struct ClusterStats {
     /// What other nodes have sent, and this one has not got: Redis has dropped it before it was read. 1 more, at least, each time that
     /// another Redis is there, or the same one after a restart: what was lost with the one before, nobody knows.
     pub entries_lost: usize,
-    /// What this node has sent to others without waiting (broadcasts, answers, pushes to a user who is also here), of which Redis has
-    /// not said that it has it.
+    /// Entries for other nodes that this node has sent without waiting, and that Redis has not confirmed: broadcasts, answers, and
+    /// pushes to a user who is also here.
     pub entries_unsent: usize,
     /// How often the lease of this node was over before it was renewed. Others send nothing to it meanwhile.
     pub leases_lost: usize,

@@ -53,7 +53,7 @@ impl Joined {
         let parcel = self.wait_for_parcel(&request, is_alive);
         if parcel.is_err() && (!self.link.is_up() || !self.inbox.is_up() || self.opened() != opened) {
             // The answer may have been lost here.
-            return parcel.or(Err(ResumeRefusal::Busy));
+            return Err(ResumeRefusal::Busy);
         }
         parcel
     }
@@ -181,18 +181,10 @@ impl Joined {
     }
 
     /// Sent again if it is not known whether it has arrived: the other node takes the first.
-    pub(super) fn deliver_parcel(&self, wanted: &Wanted, parcel: &[u8]) {
+    pub(super) fn deliver_parcel(&self, wanted: &Wanted, parcel: Vec<u8>) {
         let until = Until::after(LIMIT);
-        let mut command = redis::cmd("XADD");
-        command
-            .arg(self.stream_of(&wanted.node))
-            .arg("NOMKSTREAM")
-            .arg("MAXLEN")
-            .arg("~")
-            .arg(LONGEST_STREAM)
-            .arg("*");
-        command.arg("k").arg("a").arg("i").arg(&*wanted.incarnation).arg("r").arg(wanted.request);
-        command.arg("s").arg("a").arg("m").arg(PARCEL).arg("d").arg(parcel);
+        let said = Said::Answer(PARCEL, parcel);
+        let command = self.answer_command(&wanted.node, &wanted.incarnation, wanted.request, said);
         while let Err(failed) = self.link.run(&command) {
             if until.is_over() || self.leaving.is_set() {
                 log::warn!("a connection that moves to node {:?} is lost on its way: {failed}", wanted.node);

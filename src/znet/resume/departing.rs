@@ -67,7 +67,7 @@ impl Connection {
             return Err(ResumeRefusal::Gone);
         }
         if let Some(parcel) = self.parcel(resume, leaving.user.as_ref().map(|(_, login, _)| *login)) {
-            remote.deliver(wanted, &parcel);
+            remote.deliver(wanted, parcel);
         }
         Ok(())
     }

@@ -222,7 +222,7 @@ impl Session {
         self.tell_news(news);
     }
 
-    /// Sends and resends what is due. Returns the time of the next call; `None` if the session is over and can be removed.
+    /// Sends what is due, new or again. Returns when it is to be called next; `None` if the session is over and can be removed.
     pub(super) fn look(self: &Arc<Self>, now: u64) -> Option<u64> {
         self.is_noted.store(false, Ordering::SeqCst);
         let (silent, next) = {
