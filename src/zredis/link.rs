@@ -286,7 +286,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_COMMANDS: usize = 16_384;
 const MAX_BYTES: usize = 8 << 20;
 const KEPT_BYTES: usize = 64 << 10;
-/// The parser of the `redis` crate needs 90 KB without optimization, more than the stacks of a program that is built so without
+/// The parser of the `redis` crate needs 90 KB without optimisation, more than the stacks of a program that is built so without
 /// debug assertions.
 const STACK_BYTES: usize = 256 << 10;
 const DOWN: &str = "Redis cannot be reached";

@@ -117,10 +117,7 @@ impl Core {
         takes: impl Fn(&Arc<dyn IConnection>) -> bool,
     ) -> Result<ClusterBroadcast> {
         let sending = self.talk().sends.begin();
-        let moves = |conn: &Arc<dyn IConnection>| {
-            sending.to_itself().is_some_and(|epoch| conn.connection().is_moving_at(epoch))
-        };
-        let takes = |conn: &Arc<dyn IConnection>| takes(conn) && !moves(conn);
+        let takes = |conn: &Arc<dyn IConnection>| takes(conn) && !conn.connection().is_left_out_of(&sending);
         let here = self.send_to_audience(audience, chosen, msg_id, data.reborrow(), takes)?;
         let remote = self.talk().remote();
         let others_told =

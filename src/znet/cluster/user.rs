@@ -56,8 +56,8 @@ impl ClusterUser {
             return self.core.push_to_user(&self.uid, msg_id, data, |_| true);
         };
         let sending = talk.sends.begin();
-        let moves = |conn: &Connection| sending.to_itself().is_some_and(|epoch| conn.is_moving_at(epoch));
-        match self.core.push_to_user(&self.uid, msg_id, data.reborrow(), |conn| !moves(conn))? {
+        let takes = |conn: &Connection| !conn.is_left_out_of(&sending);
+        match self.core.push_to_user(&self.uid, msg_id, data.reborrow(), takes)? {
             Delivery::Delivered => {
                 remote.push_also(&self.uid, msg_id, data.as_slice(), &sending);
                 Ok(Delivery::Delivered)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::state::Resume;
 use crate::green::{Until, sleep};
 use crate::ziface::ResumeRefusal;
+use crate::znet::cluster::sends::Sending;
 use crate::znet::conn::connection::Connection;
 
 /// A connection that moves, until this is dropped.
@@ -30,6 +31,11 @@ impl Connection {
             sleep(MOMENT);
         }
         Ok(moving)
+    }
+
+    /// Whether a send does not go to the connection directly, because it moves: the stream of its node has the message.
+    pub(crate) fn is_left_out_of(&self, sending: &Sending<'_>) -> bool {
+        sending.to_itself().is_some_and(|epoch| self.is_moving_at(epoch))
     }
 
     /// Whether a send that began in this epoch reaches the connection through the stream of its node.
