@@ -42,9 +42,9 @@
 //! A plain thread that waits although nothing in the program could ever wake it panics, and says what all coroutines wait
 //! for: gevent's `LoopExit`, in `docs/gevent.md`.
 //!
-//! It is the only module that names `may`, and keeps its rules so that others need not know them: one set-up a process
+//! It is the only module that names `may`, and keeps its rules so that others need not know them: one set-up per process
 //! ([`Runtime`]), a count of stacks that refuses before the machine does ([`max_coroutines`]), fairness on a time
-//! budget in every primitive ([`fairness_point`]), deadlines that never run code of ours on a timer thread.
+//! budget in all that may wait ([`fairness_point`]), deadlines that never run code of the program on a timer thread.
 
 // The path of a coroutine: where it runs, how it is started and ended, what it waits for, how it reaches the network.
 

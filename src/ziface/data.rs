@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 /// The payload of a request, lent: a `[u8]` in all but name, which can also be compared with text.
 ///
-/// It is taken wherever a `&[u8]` is asked for. Where a function takes several types, such as those of `Buf`, write
+/// It is taken wherever a `&[u8]` is asked for. If a function takes several types, such as those of `Buf`, write
 /// `&request.get_data()[..]`.
 ///
 /// # Examples

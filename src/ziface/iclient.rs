@@ -10,7 +10,7 @@ use crate::error::Result;
 /// generic, on `Client`.
 pub trait IClient: Sealed + Send + Sync {
     /// Connects, and returns once the first attempt is over; from then on messages are handled in the background.
-    /// Where the client reconnects, a first attempt that fails is no error: it goes on trying.
+    /// If the client reconnects, a first attempt that fails is no error: it goes on trying.
     ///
     /// # Errors
     ///
@@ -25,7 +25,7 @@ pub trait IClient: Sealed + Send + Sync {
     #[doc(alias = "Stop")]
     fn stop(&self);
 
-    /// Closes the connection in order and makes a new one, without a pause; returns at once. Where the client has
+    /// Closes the connection in order and makes a new one, without a pause; returns at once. If the client has
     /// stopped, it starts again, as [`start`](Self::start).
     ///
     /// # Errors

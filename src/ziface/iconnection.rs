@@ -86,7 +86,7 @@ pub trait IConnection: Sealed + Send + Sync {
     /// What carries its bytes now; while its peer is away, what carried them when it was accepted.
     fn get_transport(&self) -> TransportKind;
 
-    /// The number of the worker that handles its requests, from 0; `None` where `WorkerPoolSize` is 0: its own
+    /// The number of the worker that handles its requests, from 0; `None` if `WorkerPoolSize` is 0: its own
     /// coroutine does.
     #[doc(alias = "GetWorkerID")]
     fn get_worker_id(&self) -> Option<usize>;
@@ -118,8 +118,8 @@ pub trait IConnection: Sealed + Send + Sync {
     /// get an error. The stop hook still runs.
     fn abort(&self);
 
-    /// Waits until the connection is closed, both its coroutines have ended and the manager has forgotten it.
-    /// `Ok(false)` where it was not within `timeout`.
+    /// Waits until the connection is closed, its coroutine has ended and the manager has forgotten it.
+    /// `Ok(false)` if it was not within `timeout`.
     ///
     /// # Errors
     ///
@@ -184,7 +184,7 @@ impl dyn IConnection {
     /// coroutine has handled what else had come: whole, after all that was sent before it by anyone, together with what
     /// else is queued.
     ///
-    /// Where the queue (`MaxMsgChanLen`, `MaxMsgChanBytes`, `MaxQueuedBytes`) is full, `QueueFull` says what happens:
+    /// If the queue (`MaxMsgChanLen`, `MaxMsgChanBytes`, `MaxQueuedBytes`) is full, `QueueFull` says what happens:
     /// wait for room up to `QueueWaitMs` (the default), fail, drop the oldest, or disconnect. A destructor that runs while
     /// its coroutine unwinds does not wait: a full queue is the error at once.
     ///
@@ -208,7 +208,7 @@ impl dyn IConnection {
         self.send_payload(msg_id, data.into(), SendWait::Configured)
     }
 
-    /// As [`send_buff_msg`](#method.send_buff_msg), but where the policy is to wait, waits for room at most for `timeout`, in
+    /// As [`send_buff_msg`](#method.send_buff_msg), but if the policy is to wait, waits for room at most for `timeout`, in
     /// place of `QueueWaitMs`.
     ///
     /// # Errors
@@ -272,7 +272,7 @@ impl dyn IConnection {
     ///
     /// # Errors
     ///
-    /// [`ConnectionClosed`](crate::Error::ConnectionClosed) where the callbacks have run already: this one never will.
+    /// [`ConnectionClosed`](crate::Error::ConnectionClosed) if the callbacks have run already: this one never will.
     #[doc(alias = "AddCloseCallback")]
     pub fn add_close_callback(
         &self,
@@ -283,7 +283,7 @@ impl dyn IConnection {
         self.put_close_callback(handler, key, Box::new(callback))
     }
 
-    /// The value kept under a name, where it is a `T`.
+    /// The value kept under a name, if it is a `T`.
     pub fn get_property_as<T: Any + Send + Sync>(&self, name: &str) -> Option<Arc<T>> {
         self.get_property(name)?.downcast().ok()
     }
@@ -295,7 +295,7 @@ impl fmt::Debug for dyn IConnection {
     }
 }
 
-/// How long a send waits for room, where the policy is to wait.
+/// How long a send waits for room, if the policy is to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendWait {
     /// Not at all.

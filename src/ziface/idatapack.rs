@@ -26,7 +26,7 @@ pub trait IDataPack: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::BadFrame`](crate::Error::BadFrame) where the head cannot be one: it closes the connection.
+    /// [`Error::BadFrame`](crate::Error::BadFrame) if the head cannot be one: it closes the connection.
     #[doc(alias = "Unpack")]
     fn unpack(&self, head: &[u8]) -> Result<Head>;
 

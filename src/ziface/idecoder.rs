@@ -46,7 +46,7 @@ pub trait IDecoder: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Where this can be no frame, or is too long a one. It closes the connection, with what the error says as the
+    /// If this can be no frame, or is too long a one. It closes the connection, with what the error says as the
     /// reason; a length of 0 does too.
     fn frame_len(&self, begun: &[u8], seen: usize) -> Result<Option<usize>>;
 
@@ -54,10 +54,10 @@ pub trait IDecoder: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Where the frame is damaged. It closes the connection.
+    /// If the frame is damaged. It closes the connection.
     fn decode(&self, frame: Bytes) -> Result<Decoded>;
 
-    /// The parameters, where a length field says how long a frame is.
+    /// The parameters, if a length field says how long a frame is.
     #[doc(alias = "GetLengthField")]
     fn get_length_field(&self) -> Option<LengthField> {
         None

@@ -45,7 +45,7 @@ pub enum HeartBeatDirection {
 impl HeartBeatOption {
     /// The default heartbeat: message id [`HEART_BEAT_DEFAULT_MSG_ID`], the body `heartbeat [local->remote]` with the
     /// two addresses, both directions; a peer from which nothing has come for `HeartbeatMax` seconds, or two intervals
-    /// where these are longer, is not alive, and its connection is aborted. Heartbeats that come are swallowed.
+    /// if these are longer, is not alive, and its connection is aborted. Heartbeats that come are swallowed.
     pub fn new() -> Self {
         Self::default()
     }
@@ -97,7 +97,7 @@ impl HeartBeatOption {
         self
     }
 
-    /// Runs on the connection's own coroutine where the peer is not alive, in place of aborting. A connection that it
+    /// Runs on the connection's own coroutine when the peer is not alive, in place of aborting. A connection that it
     /// leaves open is watched again.
     #[must_use]
     #[doc(alias = "OnRemoteNotAlive")]

@@ -5,11 +5,11 @@ use super::{IMessage, IRequest};
 use crate::error::Result;
 
 /// Looks at every message after it was decoded and before it is dispatched. Interceptors run in the order in which they
-/// were added, on the connection's own coroutine, also where workers handle the requests; they may wait. A closure
+/// were added, on the connection's own coroutine, even if workers handle the requests; they may wait. A closure
 /// `|chain: &dyn IChain| chain.proceed(chain.request())` is one too.
 ///
 /// One that does not [`proceed`](IChain::proceed) drops the message. An error is logged and drops it too, a panic ends
-/// the connection. Answers to a `call` are not intercepted: they go to who asked.
+/// the connection. Answers to a `call` are not intercepted: they go to the caller.
 ///
 /// # Examples
 ///
@@ -59,7 +59,7 @@ pub trait IChain: Closed {
     }
 
     /// Passes a request on to the interceptors behind this one and, behind the last, to its router. Returns when they
-    /// have run; where `WorkerPoolSize` is not 0, when it has been queued to its worker.
+    /// have run; if `WorkerPoolSize` is not 0, when it has been queued to its worker.
     ///
     /// # Errors
     ///

@@ -50,16 +50,16 @@ pub trait IMsgHandler: Sealed + Send + Sync {
     #[doc(alias = "DoMsgHandler")]
     fn do_msg_handler(&self, request: &dyn IRequest) -> Result<()>;
 
-    /// Starts the workers, where `WorkerPoolSize` is not 0. The server's start does; a program has no need to.
+    /// Starts the workers, if `WorkerPoolSize` is not 0. The server's start does; a program has no need to.
     /// Calling it again changes nothing.
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::Error::Io) where the machine has no room for as many coroutines.
+    /// [`Io`](crate::Error::Io) if the machine has no room for as many coroutines.
     #[doc(alias = "StartWorkerPool")]
     fn start_worker_pool(&self) -> Result<()>;
 
-    /// Queues a request to the worker of its connection, behind all that were queued before it; where
+    /// Queues a request to the worker of its connection, behind all that were queued before it; if
     /// `WorkerPoolSize` is 0, to the connection's own coroutine, which handles it between two messages. What is queued
     /// is handled before the connection's stop hook runs.
     ///

@@ -54,7 +54,7 @@ impl GroupRouterSlices<'_> {
     ///
     /// # Errors
     ///
-    /// [`OutOfGroup`](Error::OutOfGroup) where the id is not in the range, and those of
+    /// [`OutOfGroup`](Error::OutOfGroup) if the id is not in the range, and those of
     /// [`add_router_slices`](IMsgHandler::add_router_slices).
     #[doc(alias = "AddHandler")]
     pub fn add_handler(&self, msg_id: u32, handlers: Vec<RouterHandler>) -> Result<()> {

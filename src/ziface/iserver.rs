@@ -71,7 +71,7 @@ pub trait IServer: Sealed + Send + Sync {
     /// several ports. `None` before the start.
     fn local_addr(&self) -> Option<SocketAddr>;
 
-    /// All addresses it is bound to, and what is spoken on each: TCP or TLS first, then WebSocket. Empty before the start.
+    /// All addresses it is bound to, and what is spoken on each: TCP or TLS first, then WebSocket, then KCP. Empty before the start.
     fn local_addrs(&self) -> Vec<(TransportKind, SocketAddr)>;
 
     /// `Name` of the configuration.

@@ -27,7 +27,7 @@ use session::{Session, Settings};
 /// A web page that sends a request to it is hung up on.
 ///
 /// Bounded: 4 sessions at a time ([`max_sessions`](Self::max_sessions)), lines of 1 KiB, 10 minutes without a line
-/// ([`idle`](Self::idle)), 1,000 lines an answer. Names and texts are printed with their control characters escaped.
+/// ([`idle`](Self::idle)), 1,000 lines per answer. Names and texts are printed with their control characters escaped.
 ///
 /// Clones are the same server. Dropped, it goes on: [`stop`](Self::stop) ends it.
 ///

@@ -16,7 +16,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens on `host`, a name or an address (`""`: every address of the machine), and `port`, where 0 takes any free one.
+    /// Listens on `host`, a name or an address (`""`: every IPv4 address of the machine), and `port`; 0 takes any free one.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Connection {
         self.addr
     }
 
-    /// Waits for bytes and returns those there are, `size` at most; empty at the peer's end of stream.
+    /// Waits for bytes and returns those there are, `size` and 256 KiB at most; empty at the peer's end of stream.
     ///
     /// # Errors
     ///

@@ -153,10 +153,10 @@ pub fn write(mut sink: impl Writable, data: impl AsRef<[u8]>) -> io::Result<()> 
     sink.write_whole(data.as_ref())
 }
 
-/// Listens on `host` (`""`: every address of the machine) and `port`, and runs `handler` on a coroutine of its own for
+/// Listens on `host` (`""`: every IPv4 address of the machine) and `port`, and runs `handler` on a coroutine of its own for
 /// each connection, which is closed when the handler returns. It returns only with an error.
 ///
-/// An error of a handler is logged, a panic too; neither ends anybody else. The address is logged as `listening on ..`. If
+/// An error of a handler is logged, a panic too; neither ends any other. The address is logged as `listening on ..`. If
 /// the caller is killed, or a time limit around it is over, clients are refused from then on; open connections go on.
 ///
 /// # Errors

@@ -43,7 +43,7 @@ pub fn yield_now() {
     interrupt::check();
 }
 
-/// A fairness point: yields if the worker has been busy for longer than its slice. Every primitive calls it.
+/// A fairness point: yields if the worker has been busy for longer than its slice. Whatever of this module may wait calls it.
 #[doc(alias("getswitchinterval", "setswitchinterval"))]
 pub fn fairness_point() {
     if is_due() {
@@ -164,7 +164,7 @@ impl Pace {
     }
 }
 
-/// How often a coroutine has let others run because its worker's slice was over. For tests and metrics.
+/// How often coroutines have let others run: because their worker's slice was over, or by [`yield_now`]. For tests and metrics.
 pub fn fair_yields() -> u64 {
     FAIR_YIELDS.load(Ordering::Relaxed)
 }

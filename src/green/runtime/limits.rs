@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// How many coroutines can be alive at once: each stack takes two memory maps (itself and its guard page), and
+/// How many coroutines can have a stack at once: each stack takes two memory maps (itself and its guard page), and
 /// `vm.max_map_count` bounds the maps of the process. Less, if [`Runtime::max_stacks`](crate::green::Runtime) says so.
 ///
 /// Read when the runtime starts, less a reserve for the rest of the program. `usize::MAX` if the system does not
@@ -20,7 +20,7 @@ fn room_for_stacks() -> usize {
     ROOM_FOR_STACKS.load(Ordering::Relaxed)
 }
 
-/// How many coroutines are alive now.
+/// How many coroutines have a stack now, those of the runtime itself included. An idle connection has none.
 pub fn live_coroutines() -> usize {
     LIVE_STACKS.load(Ordering::Relaxed)
 }

@@ -6,7 +6,7 @@ use super::{home, limits, memory, overflow, poller, watchdog};
 use crate::error::{Error, Result};
 use crate::lock::Lock;
 
-/// How the coroutine runtime of the process is set up. The first to start it decides for all.
+/// How the coroutine runtime of the process is set up. The first start of it decides for all.
 ///
 /// # Examples
 ///
@@ -18,7 +18,7 @@ use crate::lock::Lock;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Runtime {
-    /// Threads that run coroutines. Default 0: one a core, or what runs already.
+    /// Threads that run coroutines. Default 0: one per core, or what runs already.
     pub workers: usize,
     /// Stack of a coroutine, in bytes, rounded up to pages. Default 0: 64 KiB in a release build, 256 KiB in a debug
     /// build, or what runs already.

@@ -16,7 +16,8 @@ use crate::lock::Lock;
 /// process. Several may catch them; each gets all.
 ///
 /// SIGHUP, SIGUSR1 and SIGUSR2 would end the process by default, at once and whatever is on its way. Meanwhile they are
-/// noted in the log, and nothing else happens, except that a server reads its configuration again at SIGHUP. A handler that the program itself has set for any of the six runs as well.
+/// noted in the log, and nothing else happens, except that a server reads its configuration again at SIGHUP. If the program
+/// itself has set a handler for any of the six, that runs as well.
 ///
 /// When the last handle is dropped, all six do again what they did before: end the process, or nothing if they were
 /// ignored or have a handler of the program's own. A handler set through `signal-hook` counts only if it was set before

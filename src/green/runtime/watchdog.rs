@@ -18,8 +18,8 @@ use crate::green::coroutines;
 use crate::green::spawn::record::Record;
 use crate::lock::Lock;
 
-/// How often a coroutine has kept its worker for longer than 50 ms without waiting. Each time is a warning in the log
-/// that names it. For tests and metrics.
+/// How often the watchdog, which looks every 25 to 100 ms, has found that a coroutine had kept its worker for 50 ms without
+/// waiting. Each time is a warning in the log that names it. For tests and metrics.
 ///
 /// If this grows, a handler blocks or computes: see [`blocking`](crate::green::blocking).
 #[doc(alias("EventLoopBlocked", "assert_switches", "subscribers"))]

@@ -21,7 +21,7 @@ pub fn coroutines() -> Vec<Coroutine> {
 }
 
 /// A line for each coroutine that is alive: its number, its name, and what it waits for. Below them a line for the writer of each
-/// connection, which is a coroutine only while a full socket holds up a busy connection.
+/// connection, which is a coroutine only while the socket is full and the connection is busy.
 ///
 /// For a hook or a signal that asks why nothing moves.
 ///

@@ -7,7 +7,7 @@ use std::sync::{Arc, MutexGuard};
 use crate::green::{Builder, Channel, Event, Greenlet, is_unwinding};
 use crate::lock::Lock;
 
-/// A body that yields values to a `for` loop. It runs only while its consumer waits for a value.
+/// A body that yields values to a `for` loop. It runs only to make the value that was asked for.
 ///
 /// The body is a coroutine of its own, begun with the first value asked for: it may wait on anything meanwhile, and it
 /// takes a stack, but no thread. When it returns, the loop ends; a panic goes on in the consumer. Dropped or

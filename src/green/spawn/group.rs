@@ -100,7 +100,7 @@ impl Group {
         self.coroutines().iter().for_each(Coroutine::cut);
     }
 
-    /// Ends all who are members now, and waits until they have ended: see [`Coroutine::kill`].
+    /// Ends all that are members now, and waits until they have ended: see [`Coroutine::kill`].
     pub fn kill(&self) {
         self.ask_to_end().iter().for_each(Coroutine::join);
     }

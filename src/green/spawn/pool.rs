@@ -12,7 +12,7 @@ use crate::green::{Builder, Failed, Greenlet, Group, Permit, Semaphore};
 
 /// At most so many coroutines at once: [`spawn`](Self::spawn) waits if all places are taken. Clones share the pool.
 ///
-/// Those who wait get places in the order in which they came. A member that spawns into its own pool may wait for a
+/// Callers that wait get places in the order in which they came. A member that spawns into its own pool may wait for a
 /// place that only its own end would free.
 ///
 /// # Examples
@@ -170,7 +170,7 @@ impl Pool {
         self.members.join_timeout(timeout)
     }
 
-    /// Ends all who are members now and waits until they have ended: see [`Group::kill`]. Those who wait for a place
+    /// Ends all that are members now and waits until they have ended: see [`Group::kill`]. Callers that wait for a place
     /// get it.
     pub fn kill(&self) {
         self.members.kill();

@@ -121,7 +121,8 @@ impl Heart {
 impl dyn IConnection {
     /// Gives this connection another heartbeat than its server, or client, has for all: another interval, and another
     /// silence after which its peer is not alive (`None`: it always is). It may be changed again at any time. Looked after
-    /// as often as the others', so an interval shorter than an eighth of theirs is as long as that.
+    /// as often as the others', so an interval shorter than an eighth of theirs, or than 400 ms if that is less, is as long as
+    /// that.
     ///
     /// `false` if no heartbeat was set up before the start: then none is sent here either.
     #[doc(alias = "SetHeartBeat")]

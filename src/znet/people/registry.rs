@@ -69,7 +69,7 @@ pub(crate) struct Users(Lock<Logins>);
 /// By user, oldest login first.
 type Logins = HashMap<Arc<str>, Vec<Arc<dyn IConnection>>>;
 
-/// What a login does where the user is logged in on another connection.
+/// What a login does if the user is logged in on another connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDuplicate {
     /// The other connections are no longer logged in, and close with

@@ -17,7 +17,7 @@ impl dyn IConnection {
     ///
     /// # Errors
     ///
-    /// [`LoggedIn`](Error::LoggedIn) by policy, [`ConnectionClosed`](Error::ConnectionClosed) where the connection is
+    /// [`LoggedIn`](Error::LoggedIn) by policy, [`ConnectionClosed`](Error::ConnectionClosed) if the connection is
     /// closing; in a cluster [`ClusterUnavailable`](Error::ClusterUnavailable), within a second, if Redis cannot be reached.
     ///
     /// # Examples

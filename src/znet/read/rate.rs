@@ -20,7 +20,7 @@ pub struct Rate {
 
 /// The rate limits of a server. One read takes no more than a second's worth, of an address a sixteenth of that. What it
 /// has brought is handled whole and paid for afterwards, so a debt is never longer than a second. If many connections of
-/// an address send at once, each of them is still read from once a second.
+/// an address send at once, each of them is still read from at least once a second.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct RateLimits {

@@ -29,7 +29,7 @@ impl dyn IRequest + '_ {
     ///
     /// # Errors
     ///
-    /// [`Error::BadPayload`] with the message id where it is not UTF-8; returned from the handler with `?`, the policy of
+    /// [`Error::BadPayload`] with the message id if it is not UTF-8; returned from the handler with `?`, the policy of
     /// [`set_bad_payload`](crate::Server::set_bad_payload) acts.
     ///
     /// # Examples
@@ -113,7 +113,7 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// [`Error::BadPayload`] with the message id where it is not UTF-8.
+    /// [`Error::BadPayload`] with the message id if it is not UTF-8.
     ///
     /// # Examples
     ///

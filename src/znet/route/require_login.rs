@@ -6,7 +6,7 @@ use crate::znet::server::server::Server;
 use std::ops::RangeInclusive;
 
 impl Server {
-    /// Lets messages with these ids pass to their routers only where their connection is
+    /// Lets messages with these ids pass to their routers only if their connection is
     /// [logged in](trait.IConnection.html#method.login). Also for routers and slices added before.
     /// Without a gate nothing is looked at.
     ///

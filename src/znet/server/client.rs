@@ -29,7 +29,7 @@ pub fn new_client(host: impl Into<String>, port: u16) -> Result<Client> {
 ///
 /// # Errors
 ///
-/// [`Error::Config`] where a value is out of range.
+/// [`Error::Config`] if a value is out of range.
 pub fn new_client_with_config(host: impl Into<String>, port: u16, config: Config) -> Result<Client> {
     config.validate()?;
     Ok(client_of(Dialer::new(host.into(), port, Target::default()), config))
@@ -83,8 +83,8 @@ impl Client {
         self.core.set_name(name.into())
     }
 
-    /// Sets how long an attempt to connect may take, from the name's resolution on. Default 5 s. Holds from the next
-    /// attempt.
+    /// Sets how long an attempt to connect may take, from the name's resolution on. Default 5 s. Takes effect with the
+    /// next attempt.
     pub fn set_dial_timeout(&self, timeout: Duration) {
         self.dialer.set_timeout(timeout);
     }

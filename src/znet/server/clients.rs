@@ -41,7 +41,7 @@ pub fn new_tls_client(host: impl Into<String>, port: u16) -> Result<Client> {
 ///
 /// # Errors
 ///
-/// [`Error::Config`] where a value is out of range; [`Error::Io`] if a file of the options cannot be used.
+/// [`Error::Config`] if a value is out of range; [`Error::Io`] if a file of the options cannot be used.
 ///
 /// # Examples
 ///
@@ -88,7 +88,7 @@ pub fn new_ws_client(host: impl Into<String>, port: u16) -> Result<Client> {
 ///
 /// # Errors
 ///
-/// [`Error::Config`] where a value is out of range; [`Error::Other`] if the address or a header is none; [`Error::Io`] if a file of the
+/// [`Error::Config`] if a value is out of range; [`Error::Other`] if the address or a header is none; [`Error::Io`] if a file of the
 /// options cannot be used.
 #[cfg(feature = "websocket")]
 pub fn new_ws_client_with_options(url: &str, options: &WsOptions, config: Config) -> Result<Client> {
@@ -120,7 +120,7 @@ pub fn new_kcp_client(host: impl Into<String>, port: u16) -> Result<Client> {
 ///
 /// # Errors
 ///
-/// [`Error::Config`] where a value is out of range.
+/// [`Error::Config`] if a value is out of range.
 #[cfg(feature = "kcp")]
 pub fn new_kcp_client_with_config(host: impl Into<String>, port: u16, config: Config) -> Result<Client> {
     config.validate()?;

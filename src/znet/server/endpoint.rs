@@ -101,7 +101,8 @@ macro_rules! endpoint {
                 self.core().set_hooks(|hooks| hooks.start = Some(Arc::new(hook)));
             }
 
-            /// Sets what runs when a connection ends, after its last message. What it sends still reaches the peer.
+            /// Sets what runs when a connection ends, after its last message. What it sends leaves before the close, if the peer
+            /// is still there and reads.
             #[doc(alias = "SetOnConnStop")]
             #[doc(alias = "OnConnStop")]
             pub fn set_on_conn_stop(

@@ -35,7 +35,7 @@ pub fn new_server() -> Result<Server> {
 ///
 /// # Errors
 ///
-/// [`Error::Config`] where a value is out of range.
+/// [`Error::Config`] if a value is out of range.
 ///
 /// # Examples
 ///

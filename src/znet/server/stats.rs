@@ -75,9 +75,9 @@ pub struct Stats {
     pub resumed: usize,
     /// Peers that came back and were refused.
     pub resume_refused: usize,
-    /// Start hooks called, also where none is set.
+    /// Start hooks called, even if none is set.
     pub start_hooks: usize,
-    /// Stop hooks called, also where none is set.
+    /// Stop hooks called, even if none is set.
     pub stop_hooks: usize,
     /// Handlers that panicked.
     pub handler_panics: usize,

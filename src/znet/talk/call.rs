@@ -49,7 +49,7 @@ impl dyn IConnection {
     /// # Errors
     ///
     /// [`TimedOut`](Error::TimedOut) if nothing came within `timeout`, [`ConnectionClosed`](Error::ConnectionClosed)
-    /// where the connection closes first, [`KeptFull`](Error::KeptFull) where too much else came first, and those of
+    /// if the connection closes first, [`KeptFull`](Error::KeptFull) if too much else came first, and those of
     /// [`send_msg`](#method.send_msg).
     ///
     /// # Examples
@@ -74,7 +74,7 @@ impl dyn IConnection {
         self.call_with(msg_id, data, reply_id, Call::new(timeout))
     }
 
-    /// As [`call`](#method.call), with a policy: asked again where no answer comes, answers told by a sequence number.
+    /// As [`call`](#method.call), with a policy: asked again if no answer comes, answers told by a sequence number.
     ///
     /// # Errors
     ///

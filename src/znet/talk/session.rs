@@ -31,7 +31,7 @@ pub(crate) fn run_dialogue(conn: &Connection, shared: &Arc<dyn IConnection>) {
     }));
 }
 
-/// The dialogue of one connection, on its own coroutine. Elsewhere everything but sending is an error
+/// The dialogue of one connection, on its own coroutine. Elsewhere receiving and asking are errors
 /// ([`NotOnConnection`](Error::NotOnConnection)).
 #[derive(Debug)]
 pub struct Session {
@@ -60,7 +60,8 @@ impl Session {
         Purpose::Recv.during(|| self.next("recv", |_| true))
     }
 
-    /// Waits for the next message with this id. Others that have no router are kept for later, in order, up to `MaxKeptMessages` and `MaxKeptBytes`.
+    /// Waits for the next message with this id. Others that have no router are kept for later, in order, up to `MaxKeptMessages`
+    /// and `MaxKeptBytes`.
     ///
     /// # Errors
     ///

@@ -24,7 +24,7 @@ impl dyn IConnection {
     ///
     /// # Errors
     ///
-    /// Those of `talk`, [`ConnectionClosed`](Error::ConnectionClosed) where the connection is closing,
+    /// Those of `talk`, [`ConnectionClosed`](Error::ConnectionClosed) if the connection is closing,
     /// [`NotOnConnection`](Error::NotOnConnection) elsewhere than on the connection's own coroutine.
     ///
     /// # Examples

@@ -160,7 +160,7 @@ impl<'a> WsRequest<'a> {
         headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
     }
 
-    /// The address of the peer. If that is a proxy of `TrustedProxies`, the address of the client for which it says that it asks; where
+    /// The address of the peer. If that is a proxy of `TrustedProxies`, the address of the client for which it says that it asks; if
     /// it does not say a port, the port is 0.
     pub const fn peer_addr(&self) -> SocketAddr {
         self.peer

@@ -45,7 +45,7 @@ pub struct HeldBytes {
     /// Requests that wait for a worker.
     pub tasks: usize,
     /// Messages whose senders wait for room. When the bound is reached, they may be a quarter of it beyond it, or one message
-    /// where that is larger.
+    /// if that is larger.
     pub waiting: usize,
     /// Small read buffers, held by handlers that wait. Those of all servers of the process.
     pub read_buffers: usize,
