@@ -1,4 +1,4 @@
-//! The configuration itself: a field a key, and the ways to get one.
+//! The configuration itself: one field per key, and the ways to get one.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::{MaxConnPolicy, Mode, Networks, OverRate, PackKind, QueueFull, Worker
 use crate::error::Result;
 use crate::error::config::{ConfigErrors, ConfigProblem};
 
-/// The configuration of one server: a field a key, named as the key in snake_case.
+/// The configuration of one server: one field per key, named as the key in snake_case.
 ///
 /// Get one from [`Config::load`] or [`Config::default`], then assign fields: what is set in code comes last. Sizes
 /// are in bytes, durations in milliseconds unless a field says otherwise. A field marked *kcp* needs the cargo
@@ -133,13 +133,13 @@ pub struct Config {
     /// 65536.
     pub ban_addresses: usize,
 
-    /// Threads that run coroutines, to 1024; one value a process. Default 0: as many as cores.
+    /// Threads that run coroutines, to 1024; one value per process. Default 0: as many as cores.
     pub workers: usize,
-    /// Stack of a coroutine, in bytes, 0 or from 16 KiB to 1 GiB; one value a process. Default 0: 64 KiB in release
+    /// Stack of a coroutine, in bytes, 0 or from 16 KiB to 1 GiB; one value per process. Default 0: 64 KiB in release
     /// builds, 256 KiB in debug builds.
     pub stack_bytes: usize,
-    /// Most stacks of the process at a time, from 16 to 16777216: coroutines, and handlers that wait; a connection at rest has
-    /// none. While all are in use, connections with new messages wait for their turn. Default 0: as many as
+    /// Most stacks of the process at a time, 0 or from 16 to 16777216: coroutines, and handlers that wait; a connection at
+    /// rest has none. While all are in use, connections with new messages wait for their turn. Default 0: as many as
     /// `vm.max_map_count` allows.
     pub max_stacks: usize,
 
@@ -253,7 +253,8 @@ pub struct Config {
     /// The Redis that joins this server with others into a cluster: `redis://:password@host:6379/0`. Needs the
     /// cargo feature `redis`, and `NodeName`. Default empty: one node, without Redis.
     pub cluster: String,
-    /// The name of this server among the nodes of its cluster, no other's. Default empty: `Name`.
+    /// The name of this server among the nodes of its cluster, no other's; it is required with `cluster`. Default empty: without
+    /// a cluster, `Name`.
     pub node_name: String,
     /// What the keys in Redis begin with: servers with another prefix are another cluster. Default `zinx`.
     pub cluster_prefix: String,

@@ -18,7 +18,7 @@ use crate::send::{Pack, address};
 #[derive(Args)]
 pub(crate) struct Order {
     /// The server: HOST:PORT for TCP, or tcp://, tls://, ws://, wss://, kcp://HOST:PORT with what this program is built with; the
-    /// keys of the configuration hold.
+    /// keys of the configuration apply.
     #[arg(value_name = "HOST:PORT", value_parser = address)]
     address: String,
     /// The wire format: ltv is little-endian, tlv big-endian as in Go Zinx today.

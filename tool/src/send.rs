@@ -16,7 +16,7 @@ use zinx::{Client, Error, Result};
 #[derive(Args)]
 pub(crate) struct Order {
     /// The server: HOST:PORT for TCP, or tcp://, tls://, ws://, wss://, kcp://HOST:PORT with what this program is built with; the
-    /// keys of the configuration hold for all but TCP.
+    /// keys of the configuration apply to all but TCP.
     #[arg(value_name = "HOST:PORT", value_parser = address)]
     address: String,
     /// The message id.
