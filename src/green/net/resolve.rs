@@ -12,7 +12,8 @@ use crate::lock::Lock;
 /// The addresses of `host`, each with `port`, in the order the system gives them; never none.
 ///
 /// An address as text is itself, a link-local one with its zone (`fe80::1%eth0`). A name is asked of the system by
-/// [`blocking`], so that its worker runs on, and its addresses are remembered for thirty seconds (of 256 names at most); failures are not.
+/// [`blocking`], so that its worker runs on, and its addresses are remembered for thirty seconds (of 256
+/// names at most); failures are not.
 ///
 /// # Errors
 ///

@@ -21,8 +21,9 @@ impl Server {
     /// this order: it closes the connections, whose handlers and stop hooks may still need the task; then it waits for the
     /// tasks, until `DrainMs` since the stop began are over; those that still run are killed, as by
     /// [`Coroutine::kill`](crate::green::Coroutine::kill), and named in the log. `serve` returns when all have ended, or half
-    /// a second after that: one that computes is left behind. A second signal kills them at once. So a task that sleeps by [`wait_done_timeout`](IContext::wait_done_timeout) ends in
-    /// time, and one that does not look at its context holds up the stop.
+    /// a second after that: one that computes is left behind. A second signal kills them at once. So a task that sleeps by
+    /// [`wait_done_timeout`](IContext::wait_done_timeout) ends in time, and one that does not look at its
+    /// context holds up the stop.
     ///
     /// What it sends to connections that are closing is an error, to a group a count. An error it returns and a panic are
     /// logged; the server goes on. The contract of [`green::spawn`](crate::green::spawn()) holds.
