@@ -12,6 +12,7 @@ pub(super) mod settings;
 pub(super) mod carrier;
 pub(super) mod fair;
 pub(super) mod home;
+pub(super) mod idle;
 pub(super) mod poller;
 pub(super) mod ride;
 pub(super) mod slots;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::home::{self, Arrival};
 use super::limits::StackPermit;
-use super::worker;
+use super::{idle, worker};
 use crate::green::Panicked;
 use crate::lock::Lock;
 
@@ -79,6 +79,16 @@ impl<F: FnOnce(Begun) + Send + 'static> Start<F> {
     fn give_to(self: &Arc<Self>, home: usize) -> io::Result<()> {
         let permit = StackPermit::take()?;
         let here = worker::is_home(home);
+        let default_stack = self.stack_bytes.is_none();
+        if here
+            && default_stack
+            && let Some(idle) = worker::take_idle()
+        {
+            let start: Arc<Self> = Arc::clone(self);
+            idle.run(start, home, permit);
+            worker::count_woken();
+            return Ok(());
+        }
         let arrival = (!here).then(|| home::of(home).expect());
         let mut builder = may::coroutine::Builder::new().id(home);
         if let Some(bytes) = self.stack_bytes {
@@ -91,12 +101,11 @@ impl<F: FnOnce(Begun) + Send + 'static> Start<F> {
                 // Begun inside of the caller: goes behind it in the queue, which costs no system call.
                 may::coroutine::yield_now();
             }
-            let body = this.body.lock().take();
-            drop(this);
-            if let Some(body) = body {
-                body(Begun { home, arrival });
-            }
+            this.begin(home, arrival);
             drop(permit);
+            if default_stack {
+                idle::run_others();
+            }
         };
         #[expect(unsafe_code, reason = "see SAFETY")]
         // SAFETY: `may` asks that `begin` (1) uses no thread-local across a yield and (2) fits its stack. (1) is for
@@ -119,7 +128,11 @@ impl<F: FnOnce(Begun) + Send + 'static> Start<F> {
     }
 }
 
-trait Waiting: Send + Sync {
+/// A [`Start`] of any body.
+pub(super) trait Starting: Send + Sync {
+    /// Runs the body, unless another worker has.
+    fn begin(self: Arc<Self>, home: usize, arrival: Option<Arrival>);
+
     fn home(&self) -> usize;
 
     fn has_begun(&self) -> bool;
@@ -128,7 +141,15 @@ trait Waiting: Send + Sync {
     fn move_on(self: Arc<Self>);
 }
 
-impl<F: FnOnce(Begun) + Send + 'static> Waiting for Start<F> {
+impl<F: FnOnce(Begun) + Send + 'static> Starting for Start<F> {
+    fn begin(self: Arc<Self>, home: usize, arrival: Option<Arrival>) {
+        let body = self.body.lock().take();
+        drop(self);
+        if let Some(body) = body {
+            body(Begun { home, arrival });
+        }
+    }
+
     fn home(&self) -> usize {
         self.home.load(Ordering::Relaxed)
     }
@@ -147,4 +168,4 @@ impl<F: FnOnce(Begun) + Send + 'static> Waiting for Start<F> {
 }
 
 /// Those that had not begun at the last look, and those that came since.
-static WAITING: Lock<Vec<Arc<dyn Waiting>>> = Lock::new(Vec::new());
+static WAITING: Lock<Vec<Arc<dyn Starting>>> = Lock::new(Vec::new());

@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicU64;
 use super::awaits::Awaits;
 use super::buffers::Spare;
 use super::fair::Pace;
+use super::idle::{Idle, MOST_IDLE};
 use super::park::Sleeper;
 use super::poller::note_use_of_may;
 use super::slots::Slots;
@@ -185,6 +186,23 @@ pub(in crate::green) fn take_body(at: u32) -> Option<Box<dyn Any>> {
     with(|local| local.bodies.borrow_mut().remove(at))
 }
 
+/// Keeps a coroutine that waits for a green thread to run. `false` if there are enough.
+pub(super) fn keep_idle(idle: &Arc<Idle>) -> bool {
+    with(|local| {
+        let mut kept = local.idle.borrow_mut();
+        let keeps = kept.len() < MOST_IDLE;
+        if keeps {
+            kept.push(Arc::clone(idle));
+        }
+        keeps
+    })
+}
+
+/// Takes the one that has waited for the shortest time.
+pub(super) fn take_idle() -> Option<Arc<Idle>> {
+    with(|local| local.idle.borrow_mut().pop())
+}
+
 /// Whether a carrier goes through the queue of rides.
 pub(super) fn is_seen_to() -> bool {
     with(|local| local.seen_to.get())
@@ -218,6 +236,7 @@ struct Local {
     bodies: RefCell<Slots<Box<dyn Any>>>,
     /// A carrier goes through the queue of rides.
     seen_to: Cell<bool>,
+    idle: RefCell<Vec<Arc<Idle>>>,
     spare: RefCell<Spare>,
 }
 
@@ -236,6 +255,7 @@ mod local {
                 turns: RefCell::new(Vec::new()),
                 bodies: RefCell::new(Slots::new()),
                 seen_to: Cell::new(false),
+                idle: RefCell::new(Vec::new()),
                 spare: RefCell::new(Spare::new()),
             }
         };

@@ -76,12 +76,15 @@ pub(super) enum Kind {
 
 struct End {
     exit: Option<Exit>,
+    /// The first that waits for it: nearly always the only one.
+    first: Option<Arc<Waiter>>,
     extras: Option<Box<Extras>>,
 }
 
 /// What only few coroutines need.
 #[derive(Default)]
 struct Extras {
+    /// Those who wait too.
     waiting: WaitList,
     calls: Vec<Box<dyn FnOnce(Exit) + Send>>,
     locals: Locals,
@@ -104,7 +107,7 @@ impl Record {
             home: AtomicU32::new(0),
             handle: Lock::default(),
             interrupts: Interrupts::new(),
-            end: Lock::new(End { exit: None, extras: None }),
+            end: Lock::new(End { exit: None, first: None, extras: None }),
             place: AtomicU32::new(NOWHERE),
             stack_pages: AtomicU32::new(0),
             stack_highest: AtomicUsize::new(0),
@@ -224,6 +227,9 @@ impl Record {
                 continue;
             }
             end.exit = Some(exit);
+            if let Some(first) = end.first.take() {
+                first.wake();
+            }
             break end.extras.as_mut().map(|extras| {
                 extras.waiting.wake_all();
                 std::mem::take(&mut extras.calls)
@@ -345,14 +351,22 @@ impl Record {
     /// Enlists a waiter for the end. `false` if it has ended already.
     pub(super) fn enlist(&self, waiter: &Arc<Waiter>) -> bool {
         let mut end = self.lock();
-        if end.exit.is_none() {
-            end.extras.get_or_insert_default().waiting.enlist_also(Arc::clone(waiter));
+        if end.exit.is_some() {
+            return false;
         }
-        end.exit.is_none()
+        let waiter = Arc::clone(waiter);
+        match &mut end.first {
+            first @ None => *first = Some(waiter),
+            Some(_) => end.extras.get_or_insert_default().waiting.enlist_also(waiter),
+        }
+        true
     }
 
     pub(super) fn forget(&self, waiter: &Arc<Waiter>) {
-        if let Some(extras) = &mut self.lock().extras {
+        let mut end = self.lock();
+        if end.first.take_if(|first| Arc::ptr_eq(first, waiter)).is_none()
+            && let Some(extras) = &mut end.extras
+        {
             extras.waiting.forget(waiter);
         }
     }
