@@ -23,6 +23,7 @@ mod net;
 mod places;
 mod pool;
 mod queue;
+mod reuse;
 mod rlock;
 mod select;
 mod semaphore;
