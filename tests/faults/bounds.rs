@@ -13,7 +13,7 @@ use crate::common::phone::{OPEN, TOKEN};
 use crate::common::process::processor_time;
 use crate::common::{ECHO, Peer, Running, config, frame, start, start_alone, wait_until};
 
-/// Asks for one reply of as many bytes as the payload says.
+/// Asks for a reply of as many bytes as the payload says, or for several.
 const WANT: u32 = 11;
 
 /// Has no router.
@@ -74,8 +74,8 @@ fn a_sender_whose_message_does_not_fit_costs_nothing_while_it_waits() {
         // What the system does not take of the first is less than half of the room, so that a sender is woken; the second needs
         // nearly all of it.
         let lens = [6 * MIB, 15 * MIB];
-        // Both at once: beside what fills the socket, nothing more is read.
-        peer.send(&lens.map(want).concat());
+        // Both by one handler: another does not begin while the reply before fills the socket.
+        peer.send(&frame(WANT, &lens.map(|len| u32::try_from(len).unwrap().to_le_bytes()).concat()));
         wait_until("one waits", || running.server.stats().held.waiting >= 15 * MIB);
         let before = processor_time("self");
         std::thread::sleep(Duration::from_secs(2));
@@ -330,11 +330,13 @@ fn serve(bound: usize, change: impl FnOnce(&mut Config)) -> Running {
         server
             .add_router(WANT, |request: &dyn IRequest| {
                 let conn = request.get_connection();
-                let len = u32::from_le_bytes(request.get_data().try_into().unwrap());
-                match conn.send_msg(WANT, vec![7; len as usize]) {
-                    Err(Error::QueueFull { .. }) => conn.send_msg(WANT, "queue full"),
-                    sent => sent,
-                }
+                let lens = request.get_data().as_chunks::<4>().0;
+                lens.iter().try_for_each(|len| {
+                    match conn.send_msg(WANT, vec![7; u32::from_le_bytes(*len) as usize]) {
+                        Err(Error::QueueFull { .. }) => conn.send_msg(WANT, "queue full"),
+                        sent => sent,
+                    }
+                })
             })
             .unwrap();
     })

@@ -23,9 +23,14 @@ fn pool() -> Config {
 }
 
 fn answering(config: Config, handled: &Arc<AtomicUsize>) -> Running {
-    let handled = Arc::clone(handled);
+    counting(config, &Arc::default(), handled)
+}
+
+fn counting(config: Config, begun: &Arc<AtomicUsize>, handled: &Arc<AtomicUsize>) -> Running {
+    let (begun, handled) = (Arc::clone(begun), Arc::clone(handled));
     start_alone(config, |server| {
         let much = move |request: &dyn IRequest| {
+            begun.fetch_add(1, Ordering::AcqRel);
             let mut data = vec![0; LARGE];
             data[..4].copy_from_slice(request.get_data());
             request.get_connection().send_msg(MUCH, data)?;
@@ -97,6 +102,24 @@ fn what_waits_for_a_slow_peer_is_handled_in_order_and_nothing_is_lost() {
         peer.send(&[questions(3), frame(ECHO, b"behind")].concat());
         (0..3).for_each(|_| assert_eq!(peer.read_frame().0, MUCH));
         assert_eq!(peer.read_frame(), (ECHO, b"behind".to_vec()));
+    }
+}
+
+/// What it would make could not be sent, and would only be held.
+#[test]
+fn while_replies_pile_up_no_handler_begins() {
+    let (begun, handled) = (Arc::default(), Arc::default());
+    let running = counting(pool(), &begun, &handled);
+    let mut peer = slow(&running, 40);
+    wait_until("a reply fills the socket", || running.server.stats().held.queued > LARGE / 4);
+    // One of them on the same worker: when it is served, the handler that filled the socket has returned.
+    let mut others = [running.connect(), running.connect()];
+    others.iter_mut().for_each(Peer::check_echo);
+    let so_far = begun.load(Ordering::Acquire);
+    assert!(so_far < 40 && so_far == handled.load(Ordering::Acquire), "{so_far}");
+    assert_eq!(running.server.stats().held.waiting, 0);
+    for n in 0..40_u32 {
+        assert_eq!(peer.read_frame().1[..4], n.to_le_bytes());
     }
 }
 

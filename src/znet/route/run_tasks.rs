@@ -103,6 +103,9 @@ impl Connection {
     /// Handles a request on the worker.
     pub(crate) fn run_task(&self, request: &Request) {
         let _pending = Pending { conn: self, bytes: request.get_data().len() };
+        if self.tasks().worker().is_some() {
+            self.wait_for_replies_to_leave();
+        }
         if !self.is_aborted() {
             self.observe(request.get_msg_id(), || dispatch(self, request));
         }

@@ -2,16 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::outbox::{Appended, Plain, State};
+use super::outbox::{Appended, Flushed, Plain, State};
 use crate::error::{Error, Result};
-use crate::green::{Awaits, Until, fairness_point, is_unwinding};
+use crate::green::{Until, fairness_point, is_unwinding};
 use crate::zconf::{PackKind, QueueFull};
 use crate::ziface::{CloseReason, Payload, SendWait};
 use crate::znet::conn::connection::Connection;
-use crate::znet::conn::position::Purpose;
 use crate::znet::leave::eviction::Whom;
-use crate::znet::read::held::LOOK_AGAIN;
-use crate::znet::route::aside::step_aside;
 use crate::zpack::{LtvLittleEndian, TlvBigEndian};
 
 impl Connection {
@@ -76,7 +73,7 @@ impl Connection {
         // Others may run from here on, and what is queued may be thrown away meanwhile: then nothing of it must be left.
         drop(append);
         if let Ok(Appended::Queued { flush, defer }) = appended {
-            self.after_append(flush, defer, wait);
+            self.after_append(flush, defer, wait, frame);
         }
         if was_full {
             self.let_others_run(wait);
@@ -99,10 +96,12 @@ impl Connection {
         appended.inspect_err(|error| self.note_panic(error))
     }
 
-    fn after_append(&self, flush: bool, defer: bool, wait: SendWait) {
+    fn after_append(&self, flush: bool, defer: bool, wait: SendWait, frame: usize) {
         if flush {
             // A handler that fills the socket may return soon: a writer starts only if it really yields.
-            self.send_now(wait);
+            if matches!(self.send_now(wait), Flushed::Blocked { .. }) && self.is_current() {
+                self.outbox().lock().note_reply(frame);
+            }
         }
         if defer {
             self.writer().flush_at_yield();
@@ -168,9 +167,9 @@ impl Connection {
     }
 
     #[inline(never)]
-    fn send_now(&self, wait: SendWait) {
+    fn send_now(&self, wait: SendWait) -> Flushed {
         self.let_others_run(wait);
-        self.writer().flush_or_defer();
+        self.writer().flush_or_defer()
     }
 
     /// A handler that sends without end to a peer that reads as fast would never wait, and no other would run beside it:
@@ -200,36 +199,7 @@ impl Connection {
         }
     }
 
-    /// `over_all`: others hold too much, and no event tells when they hold less. Woken when more has left, or at once if there
-    /// is room by now: what leaves wakes only those who are on the list.
-    fn wait_for_room(&self, frame: usize, since: Instant, until: Until, over_all: bool) -> Result<()> {
-        if until.is_over() || step_aside().is_err() {
-            return Err(self.queue_full(since.elapsed()));
-        }
-        let waiter = {
-            let mut state = self.outbox().lock();
-            if state.is_closed() {
-                return Err(Error::ConnectionClosed);
-            }
-            if !over_all && state.has_room(self.core().bounds(), frame) {
-                return Ok(());
-            }
-            let waiter = state.room().enlist();
-            let to_defer = state.defer_here();
-            drop(state);
-            if to_defer {
-                // Waiting yields, and so flushes, or starts the writer.
-                self.writer().flush_at_yield();
-            }
-            waiter
-        };
-        let left = if over_all { until.or(Until::after(LOOK_AGAIN)).left() } else { until.left() };
-        let wait = || waiter.wait(Awaits::Room, left, |gone| self.outbox().lock().room().forget(gone));
-        Purpose::Send.during(wait);
-        Ok(())
-    }
-
-    fn queue_full(&self, waited: Duration) -> Error {
+    pub(super) fn queue_full(&self, waited: Duration) -> Error {
         let state = self.outbox().lock();
         Error::QueueFull { bytes: state.bytes(), messages: state.messages(), waited }
     }

@@ -40,6 +40,7 @@ pub(super) mod chunk;
 pub(super) mod enqueue;
 
 // counts it while its sender waits for room,
+pub(super) mod wait_for_room;
 pub(super) mod waiting;
 
 // sends what is queued,
