@@ -21,11 +21,10 @@ impl Healthy {
         dial: impl Fn() -> Peer<S> + Send + 'static,
         idle: Duration,
     ) -> Self {
-        let mut peer = dial();
+        let (mut last, mut peer) = (Instant::now(), dial());
         let (stop, echoes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (stopped, echoed) = (Arc::clone(&stop), Arc::clone(&echoes));
         let thread = thread::spawn(move || {
-            let mut last = Instant::now();
             while !stopped.load(Ordering::Acquire) {
                 let start = Instant::now();
                 let ping = frame(ECHO, b"ping");
@@ -35,7 +34,7 @@ impl Healthy {
                 let io = io.and_then(|()| stream.read_exact(&mut pong));
                 if io.is_err() && last.elapsed() >= idle {
                     // The machine has kept it from sending.
-                    (peer, last) = (dial(), Instant::now());
+                    (last, peer) = (Instant::now(), dial());
                     continue;
                 }
                 io.map_err(|error| error.to_string())?;
