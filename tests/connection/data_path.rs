@@ -221,10 +221,11 @@ fn the_wire_is_id_length_value_big_endian_on_request() {
 #[test]
 fn a_message_sent_before_the_handler_sleeps_arrives_while_it_sleeps() {
     let heard = Arc::new(AtomicBool::new(false));
-    let (is_heard, begun) = (Arc::clone(&heard), Instant::now());
+    let is_heard = Arc::clone(&heard);
     let running = start(config(), |server| {
         let router = move |request: &dyn IRequest| {
             request.get_connection().send_msg(KEEP, "before")?;
+            let begun = Instant::now();
             // Were it not sent while the handler sleeps, it would arrive with what comes after.
             while !is_heard.load(Ordering::Acquire) && begun.elapsed() < Duration::from_secs(9) {
                 green::sleep(Duration::from_millis(20));

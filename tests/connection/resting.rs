@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use crate::common::child::in_child;
-use crate::common::{Peer, config, frame, start, start_alone, wait_until};
+use crate::common::{Peer, Running, config, frame, start, start_alone, wait_until};
 use zinx::green::{self, AsyncResult, Channel, Event, Local, Queue, RLock, Select, Semaphore};
 use zinx::ziface::{CloseReason, IRequest};
 
@@ -267,20 +267,18 @@ const MANY: usize = 1000;
 
 #[test]
 fn a_connection_at_rest_is_stopped_aborted_or_timed_out_as_any_other() {
-    let mut config = config();
-    config.idle_timeout_ms = 800;
-    let running = start(config, |_| {});
-    let peers: Vec<_> = (0..3)
-        .map(|_| {
-            let mut peer = running.connect();
-            peer.check_echo();
-            peer
-        })
-        .collect();
-    running.conn(peers[0].addr()).stop();
-    running.conn(peers[1].addr()).abort();
-    let expected = [CloseReason::Stopped, CloseReason::Aborted, CloseReason::IdleTimeout];
-    for (mut peer, reason) in peers.into_iter().zip(expected) {
+    type End = fn(&Running, &Peer);
+    let ends: [(CloseReason, u64, End); 3] = [
+        (CloseReason::Stopped, 0, |running, peer| running.conn(peer.addr()).stop()),
+        (CloseReason::Aborted, 0, |running, peer| running.conn(peer.addr()).abort()),
+        (CloseReason::IdleTimeout, 800, |_, _| {}),
+    ];
+    for (reason, idle_timeout_ms, end) in ends {
+        let mut config = config();
+        config.idle_timeout_ms = idle_timeout_ms;
+        let running = start(config, |_| {});
+        let mut peer = running.greeted();
+        end(&running, &peer);
         assert_eq!(running.close_reason(peer.addr()), reason);
         assert_eq!(peer.is_reset(), reason == CloseReason::Aborted, "{reason}");
         assert_eq!(running.stop_hooks(peer.addr()), 1);
