@@ -50,15 +50,15 @@ fn connections_whose_peers_are_away_have_no_stack() {
 
 #[test]
 fn a_stop_and_the_end_of_the_time_reach_a_connection_whose_peer_is_away() {
-    let mut config = resuming();
-    config.resume_ms = 1_000;
-    let running = start(config, |_| {});
-    let ((mut one, stopped), (mut other, late)) = (open(&running), open(&running));
+    let mut impatient = resuming();
+    impatient.resume_ms = 1_000;
+    let [running, impatient] = [resuming(), impatient].map(|config| start(config, |_| {}));
+    let ((mut one, stopped), (mut other, late)) = (open(&running), open(&impatient));
     lose(&mut one, &stopped);
-    lose(&mut other, &late);
     stopped.stop();
     assert!(stopped.wait_closed(SOON).unwrap());
     assert_eq!(stopped.get_close_reason(), Some(CloseReason::Stopped));
+    other.lose(false);
     assert!(late.wait_closed(SOON).unwrap());
     assert_eq!(late.get_close_reason(), Some(CloseReason::PeerClosed));
 }
