@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::common::{Peer, Running, config, frame, start, wait_until};
-use zinx::green::sleep;
+use zinx::green::{Event, sleep};
 use zinx::zconf::WorkerMode;
 use zinx::ziface::{BaseRouter, CloseReason, HandleStep, IRequest, IServer, RouterHandler};
 use zinx::znet::{new_func_request, router_recovery, router_time};
@@ -262,15 +262,16 @@ fn a_request_can_be_given_another_router_and_be_called() {
 #[test]
 fn a_closure_queued_to_a_connection_runs_between_its_messages() {
     for size in [0, 2] {
-        let running = Arc::new(AtomicUsize::new(0));
+        let (running, go_on) = (Arc::new(AtomicUsize::new(0)), Arc::new(Event::new()));
         let conns = Arc::new(Mutex::new(Vec::new()));
         let mut config = config();
         (config.worker_pool_size, config.worker_mode) = (size, WorkerMode::Hash);
         let server = start(config, |server| {
-            let (running, conns) = (Arc::clone(&running), Arc::clone(&conns));
+            let (running, conns, go_on) = (Arc::clone(&running), Arc::clone(&conns), Arc::clone(&go_on));
             let slow = move |request: &dyn IRequest| {
                 conns.lock().unwrap().push(Arc::clone(request.get_connection()));
                 running.fetch_add(1, Ordering::AcqRel);
+                go_on.wait();
                 sleep(Duration::from_millis(50));
                 running.fetch_sub(1, Ordering::AcqRel);
                 say(request, "handled")
@@ -289,6 +290,7 @@ fn a_closure_queued_to_a_connection_runs_between_its_messages() {
             });
             conn.get_msg_handler().send_msg_to_task_queue(closure).unwrap();
         }
+        go_on.set();
         for expected in ["handled", "closure 0", "closure 1", "closure 2"] {
             assert_eq!(peer.read_frame(), (TEST, expected.as_bytes().to_vec()), "{size} workers");
         }
