@@ -127,15 +127,18 @@ fn a_property_that_panics_in_drop_ends_nothing_else() {
     let mut config = config();
     // Looked after every few milliseconds, by a coroutine that holds each connection for a moment.
     config.idle_timeout_ms = 40;
+    let last = Arc::new(Mutex::new(None));
+    let noted = Arc::clone(&last);
     let running = start(config, |server| {
         server.set_on_idle(|conn| match conn.get_property("bomb") {
             Some(_) => IdleAction::Close,
             None => IdleAction::Keep,
         });
-        server.set_on_conn_start(|conn| {
+        server.set_on_conn_start(move |conn| {
             if conn.get_conn_id() > 1 {
                 conn.set_property("bomb", Arc::new(Bomb));
                 conn.set_property("another", Arc::new(Bomb));
+                *noted.lock().unwrap() = Some(Arc::clone(conn));
             }
             Ok(())
         });
@@ -148,9 +151,9 @@ fn a_property_that_panics_in_drop_ends_nothing_else() {
     let conn = running.conn(dropping.addr());
     for _ in 0..50 {
         let mut peer = running.connect();
-        let its_conn = running.conn(peer.addr());
         assert_eq!(peer.read_to_end(), b"", "closed for being idle: the sweeper lives");
         drop(peer);
+        let its_conn = last.lock().unwrap().take().unwrap();
         assert!(its_conn.wait_closed(LONG).unwrap());
         *held.lock().unwrap() = Some(its_conn);
         send_bad(&mut dropping);

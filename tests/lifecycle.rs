@@ -18,17 +18,20 @@ use std::time::{Duration, Instant};
 
 use common::child::in_child;
 use common::coroutines::runtime;
+use common::in_time::unless_late;
+use common::port::ReservedPort;
 use common::{ECHO, config, log_lines, start, start_alone, wait_until};
 use rustix::process::Signal;
 use zinx::green::{self, AsyncResult, Queue};
 use zinx::ziface::{CloseReason, IContext, IRequest, IServer};
-use zinx::{Error, new_server_with_config};
+use zinx::{Config, Error, new_server_with_config};
 
 const LONG: Duration = Duration::from_secs(20);
 
 #[test]
 fn stopping_a_server_twice_is_stopping_it_once() {
-    let running = start_alone(config(), |_| {});
+    let port = ReservedPort::new();
+    let running = start_alone(at(&port), |_| {});
     let mut peer = running.connect();
     peer.check_echo();
     running.server.stop();
@@ -40,6 +43,13 @@ fn stopping_a_server_twice_is_stopping_it_once() {
     running.server.stop();
     assert!(TcpStream::connect(running.server.local_addr().unwrap()).is_err(), "the port is closed");
     assert_eq!(running.stop_hooks(addr), 1);
+}
+
+/// A configuration with a port that nobody else takes, also when the server has stopped.
+fn at(port: &ReservedPort) -> Config {
+    let mut config = config();
+    config.tcp_port = port.number();
+    config
 }
 
 #[test]
@@ -127,20 +137,22 @@ fn serve_returns_at_once_if_the_started_server_has_stopped_meanwhile() {
 fn a_serve_that_is_killed_or_out_of_time_stops_its_server() {
     runtime();
     for kill in [true, false] {
-        let server = new_server_with_config(config()).unwrap();
+        let port = ReservedPort::new();
+        let server = new_server_with_config(at(&port)).unwrap();
         let theirs = server.clone();
         let serving = green::spawn(move || {
             let limit = if kill { Duration::MAX } else { Duration::from_millis(50) };
             green::with_timeout(limit, || theirs.serve()).is_err()
         });
-        wait_until("the start", || server.local_addr().is_some());
+        // On a busy machine the time may be over before it has started.
+        wait_until("the start", || server.local_addr().is_some() || serving.ready());
         if kill {
             serving.kill();
         } else {
             assert!(serving.get().unwrap());
         }
         assert!(server.wait_stopped(Duration::from_secs(10)));
-        assert!(TcpStream::connect(server.local_addr().unwrap()).is_err());
+        assert!(TcpStream::connect(port.address).is_err());
     }
 }
 
@@ -160,7 +172,8 @@ fn a_start_that_fails_leaves_nothing_behind_and_may_be_tried_again() {
         server.start().unwrap_err();
         wait_until("no coroutines", || green::spawn(green::live_coroutines).get().unwrap() <= before);
         drop(taken);
-        server.start().unwrap();
+        // A child that another test is starting may have inherited the listener, for a moment.
+        wait_until("a start", || server.start().is_ok());
         let mut peer = TcpStream::connect(server.local_addr().unwrap()).unwrap();
         peer.write_all(&common::frame(ECHO, b"")).unwrap();
         let mut answer = [0; 10];
@@ -257,8 +270,18 @@ fn a_task_runs_from_the_start_of_the_server_to_its_stop() {
 #[test]
 fn connections_that_close_may_still_need_a_task_which_is_killed_at_the_drain_deadline() {
     log_lines::keep();
+    // On a busy machine the task may be killed before it has answered.
+    unless_late(DRAIN, stop_with_a_task_that_is_needed);
+    let killed = "WARN killed at the drain deadline: task \"doubles forever\"";
+    let lines = log_lines::with("task \"doubles forever\"");
+    assert!(!lines.is_empty() && lines.iter().all(|line| line == killed), "{lines:?}");
+}
+
+const DRAIN: Duration = Duration::from_millis(1500);
+
+fn stop_with_a_task_that_is_needed() {
     let mut config = config();
-    config.drain_ms = 1500;
+    config.drain_ms = DRAIN.as_millis() as u64;
     let questions = Arc::new(Queue::<(u64, Arc<AsyncResult<u64, ()>>)>::unbounded());
     let ended = Arc::new(AtomicBool::new(false));
     let (asked, ends) = (Arc::clone(&questions), Ends(Arc::clone(&ended)));
@@ -287,10 +310,6 @@ fn connections_that_close_may_still_need_a_task_which_is_killed_at_the_drain_dea
     drop(peer);
     running.server.serve().unwrap();
     assert!(ended.load(Ordering::Acquire) && start.elapsed() >= Duration::from_millis(1400));
-    assert_eq!(
-        log_lines::with("task \"doubles forever\""),
-        ["WARN killed at the drain deadline: task \"doubles forever\""]
-    );
 }
 
 #[test]

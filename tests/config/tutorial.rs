@@ -164,7 +164,10 @@ fn talk(server: &Server) -> SocketAddr {
     stream.write_all(&frame(1, b"ping")).unwrap();
     stream.read_exact(&mut [0; 12]).unwrap();
     drop(stream);
-    wait_until("no connection", || server.get_conn_mgr().is_empty());
+    // Said after it has been removed.
+    wait_until("no connection", || {
+        Lines::heard().iter().any(|line| line.starts_with("链接移除成功")) && server.get_conn_mgr().is_empty()
+    });
     server.stop();
     assert!(server.wait_stopped(Duration::from_secs(20)));
     me

@@ -29,16 +29,18 @@ impl Tally {
     /// Has a message echoed a hundred times, unless the server is full or drains. It is never kept waiting.
     pub(crate) fn echoes(&self, server: SocketAddr) {
         let Ok(mut stream) = TcpStream::connect(server) else { return };
-        let (ping, mut served) = (frame(ECHO, b"ping"), false);
+        let (ping, mut served, mut last) = (frame(ECHO, b"ping"), false, Instant::now());
         for _ in 0..100 {
             let (begun, mut pong) = (Instant::now(), [0; 12]);
             let answered = stream.write_all(&ping).and_then(|()| stream.read_exact(&mut pong));
             let took = begun.elapsed();
             if answered.is_err() {
                 // A client that the machine has kept from sending may have been idle.
-                self.cuts.fetch_add(usize::from(served && took < Duration::from_secs(1)), Ordering::Relaxed);
+                let was_silent = last.elapsed() > Duration::from_secs(1);
+                self.cuts.fetch_add(usize::from(served && !was_silent), Ordering::Relaxed);
                 return;
             }
+            last = begun;
             assert!(pong == *ping && took < SLOW, "{pong:?} after {took:?}");
             self.times.lock().unwrap_or_else(PoisonError::into_inner).push(took);
             served = true;

@@ -11,6 +11,7 @@ use zinx::zconf::WorkerMode;
 use zinx::znet::Stats;
 use zinx::{Server, green};
 
+use super::common::port::ReservedPort;
 use super::common::process::Process;
 use super::common::{ECHO, comes_true, config, frame};
 
@@ -55,8 +56,10 @@ const MAX_CONN: usize = 150;
 pub(crate) fn run() {
     // Panics are part of it.
     std::panic::set_hook(Box::new(|_| {}));
-    let soaked = start(0, 0);
-    let port = soaked.local_addr().unwrap().port();
+    // No other program gets it between two servers.
+    let reserved = ReservedPort::new();
+    let port = reserved.number();
+    let soaked = start(port, 0);
     let soaked = Arc::new(Mutex::new((soaked, Totals::default())));
     let beside = new_server_with_config(config()).unwrap();
     let (asked, drained, counted) = (Arc::clone(&soaked), Arc::clone(&soaked), Arc::clone(&soaked));
