@@ -85,7 +85,7 @@ fn one_round(control: &mut Control, process: &Process, time: Duration, seed: u64
     control.drain((mode + 1) % MODES.len());
     green::sleep(time / 2);
     // On a busy machine a short round ends before.
-    assert!(comes_true(LONG, || people.one_came_back()), "nobody could come back");
+    assert!(comes_true(2 * LONG, || people.one_came_back()), "nobody could come back: {}", people.tally());
     people.go()
 }
 
