@@ -16,7 +16,7 @@ pub(super) struct Healthy {
 }
 
 impl Healthy {
-    /// One beside a server that closes connections on which nothing has come for `idle`: it makes another then.
+    /// One beside a server that closes connections on which it has heard nothing for `idle`: it makes another then.
     pub(super) fn beside<S: Wire + Send + 'static>(
         dial: impl Fn() -> Peer<S> + Send + 'static,
         idle: Duration,
