@@ -9,6 +9,7 @@ use std::time::Duration;
 use zinx::green::{self, BackdoorServer, Builder, Event, Runtime};
 
 use super::common::coroutines::LONG;
+use super::common::port::ReservedPort;
 use super::{SHORT, comes_true, test, until_it};
 
 /// Who types.
@@ -285,7 +286,9 @@ fn a_backdoor_has_room_for_a_few() {
 #[test]
 fn a_backdoor_stops_with_its_sessions_and_starts_again() {
     test(|| {
-        let backdoor = backdoor();
+        let port = ReservedPort::new();
+        let backdoor = BackdoorServer::bind(port.address).unwrap();
+        backdoor.start().unwrap();
         backdoor.start().unwrap();
         let (person, _) = Person::at(&backdoor);
         assert!(backdoor.stop(LONG) && backdoor.stop(LONG) && backdoor.is_empty());

@@ -13,6 +13,7 @@ use zinx::green::{
 };
 
 use super::common::coroutines::LONG;
+use super::common::port::ReservedPort;
 use super::{Count, SHORT, comes_true, test, until_it, waiting};
 
 const AWAITS: &str = "waits for a socket";
@@ -221,8 +222,9 @@ fn a_datagram_for_a_full_receiver_waits_for_room() {
 #[test]
 fn connect_has_a_time_limit() {
     test(|| {
-        let listener = TcpListener::bind("127.0.0.1:0", 4).unwrap();
-        let address = listener.local_addr();
+        let reserved = ReservedPort::new();
+        let address = reserved.address;
+        let listener = TcpListener::bind(address, 4).unwrap();
         let stream = TcpStream::connect_timeout(address, LONG).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
         drop(listener);
@@ -253,10 +255,8 @@ fn an_address_that_does_not_answer_holds_up_none_that_does() {
         let silent = full.local_addr().unwrap().as_socket().unwrap();
         let _held: Vec<_> = (0..4).map(|_| TcpStream::connect_timeout(silent, SHORT)).collect();
         let listener = TcpListener::bind("127.0.0.1:0", 4).unwrap();
-        let closed = {
-            let gone = TcpListener::bind("127.0.0.1:0", 4).unwrap();
-            gone.local_addr()
-        };
+        let reserved = ReservedPort::new();
+        let closed = reserved.address;
         let addresses = [closed, silent, listener.local_addr()];
         struct Several([SocketAddr; 3]);
         impl std::net::ToSocketAddrs for Several {
@@ -452,7 +452,8 @@ fn a_pool_that_is_killed_ends_the_handlers_of_its_servers_which_go_on() {
 #[test]
 fn a_stream_server_serves_stops_and_serves_again() {
     test(|| {
-        let server = StreamServer::bind("127.0.0.1:0").unwrap().backlog(8).unwrap().max_conns(1);
+        let port = ReservedPort::new();
+        let server = StreamServer::bind(port.address).unwrap().backlog(8).unwrap().max_conns(1);
         server.start(|mut stream, _| stream.write_all(b"hello")).unwrap();
         let said = |server: &StreamServer| {
             let mut said = String::new();

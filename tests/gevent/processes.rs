@@ -125,9 +125,9 @@ fn a_call_that_is_cut_short_kills_its_process_and_leaves_no_zombie() {
         let pids = Arc::new(Queue::unbounded());
         let tells = Arc::clone(&pids);
         let late = green::spawn(move || {
-            green::with_timeout(Duration::from_millis(300), || {
-                let mut process = Popen::new(sh("exec sleep 1000")).unwrap();
-                tells.put(process.pid()).unwrap();
+            let mut process = Popen::new(sh("exec sleep 1000")).unwrap();
+            tells.put(process.pid()).unwrap();
+            green::with_timeout(Duration::from_millis(300), move || {
                 let _ = subprocess::call(sh("exec sleep 1000"));
                 process.kill().unwrap();
             })
