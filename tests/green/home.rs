@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::child::in_child;
 use crate::common::coroutines::{LONG, bind, echo_once, runtime, within};
+use crate::common::wait_until;
 use zinx::green::{
     self, AsyncResult, Channel, Event, Greenlet, Pool, Queue, RLock, Select, Semaphore, TcpStream,
 };
@@ -186,18 +187,26 @@ fn green_threads_are_spread_evenly_whatever_the_rhythm() {
 fn spawn_in_each_rhythm() {
     let workers = runtime().workers;
     for rhythm in 1..=4 {
-        // Those at every first, second, .. place: each worker has its share of them.
-        let on: Vec<_> = (0..workers * rhythm * 64)
-            .map(|_| green::spawn(|| thread::current().id()))
-            .map(|one| one.get().unwrap())
-            .step_by(rhythm)
-            .collect();
-        let mut counts: HashMap<ThreadId, usize> = HashMap::new();
-        on.iter().for_each(|thread| *counts.entry(*thread).or_default() += 1);
-        assert_eq!(counts.len(), workers, "every {rhythm}th");
-        let (least, most) = (counts.values().min().unwrap(), counts.values().max().unwrap());
-        assert!(most - least <= on.len() / 4, "every {rhythm}th: {counts:?}");
+        // The machine may hold a worker for a while, in one of three tries.
+        let mut counts = HashMap::new();
+        let evenly = (0..3).any(|_| {
+            counts = counts_of_each_worker(workers, rhythm);
+            let (least, most) = (counts.values().min().unwrap(), counts.values().max().unwrap());
+            counts.len() == workers && most - least <= workers * 64 / 4
+        });
+        assert!(evenly, "every {rhythm}th: {counts:?}");
     }
+}
+
+/// How many of those at every first, second, .. place each worker has.
+fn counts_of_each_worker(workers: usize, rhythm: usize) -> HashMap<ThreadId, usize> {
+    let on = (0..workers * rhythm * 64)
+        .map(|_| green::spawn(|| thread::current().id()))
+        .map(|one| one.get().unwrap())
+        .step_by(rhythm);
+    let mut counts = HashMap::new();
+    on.for_each(|thread| *counts.entry(thread).or_default() += 1);
+    counts
 }
 
 #[test]
@@ -280,9 +289,12 @@ fn compute_beside_others() {
 #[test]
 fn pools_use_all_workers() {
     within(30, || {
-        let on = Pool::new(16).map(0..64, |_| thread::current().id());
-        let threads: std::collections::HashSet<_> = on.into_iter().map(Result::unwrap).collect();
-        assert_eq!(threads.len(), runtime().workers);
+        // A worker that another test holds, or the machine, gets none meanwhile.
+        wait_until("a pool on all workers", || {
+            let on = Pool::new(16).map(0..64, |_| thread::current().id());
+            let threads: std::collections::HashSet<_> = on.into_iter().map(Result::unwrap).collect();
+            threads.len() == runtime().workers
+        });
     });
 }
 

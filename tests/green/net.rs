@@ -12,10 +12,11 @@ use zinx::ziface::IClient;
 #[test]
 fn a_second_bind_of_a_port_fails() {
     within(30, || {
-        let first = bind();
-        let second = TcpListener::bind(first.local_addr(), 16).unwrap_err();
+        let reserved = ReservedPort::new();
+        let address = reserved.address;
+        let first = TcpListener::bind(address, 16).unwrap();
+        let second = TcpListener::bind(address, 16).unwrap_err();
         assert_eq!(second.kind(), ErrorKind::AddrInUse);
-        let address = first.local_addr();
         drop(first);
         TcpListener::bind(address, 16).unwrap();
     });

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::common::port::ReservedPort;
 use zinx::green::{self, StreamServer, Streams};
 
 /// Where a server listens, and how its clients come to it.
@@ -33,7 +34,11 @@ impl Place for Tcp {
     const REFUSED: ErrorKind = ErrorKind::ConnectionRefused;
 
     fn bind() -> StreamServer {
-        StreamServer::bind("127.0.0.1:0").unwrap()
+        let port = ReservedPort::new();
+        let server = StreamServer::bind(port.address).unwrap();
+        // Nobody else gets it while the server does not listen.
+        std::mem::forget(port);
+        server
     }
 
     fn bind_to(address: &SocketAddr) -> io::Result<StreamServer> {
