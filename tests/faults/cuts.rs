@@ -1,6 +1,7 @@
 //! A peer that is cut off gets a reset, so that the system keeps nothing for it. A close in order is an end of stream.
 
-use std::time::Duration;
+use std::io::Read;
+use std::time::{Duration, Instant};
 
 use zinx::Config;
 use zinx::zconf::QueueFull;
@@ -65,26 +66,37 @@ fn an_abort_is_a_reset() {
 fn a_silent_peer_that_the_heartbeat_gives_up_gets_a_reset() {
     let running = start_alone(config(), |server| {
         server.start_heart_beat(Duration::from_millis(50)).unwrap();
+        server.set_on_conn_start(|conn| {
+            conn.set_heart_beat(Duration::from_millis(50), Some(Duration::from_millis(200)));
+            Ok(())
+        });
     });
     let mut peer = running.connect();
-    let conn = running.conn(peer.addr());
-    conn.set_heart_beat(Duration::from_millis(50), Some(Duration::from_millis(200)));
     assert_eq!(running.close_reason(peer.addr()), CloseReason::HeartbeatLost);
     assert!(peer.is_reset());
 }
 
 #[test]
 fn a_peer_that_does_not_read_by_the_drain_deadline_gets_a_reset_and_others_an_end() {
-    let mut config = config();
-    config.drain_ms = 500;
-    let running = answering(config);
-    let (mut other, mut peer) = (running.connect(), slow(&running));
-    other.check_echo();
-    wait_until("a reply that is not read", || running.server.stats().held.total() > 0);
-    running.server.stop();
-    assert_eq!(other.read_to_end(), b"");
-    assert!(running.server.wait_stopped(Duration::from_secs(20)));
-    assert!(peer.is_reset());
+    let in_time = || {
+        let mut config = config();
+        config.drain_ms = 500;
+        let running = answering(config);
+        let (mut other, mut peer) = (running.connect(), slow(&running));
+        other.check_echo();
+        wait_until("a reply that is not read", || running.server.stats().held.total() > 0);
+        let begun = Instant::now();
+        running.server.stop();
+        let end = other.stream.read(&mut [0; 1]);
+        drop(other);
+        // On a busy machine the deadline may have come for the other too.
+        let in_time = begun.elapsed() < Duration::from_millis(500);
+        assert!(!in_time || end.is_ok_and(|n| n == 0));
+        assert!(running.server.wait_stopped(Duration::from_secs(20)));
+        assert!(peer.is_reset());
+        in_time
+    };
+    assert!((0..10).any(|_| in_time()), "ten times too late");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use zinx::ziface::{CloseReason, IRequest};
 use zinx::znet::OverRate;
 use zinx::{Config, Error, Result};
 
-use crate::common::{ECHO, Peer, config, frame, start_alone};
+use crate::common::{ECHO, Peer, comes_true, config, frame, shortest, start_alone};
 
 const JOIN: u32 = 2;
 const LAST_WORD: u32 = 99;
@@ -54,8 +54,9 @@ fn joining_many_groups_takes_a_time_that_grows_with_their_number_only() {
     let first = time_of(5_000);
     let _ = time_of(40_000);
     // They were nine times as slow, and more.
-    let last = time_of(5_000);
-    assert!(last < first * 4 + Duration::from_secs(1), "{first:?} {last:?}");
+    let limit = first * 4 + Duration::from_secs(1);
+    let last = shortest(limit, || time_of(5_000));
+    assert!(last < limit, "{first:?} {last:?}");
 }
 
 /// The last frame that a peer gets, in words, and the end behind it.
@@ -82,10 +83,16 @@ fn a_peer_over_a_limit_is_told_which_if_the_program_wants_it() {
     assert_eq!(last_word(&mut peer), CloseReason::PacketTooLarge { len: 11, max: 10 }.to_string());
     let over_rate = |config: &mut Config| (config.over_rate, config.rate_messages) = (OverRate::Close, 1);
     let running = start_alone(telling(over_rate), |_| {});
-    let mut peer = running.connect();
-    peer.send(&[frame(ECHO, b""), frame(ECHO, b"")].concat());
-    assert_eq!([peer.read_frame().0, peer.read_frame().0], [ECHO, ECHO]);
-    assert_eq!(last_word(&mut peer), CloseReason::RateLimited.to_string());
+    let word_of_one_over_it = |_| {
+        let mut peer = running.connect();
+        peer.send(&[frame(ECHO, b""), frame(ECHO, b"")].concat());
+        assert_eq!([peer.read_frame().0, peer.read_frame().0], [ECHO, ECHO]);
+        // A busy machine may have a second between the two: then they are within the rate.
+        let is_closed = comes_true(Duration::from_secs(3), || running.stop_hooks(peer.addr()) == 1);
+        is_closed.then(|| last_word(&mut peer))
+    };
+    let word = (0..10).find_map(word_of_one_over_it);
+    assert_eq!(word, Some(CloseReason::RateLimited.to_string()));
 }
 
 #[test]

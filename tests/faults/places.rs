@@ -1,15 +1,16 @@
 //! Peers that say nothing, and many of one address, leave places for others.
 
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 use zinx::ziface::{CloseReason, IClient, IMessage, IServer};
 use zinx::{Config, new_client_with_config};
 
-use crate::common::{Peer, Running, config, frame, start_alone, wait_until};
+use crate::common::{ECHO, Peer, Running, config, frame, start_alone, wait_until};
 
 /// A peer of the address `127.0.0.host`.
 fn connect_from(running: &Running, host: u8) -> Peer {
@@ -34,7 +35,15 @@ fn silent_peers_do_not_keep_their_places_unless_the_program_says_so() {
         assert_eq!(running.close_reason(peer.addr()), CloseReason::FirstFrameTimeout);
     }
     wait_until("the places are free", || running.server.get_conn_mgr().is_empty());
-    running.connect().check_echo();
+    wait_until("one that is not silent", || {
+        let (mut peer, begun) = (running.connect(), Instant::now());
+        let mut echo = [0; 9];
+        let io = peer.stream.write_all(&frame(ECHO, b"x")).and_then(|()| peer.stream.read_exact(&mut echo));
+        // On a busy machine it may have been silent for too long.
+        assert!(io.is_ok() || begun.elapsed() >= Duration::from_millis(200), "{io:?}");
+        assert!(io.is_err() || echo == *frame(ECHO, b"x"));
+        io.is_ok()
+    });
 }
 
 #[test]
@@ -88,13 +97,29 @@ fn a_connection_that_is_gone_holds_no_place() {
 fn an_answer_is_a_first_frame_too_however_large() {
     let mut config = config();
     (config.first_frame_timeout_ms, config.max_packet_size) = (1000, 1 << 20);
-    let running = start_alone(config, |_| {});
-    let mut peer = running.connect();
-    let conn = running.conn(peer.addr());
-    let theirs = Arc::clone(&conn);
-    let asked = thread::spawn(move || theirs.call(7, "?", 8, Duration::from_secs(10)));
-    assert_eq!(peer.read_frame(), (7, b"?".to_vec()));
-    peer.send(&frame(8, &vec![7; 1 << 20]));
-    assert_eq!(asked.join().unwrap().unwrap().get_data().len(), 1 << 20);
+    let (comes, came) = mpsc::channel();
+    let running = start_alone(config, |server| {
+        server.set_on_conn_start(move |conn| {
+            comes.send(Arc::clone(conn)).unwrap();
+            Ok(())
+        });
+    });
+    let answered = || {
+        let begun = Instant::now();
+        let mut peer = running.connect();
+        let conn = came.recv_timeout(Duration::from_secs(30)).unwrap();
+        let theirs = Arc::clone(&conn);
+        let asked = thread::spawn(move || theirs.call(7, "?", 8, Duration::from_secs(10)));
+        // It may have been silent for too long, on a busy machine.
+        let mut question = [0; 9];
+        let asks = peer.stream.read_exact(&mut question);
+        assert!(asks.is_err() || question == *frame(7, b"?"));
+        let _ = peer.stream.write_all(&frame(8, &vec![7; 1 << 20]));
+        let answer = asked.join().unwrap();
+        assert!(answer.is_ok() || begun.elapsed() >= Duration::from_secs(1), "{answer:?}");
+        answer.ok().map(|answer| (peer, conn, answer))
+    };
+    let (_peer, conn, answer) = (0..10).find_map(|_| answered()).expect("an answer in time");
+    assert_eq!(answer.get_data().len(), 1 << 20);
     assert!(!conn.wait_closed(Duration::from_secs(3)).unwrap());
 }
