@@ -13,7 +13,7 @@ use crate::common::child::{in_child, open_files};
 use crate::common::phone::{Phone, WHOLE};
 use crate::common::port::ReservedPort;
 use crate::common::process::{Process, SLACK};
-use crate::common::{ECHO, Peer, comes_true, config, frame, start, wait_until};
+use crate::common::{ECHO, Peer, comes_true, config, frame, shortest, start, wait_until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zinx::green::on_terminate;
 use zinx::new_client_with_config;
@@ -40,15 +40,29 @@ fn without_descriptors_the_server_rests_and_serves_again_when_one_is_free() {
         late.stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         late.send(&frame(ECHO, b"late"));
         wait_until("a refused accept", || running.server.stats().refused > 0);
-        let refused = running.server.stats().refused;
+        let (refused, begun) = (running.server.stats().refused, Instant::now());
         thread::sleep(Duration::from_secs(1));
-        let more = running.server.stats().refused - refused;
-        assert!(more < 50, "{more} accepts refused in a second: no pause between them");
+        let more = (running.server.stats().refused - refused) as f64 / begun.elapsed().as_secs_f64();
+        assert!(more < 50.0, "{more} accepts refused in a second: no pause between them");
         before.check_echo();
-        files.truncate(files.len() - 2);
-        let start = Instant::now();
-        assert_eq!(late.read_frame(), (ECHO, b"late".to_vec()));
-        assert!(start.elapsed() < Duration::from_secs(3), "after {:?}", start.elapsed());
+        let took = shortest(SOON, || {
+            files.truncate(files.len() - 2);
+            let start = Instant::now();
+            assert_eq!(late.read_frame(), (ECHO, b"late".to_vec()));
+            let took = start.elapsed();
+            // For another try.
+            let refused = running.server.stats().refused;
+            while let Ok(file) = File::open("/dev/null") {
+                files.push(file);
+            }
+            files.pop();
+            late = Peer { stream: TcpStream::connect(address).unwrap() };
+            late.stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            late.send(&frame(ECHO, b"late"));
+            wait_until("a refused accept", || running.server.stats().refused > refused);
+            took
+        });
+        assert!(took < SOON, "after {took:?}");
     });
 }
 
@@ -109,15 +123,21 @@ fn without_descriptors_the_server_takes_no_cpu_and_a_close_of_its_own_ends_the_r
     eprintln!("{cpu:.1} % while none is free");
     assert!(cpu < 5.0, "{cpu:.1} % of a processor while none is free");
 
-    // They are accepted in the order in which they came.
-    let accepted = streams.iter_mut().position(|stream| !answered_within(stream, Duration::from_millis(500)));
+    // They are accepted in the order in which they came. No answer within three seconds is none, on a busy machine too.
+    let accepted = streams.iter_mut().position(|stream| !answered_within(stream, SOON));
     let accepted = accepted.expect("all accepted");
-    let start = Instant::now();
-    streams.remove(0);
-    assert!(answered_within(&mut streams[accepted - 1], Duration::from_secs(5)));
-    eprintln!("served {:?} after one was free", start.elapsed());
-    assert!(start.elapsed() < Duration::from_secs(3), "after {:?}", start.elapsed());
+    let took = shortest(SOON, || {
+        let start = Instant::now();
+        streams.remove(0);
+        assert!(answered_within(&mut streams[accepted - 1], SLACK));
+        start.elapsed()
+    });
+    eprintln!("served {took:?} after one was free");
+    assert!(took < SOON, "after {took:?}");
 }
+
+/// The longest that a free descriptor is not noticed.
+const SOON: Duration = Duration::from_secs(3);
 
 /// Whether the hook server answers a request in time.
 fn answered_within(stream: &mut TcpStream, time: Duration) -> bool {

@@ -195,6 +195,8 @@ fn blocking_work_for_which_there_is_no_thread_is_done_when_there_is_one() {
             theirs.wait();
             green::blocking(|| 7)
         });
+        wait_until("it to wait", || asks.coroutine().activity() == WAITS);
+        // Timers have their thread then, too.
         green::sleep(Duration::from_millis(1));
         let old = getrlimit(Resource::As);
         let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
