@@ -59,6 +59,7 @@ fn a_drain_is_seen_at_once_and_closes_the_oldest_first() {
     peers.iter_mut().for_each(|peer| peer.check_echo());
     assert_eq!(get(&running, "/readyz").status, 200);
     let plane = running.server.admin_addr().unwrap();
+    let begun = Instant::now();
     assert_eq!(
         post(&running, "/drain?seconds=2").json(),
         serde_json::json!({ "connections": 10, "seconds": 2 })
@@ -66,7 +67,6 @@ fn a_drain_is_seen_at_once_and_closes_the_oldest_first() {
     let ready = crate::http::ask(plane, "GET", "/readyz", "");
     assert_eq!((ready.status, ready.body.as_str()), (503, "stopping\n"));
     assert_eq!(crate::http::ask(plane, "GET", "/healthz", "").status, 200);
-    let begun = Instant::now();
     let mut ends = Vec::new();
     for peer in &mut peers {
         assert!(peer.read_to_end().is_empty());

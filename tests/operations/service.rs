@@ -111,11 +111,13 @@ fn the_watchdog_of_the_manager_hears_nothing_while_all_workers_are_held() {
         let mut peer = Peer::connect(server.local_addr().unwrap());
         peer.send(&frame(BURN, b""));
         wait_until("it burns", || burns.load(Ordering::SeqCst));
-        // Half of the time passes, at most, until nothing is said any more.
+        // Half of the time passes, or more on a busy machine, until nothing is said any more.
         std::thread::sleep(Duration::from_millis(500));
         manager.waiting();
-        std::thread::sleep(Duration::from_secs(1));
-        assert_eq!(manager.waiting(), 0);
+        wait_until("a second in which nothing is said", || {
+            std::thread::sleep(Duration::from_secs(1));
+            manager.waiting() == 0
+        });
         ends.store(true, Ordering::Relaxed);
         assert_eq!(manager.next(), "WATCHDOG=1");
         server.stop();
