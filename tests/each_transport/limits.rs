@@ -14,7 +14,7 @@ use zinx::{Config, Error};
 use crate::common::flooding::{
     self, FLOOD, FLOOD_BYTES, FLOOD_MESSAGES, Outcome, QUEUE_BYTES, add_flood, read_flood, wait_for,
 };
-use crate::common::{ECHO, frame, wait_until};
+use crate::common::{ECHO, comes_true, frame, wait_until};
 use crate::served::{Peer, Served, start, start_alone_with, start_with};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -100,10 +100,21 @@ fn flood(served: &Served) -> Peer {
 pub(crate) fn a_full_queue_fails_a_send_by_policy_and_loses_nothing(kind: TransportKind) {
     for policy in [QueueFull::Fail, QueueFull::Wait] {
         let (served, outcome) = start_flooding(kind, policy, |_| {});
-        let mut peer = flood(&served);
-        let sent = wait_for(&outcome);
-        let Err(Error::QueueFull { bytes, messages, .. }) = sent.result else { panic!("{:?}", sent.result) };
-        assert!(bytes <= QUEUE_BYTES && messages > 0, "{bytes} bytes, {messages} messages");
+        let fill = |_| {
+            let peer = flood(&served);
+            let sent = wait_for(&outcome);
+            let Err(Error::QueueFull { bytes, messages, .. }) = sent.result else {
+                panic!("{:?}", sent.result)
+            };
+            // On a busy machine there may be room again at the moment at which a send has waited too long.
+            let is_full = messages > 0;
+            assert!(
+                bytes <= QUEUE_BYTES && (is_full || policy == QueueFull::Wait),
+                "{bytes} bytes, {messages} messages"
+            );
+            is_full.then_some((peer, sent))
+        };
+        let (mut peer, sent) = (0..3).find_map(fill).expect("a queue that is full");
         assert_eq!(read_flood(&mut peer, sent.accepted), (0..sent.accepted).collect::<Vec<_>>());
         peer.check_echo();
     }
@@ -190,10 +201,19 @@ pub(crate) fn over_the_rate_closes_by_policy_with_the_replies_that_are_due(kind:
     let rate = Rate { messages: 100, bytes: 0 };
     let limits = RateLimits::new(OverRate::Close).per_connection(rate);
     let served = start_alone_with(kind, |_| {}, |server| server.set_rate_limits(limits).unwrap());
-    let mut peer = served.connect();
     let burst = frame(ECHO, b"x").repeat(101);
-    peer.send(&burst);
-    assert_eq!(peer.read_to_end(), burst);
-    assert_eq!(served.close_reason(peer.addr()), CloseReason::RateLimited);
+    let is_over_it = || {
+        let mut peer = served.connect();
+        peer.send(&burst);
+        assert_eq!(peer.read_exactly(burst.len()), burst);
+        let is_closed = comes_true(Duration::from_secs(3), || served.stop_hooks(peer.addr()) == 1);
+        if is_closed {
+            assert_eq!(peer.read_to_end(), b"");
+            assert_eq!(served.close_reason(peer.addr()), CloseReason::RateLimited);
+        }
+        is_closed
+    };
+    // A busy machine may take so long for a burst that it is within the rate.
+    assert!((0..10).any(|_| is_over_it()), "ten times within the rate");
     served.connect().check_echo();
 }

@@ -4,19 +4,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use zinx::green;
 use zinx::ziface::{CloseReason, IClient, IRequest, IServer};
+use zinx::{Config, green};
 
 use crate::common::{ECHO, frame, pattern, start_alone, wait_until};
 use crate::lossy::{Badness, Lossy};
 use crate::ours::{SOON, address, check_echo, client, config, stop};
 use crate::peer::{ACK, END, END_ACK, Peer, RESET, Segment, TELL, first_message};
 
+/// However slow the machine, nobody is cut off.
+fn patient() -> Config {
+    let mut config = config();
+    (config.drain_ms, config.write_timeout_ms) = (60_000, 60_000);
+    config
+}
+
 #[test]
 fn a_stop_of_the_server_drains_what_was_accepted_also_on_a_bad_network() {
     const ANSWERS: u32 = 200;
     const MANY: u32 = 2;
-    let running = start_alone(config(), |server| {
+    let running = start_alone(patient(), |server| {
         let many = |request: &dyn IRequest| {
             (0..ANSWERS).try_for_each(|n| {
                 request.get_connection().send_msg(ECHO, [&n.to_le_bytes()[..], &[7; 900]].concat())
@@ -43,7 +50,7 @@ fn a_stop_of_the_server_drains_what_was_accepted_also_on_a_bad_network() {
 fn a_stop_of_the_client_drains_too() {
     let running = start_alone(config(), |_| {});
     let lossy = Lossy::before(address(&running), Badness { lost: 10, ..Badness::default() }, 13);
-    let (client, _) = client(lossy.address, config());
+    let (client, _) = client(lossy.address, patient());
     client.start().unwrap();
     let conn = client.conn().unwrap();
     for n in 0..200_u32 {

@@ -115,20 +115,28 @@ fn a_handshake_that_takes_too_long_ends() {
     assert!(!silent.is_reset() && !halfway.is_reset());
     assert!(begun.elapsed() >= Duration::from_millis(250));
     wait_until("the counter", || failed(&running) == 2);
-    TlsPeer::connect(&running).check_echo();
+    wait_until("a handshake in time", || {
+        let (mut peer, begun) = (TlsPeer::connect(&running), Instant::now());
+        let mut echo = [0; 9];
+        let io = peer.stream.write_all(&frame(1, b"x")).and_then(|()| peer.stream.read_exact(&mut echo));
+        // On a busy machine it may have taken too long.
+        assert!(io.is_ok() || begun.elapsed() >= Duration::from_millis(250), "{io:?}");
+        assert!(io.is_err() || echo == *frame(1, b"x"));
+        io.is_ok()
+    });
 }
 
 #[test]
 fn a_stop_waits_for_no_handshake() {
     let mut config = config();
-    config.handshake_timeout_ms = 0;
+    (config.handshake_timeout_ms, config.drain_ms) = (0, 60_000);
     let running = start_alone(config, |_| {});
     let mut peers: Vec<_> = (0..20).map(|_| running.connect()).collect();
     peers.iter_mut().skip(10).for_each(|peer| peer.send(&client_hello()));
     wait_until("the answers", || peers[19].stream.peek(&mut [0]).is_ok_and(|n| n > 0));
     let begun = Instant::now();
     let stats = running.stop();
-    assert!(begun.elapsed() < Duration::from_secs(4), "DrainMs is 5000: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "DrainMs is 60000: {:?}", begun.elapsed());
     assert_eq!((stats.accepted, stats.handshakes_failed), (0, 0));
     peers.iter_mut().for_each(|peer| assert!(!peer.is_reset()));
 }
