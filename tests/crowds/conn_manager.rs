@@ -97,11 +97,15 @@ fn a_connection_taken_out_that_nobody_reads_still_meets_its_write_timeout() {
     config.write_timeout_ms = 200;
     config.queue_wait_ms = 1;
     let running = start(config, |_| {});
-    let peer = running.connect();
-    let conn = running.conn(peer.addr());
     let data = vec![0; 64 << 10];
-    while conn.send_msg(9, &data).is_ok() {}
-    assert!(running.server.get_conn_mgr().remove(&conn));
+    // On a busy machine its time may be over before it is taken out.
+    let taken_out = (0..20).find_map(|_| {
+        let peer = running.connect();
+        let conn = running.conn(peer.addr());
+        while conn.send_msg(9, &data).is_ok() {}
+        running.server.get_conn_mgr().remove(&conn).then_some((peer, conn))
+    });
+    let (_peer, conn) = taken_out.expect("one of twenty that is still there");
     assert!(conn.wait_closed(SOON).unwrap(), "the sweeper has lost sight of it");
     assert!(conn.get_unsent().messages > 0);
 }

@@ -65,10 +65,15 @@ pub(super) const WAITS: &[(&str, Begin)] = &[
     }),
     ("ConditionGuard::wait_timeout", |d| {
         share(
-            Condition::new(()),
-            move |c| c.acquire().wait_timeout(d),
+            Condition::new(AtomicBool::new(false)),
+            move |c| {
+                let held = c.acquire();
+                held.store(true, Ordering::Relaxed);
+                held.wait_timeout(d)
+            },
             |c| {
-                comes_true(LONG, || c.try_acquire().is_some());
+                // It lets the lock go when it waits.
+                comes_true(LONG, || c.acquire().load(Ordering::Relaxed));
                 c.acquire().notify(1);
             },
         )
@@ -294,9 +299,7 @@ pub(super) const WAITS: &[(&str, Begin)] = &[
     ("IConnection::send_to_queue_timeout", |d| {
         on_connection(move |conn| conn.send_to_queue_timeout(vec![0; LARGE], d).is_ok(), fill, drain)
     }),
-    ("IConnection::call", |d| {
-        on_connection(move |conn| conn.call(7, "?", 8, d).is_ok(), |_| {}, |peer| peer.send(&frame(8, b"!")))
-    }),
+    ("IConnection::call", |d| on_connection(move |conn| conn.call(7, "?", 8, d).is_ok(), |_| {}, answer)),
     ("Cluster::run_on", |d| {
         let cluster = server().cluster();
         let event = Arc::new(Event::new());
@@ -308,13 +311,7 @@ pub(super) const WAITS: &[(&str, Begin)] = &[
         cluster.add_task(1, task).unwrap();
         wait(move || cluster.run_on(&cluster.node_name(), 1, "", d).is_ok(), move || event.set())
     }),
-    ("Call::new", |d| {
-        in_handler(
-            d,
-            |conn, d| conn.call_with(7, "?", 8, Call::new(d)).is_ok(),
-            |peer| peer.send(&frame(8, b"!")),
-        )
-    }),
+    ("Call::new", |d| in_handler(d, |conn, d| conn.call_with(7, "?", 8, Call::new(d)).is_ok(), answer)),
     ("Session::with_timeout", |d| {
         let (tell, ended) = mpsc::channel();
         let running = start_alone(config(), |server| {
@@ -438,6 +435,12 @@ fn on_connection(
     let conn = running.conn(peer.addr());
     prepare(&conn);
     wait(move || call(conn), move || keep(running, || end(&mut peer)))
+}
+
+/// Answers the call, once it has come.
+fn answer(peer: &mut Peer) {
+    assert_eq!(peer.read_frame().0, 7);
+    peer.send(&frame(8, b"!"));
 }
 
 /// Keeps a server until something is done, and longer: what was done is still to arrive.
