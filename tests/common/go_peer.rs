@@ -55,11 +55,19 @@ fn with_other(folder: &str, other: &str) -> String {
 
 /// Runs a Go client to its end. Every wait of it has a deadline.
 pub(crate) fn talk(peer: &Path, arguments: &[&str], expected: &str) {
+    assert!(try_to_talk(peer, arguments, expected), "not {expected:?}");
+}
+
+/// The same, for one whose end the machine may be too busy for. Whether it ended as expected; if not, what it said is printed.
+pub(crate) fn try_to_talk(peer: &Path, arguments: &[&str], expected: &str) -> bool {
     let output = Command::new(peer).args(["-role", "client"]).args(arguments).output().unwrap();
     let (said, complained) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}{complained}");
-    assert_eq!(said.lines().last(), Some(expected), "{said}{complained}");
+    let as_expected = output.status.success() && said.lines().last() == Some(expected);
+    if !as_expected {
+        eprintln!("{}: {said}{complained}", output.status);
+    }
+    as_expected
 }
 
 /// A Go server on a port of its own; ends with the test.

@@ -2,12 +2,13 @@
 //!
 //! Where there is no `go`, each test says by name that it was skipped.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::common::go_peer::{GoServer, peer, talk};
-use crate::common::{Watchdog, config, start_alone, wait_until};
+use crate::common::go_peer::{GoServer, peer, talk, try_to_talk};
+use crate::common::{Watchdog, comes_true, config, start_alone, wait_until};
 use zinx::zconf::PackKind;
 use zinx::ziface::{CloseReason, HEART_BEAT_DEFAULT_MSG_ID, HeartBeatOption, IClient, IRequest, IServer};
 use zinx::znet::Reconnect;
@@ -154,8 +155,10 @@ fn a_go_client_sees_our_heartbeat_and_stays_while_it_sends_its_own() {
     let port = running.server.local_addr().unwrap().port().to_string();
     talk(&peer, &["-port", &port, "-watch", "3"], "ok: 0 echoes, 3 heartbeats");
     assert!(heard.lock().unwrap().is_empty());
-    // Half a second more than either side allows the other to be silent.
-    talk(&peer, &["-port", &port, "-beat", "200ms", "-hold", "2500ms"], "ok: 0 echoes, 0 heartbeats");
+    // Half a second more than either side allows the other to be silent. A busy machine may make it silent for longer.
+    let hold = ["-port", &port, "-beat", "200ms", "-hold", "2500ms"];
+    let stays = || try_to_talk(&peer, &hold, "ok: 0 echoes, 0 heartbeats");
+    assert!((0..3).any(|_| stays()), "three times lost");
     let heard = heard.lock().unwrap();
     assert!(heard.len() >= 5, "{heard:?}");
     let ours = format!("->127.0.0.1:{port}]");
@@ -168,8 +171,13 @@ fn a_go_client_sees_our_heartbeat_and_stays_while_it_sends_its_own() {
 #[test]
 fn our_heartbeat_keeps_a_connection_to_a_go_server_and_silence_loses_it() {
     let Some(peer) = peer() else { return };
-    let _watchdog = Watchdog::start(Duration::from_secs(60));
-    let server = GoServer::start(&peer, &["-beat", "200ms"]);
+    let _watchdog = Watchdog::start(Duration::from_secs(100));
+    // A busy machine may keep our heartbeat back for longer than the server allows.
+    assert!((0..3).any(|_| is_kept_while_a_silent_one_is_lost(&peer)), "three times lost");
+}
+
+fn is_kept_while_a_silent_one_is_lost(peer: &Path) -> bool {
+    let server = GoServer::start(peer, &["-beat", "200ms"]);
     let (silent, _) = client(server.port.number(), PackKind::TlvBigEndian);
     silent.add_router(HEART_BEAT_DEFAULT_MSG_ID, |_: &dyn IRequest| Ok(())).unwrap();
     silent.start().unwrap();
@@ -189,10 +197,12 @@ fn our_heartbeat_keeps_a_connection_to_a_go_server_and_silence_loses_it() {
     wait_until("the server's heartbeats", || beats.load(Ordering::Acquire) >= 15);
     assert!(lost.wait_closed(SOON).unwrap(), "the server keeps a silent client");
     assert_eq!(lost.get_close_reason(), Some(CloseReason::PeerClosed));
-    conn.send_msg(1, "still there?").unwrap();
-    wait_until("an echo", || received.lock().unwrap().len() == 1);
+    let is_kept = conn.send_msg(1, "still there?").is_ok()
+        && comes_true(SOON, || received.lock().unwrap().len() == 1 || !conn.is_alive());
+    let is_kept = is_kept && conn.is_alive();
     assert_eq!(conn.get_conn_id(), 0);
     stop(&client);
+    is_kept
 }
 
 type Received = Arc<Mutex<Vec<Vec<u8>>>>;
