@@ -13,7 +13,8 @@ use crate::common::process::SLACK;
 use crate::common::{Peer, Running, frame, wait_until};
 use crate::cutter::Cutter;
 use crate::nodes::{
-    JOIN, LOGIN, LOGOUT, LONG, TOLD, UNREACHED, log_in, logged_in, node, node_at, push, tell_user, three,
+    JOIN, LOGIN, LOGOUT, LONG, TOLD, UNREACHED, deliver, log_in, logged_in, node, node_at, push, tell_user,
+    three,
 };
 use crate::redis::Redis;
 
@@ -111,8 +112,7 @@ fn of_two_logins_during_an_outage_the_newer_one_stays() {
     newer.check_echo();
     // The first node finds out when it renews its lease.
     assert_eq!(nodes[0].close_reason(ann.addr()), CloseReason::LoggedInElsewhere);
-    assert_eq!(push(&nodes[2].server.cluster(), "ann", "x"), Delivery::Delivered);
-    assert_eq!(newer.read_frame(), (TOLD, b"x".to_vec()));
+    deliver(&nodes[2].server.cluster(), "ann", b"x", [&mut newer]);
 }
 
 #[test]
@@ -135,8 +135,7 @@ fn the_users_of_a_killed_node_are_offline_when_its_lease_is_over() {
     let mut peer = Peer::connect(said.split_once("listening on ").unwrap().1.parse().unwrap());
     assert_eq!(tell_user(&mut peer, "ann"), "in");
     let cluster = survivor.server.cluster();
-    assert_eq!(push(&cluster, "ann", "hello"), Delivery::Delivered);
-    assert_eq!(peer.read_frame(), (TOLD, b"hello".to_vec()));
+    deliver(&cluster, "ann", b"hello", [&mut peer]);
     drop(other);
     let begun = Instant::now();
     wait_until("the end of the lease", || match push(&cluster, "ann", "x") {
@@ -170,8 +169,7 @@ fn in_a_full_redis_logins_that_are_there_stay_and_new_ones_are_told_why() {
     let pushed = nodes[1].server.cluster().user("ann").push(TOLD, "x");
     assert!(matches!(pushed, Err(Error::ClusterUnavailable { .. })), "{pushed:?}");
     assert_eq!(redis.ask("CONFIG SET maxmemory 0"), "+OK");
-    assert_eq!(push(&nodes[1].server.cluster(), "ann", "there?"), Delivery::Delivered);
-    assert_eq!(ann.read_frame(), (TOLD, b"there?".to_vec()));
+    deliver(&nodes[1].server.cluster(), "ann", b"there?", [&mut ann]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use zinx::znet::Delivery;
 
 use crate::common::{frame, wait_until};
 use crate::costs::count;
-use crate::nodes::{JOIN, LONG, TOLD, logged_in, push, three};
+use crate::nodes::{JOIN, LONG, TOLD, deliver, logged_in, push, three};
 use crate::redis::Redis;
 
 const ASK: u32 = 10;
@@ -23,17 +23,16 @@ fn a_push_says_truly_what_has_become_of_it() {
     for (at, node) in nodes.iter().enumerate() {
         let cluster = node.server.cluster();
         assert_eq!(push(&cluster, "bob", "x"), Delivery::Offline);
-        assert_eq!(push(&cluster, "ann", &at.to_string()), Delivery::Delivered);
-        assert_eq!(peer.read_frame(), (TOLD, at.to_string().into_bytes()));
+        deliver(&cluster, "ann", at.to_string().as_bytes(), [&mut peer]);
     }
     // What a push carries is bytes.
     let data: Vec<u8> = (0..=255).cycle().take(3000).collect();
-    let delivery = nodes[0].server.cluster().user("ann").push(TOLD, &data[..]).unwrap();
-    assert_eq!((delivery, peer.read_frame()), (Delivery::Delivered, (TOLD, data)));
+    deliver(&nodes[0].server.cluster(), "ann", &data, [&mut peer]);
     let conn = nodes[1].conn(peer.addr());
     let filling = vec![0; 4000];
     wait_until("a full queue", || conn.try_send_msg(9, &filling[..]).is_err());
-    let full = || nodes[2].server.cluster().user("ann").push(9, &filling[..]).unwrap() == Delivery::Full;
+    let push_much = || nodes[2].server.cluster().user("ann").push(9, &filling[..]);
+    let full = || matches!(push_much(), Ok(Delivery::Full));
     wait_until("a full queue", full);
     peer.reset();
     wait_until("the end", || push(&nodes[2].server.cluster(), "ann", "x") == Delivery::Offline);
