@@ -56,14 +56,19 @@ fn wrong_arguments_are_named_and_end_with_2() {
 fn a_send_without_an_answer_says_so_and_ends_with_1() {
     let _watchdog = watchdog();
     let silent = peer(|mut stream| drop(stream.read_to_end(&mut Vec::new())));
-    let begun = Instant::now();
-    let (code, out, err) = run(&["send", &silent, "9", "hello", "--wait", "200"]);
-    assert_eq!((code, out.as_str()), (Some(1), ""));
-    assert!(
-        err.starts_with(&format!("zinx: no reply from {silent} within 0.2 s")) && err.contains("id 9"),
-        "{err}"
-    );
-    assert!(begun.elapsed() < Duration::from_secs(4), "it waits as long as it is told");
+    let waits_as_told = || {
+        let begun = Instant::now();
+        let (code, out, err) = run(&["send", &silent, "9", "hello", "--wait", "200"]);
+        let in_time = begun.elapsed() < Duration::from_secs(4);
+        assert_eq!((code, out.as_str()), (Some(1), ""));
+        assert!(
+            err.starts_with(&format!("zinx: no reply from {silent} within 0.2 s")) && err.contains("id 9"),
+            "{err}"
+        );
+        in_time
+    };
+    // On a busy machine one may stand still for seconds.
+    assert!((0..3).any(|_| waits_as_told()), "it waits as long as it is told");
     assert_eq!(run(&["send", &silent, "9", "hello", "--no-reply"]), (Some(0), String::new(), String::new()));
     assert_eq!(run(&["send", &silent, "9", "hello", "--replies", "0"]).0, Some(0));
     let (code, _, err) = run(&["send", &silent, "9", "-1", "--replies", "2", "--wait", "100"]);
