@@ -204,9 +204,10 @@ pub(crate) fn over_the_rate_closes_by_policy_with_the_replies_that_are_due(kind:
     let burst = frame(ECHO, b"x").repeat(101);
     let is_over_it = || {
         let mut peer = served.connect();
+        let conn = served.conn(peer.addr());
         peer.send(&burst);
         assert_eq!(peer.read_exactly(burst.len()), burst);
-        let is_closed = comes_true(Duration::from_secs(3), || served.stop_hooks(peer.addr()) == 1);
+        let is_closed = comes_true(Duration::from_secs(3), || conn.get_close_reason().is_some());
         if is_closed {
             assert_eq!(peer.read_to_end(), b"");
             assert_eq!(served.close_reason(peer.addr()), CloseReason::RateLimited);
