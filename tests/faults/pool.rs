@@ -108,16 +108,25 @@ fn what_waits_for_a_slow_peer_is_handled_in_order_and_nothing_is_lost() {
 /// What it would make could not be sent, and would only be held.
 #[test]
 fn while_replies_pile_up_no_handler_begins() {
+    let mut config = pool();
+    // Room for what is left of one reply beside a second.
+    config.max_msg_chan_bytes = 4 * LARGE;
     let (begun, handled) = (Arc::default(), Arc::default());
-    let running = counting(pool(), &begun, &handled);
+    let running = counting(config, &begun, &handled);
     let mut peer = slow(&running, 40);
-    wait_until("a reply fills the socket", || running.server.stats().held.queued > LARGE / 4);
-    // One of them on the same worker: when it is served, the handler that filled the socket has returned.
+    // One of them on the same worker.
     let mut others = [running.connect(), running.connect()];
-    others.iter_mut().for_each(Peer::check_echo);
-    let so_far = begun.load(Ordering::Acquire);
-    assert!(so_far < 40 && so_far == handled.load(Ordering::Acquire), "{so_far}");
-    assert_eq!(running.server.stats().held.waiting, 0);
+    // The system may take more of the first replies later.
+    for _ in 0..3 {
+        wait_until("a reply fills the socket, and no handler waits", || {
+            others.iter_mut().for_each(Peer::check_echo);
+            let held = running.server.stats().held;
+            held.queued > LARGE / 4
+                && held.waiting == 0
+                && begun.load(Ordering::Acquire) == handled.load(Ordering::Acquire)
+        });
+    }
+    assert!(begun.load(Ordering::Acquire) < 40);
     for n in 0..40_u32 {
         assert_eq!(peer.read_frame().1[..4], n.to_le_bytes());
     }

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::home::{self, Arrival};
+use super::idle::Idle;
 use super::limits::StackPermit;
-use super::{idle, worker};
+use super::worker;
 use crate::green::Panicked;
 use crate::lock::Lock;
 
@@ -85,7 +86,7 @@ impl<F: FnOnce(Begun) + Send + 'static> Start<F> {
             && let Some(idle) = worker::take_idle()
         {
             let start: Arc<Self> = Arc::clone(self);
-            idle.run(start, home, permit);
+            idle.run(Next { start, home, permit });
             worker::count_woken();
             return Ok(());
         }
@@ -104,7 +105,7 @@ impl<F: FnOnce(Begun) + Send + 'static> Start<F> {
             this.begin(home, arrival);
             drop(permit);
             if default_stack {
-                idle::run_others();
+                run_others();
             }
         };
         #[expect(unsafe_code, reason = "see SAFETY")]
@@ -125,6 +126,24 @@ impl<F: FnOnce(Begun) + Send + 'static> Start<F> {
             home::of(home).call_poller_to_arrivals();
         }
         spawned
+    }
+}
+
+/// What a coroutine whose green thread has ended runs next.
+pub(super) struct Next {
+    start: Arc<dyn Starting>,
+    home: usize,
+    permit: StackPermit,
+}
+
+/// Runs green threads one after the other, for as long as the worker has few others that wait for one. Called by a coroutine, on a stack of
+/// the default size, when its first has ended.
+fn run_others() {
+    let idle = Arc::new(Idle::new());
+    while worker::keep_idle(&idle) {
+        let Next { start, home, permit } = idle.wait();
+        start.begin(home, None);
+        drop(permit);
     }
 }
 

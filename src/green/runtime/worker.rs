@@ -16,6 +16,7 @@ use super::idle::{Idle, MOST_IDLE};
 use super::park::Sleeper;
 use super::poller::note_use_of_may;
 use super::slots::Slots;
+use super::start::Next;
 use super::watchdog::Beat;
 use crate::green::spawn::record::Record;
 
@@ -187,7 +188,7 @@ pub(in crate::green) fn take_body(at: u32) -> Option<Box<dyn Any>> {
 }
 
 /// Keeps a coroutine that waits for a green thread to run. `false` if there are enough.
-pub(super) fn keep_idle(idle: &Arc<Idle>) -> bool {
+pub(super) fn keep_idle(idle: &Arc<Idle<Next>>) -> bool {
     with(|local| {
         let mut kept = local.idle.borrow_mut();
         let keeps = kept.len() < MOST_IDLE;
@@ -199,7 +200,7 @@ pub(super) fn keep_idle(idle: &Arc<Idle>) -> bool {
 }
 
 /// Takes the one that has waited for the shortest time.
-pub(super) fn take_idle() -> Option<Arc<Idle>> {
+pub(super) fn take_idle() -> Option<Arc<Idle<Next>>> {
     with(|local| local.idle.borrow_mut().pop())
 }
 
@@ -236,7 +237,7 @@ struct Local {
     bodies: RefCell<Slots<Box<dyn Any>>>,
     /// A carrier goes through the queue of rides.
     seen_to: Cell<bool>,
-    idle: RefCell<Vec<Arc<Idle>>>,
+    idle: RefCell<Vec<Arc<Idle<Next>>>>,
     spare: RefCell<Spare>,
 }
 

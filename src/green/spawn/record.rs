@@ -351,15 +351,14 @@ impl Record {
     /// Enlists a waiter for the end. `false` if it has ended already.
     pub(super) fn enlist(&self, waiter: &Arc<Waiter>) -> bool {
         let mut end = self.lock();
-        if end.exit.is_some() {
-            return false;
+        if end.exit.is_none() {
+            let waiter = Arc::clone(waiter);
+            match &mut end.first {
+                first @ None => *first = Some(waiter),
+                Some(_) => end.extras.get_or_insert_default().waiting.enlist_also(waiter),
+            }
         }
-        let waiter = Arc::clone(waiter);
-        match &mut end.first {
-            first @ None => *first = Some(waiter),
-            Some(_) => end.extras.get_or_insert_default().waiting.enlist_also(waiter),
-        }
-        true
+        end.exit.is_none()
     }
 
     pub(super) fn forget(&self, waiter: &Arc<Waiter>) {

@@ -39,8 +39,10 @@ pub(super) mod chunk;
 // Queues a message,
 pub(super) mod enqueue;
 
-// counts it while its sender waits for room,
+// waits if there is no room,
 pub(super) mod wait_for_room;
+
+// counts it meanwhile,
 pub(super) mod waiting;
 
 // sends what is queued,
