@@ -249,7 +249,7 @@ fn hurry() {
     }
 }
 
-/// By how much its threads are nicer to themselves than others of the process are.
+/// By how much the nice value of its threads is lowered.
 const HURRY: i32 = 10;
 
 /// Threads that go on waiting for a connection.
