@@ -184,6 +184,8 @@ struct NotedName {
     /// In words, because a word is copied as fast as a byte.
     text: [AtomicU64; NAME_BYTES / 8],
     len: AtomicUsize,
+    /// Where the text was copied from if that lives as long as the process; else 0.
+    copied_from: AtomicUsize,
     /// What stands behind the text; [`NO_NUMBER`] for nothing.
     number: AtomicU64,
 }
@@ -193,15 +195,26 @@ impl NotedName {
         Self {
             text: [const { AtomicU64::new(0) }; NAME_BYTES / 8],
             len: AtomicUsize::new(0),
+            copied_from: AtomicUsize::new(0),
             number: AtomicU64::new(NO_NUMBER),
         }
     }
 
+    #[inline]
     fn set(&self, name: &Name) {
-        let (text, number) = match name {
-            Name::Text(text) => (text.as_bytes(), NO_NUMBER),
-            Name::Numbered(what, number) => (what.as_bytes(), *number),
+        let (text, number, from) = match name {
+            Name::Text(text) => (text.as_bytes(), NO_NUMBER, 0),
+            Name::Numbered(what, number) => (what.as_bytes(), *number, std::ptr::from_ref(*what).addr()),
         };
+        self.number.store(number, Ordering::Relaxed);
+        // Nearly always one connection follows another, and only the number differs.
+        if from == 0 || from != self.copied_from.load(Ordering::Relaxed) {
+            self.set_text(text, from);
+        }
+    }
+
+    #[inline(never)]
+    fn set_text(&self, text: &[u8], from: usize) {
         let text = &text[..text.len().min(NAME_BYTES)];
         for (to, from) in self.text.iter().zip(text.chunks(8)) {
             let mut word = [0; 8];
@@ -209,7 +222,7 @@ impl NotedName {
             to.store(u64::from_ne_bytes(word), Ordering::Relaxed);
         }
         self.len.store(text.len(), Ordering::Relaxed);
-        self.number.store(number, Ordering::Relaxed);
+        self.copied_from.store(from, Ordering::Relaxed);
     }
 
     /// Appends the name in quotation marks; nothing if there is none.
@@ -334,6 +347,11 @@ mod tests {
         assert_eq!(said(&name), format!(" \"x{}\"", "协".repeat(21)));
         name.set(&Name::Numbered(&"connection", 7));
         assert_eq!(said(&name), " \"connection 7\"");
+        name.set(&Name::Numbered(&"writer", 7));
+        assert_eq!(said(&name), " \"writer 7\"");
+        name.set(&Name::Text("connection".into()));
+        name.set(&Name::Numbered(&"writer", 8));
+        assert_eq!(said(&name), " \"writer 8\"");
         name.set(&Name::Text("".into()));
         assert_eq!(said(&name), "");
     }
