@@ -83,7 +83,7 @@ mod spawn;
 pub use spawn::builder::Builder;
 pub(crate) use spawn::contain::{Contained, contain, drop_contained, drop_each};
 pub use spawn::coroutine::{Coroutine, Exit, current};
-pub(crate) use spawn::cut::cuttable;
+pub(crate) use spawn::cut::{Me, cuttable};
 pub(crate) use spawn::dump::{Lists, list_also};
 pub use spawn::dump::{coroutines, dump};
 pub use spawn::failed::{Failed, Panicked};

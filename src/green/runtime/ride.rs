@@ -15,6 +15,7 @@ use super::home::{self, Home};
 use super::{fair, worker};
 use crate::green::net::readiness::Readiness;
 use crate::green::spawn::coroutine::Exit;
+use crate::green::spawn::cut::Me;
 use crate::green::spawn::failed::Panicked;
 use crate::green::spawn::group::Membership;
 use crate::green::spawn::record::Record;
@@ -23,8 +24,8 @@ use crate::log_line::{Throttle, throttled};
 
 /// What a ride carries.
 pub(crate) trait Passenger: Send {
-    /// Goes on, because of what is ready, until it has nothing to do.
-    fn ride(&mut self, ready: Readiness) -> Halt;
+    /// Goes on, because of what is ready, until it has nothing to do. `me`: whose passenger it is.
+    fn ride(&mut self, ready: Readiness, me: &Me) -> Halt;
 }
 
 /// Where a passenger has come to.
@@ -52,7 +53,7 @@ pub(crate) trait Rest: Send + Sync {
 
 /// A green thread without a stack of its own. It is with whatever it rests on, in the queue of a worker, or with its carrier.
 pub(crate) struct Ride {
-    record: Arc<Record>,
+    me: Me,
     /// What it goes on for.
     ready: Readiness,
     passenger: Box<dyn Passenger>,
@@ -68,13 +69,13 @@ impl Ride {
         membership: Membership,
     ) -> Box<Self> {
         record.make_interruptible();
-        Box::new(Self { record, ready: Readiness::NONE, passenger, _membership: membership })
+        Box::new(Self { me: Me::new(record), ready: Readiness::NONE, passenger, _membership: membership })
     }
 
     /// Lets it go on where it went last or, while that worker is busy, on another. From any thread.
     pub(in crate::green) fn go_on(mut self: Box<Self>, ready: Readiness) {
         self.ready = ready;
-        let last = home::of(self.record.home());
+        let last = home::of(self.me.record().home());
         let free = if last.is_busy() { home::next_to(last) } else { None };
         if free.is_some() {
             count_stolen(1);
@@ -86,9 +87,10 @@ impl Ride {
 
     /// Carries it until it rests, on the stack of the coroutine that calls, whose record is `carrier`.
     pub(super) fn carry(mut self: Box<Self>, home: &Home, carrier: &Record) {
-        self.record.board(carrier, home.index());
-        worker::resume(Some(Arc::clone(&self.record)));
-        match catch_unwind(AssertUnwindSafe(|| self.passenger.ride(self.ready))) {
+        let Self { me, ready, passenger, .. } = &mut *self;
+        me.record().board(carrier, home.index());
+        worker::resume(Some(Arc::clone(me.record())));
+        match catch_unwind(AssertUnwindSafe(|| passenger.ride(*ready, me))) {
             Ok(Halt::AtRest(on, interest)) => {
                 get_off(on.prepare());
                 // Once it rests, another may carry it, and end it.
@@ -103,14 +105,15 @@ impl Ride {
             Ok(Halt::Over) => self.end(Exit::Returned),
             Err(payload) => {
                 let panicked = Panicked::new(payload);
-                throttled!(error, PANICS, "coroutine {:?} panicked: {panicked}", self.record.name());
+                throttled!(error, PANICS, "coroutine {:?} panicked: {panicked}", me.record().name());
                 self.end(Exit::Panicked);
             }
         }
     }
 
     fn end(self, exit: Exit) {
-        let Self { record, passenger, _membership, .. } = self;
+        let Self { me, passenger, _membership, .. } = self;
+        let record = me.record();
         record.keep(|| drop((passenger, _membership)));
         record.finish(exit);
         drop(worker::leave(Awaits::Never));

@@ -12,7 +12,7 @@ use super::crowd::Seat;
 use super::entrance::Reserved;
 use super::handshakes::Begun;
 use super::proxy_header::ProxyHeader;
-use crate::green::{Alarm, Builder, Halt, Newcomer, Passenger, Readiness, Socket, TcpStream, Until};
+use crate::green::{Alarm, Builder, Halt, Me, Newcomer, Passenger, Readiness, Socket, TcpStream, Until};
 use crate::log_line::throttled;
 use crate::ziface::TransportKind;
 use crate::znet::conn::addresses::Addresses;
@@ -249,7 +249,7 @@ impl Handshake {
 }
 
 impl Passenger for Handshake {
-    fn ride(&mut self, _ready: Readiness) -> Halt {
+    fn ride(&mut self, _ready: Readiness, _me: &Me) -> Halt {
         drop(self.newcomer.take());
         let outcome = self.go_on();
         match (outcome, self.stage.socket()) {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::green::{Halt, Newcomer, Passenger, Readiness, contain, cuttable, yield_now};
+use crate::green::{Halt, Me, Newcomer, Passenger, Readiness, contain, yield_now};
 use crate::ziface::IConnection;
 use crate::znet::conn::connection::Connection;
 use crate::znet::enter::place::Place;
@@ -43,9 +43,9 @@ impl Rider {
 
     /// Runs it to its end in the coroutine that calls, which waits where others rest.
     pub(crate) fn run(mut self) {
-        let mut ready = Readiness::NONE;
+        let (me, mut ready) = (Me::caller(), Readiness::NONE);
         loop {
-            match self.ride(ready) {
+            match self.ride(ready, &me) {
                 Halt::AtRest(on, interest) => ready = on.wait(interest),
                 Halt::Again => {
                     yield_now();
@@ -101,7 +101,7 @@ impl Stage {
 }
 
 impl Passenger for Rider {
-    fn ride(&mut self, ready: Readiness) -> Halt {
+    fn ride(&mut self, ready: Readiness, me: &Me) -> Halt {
         let Self { only, stage, place } = self;
         let (conn, shared) = (place.conn(), place.shared());
         conn.reader_mark().set();
@@ -109,7 +109,7 @@ impl Passenger for Rider {
             closing.go_on(conn)
         } else {
             // However this ends, also if a stop cuts it short, the connection closes in order.
-            let halt = match cuttable(|| contain(|| stage.live(conn, shared, only.as_ref(), ready))) {
+            let halt = match me.cuttable(|| contain(|| stage.live(conn, shared, only.as_ref(), ready))) {
                 Some(Ok(halt)) => halt,
                 Some(Err(words)) => {
                     conn.end_after_code("code of the program", words);
