@@ -24,8 +24,8 @@ pub(crate) struct Request {
     conn: Arc<dyn IConnection>,
     /// Without a payload, if that is lent.
     message: Message,
-    /// In a request that the reader handles.
-    lent: Option<Box<Lent>>,
+    /// In a request that the reader handles. Not in a box: that would be memory taken and given back for each read.
+    lent: Lent,
     /// The message of a lent payload, for those who ask for it.
     whole: OnceLock<Box<Message>>,
     /// The next step of the route. One coroutine at a time runs it.
@@ -89,7 +89,7 @@ impl Request {
         Self {
             conn,
             message,
-            lent: None,
+            lent: Lent::default(),
             whole: OnceLock::new(),
             step: AtomicU32::new(0),
             goto: AtomicU8::new(0),
@@ -101,9 +101,7 @@ impl Request {
     #[inline]
     pub(crate) fn set_message(&mut self, message: Message) {
         self.message = message;
-        if let Some(lent) = &mut self.lent {
-            lent.at = None;
-        }
+        self.lent.at = None;
         self.begin_route();
     }
 
@@ -111,9 +109,7 @@ impl Request {
     #[inline]
     pub(crate) fn set_lent(&mut self, msg_id: u32, at: Range<usize>) {
         self.message.set_msg_id(msg_id);
-        if let Some(lent) = &mut self.lent {
-            lent.at = Some(at);
-        }
+        self.lent.at = Some(at);
         self.begin_route();
     }
 
@@ -128,12 +124,12 @@ impl Request {
 
     /// The pass that payloads are lent from.
     pub(crate) fn pass(&mut self) -> &mut Option<Pass<ReadBuffer>> {
-        &mut self.lent.get_or_insert_default().pass
+        &mut self.lent.pass
     }
 
     #[inline]
     fn lent(&self) -> Option<&[u8]> {
-        let Lent { pass, at } = &**self.lent.as_ref()?;
+        let Lent { pass, at } = &self.lent;
         Some(pass.as_ref()?.slice(at.clone()?))
     }
 
