@@ -31,7 +31,7 @@ pub(super) fn end_rest(conn: &Connection, line: &OwnLine<'_>, ready: Readiness) 
 
 /// Whether more may be read: not while a peer does not read itself, nor after its last read.
 pub(crate) fn may_read(conn: &Connection) -> bool {
-    let held_back = conn.outbox().lock().holds_back_reading() || conn.is_past_its_last_read();
+    let held_back = conn.outbox().holds_back_reading() || conn.is_past_its_last_read();
     !held_back || conn.is_stopping()
 }
 

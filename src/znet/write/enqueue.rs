@@ -90,7 +90,7 @@ impl Connection {
         let mut state = self.outbox().lock();
         let appended = append(&mut state);
         if state.is_blocked() && matches!(appended, Ok(Appended::Queued { .. })) && self.is_current() {
-            state.note_reply(frame);
+            self.outbox().note_reply(&mut state, frame);
         }
         drop(state);
         appended.inspect_err(|error| self.note_panic(error))
@@ -100,7 +100,7 @@ impl Connection {
         if flush {
             // A handler that fills the socket may return soon: a writer starts only if it really yields.
             if matches!(self.send_now(wait), Flushed::Blocked { .. }) && self.is_current() {
-                self.outbox().lock().note_reply(frame);
+                self.outbox().note_reply(&mut self.outbox().lock(), frame);
             }
         }
         if defer {

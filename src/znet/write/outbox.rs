@@ -6,6 +6,7 @@
 //! for the one that wakes those that wait on a lost socket, if the connection can be resumed).
 
 use std::sync::MutexGuard;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
@@ -22,6 +23,8 @@ use crate::ziface::{IDataPack, Payload, Unsent};
 #[derive(Default)]
 pub(crate) struct Outbox {
     state: Lock<State>,
+    /// The connection's own handlers may have queued replies while the socket was full. Written under the lock.
+    has_replies: AtomicBool,
 }
 
 /// What the lock guards.
@@ -106,6 +109,25 @@ pub(crate) enum Flushed {
 impl Outbox {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// Takes note that a handler of the connection's own has queued so many bytes while the socket is full.
+    pub(super) fn note_reply(&self, state: &mut State, bytes: usize) {
+        self.has_replies.store(true, Ordering::Relaxed);
+        state.note_reply(bytes);
+    }
+
+    /// As [`State::holds_back_reading`]. Asked before each read: nearly always the answer is known without the lock.
+    #[inline]
+    pub(crate) fn holds_back_reading(&self) -> bool {
+        self.has_replies.load(Ordering::Relaxed) && self.looks_whether_to_hold_back()
+    }
+
+    #[cold]
+    fn looks_whether_to_hold_back(&self) -> bool {
+        let state = self.lock();
+        self.has_replies.store(state.has_replies(), Ordering::Relaxed);
+        state.holds_back_reading()
     }
 }
 

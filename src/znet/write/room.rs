@@ -90,7 +90,12 @@ impl State {
         self.sender == Sender::Blocked && replies.min(self.queue.bytes()) > HOLD_BACK_FROM
     }
 
-    /// Takes note that a handler of the connection's own has queued so many bytes while the socket is full.
+    /// Whether handlers of the connection's own have queued something since the socket was last empty, while it was full.
+    pub(super) fn has_replies(&self) -> bool {
+        self.pressure.as_ref().is_some_and(|pressure| pressure.replies > 0)
+    }
+
+    /// See [`Outbox::note_reply`](super::outbox::Outbox::note_reply).
     pub(super) fn note_reply(&mut self, bytes: usize) {
         self.pressure().replies += bytes;
     }
