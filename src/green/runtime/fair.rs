@@ -6,14 +6,14 @@
 //! older than [`SLICE`] lets others run: it parks until the [poller](super::poller) of its worker has looked at the network,
 //! and everything that has become ready runs before it.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::awaits::Awaits;
 use super::home::{self, Home};
 use super::park::Sleeper;
-use super::worker;
+use super::worker::{self, Deferred};
 use crate::green::spawn::interrupt;
 
 /// Lets others run: those ready now, and those the network has made ready meanwhile.
@@ -76,22 +76,25 @@ fn is_due() -> bool {
 
 /// Does what was put off until now. Called before each wait.
 pub(crate) fn before_yield() {
-    while worker::deferred_calls() > 0 {
-        run_deferred();
+    if let Some(calls) = worker::take_deferred() {
+        run_deferred(calls);
     }
 }
 
 /// Not inlined: most waits have nothing to do.
 #[inline(never)]
-fn run_deferred() {
-    let mut calls = worker::take_deferred();
-    for call in calls.drain(..) {
-        call.run();
-        if worker::pace(|pace| pace.count()) && look(clock()) {
-            let_others_run();
+fn run_deferred(mut calls: Vec<Arc<dyn Deferred>>) {
+    loop {
+        let mut is_first = true;
+        for call in calls.drain(..) {
+            if !std::mem::take(&mut is_first) && worker::pace(|pace| pace.count()) && look(clock()) {
+                let_others_run();
+            }
+            call.run();
         }
+        let Some(more) = worker::give_deferred_list(calls) else { return };
+        calls = more;
     }
-    worker::give_deferred_list(calls);
 }
 
 /// A turn of work in a coroutine that serves many units (frames) a wake-up: says when to let others run.

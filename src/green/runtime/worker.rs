@@ -40,20 +40,26 @@ pub(crate) fn deferred_calls() -> usize {
     with(|local| local.deferred.borrow().len())
 }
 
-/// Takes the calls put off on this thread, for `super::fair::run_deferred`.
-pub(super) fn take_deferred() -> Vec<Arc<dyn Deferred>> {
-    with(|local| local.deferred.take())
-}
-
-/// Gives the emptied list back, so that its memory serves again.
-pub(super) fn give_deferred_list(mut list: Vec<Arc<dyn Deferred>>) {
-    list.clear();
+/// Takes the calls put off on this thread, if there are any, for `super::fair::before_yield`.
+pub(super) fn take_deferred() -> Option<Vec<Arc<dyn Deferred>>> {
     with(|local| {
         let mut current = local.deferred.borrow_mut();
-        if current.is_empty() && current.capacity() < list.capacity() && list.capacity() <= MAX_KEPT_CALLS {
+        (!current.is_empty()).then(|| std::mem::take(&mut *current))
+    })
+}
+
+/// Gives the emptied list back, so that its memory serves again. If calls were put off meanwhile, takes those.
+pub(super) fn give_deferred_list(list: Vec<Arc<dyn Deferred>>) -> Option<Vec<Arc<dyn Deferred>>> {
+    with(|local| {
+        let mut current = local.deferred.borrow_mut();
+        if !current.is_empty() {
+            return Some(std::mem::replace(&mut *current, list));
+        }
+        if current.capacity() < list.capacity() && list.capacity() <= MAX_KEPT_CALLS {
             *current = list;
         }
-    });
+        None
+    })
 }
 
 /// Takes the record of the coroutine that runs here, which is about to wait for `what`. Whatever yields, yields
