@@ -154,6 +154,12 @@ impl FrameQueue {
         before.chain((0..self.tail.pieces()).map(|at| self.tail.piece_len(at))).filter(|len| *len > 0)
     }
 
+    /// The bytes to be sent if all of them lie side by side.
+    #[inline]
+    pub(crate) fn only_tail(&self) -> Option<&[u8]> {
+        self.backlog.is_none().then(|| &*self.tail)
+    }
+
     /// The bytes to be sent, in order, as far as `slices` has room. Returns how many were filled.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let (most, mut filled) = (slices.len(), 0);

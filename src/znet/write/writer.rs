@@ -191,10 +191,17 @@ fn send(
     show: impl Fn(&[IoSlice<'_>], usize, bool),
 ) -> io::Result<()> {
     while !batch.is_empty() {
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let filled = batch.slices(&mut slices);
-        let sent = transport.send(&slices[..filled], || batch.frame_lens())?;
-        show(&slices[..filled], sent, sent == batch.bytes());
+        let (one, mut several);
+        let slices = if let Some(tail) = batch.only_tail() {
+            one = [IoSlice::new(tail)];
+            &one[..]
+        } else {
+            several = [IoSlice::new(&[]); MAX_SLICES];
+            let filled = batch.slices(&mut several);
+            &several[..filled]
+        };
+        let sent = transport.send(slices, || batch.frame_lens())?;
+        show(slices, sent, sent == batch.bytes());
         batch.advance(sent);
     }
     transport.flush()
