@@ -302,9 +302,9 @@ impl Drop for Socket {
 }
 
 impl Watching {
-    /// Notes an event, and wakes all that wait for it.
-    pub(in crate::green) fn note(&self, flags: EventFlags) {
-        self.lock().note(Readiness::from_epoll(flags));
+    /// Notes an event, and wakes all that wait for it. Rides go on by `go_on`.
+    pub(in crate::green) fn note(&self, flags: EventFlags, go_on: impl FnMut(Box<Ride>, Readiness)) {
+        self.lock().note_and(Readiness::from_epoll(flags), go_on);
     }
 
     fn lock(&self) -> MutexGuard<'_, Watch> {
@@ -313,16 +313,21 @@ impl Watching {
 }
 
 impl Watch {
-    /// Each looks for itself: one takes what came, another waits on.
     fn note(&mut self, ready: Readiness) {
+        self.note_and(ready, Ride::go_on);
+    }
+
+    /// Each looks for itself: one takes what came, another waits on.
+    #[inline]
+    fn note_and(&mut self, ready: Readiness, mut go_on: impl FnMut(Box<Ride>, Readiness)) {
         self.ready |= ready.bits();
         let ready = Readiness::from_bits(self.ready);
         if let Some((first, interest)) = self.first.take_if(|(_, interest)| ready.meets(*interest)) {
-            first.wake(interest, &mut self.ready);
+            first.wake(interest, &mut self.ready, &mut go_on);
         }
         if let Some(others) = &mut self.others {
             for (other, interest) in others.extract_if(.., |(_, interest)| ready.meets(*interest)) {
-                other.wake(interest, &mut self.ready);
+                other.wake(interest, &mut self.ready, &mut go_on);
             }
         }
     }
@@ -354,13 +359,13 @@ impl Watch {
 
 impl Waits {
     /// Wakes it, if it still waits. One that parks looks for itself what is ready; to one without a stack it is given.
-    fn wake(self, interest: Readiness, ready: &mut u8) {
+    fn wake(self, interest: Readiness, ready: &mut u8, go_on: impl FnOnce(Box<Ride>, Readiness)) {
         match self {
             Self::Parked(sleeper) => drop(sleeper.wake()),
             Self::AtRest(ride) => {
                 let hit = *ready & interest.bits();
                 *ready &= !hit;
-                ride.go_on(Readiness::from_bits(hit));
+                go_on(ride, Readiness::from_bits(hit));
             }
         }
     }

@@ -16,6 +16,7 @@ use rustix::event::{Timespec, epoll};
 
 use super::awaits::Awaits;
 use super::home::{self, Home, Rest};
+use super::ride::Ride;
 use super::{buffers, carrier, fair, worker};
 use crate::green::Builder;
 use crate::green::net::socket::Watching;
@@ -53,6 +54,8 @@ struct Poller {
     door: CoIo<Door>,
     events: Vec<epoll::Event>,
     inbox: Vec<Arc<Record>>,
+    /// Those that the look at the network lets go on.
+    rides: Vec<Box<Ride>>,
     /// There may be events that will not be reported again: the last look left them, or `may` has seen them.
     more: bool,
     /// Turns since something came from the network.
@@ -70,6 +73,7 @@ impl Poller {
             door,
             events: Vec::with_capacity(BATCH),
             inbox: Vec::new(),
+            rides: Vec::new(),
             more: false,
             quiet: 0,
             since_may: 0,
@@ -158,9 +162,11 @@ impl Poller {
         let sockets = self.home.sockets();
         for event in &self.events {
             if let Some(watching) = sockets.get(event.data.u64()) {
-                watching.note(event.flags);
+                watching.note(event.flags, |ride, ready| ride.go_on_with(ready, self.home, &mut self.rides));
             }
         }
+        drop(sockets);
+        self.home.ready().append(&mut self.rides);
     }
 
     /// Nothing is left to run: waits for the network, on the spot. If nothing comes for long, or `may` is used by
@@ -227,7 +233,7 @@ pub(super) fn relieve(busy: &'static Home) {
     let sockets = busy.sockets();
     for event in &events {
         match sockets.get(event.data.u64()) {
-            Some(watching) => watching.note(event.flags),
+            Some(watching) => watching.note(event.flags, Ride::go_on),
             // The worker's own poller has to hear of it.
             None if event.data.u64() == BELL => busy.ring_again(),
             None => {}

@@ -85,6 +85,16 @@ impl Ride {
         home.call_poller();
     }
 
+    /// As [`go_on`](Self::go_on), for the poller of `here`, which queues all of `rides` together.
+    pub(in crate::green) fn go_on_with(mut self: Box<Self>, ready: Readiness, here: &Home, rides: &mut Vec<Box<Self>>) {
+        if self.me.record().home() == here.index() {
+            self.ready = ready;
+            rides.push(self);
+        } else {
+            self.go_on(ready);
+        }
+    }
+
     /// Carries it until it rests, on the stack of the coroutine that calls, whose record is `carrier`.
     pub(super) fn carry(mut self: Box<Self>, home: &Home, carrier: &Record) {
         let Self { me, ready, passenger, .. } = &mut *self;
@@ -142,6 +152,15 @@ impl Ready {
         let mut rides = self.rides.lock();
         rides.push_back(ride);
         self.len.store(rides.len(), Ordering::Release);
+    }
+
+    /// Adds all of `more`, which is emptied.
+    pub(super) fn append(&self, more: &mut Vec<Box<Ride>>) {
+        if !more.is_empty() {
+            let mut rides = self.rides.lock();
+            rides.extend(more.drain(..));
+            self.len.store(rides.len(), Ordering::Release);
+        }
     }
 
     /// Takes all of another. `false` if there are none.
