@@ -90,6 +90,7 @@ pub(in crate::green) fn see_to(home: &'static Home) -> io::Result<()> {
         Some(carrier) => carrier.unpark(),
         None => add(home)?,
     }
+    worker::put_carrier_last();
     worker::set_seen_to(true);
     Ok(())
 }
@@ -138,8 +139,9 @@ fn carry_all(home: &'static Home) {
                 break;
             }
             rides += 1;
-            if rides.is_multiple_of(RIDES_PER_LOOK) && fair::slice_is_over(home) {
+            if rides.is_multiple_of(RIDES_PER_LOOK) && fair::carrier_is_over(home) {
                 // Behind the poller, which looks at the network.
+                worker::put_carrier_last();
                 may::coroutine::yield_now();
                 home::come_home(&me);
             }

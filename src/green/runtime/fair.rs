@@ -183,15 +183,27 @@ pub(super) fn slice_is_over(home: &Home) -> bool {
     look_at(home, clock())
 }
 
+/// Whether a carrier, between two rides, should let others run and its poller look at the network: after a slice if somebody waits
+/// for it, else after a few. A look is a system call, and rides that it finds come after those that are ready anyway.
+pub(super) fn carrier_is_over(home: &Home) -> bool {
+    let is_waited_for = worker::is_carrier_waited_for() || home.has_mail() || home.has_arriving();
+    age(home, clock()) > if is_waited_for { SLICE } else { CARRIER_SLICE }
+}
+
 fn look_at(home: &Home, now: u64) -> bool {
+    age(home, now) > SLICE
+}
+
+/// How long ago the slice of a worker began. Begins one if none runs.
+fn age(home: &Home, now: u64) -> u64 {
     match home.slice().load(Ordering::Relaxed) {
         0 => {
             home.slice().store(now, Ordering::Relaxed);
             // At rest, it would not look before all others wait.
             home.call_poller();
-            false
+            0
         }
-        start => now.saturating_sub(start) > SLICE,
+        start => now.saturating_sub(start),
     }
 }
 
@@ -220,6 +232,9 @@ static FAIR_YIELDS: AtomicU64 = AtomicU64::new(0);
 
 /// How long, in nanoseconds, a worker may go without looking at the network.
 const SLICE: u64 = 50_000;
+
+/// The same for a carrier, while nobody else is known to wait.
+const CARRIER_SLICE: u64 = 4 * SLICE;
 
 /// The turn, in nanoseconds, that a woken coroutine gets whatever its worker's slice says.
 const TURN: u64 = 5_000;

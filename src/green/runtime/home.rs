@@ -211,6 +211,11 @@ impl Home {
         self.rest.store(Rest::Awake as u8, Ordering::Relaxed);
     }
 
+    /// Whether others may have woken green threads of this worker.
+    pub(super) fn has_mail(&self) -> bool {
+        self.mail.load(Ordering::Relaxed)
+    }
+
     /// Whether green threads are on their way here that only `may` knows of yet.
     pub(super) fn has_arriving(&self) -> bool {
         self.arriving.load(Ordering::Relaxed) > 0

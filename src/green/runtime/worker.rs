@@ -150,12 +150,25 @@ pub(super) fn set_home(index: usize) -> bool {
 
 /// Takes note that a green thread of this worker was woken.
 pub(in crate::green) fn count_woken() {
-    with(|local| local.woken.set(local.woken.get() + 1));
+    with(|local| {
+        local.woken.set(local.woken.get() + 1);
+        local.behind_carrier.set(true);
+    });
 }
 
 /// How many were woken since the poller last let all run.
 pub(super) fn woken() -> u32 {
     with(|local| local.woken.get())
+}
+
+/// The carrier goes behind all that were woken.
+pub(super) fn put_carrier_last() {
+    with(|local| local.behind_carrier.set(false));
+}
+
+/// Whether green threads of this worker wait for the carrier to let them run.
+pub(super) fn is_carrier_waited_for() -> bool {
+    with(|local| local.behind_carrier.get() || !local.turns.borrow().is_empty())
 }
 
 /// All run before the poller does again.
@@ -239,6 +252,8 @@ struct Local {
     pace: Cell<Pace>,
     index: Cell<usize>,
     woken: Cell<u32>,
+    /// Some were woken since the carrier was put behind all others.
+    behind_carrier: Cell<bool>,
     turns: RefCell<Vec<Sleeper>>,
     bodies: RefCell<Slots<Box<dyn Any>>>,
     /// A carrier goes through the queue of rides.
@@ -259,6 +274,7 @@ mod local {
                 pace: Cell::new(Pace::new()),
                 index: Cell::new(NO_WORKER),
                 woken: Cell::new(0),
+                behind_carrier: Cell::new(false),
                 turns: RefCell::new(Vec::new()),
                 bodies: RefCell::new(Slots::new()),
                 seen_to: Cell::new(false),
