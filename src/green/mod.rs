@@ -77,7 +77,7 @@ pub(crate) use runtime::watchdog::Pulse;
 pub use runtime::watchdog::stalls;
 #[cfg(feature = "admin")]
 pub(crate) use runtime::watchdog::worker_figures;
-pub(crate) use runtime::worker::{Deferred, defer, deferred_calls, home_index, turns_here};
+pub(crate) use runtime::worker::{Deferred, defer, deferred_calls, home_index, take_back, turns_here};
 
 mod spawn;
 pub use spawn::builder::Builder;

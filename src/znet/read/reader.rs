@@ -225,8 +225,9 @@ impl<'a> Reader<'a> {
             return None;
         }
         let begun = self.input.frames.received();
-        self.line.with(|transport| {
-            transport.rest(begin_rest(self.conn, begun + transport.begun().received, heard))
+        let line = &self.line;
+        line.with(|transport| {
+            transport.rest(begin_rest(self.conn, line, begun + transport.begun().received, heard))
         })
     }
 

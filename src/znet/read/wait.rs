@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::green::{ReadBuffer, Readiness};
+use crate::green::{ReadBuffer, Readiness, take_back};
 use crate::znet::conn::connection::Connection;
 use crate::znet::leave::eviction::Whom;
 use crate::znet::transport::Transport;
@@ -18,9 +18,13 @@ pub(crate) fn wait_for_input(conn: &Connection, transport: &Transport, begun: us
 }
 
 /// As [`wait_for_input`], before a rest. Returns what ends it.
-pub(super) fn begin_rest(conn: &Connection, begun: usize, heard: Heard) -> Readiness {
+pub(super) fn begin_rest(conn: &Connection, line: &OwnLine<'_>, begun: usize, heard: Heard) -> Readiness {
     conn.stamp(begun, heard);
-    conn.watch().leave()
+    // Mostly there is nothing else to be sent than replies to the peer itself.
+    match take_back(conn) {
+        Some(_) => conn.writer().flush_and_watch(line),
+        None => conn.watch().leave(),
+    }
 }
 
 /// After a rest that this has ended.

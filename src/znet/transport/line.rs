@@ -49,6 +49,11 @@ impl<'a> OwnLine<'a> {
         Self { line, only }
     }
 
+    /// The transport, if there never is another.
+    pub(crate) const fn only(&self) -> Option<&'a Transport> {
+        self.only
+    }
+
     /// See [`Transport::begun`].
     pub(crate) fn begun(&self) -> Begun {
         self.with(Transport::begun).unwrap_or_default()

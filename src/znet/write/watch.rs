@@ -6,18 +6,19 @@
 
 use crate::green::Readiness;
 use crate::znet::conn::connection::Connection;
+use crate::znet::write::outbox::State;
 
 /// While this lives, the connection's own coroutine watches the socket.
 pub(crate) struct Watch<'a> {
     conn: &'a Connection,
-    /// A writer does so already.
-    beside_writer: bool,
+    /// What to wait for.
+    interest: Readiness,
 }
 
 impl Watch<'_> {
     /// What to wait for.
     pub(crate) const fn interest(&self) -> Readiness {
-        if self.beside_writer { READ_OR_ASKED } else { Readiness::ANY }
+        self.interest
     }
 
     /// Watches on without it, until [`Connection::watch_on`]. Returns what to wait for.
@@ -42,17 +43,25 @@ impl Drop for Watch<'_> {
     }
 }
 
+impl State {
+    /// The connection's own coroutine watches the socket from now on. Returns what it waits for.
+    pub(super) fn begin_watch(&mut self) -> Readiness {
+        self.set_watched(true);
+        // A writer sends already.
+        if self.has_writer() { READ_OR_ASKED } else { Readiness::ANY }
+    }
+}
+
 impl Connection {
     /// Begins to watch the socket. In the connection's own coroutine, which is about to wait.
     pub(crate) fn watch(&self) -> Watch<'_> {
-        let mut state = self.outbox().lock();
-        state.set_watched(true);
-        Watch { conn: self, beside_writer: state.has_writer() }
+        let interest = self.outbox().lock().begin_watch();
+        Watch { conn: self, interest }
     }
 
     /// What was left.
     pub(crate) const fn watch_on(&self) -> Watch<'_> {
-        Watch { conn: self, beside_writer: false }
+        Watch { conn: self, interest: Readiness::ANY }
     }
 
     fn end_watch(&self) -> bool {

@@ -13,6 +13,7 @@ use crate::green::{Builder, Deferred, Readiness, defer, yield_now};
 use crate::znet::conn::connection::Connection;
 use crate::znet::conn::tap::Tap;
 use crate::znet::transport::Transport;
+use crate::znet::transport::line::OwnLine;
 use crate::znet::tutorial;
 use crate::zpack::Framing;
 
@@ -57,29 +58,50 @@ impl<'a> Writer<'a> {
         self.flush_from(self.conn.outbox().lock())
     }
 
+    /// As [`flush`](Self::flush), by the connection's own coroutine, which is about to rest and watches the socket from now on.
+    /// Returns what it waits for.
+    pub(crate) fn flush_and_watch(&self, line: &OwnLine<'_>) -> Readiness {
+        let mut state = self.conn.outbox().lock();
+        state.undefer();
+        let (mut state, flushed) = self.send_queued(state, line.only());
+        let interest = state.begin_watch();
+        drop(state);
+        if flushed == Flushed::Failed {
+            self.conn.fail_sending();
+        }
+        interest
+    }
+
     fn flush_from(&self, state: MutexGuard<'a, State>) -> Flushed {
-        let flushed = self.send_queued(state);
+        let (state, flushed) = self.send_queued(state, None);
+        drop(state);
         if flushed == Flushed::Failed {
             self.conn.fail_sending();
         }
         flushed
     }
 
-    /// Sends what is queued, as far as the transport takes it, and what others append meanwhile.
-    fn send_queued(&self, mut state: MutexGuard<'a, State>) -> Flushed {
+    /// Sends what is queued, as far as the transport takes it, and what others append meanwhile. `only`: the transport, if it is
+    /// known that there never is another.
+    fn send_queued(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        only: Option<&Transport>,
+    ) -> (MutexGuard<'a, State>, Flushed) {
         let (outbox, core) = (self.conn.outbox(), self.conn.core());
         let bounds = core.bounds();
         if state.sender == Sender::Sending {
             state.again = true;
-            return Flushed::ByAnother;
+            return (state, Flushed::ByAnother);
         }
-        let transport = self.conn.line().get();
+        let looked_up = if only.is_none() { self.conn.line().get() } else { None };
+        let transport = only.or(looked_up.as_ref());
         loop {
-            if state.queue.is_empty() && !transport.as_ref().is_some_and(Transport::has_unsent) {
+            if state.queue.is_empty() && !transport.is_some_and(Transport::has_unsent) {
                 state.drained(bounds);
-                return Flushed::Empty;
+                return (state, Flushed::Empty);
             }
-            let Some(transport) = &transport else { return Flushed::Failed };
+            let Some(transport) = transport else { return (state, Flushed::Failed) };
             let mut batch = state.take();
             drop(state);
             let (before, messages) = (batch.bytes(), batch.messages());
@@ -102,15 +124,16 @@ impl<'a> Writer<'a> {
                         state.make_room(bounds);
                     }
                     if !again {
-                        return Flushed::Blocked { watched: state.watched || state.writer };
+                        let watched = state.watched || state.writer;
+                        return (state, Flushed::Blocked { watched });
                     }
                 }
                 Err(_) if state.lose_line(bounds) => {
                     // A system call under the lock, once for each loss: afterwards the transport may be another.
                     transport.end();
-                    return Flushed::Empty;
+                    return (state, Flushed::Empty);
                 }
-                Err(_) => return Flushed::Failed,
+                Err(_) => return (state, Flushed::Failed),
             }
         }
     }
