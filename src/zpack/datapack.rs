@@ -60,10 +60,12 @@ pub const fn new_data_pack() -> LtvLittleEndian {
 }
 
 impl IDataPack for LtvLittleEndian {
+    #[inline]
     fn get_head_len(&self) -> usize {
         HEAD_LEN
     }
 
+    #[inline]
     fn unpack(&self, head: &[u8]) -> Result<Head> {
         let (len, id) = split::<LittleEndian>(head)?;
         Ok(Head { msg_id: id, data_len: len })
@@ -77,10 +79,12 @@ impl IDataPack for LtvLittleEndian {
 }
 
 impl IDataPack for TlvBigEndian {
+    #[inline]
     fn get_head_len(&self) -> usize {
         HEAD_LEN
     }
 
+    #[inline]
     fn unpack(&self, head: &[u8]) -> Result<Head> {
         let (id, len) = split::<BigEndian>(head)?;
         Ok(Head { msg_id: id, data_len: len })
@@ -107,6 +111,7 @@ impl IDataPack for NoHead {
     }
 }
 
+#[inline]
 fn split<O: ByteOrder>(head: &[u8]) -> Result<(u32, u32)> {
     match head {
         [_, _, _, _, _, _, _, _] => Ok((O::read_u32(&head[..4]), O::read_u32(&head[4..]))),

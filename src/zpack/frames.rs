@@ -9,9 +9,10 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::Message;
-use super::framing::{Cut, Framing, MAX_UNKNOWN};
+use super::framing::{Cut, Framing, MAX_UNKNOWN, cut_decoded, cut_packed};
 use super::pass::{Pass, SMALL_PAYLOAD};
 use crate::error::Result;
+use crate::ziface::IDataPack;
 
 /// The part of a frame that has arrived while the rest has not.
 #[derive(Debug, Default)]
@@ -124,8 +125,12 @@ impl FrameReader {
         framing: &Framing,
         pass: &mut Pass<B>,
     ) -> Result<Option<Frame>> {
+        let decoder = match framing {
+            Framing::Pack { pack, max } => return self.next_packed(&**pack, *max, pass),
+            Framing::Decoder(decoder) => decoder,
+        };
         let rest = pass.rest();
-        let Some(cut) = framing.cut(rest, std::mem::take(&mut self.seen))? else {
+        let Some(cut) = cut_decoded(&**decoder, rest, std::mem::take(&mut self.seen))? else {
             self.keep(rest);
             return Ok(None);
         };
@@ -133,13 +138,36 @@ impl FrameReader {
             self.begin(rest, cut);
             return Ok(None);
         }
-        if framing.leaves_payload() && cut.frame_len - cut.head_len <= SMALL_PAYLOAD {
-            return Ok(Some(Frame::Lent {
-                msg_id: cut.msg_id(),
-                at: pass.skip(cut.head_len, cut.frame_len),
-            }));
-        }
         framing.message(cut, pass.take(cut.head_len, cut.frame_len)).map(|message| Some(Frame::Own(message)))
+    }
+
+    /// As [`next_lent`](Self::next_lent), by a format of which the caller may know which it is: then its head is read in line.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    #[inline(always)]
+    pub(crate) fn next_packed<B: AsRef<[u8]> + Send + 'static>(
+        &mut self,
+        pack: &(impl IDataPack + ?Sized),
+        max: u32,
+        pass: &mut Pass<B>,
+    ) -> Result<Option<Frame>> {
+        let rest = pass.rest();
+        let Some(cut) = cut_packed(pack, max, rest)? else {
+            self.keep(rest);
+            return Ok(None);
+        };
+        if rest.len() < cut.frame_len {
+            self.begin(rest, cut);
+            return Ok(None);
+        }
+        let msg_id = cut.msg_id();
+        Ok(Some(if cut.frame_len - cut.head_len <= SMALL_PAYLOAD {
+            Frame::Lent { msg_id, at: pass.skip(cut.head_len, cut.frame_len) }
+        } else {
+            Frame::Own(Message::new(msg_id, pass.take(cut.head_len, cut.frame_len)))
+        }))
     }
 
     /// Keeps what is less than a head, at the end of a pass; often nothing. Not inlined, nor is what follows: once a pass,
@@ -190,7 +218,6 @@ mod tests {
 
     use super::*;
     use crate::error::Error;
-    use crate::ziface::IDataPack;
     use crate::zpack::{LtvLittleEndian, TlvBigEndian, new_delimiter_decoder, new_message};
 
     /// Feeds `stream` in pieces cut at `cuts` through the reader as a connection does.

@@ -40,30 +40,6 @@ impl Cut {
 }
 
 impl Framing {
-    /// The frame with which `begun` begins, once that can be told; `seen` bytes of it were there before.
-    #[inline(always)]
-    pub(super) fn cut(&self, begun: &[u8], seen: usize) -> Result<Option<Cut>> {
-        match self {
-            Self::Pack { pack, max } => {
-                let head_len = pack.get_head_len();
-                let Some(head) = begun.get(..head_len) else { return Ok(None) };
-                let Head { msg_id, data_len } = pack.unpack(head)?;
-                // Checked before anything is reserved: the peer chooses this number.
-                if data_len > *max {
-                    return Err(Error::PacketTooLarge { len: u64::from(data_len), max: *max });
-                }
-                Ok(Some(Cut { frame_len: head_len + data_len as usize, head_len, msg_id: u64::from(msg_id) }))
-            }
-            Self::Decoder(decoder) => cut_decoded(&**decoder, begun, seen),
-        }
-    }
-
-    /// Whether the payload of a frame cut is what follows its head, and nobody wants it as [`Bytes`].
-    #[inline(always)]
-    pub(super) const fn leaves_payload(&self) -> bool {
-        matches!(self, Self::Pack { .. })
-    }
-
     /// The message of a frame cut; `data` is what follows its head.
     #[inline(always)]
     pub(super) fn message(&self, cut: Cut, data: Bytes) -> Result<Message> {
@@ -74,7 +50,21 @@ impl Framing {
     }
 }
 
-fn cut_decoded(decoder: &dyn IDecoder, begun: &[u8], seen: usize) -> Result<Option<Cut>> {
+/// The frame with which `begun` begins, once that can be told.
+#[inline(always)]
+pub(super) fn cut_packed(pack: &(impl IDataPack + ?Sized), max: u32, begun: &[u8]) -> Result<Option<Cut>> {
+    let head_len = pack.get_head_len();
+    let Some(head) = begun.get(..head_len) else { return Ok(None) };
+    let Head { msg_id, data_len } = pack.unpack(head)?;
+    // Checked before anything is reserved: the peer chooses this number.
+    if data_len > max {
+        return Err(Error::PacketTooLarge { len: u64::from(data_len), max });
+    }
+    Ok(Some(Cut { frame_len: head_len + data_len as usize, head_len, msg_id: u64::from(msg_id) }))
+}
+
+/// As [`cut_packed`]; `seen` bytes of it were there before.
+pub(super) fn cut_decoded(decoder: &dyn IDecoder, begun: &[u8], seen: usize) -> Result<Option<Cut>> {
     if begun.is_empty() {
         return Ok(None);
     }

@@ -6,8 +6,8 @@
 //! older than [`SLICE`] lets others run: it parks until the [poller](super::poller) of its worker has looked at the network,
 //! and everything that has become ready runs before it.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::awaits::Awaits;

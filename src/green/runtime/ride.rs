@@ -86,7 +86,12 @@ impl Ride {
     }
 
     /// As [`go_on`](Self::go_on), for the poller of `here`, which queues all of `rides` together.
-    pub(in crate::green) fn go_on_with(mut self: Box<Self>, ready: Readiness, here: &Home, rides: &mut Vec<Box<Self>>) {
+    pub(in crate::green) fn go_on_with(
+        mut self: Box<Self>,
+        ready: Readiness,
+        here: &Home,
+        rides: &mut Vec<Box<Self>>,
+    ) {
         if self.me.record().home() == here.index() {
             self.ready = ready;
             rides.push(self);

@@ -43,7 +43,8 @@ pub(crate) fn deferred_calls() -> usize {
 /// Takes a call back that was put off on this thread, if it is the last one.
 pub(crate) fn take_back(call: &impl Deferred) -> Option<Arc<dyn Deferred>> {
     with(|local| {
-        let is_it = |last: &mut Arc<dyn Deferred>| std::ptr::addr_eq(Arc::as_ptr(last), std::ptr::from_ref(call));
+        let is_it =
+            |last: &mut Arc<dyn Deferred>| std::ptr::addr_eq(Arc::as_ptr(last), std::ptr::from_ref(call));
         local.deferred.borrow_mut().pop_if(is_it)
     })
 }

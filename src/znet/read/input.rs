@@ -3,8 +3,9 @@
 
 use crate::error::{Error, Result};
 use crate::green::ReadBuffer;
+use crate::zconf::PackKind;
 use crate::znet::transport::{Received, Transport};
-use crate::zpack::FrameReader;
+use crate::zpack::{Frame, FrameReader, Framing, LtvLittleEndian, Pass, TlvBigEndian};
 
 /// What has been read and not been cut into frames: the beginning of one.
 #[derive(Default)]
@@ -40,6 +41,22 @@ impl Input {
         let room = (buffer.len() - start).min(most);
         let received = transport.recv(&mut buffer[start..start + room]).map_err(failed)?;
         Ok((received, start + received.n))
+    }
+
+    /// Cuts the next frame out of a pass: see [`FrameReader::next_lent`]. `built_in`: the format, if it is one whose head can be
+    /// read in line, and the longest payload.
+    #[inline(always)]
+    pub(super) fn next_lent(
+        &mut self,
+        framing: &Framing,
+        built_in: Option<(PackKind, u32)>,
+        pass: &mut Pass<ReadBuffer>,
+    ) -> Result<Option<Frame>> {
+        match built_in {
+            Some((PackKind::LtvLittleEndian, max)) => self.frames.next_packed(&LtvLittleEndian, max, pass),
+            Some((PackKind::TlvBigEndian, max)) => self.frames.next_packed(&TlvBigEndian, max, pass),
+            None => self.frames.next_lent(framing, pass),
+        }
     }
 
     /// As [`fill`](Self::fill), into the buffer of the large frame that has begun.

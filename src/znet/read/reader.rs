@@ -274,12 +274,11 @@ impl<'a> Reader<'a> {
     /// Never inlined: what it needs of the stack would be there while the connection waits, and take a second page.
     #[inline(never)]
     fn handle_all(&mut self) -> Result<bool> {
-        let (framing, tap) = (self.conn.core().framing(), self.conn.notes().tap());
+        let (core, tap) = (self.conn.core(), self.conn.notes().tap());
+        let (framing, built_in) = (core.framing(), core.built_in_framing());
         while !self.conn.looks_closely() {
             let Some(pass) = self.request.pass() else { return Ok(true) };
-            let Some(frame) = self.input.frames.next_lent(framing, pass)? else {
-                return Ok(true);
-            };
+            let Some(frame) = self.input.next_lent(framing, built_in, pass)? else { return Ok(true) };
             if let Some(tap) = &tap {
                 tap.shows(&frame, pass);
             }

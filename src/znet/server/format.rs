@@ -53,6 +53,15 @@ impl Core {
         })
     }
 
+    /// The wire format that cuts streams, if it is one that is built in, and the longest payload.
+    #[inline]
+    pub(crate) fn built_in_framing(&self) -> Option<(PackKind, u32)> {
+        match self.framing() {
+            Framing::Pack { max, .. } => self.built_in_pack().map(|kind| (kind, *max)),
+            Framing::Decoder(_) => None,
+        }
+    }
+
     /// # Errors
     ///
     /// [`Error::BadHead`] if nothing can tell where a frame ends.
