@@ -68,6 +68,10 @@ impl FrameReader {
     ///
     /// Where `buf` is shorter than the frame begun; a small one fits [`MIN_BUFFER`].
     pub fn restore(&mut self, buf: &mut [u8]) -> usize {
+        // Nearly always, and then no memory is to be freed either.
+        if self.carry.is_empty() {
+            return 0;
+        }
         let carry = std::mem::take(&mut self.carry);
         buf[..carry.len()].copy_from_slice(&carry);
         carry.len()
@@ -170,10 +174,17 @@ impl FrameReader {
         }))
     }
 
-    /// Keeps what is less than a head, at the end of a pass; often nothing. Not inlined, nor is what follows: once a pass,
-    /// beside what is done for each frame.
-    #[inline(never)]
+    /// Keeps what is less than a head, at the end of a pass; often nothing.
+    #[inline]
     fn keep(&mut self, rest: &[u8]) {
+        if !rest.is_empty() {
+            self.keep_some(rest);
+        }
+    }
+
+    /// Not inlined, nor is what follows: once a pass, beside what is done for each frame.
+    #[inline(never)]
+    fn keep_some(&mut self, rest: &[u8]) {
         self.seen = rest.len();
         self.carry.extend_from_slice(rest);
     }

@@ -9,11 +9,14 @@ use crate::znet::transport::Transport;
 
 /// If there are limits: pays for what has come, and rests until it is paid, at most for a second, or until the connection
 /// must close. Once the peer has hung up it rests no more, so its place is soon free. Returns whether it has rested.
+#[inline]
 pub(crate) fn keep_rate(conn: &Connection, transport: &Transport, messages: usize, bytes: usize) -> bool {
+    conn.core().talk().rates.are_on() && pay(conn, transport, messages, bytes)
+}
+
+#[inline(never)]
+fn pay(conn: &Connection, transport: &Transport, messages: usize, bytes: usize) -> bool {
     let rates = &conn.core().talk().rates;
-    if !rates.are_on() {
-        return false;
-    }
     let begin = Instant::now();
     let mut end = begin + rates.charge(conn.meter(), conn.get_remote_addr().ip(), messages, bytes, begin);
     if end == begin {
@@ -43,11 +46,14 @@ pub(crate) fn keep_rate(conn: &Connection, transport: &Transport, messages: usiz
 }
 
 /// Most bytes that one read may bring.
+#[inline]
 pub(crate) fn most_to_read(conn: &Connection, in_large_frame: bool) -> usize {
+    if conn.core().talk().rates.are_on() { most_by_rate(conn, in_large_frame) } else { usize::MAX }
+}
+
+#[inline(never)]
+fn most_by_rate(conn: &Connection, in_large_frame: bool) -> usize {
     let rates = &conn.core().talk().rates;
-    if !rates.are_on() {
-        return usize::MAX;
-    }
     let head_len = conn.core().decoder().map_or_else(|| conn.core().pack().get_head_len(), |_| 1);
     rates.most_to_read(head_len, in_large_frame)
 }
