@@ -129,12 +129,14 @@ fn carry_all(home: &'static Home) {
     loop {
         let (mut rides, mut goes_on) = (0_u32, true);
         while let Some(ride) = home.ready().pop() {
-            worker::set_seen_to(false);
             ride.carry(home, &me);
-            // It may have waited in there, by calling `may` itself even.
-            home::come_home(&me);
+            let back = worker::see_to_again(home.index());
             // If another goes through the queue by now, it goes on with that.
-            goes_on = !worker::set_seen_to(true);
+            goes_on = !back.unwrap_or_else(|| {
+                // It has waited in there, by calling `may` itself even.
+                home::come_home(&me);
+                worker::set_seen_to(true)
+            });
             if !goes_on {
                 break;
             }

@@ -104,7 +104,7 @@ impl Ride {
     pub(super) fn carry(mut self: Box<Self>, home: &Home, carrier: &Record) {
         let Self { me, ready, passenger, .. } = &mut *self;
         me.record().board(carrier, home.index());
-        worker::resume(Some(Arc::clone(me.record())));
+        worker::board(Arc::clone(me.record()));
         match catch_unwind(AssertUnwindSafe(|| passenger.ride(*ready, me))) {
             Ok(Halt::AtRest(on, interest)) => {
                 get_off(on.prepare());

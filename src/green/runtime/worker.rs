@@ -28,6 +28,21 @@ pub(crate) trait Deferred: Send + Sync {
 
 /// Puts `call` off until the running coroutine yields or ends. On a plain thread, which never yields, runs it at once.
 pub(crate) fn defer(call: Arc<dyn Deferred>) {
+    let on_worker = |local: &Local| match local.index.get() {
+        NO_WORKER => Some(call),
+        _ => {
+            local.deferred.borrow_mut().push(call);
+            None
+        }
+    };
+    if let Some(call) = with(on_worker) {
+        defer_elsewhere(call);
+    }
+}
+
+/// As [`defer`], on a thread that is no worker. Those run coroutines only, so that need not be asked there.
+#[cold]
+fn defer_elsewhere(call: Arc<dyn Deferred>) {
     if may::coroutine::is_coroutine() {
         with(|local| local.deferred.borrow_mut().push(call));
     } else {
@@ -90,6 +105,16 @@ pub(in crate::green) fn leave(what: Awaits) -> Option<Arc<Record>> {
 
 /// Gives the record of the coroutine that runs here from now on.
 pub(in crate::green) fn resume(me: Option<Arc<Record>>) {
+    resume_and(me, |_| {});
+}
+
+/// As [`resume`], for a ride: its carrier does not go through the queue meanwhile.
+pub(super) fn board(me: Arc<Record>) {
+    resume_and(Some(me), |local| local.seen_to.set(false));
+}
+
+#[inline]
+fn resume_and(me: Option<Arc<Record>>, also: impl FnOnce(&Local)) {
     let now = me.as_ref().map_or(0, |me| me.activity().set(Awaits::Nothing));
     let stale = with(|local| {
         if let Some(me) = me.as_ref().filter(|me| me.is_coroutine()) {
@@ -100,6 +125,7 @@ pub(in crate::green) fn resume(me: Option<Arc<Record>>) {
             });
             beat.begin_turn(me, now);
         }
+        also(local);
         local.running.replace(me)
     });
     if stale.is_some() {
@@ -240,6 +266,12 @@ pub(super) fn is_seen_to() -> bool {
 /// Returns what was so before.
 pub(super) fn set_seen_to(is: bool) -> bool {
     with(|local| local.seen_to.replace(is))
+}
+
+/// A carrier of this worker is back from a ride, and goes through the queue again. Returns whether another did by now; `None`,
+/// and nothing is done, on another worker.
+pub(super) fn see_to_again(index: usize) -> Option<bool> {
+    with(|local| (local.index.get() == index).then(|| local.seen_to.replace(true)))
 }
 
 /// Runs `f`, which calls nothing in here, on the spare buffers of this thread. `None` if the thread is past its thread-locals, as
