@@ -113,6 +113,7 @@ impl Turn {
     }
 
     /// Counts one unit of work; at times looks at the clock and lets others run.
+    #[inline]
     pub(crate) fn unit(&mut self) {
         if self.pace.count() {
             self.look();
@@ -120,6 +121,7 @@ impl Turn {
     }
 
     /// Looks at the clock and lets others run if this turn and the worker's slice are over.
+    #[inline(never)]
     fn look(&mut self) {
         if self.is_over() {
             yield_now();

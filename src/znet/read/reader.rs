@@ -369,7 +369,7 @@ impl<'a> Reader<'a> {
         self.route.map(|(_, route)| route)
     }
 
-    #[inline]
+    #[inline(always)]
     fn count_frame(&mut self, msg_id: u32) {
         self.observer.handles(msg_id);
         if self.handled == 0 {

@@ -47,24 +47,31 @@ impl Route {
     }
 
     /// Runs the steps that are left, from the one at which the request stands. An error skips those after it.
+    #[inline]
     pub(crate) fn run(&self, request: &Request) -> Result<()> {
-        let run = match self {
-            Self::Handler(router) if request.begin_with_handle() => run_handler(&**router, request),
+        match self {
+            Self::Handler(router) if request.begin_with_handle() => {
+                let run = router.handle(request);
+                // A closure that neither fails nor jumps has been all.
+                if run.is_ok() && !request.goes_elsewhere() { Ok(()) } else { self.run_on(run, request) }
+            }
+            _ => self.run_on(Ok(()), request),
+        }
+    }
+
+    /// Runs the steps that are left after one that has ended so.
+    #[inline(never)]
+    fn run_on(&self, before: Result<()>, request: &Request) -> Result<()> {
+        let run = before.and_then(|()| match self {
             Self::Router(router) | Self::Handler(router) => run_router(&**router, request),
             Self::Slices(steps) => run_slices(&steps.0, request),
-        };
+        });
         if run.is_err() {
             // A handler that goes on after an error of `router_slices_next` does not bring back what it skipped.
             request.abort();
         }
         run
     }
-}
-
-/// Runs a closure for a request that is at the beginning of its route.
-fn run_handler(router: &dyn IRouter, request: &Request) -> Result<()> {
-    router.handle(request)?;
-    if request.goes_elsewhere() { run_router(router, request) } else { Ok(()) }
 }
 
 fn run_router(router: &dyn IRouter, request: &Request) -> Result<()> {
