@@ -83,7 +83,7 @@ mod spawn;
 pub use spawn::builder::Builder;
 pub(crate) use spawn::contain::{Contained, contain, drop_contained, drop_each};
 pub use spawn::coroutine::{Coroutine, Exit, current};
-pub(crate) use spawn::cut::{Me, cuttable};
+pub(crate) use spawn::cut::cuttable;
 pub(crate) use spawn::dump::{Lists, list_also};
 pub use spawn::dump::{coroutines, dump};
 pub use spawn::failed::{Failed, Panicked};
@@ -91,7 +91,7 @@ pub use spawn::generator;
 pub use spawn::greenlet::{Greenlet, run, spawn, spawn_later};
 pub use spawn::group::Group;
 pub use spawn::imap::{IMap, IMapUnordered};
-pub(crate) use spawn::interrupt::is_unwinding;
+pub(crate) use spawn::interrupt::{Me, is_unwinding};
 pub use spawn::joinall::{
     IWait, iwait, joinall, joinall_timeout, killall, killall_timeout, wait_any, wait_any_timeout,
 };

@@ -5,7 +5,7 @@
 //! keeps what it was given: the next one unwinds. A reason holds until its scope is left, a kill forever, so code
 //! that catches the unwinding gains nothing but its clean-up.
 
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
@@ -218,6 +218,39 @@ impl Timed for Scope {
     fn time_is_up(&self) {
         self.over.store(true, Ordering::Release);
         self.interrupts().alarm();
+    }
+}
+
+/// The green thread that calls, for those that would ask for it again and again.
+pub(crate) struct Me(Arc<Record>);
+
+impl Me {
+    pub(in crate::green) const fn new(record: Arc<Record>) -> Self {
+        Self(record)
+    }
+
+    /// A plain thread is one too.
+    pub(crate) fn caller() -> Self {
+        Self(Record::of_caller())
+    }
+
+    pub(in crate::green) const fn record(&self) -> &Arc<Record> {
+        &self.0
+    }
+
+    /// As [`cuttable`](super::cut::cuttable).
+    pub(crate) fn cuttable<T>(&self, body: impl FnOnce() -> T) -> Option<T> {
+        let interrupts = self.0.interrupts();
+        if !interrupts.begin_cuttable() {
+            return Some(body());
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(body));
+        interrupts.end_cuttable();
+        match outcome {
+            Ok(value) => Some(value),
+            Err(payload) if payload.downcast_ref() == Some(&Interrupt::Cut) => None,
+            Err(payload) => resume_unwind(payload),
+        }
     }
 }
 
