@@ -58,7 +58,8 @@ impl Connection {
                 return Ok(());
             }
             let waiter = state.room().enlist();
-            let to_defer = state.defer_here();
+            // Where nothing is queued, a look at the queue would wake the caller at once.
+            let to_defer = state.sends() && state.defer_here();
             drop(state);
             if to_defer {
                 // Waiting yields, and so flushes, or starts the writer.
