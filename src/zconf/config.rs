@@ -250,9 +250,13 @@ pub struct Config {
     /// What requests to the admin plane carry in `Authorization: Bearer ..`, at least 16 characters. Default empty: nothing.
     pub admin_token: String,
 
-    /// The Redis that joins this server with others into a cluster: `redis://:password@host:6379/0`. Needs the
-    /// cargo feature `redis`, and `NodeName`. Default empty: one node, without Redis.
+    /// The Redis that joins this server with others into a cluster: `redis://:password@host:6379/0`, or
+    /// `redis+sentinel://:password@host:26379,host:26379/service/0`; `rediss` in place of `redis` if it speaks TLS. Needs the
+    /// cargo feature `redis`, with TLS also `tls`, and `NodeName`. Default empty: one node, without Redis.
     pub cluster: String,
+    /// File with the certificates of the authorities that vouch for a Redis with TLS, in PEM. Default empty: those that this
+    /// machine trusts.
+    pub cluster_ca_file: String,
     /// The name of this server among the nodes of its cluster, no other's; it is required with `cluster`. Default empty: without
     /// a cluster, `Name`.
     pub node_name: String,

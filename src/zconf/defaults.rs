@@ -108,6 +108,7 @@ impl Default for Config {
             admin_token: String::new(),
 
             cluster: String::new(),
+            cluster_ca_file: String::new(),
             node_name: String::new(),
             cluster_prefix: "zinx".to_string(),
 

@@ -235,9 +235,12 @@ fn is_token(text: &str) -> bool {
 
 /// Whether a text can be the URL of a Redis; whoever connects reads it more closely.
 fn is_redis(text: &str) -> bool {
-    let host = text.strip_prefix("redis://");
-    host.is_some_and(|host| !host.is_empty() && host.chars().all(|character| character.is_ascii_graphic()))
+    let has_scheme = |(scheme, host): (&str, &str)| REDIS.contains(&scheme) && !host.is_empty();
+    text.split_once("://").is_some_and(has_scheme) && text.chars().all(|one| one.is_ascii_graphic())
 }
+
+/// What such a URL begins with.
+const REDIS: &[&str] = &["redis", "rediss", "redis+sentinel", "rediss+sentinel"];
 
 fn is_label(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);

@@ -146,6 +146,7 @@ pub(super) static KEYS: &[Key] = &[
     key!("Admin", admin, Rule::Endpoint, Now, Restart),
     key!("AdminToken", admin_token, Rule::Token, Now, AtOnce),
     key!("Cluster", cluster, Rule::Redis, Now, Restart),
+    key!("ClusterCaFile", cluster_ca_file, Rule::Any, Now, Restart),
     key!("NodeName", node_name, Rule::Label { or_nothing: true }, Now, Restart),
     key!("ClusterPrefix", cluster_prefix, Rule::Label { or_nothing: false }, Now, Restart),
 ];

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use redis::{Cmd, Parser, Value};
 
-use super::address::Address;
+use super::address::{Address, Host};
 use super::slot::{Failed, Slot};
+use super::stream::Stream;
 use crate::green::{Bell, Builder, Event, Greenlet, TcpStream, Until};
 use crate::lock::Lock;
 
@@ -39,7 +40,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     /// The connection, once it has been opened.
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     queued: VecDeque<(Vec<u8>, Arc<Slot>)>,
     /// Of those queued.
     bytes: usize,
@@ -159,9 +160,9 @@ impl Shared {
         let mut pause = FIRST_PAUSE;
         while !self.ending.is_set() {
             match self.open() {
-                Ok((stream, parser)) => {
+                Ok((host, stream, parser)) => {
                     pause = FIRST_PAUSE;
-                    self.carry(stream, parser);
+                    self.carry(&host, stream, parser);
                 }
                 Err(why) => log::warn!("{} to {}: {why}", self.name, self.address),
             }
@@ -173,50 +174,29 @@ impl Shared {
     }
 
     /// Connects, and says what each connection begins with.
-    fn open(&self) -> Result<(TcpStream, Parser), String> {
-        let stream = self.address.connect().map_err(|error| error.to_string())?;
+    fn open(&self) -> Result<(Host, Stream, Parser), String> {
+        let host = self.address.find()?;
+        let socket = Address::connect(&host)?;
         // Data that a Redis does not acknowledge for so long will not be.
         let patience = u32::try_from(PATIENCE.as_millis()).unwrap_or(u32::MAX);
-        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, patience);
-        let theirs = stream.clone();
-        // Reading has no limit of its own: the socket is ended when the time is up.
-        let done = Arc::new(Event::new());
-        let watched = Arc::clone(&done);
-        let watch = move || {
-            if !watched.wait_timeout(LIMIT) {
-                theirs.shutdown();
-            }
-        };
-        let watch = Builder::new().name("redis opening").spawn(watch).map_err(|error| error.to_string())?;
-        let opened = self.greet(&stream);
-        done.set();
-        watch.join();
-        opened.map(|parser| (stream, parser))
-    }
-
-    fn greet(&self, mut stream: &TcpStream) -> Result<Parser, String> {
-        let mut parser = Parser::new();
-        let first = (self.opening.commands)();
-        let commands = self.address.greeting().iter().chain(&first);
-        let all: Vec<u8> = commands.clone().flat_map(Cmd::get_packed_command).collect();
-        stream.write_all(&all).map_err(|error| error.to_string())?;
-        for _ in commands {
-            match parser.parse_value(stream) {
-                Ok(Value::ServerError(error)) => {
-                    return Err(format!("{} {}", error.code(), error.details().unwrap_or_default()));
-                }
-                Ok(_) => {}
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-        Ok(parser)
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&socket, patience);
+        within_limit(&socket.clone(), || {
+            let stream = self.address.secure(&host, socket)?;
+            let mut parser = Parser::new();
+            let said = say(&stream, &mut parser, self.address.greeting())?;
+            self.address.check(&said)?;
+            say(&stream, &mut parser, &(self.opening.commands)())?;
+            Ok((host, stream, parser))
+        })
     }
 
     /// Carries commands and answers until the connection ends.
-    fn carry(self: &Arc<Self>, stream: TcpStream, mut parser: Parser) {
+    fn carry(self: &Arc<Self>, host: &Host, stream: Stream, mut parser: Parser) {
         self.state.lock().stream = Some(stream.clone());
         let (theirs, to) = (Arc::clone(self), stream.clone());
         let writer = Builder::new().name(self.name).spawn(move || theirs.write(&to));
+        let over = Arc::new(Event::new());
+        let watch = self.watch(host, &stream, &over);
         if writer.is_ok() && !self.ending.is_set() {
             (self.opening.opened)();
             while let Ok(value) = parser.parse_value(&stream) {
@@ -225,16 +205,42 @@ impl Shared {
             }
         }
         self.close(&stream);
-        if let Ok(writer) = writer {
-            writer.join();
-        }
+        over.set();
+        writer.into_iter().chain(watch).for_each(|coroutine| coroutine.join());
         if !self.ending.is_set() {
             log::warn!("{} to {}: the connection has ended", self.name, self.address);
         }
     }
 
+    /// Leaves a Redis that is no longer the master: it may not know that yet, and what it is told is lost.
+    fn watch(self: &Arc<Self>, host: &Host, stream: &Stream, over: &Arc<Event>) -> Option<Greenlet<()>> {
+        if !self.address.has_sentinels() {
+            return None;
+        }
+        let (this, host, stream, over) = (Arc::clone(self), host.clone(), stream.clone(), Arc::clone(over));
+        let watch = move || {
+            while !over.wait_timeout(LOOK) {
+                match this.address.find() {
+                    Ok(master) if master != host => {
+                        log::warn!(
+                            "{} to {}: the master is {}:{} now",
+                            this.name,
+                            this.address,
+                            master.0,
+                            master.1
+                        );
+                        return stream.shutdown();
+                    }
+                    // If no sentinel answers, there is no election either.
+                    _ => {}
+                }
+            }
+        };
+        Builder::new().name("redis master").spawn(watch).ok()
+    }
+
     /// Sends what is queued, all of it in one write.
-    fn write(&self, mut stream: &TcpStream) {
+    fn write(&self, mut stream: &Stream) {
         let mut all = Vec::new();
         loop {
             {
@@ -264,7 +270,7 @@ impl Shared {
     }
 
     /// Ends a connection: what is on its way has no answer.
-    fn close(&self, stream: &TcpStream) {
+    fn close(&self, stream: &Stream) {
         stream.shutdown();
         let mut state = self.state.lock();
         state.stream = None;
@@ -277,9 +283,44 @@ impl Shared {
     }
 }
 
+/// Runs `body`, and ends the socket that it reads and writes when the time is up: reading has no limit of its own.
+pub(super) fn within_limit<T>(
+    socket: &TcpStream,
+    body: impl FnOnce() -> Result<T, String>,
+) -> Result<T, String> {
+    let (theirs, done) = (socket.clone(), Arc::new(Event::new()));
+    let watched = Arc::clone(&done);
+    let watch = move || {
+        if !watched.wait_timeout(LIMIT) {
+            theirs.shutdown();
+        }
+    };
+    let watch = Builder::new().name("redis opening").spawn(watch).map_err(|error| error.to_string())?;
+    let outcome = body();
+    done.set();
+    watch.join();
+    outcome
+}
+
+/// Says commands, and returns the answers. A refusal is an error.
+pub(super) fn say(mut stream: &Stream, parser: &mut Parser, commands: &[Cmd]) -> Result<Vec<Value>, String> {
+    let all: Vec<u8> = commands.iter().flat_map(Cmd::get_packed_command).collect();
+    stream.write_all(&all).map_err(|error| error.to_string())?;
+    let answer = |_| match parser.parse_value(stream) {
+        Ok(Value::ServerError(error)) => {
+            Err(format!("{} {}", error.code(), error.details().unwrap_or_default()))
+        }
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(error.to_string()),
+    };
+    commands.iter().map(answer).collect()
+}
+
 /// How long a command may take, and connecting.
 pub(super) const LIMIT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often the sentinels are asked, if there are any, whether the master is still the same.
+const LOOK: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Commands that wait to be sent or for their answers, at most; and bytes of those that wait to be sent.
@@ -288,7 +329,7 @@ const MAX_BYTES: usize = 8 << 20;
 const KEPT_BYTES: usize = 64 << 10;
 /// The parser of the `redis` crate needs 90 KB without optimisation, more than the stacks of a program that is built so without
 /// debug assertions.
-const STACK_BYTES: usize = 256 << 10;
+pub(super) const STACK_BYTES: usize = 256 << 10;
 const DOWN: &str = "Redis cannot be reached";
 
 #[cfg(test)]

@@ -7,6 +7,12 @@
 mod address;
 pub(crate) use address::Address;
 
+// which one is the master if it has sentinels,
+mod sentinels;
+
+// what is read and written, encrypted or not,
+mod stream;
+
 // a command that waits for its answer,
 mod slot;
 pub(crate) use slot::Failed;

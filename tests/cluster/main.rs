@@ -25,6 +25,9 @@ mod racing;
 mod redis;
 mod resuming;
 mod roaming;
+#[cfg(feature = "tls")]
+mod secured;
 mod sending;
+mod sentinels;
 mod wire;
 mod world;

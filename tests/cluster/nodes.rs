@@ -28,7 +28,11 @@ pub(crate) fn node(redis: &Redis, name: &str, policy: OnDuplicate) -> Running {
 }
 
 pub(crate) fn node_at(url: &str, name: &str, policy: OnDuplicate) -> Running {
-    start_alone(config_of(url, name), |server| {
+    node_with(config_of(url, name), policy)
+}
+
+pub(crate) fn node_with(config: Config, policy: OnDuplicate) -> Running {
+    start_alone(config, |server| {
         let login = move |request: &dyn IRequest| {
             let conn = request.get_connection();
             match conn.login(request.text()?, policy) {

@@ -39,6 +39,22 @@ impl Redis {
         Self::with(&["--replicaof", "127.0.0.1", &self.port.number().to_string()]).start_it()
     }
 
+    /// As [`start`](Self::start). It speaks TLS alone, with the server's certificate of the tests.
+    #[cfg(feature = "tls")]
+    pub(crate) fn start_with_tls() -> Option<Self> {
+        let mut redis = Self::with(&["--port", "0", "--tls-auth-clients", "no"]);
+        let tls_port = redis.port.number().to_string();
+        redis.args.extend(["--tls-port".to_string(), tls_port]);
+        for (setting, file) in [
+            ("--tls-cert-file", "server.pem"),
+            ("--tls-key-file", "server.key"),
+            ("--tls-ca-cert-file", "ca.pem"),
+        ] {
+            redis.args.extend([setting.to_string(), pem(file)]);
+        }
+        redis.start_it()
+    }
+
     /// As [`start`](Self::start), with a clock that can [jump](Self::jump). `None`, with a word, also without a C compiler.
     pub(crate) fn start_with_clock() -> Option<Self> {
         let mut redis = Self::with(&[]);
@@ -142,9 +158,7 @@ impl Redis {
 
     /// The answer to a command that is a text of many lines.
     pub(crate) fn ask_for_all(&self, command: &str) -> String {
-        let mut stream = TcpStream::connect(self.port.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        writeln!(stream, "{command}\r").unwrap();
+        let stream = asked(self.port.address, command);
         let (mut stream, mut len) = (BufReader::new(stream), String::new());
         stream.read_line(&mut len).unwrap();
         let mut text = vec![0; len.trim()[1..].parse().unwrap()];
@@ -159,11 +173,7 @@ impl Redis {
 
     /// The last of so many lines.
     fn lines(&self, command: &str, count: usize) -> String {
-        let mut stream = TcpStream::connect(self.port.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        writeln!(stream, "{command}\r").unwrap();
-        let lines = BufReader::new(stream).lines().map(Result::unwrap);
-        lines.take(count).last().unwrap()
+        lines_of(self.port.address, command, count)
     }
 
     fn signal(&self, signal: Signal) {
@@ -181,6 +191,34 @@ impl Drop for Redis {
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Of the answer to a command, the last of so many lines.
+pub(crate) fn lines_of(address: SocketAddr, command: &str, count: usize) -> String {
+    let lines = BufReader::new(asked(address, command)).lines().map(Result::unwrap);
+    lines.take(count).last().unwrap()
+}
+
+/// The words of an answer that is a list of them.
+pub(crate) fn words_of(address: SocketAddr, command: &str) -> Vec<String> {
+    let mut lines = BufReader::new(asked(address, command)).lines().map(Result::unwrap);
+    let count: usize = lines.next().unwrap().trim_start_matches('*').parse().unwrap_or_default();
+    // Each stands behind its length.
+    lines.take(2 * count).skip(1).step_by(2).collect()
+}
+
+fn asked(address: SocketAddr, command: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    writeln!(stream, "{command}\r").unwrap();
+    stream
+}
+
+/// A file of the test certificates.
+#[cfg(feature = "tls")]
+pub(crate) fn pem(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
+    folder.join(name).display().to_string()
 }
 
 /// Says that a test was skipped, and why. On a machine that is to run all of them, it fails.

@@ -12,7 +12,6 @@ use super::place::Place;
 use super::requests::Requests;
 use super::scripts::{FENCE, LEAVE, RENEW, load};
 use super::transfer::mark_of;
-use crate::error::config::{ConfigErrors, ConfigProblem};
 use crate::error::{Error, Result};
 use crate::green::{Builder, Event, Greenlet, Until};
 use crate::lock::Lock;
@@ -72,10 +71,12 @@ impl Joined {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the URL is none; [`Error::ClusterUnavailable`] if Redis cannot be reached, or a node of this name
-    /// runs.
-    pub(crate) fn begin(core: &Arc<Core>, config: &Config) -> Result<(Arc<Self>, Membership)> {
-        let address = || Address::parse(&config.cluster).map_err(bad_url);
+    /// [`Error::ClusterUnavailable`] if Redis cannot be reached, or a node of this name runs.
+    pub(crate) fn begin(
+        core: &Arc<Core>,
+        config: &Config,
+        address: &Address,
+    ) -> Result<(Arc<Self>, Membership)> {
         let (look, opened) = (Arc::new(Event::new()), Arc::new(AtomicU64::new(0)));
         let (theirs, count) = (Arc::clone(&look), Arc::clone(&opened));
         let tell = move || {
@@ -83,7 +84,7 @@ impl Joined {
             theirs.set();
         };
         let begin = |name, commands, opened| {
-            let link = Link::begin(name, address()?, Opening { commands, opened });
+            let link = Link::begin(name, address.clone(), Opening { commands, opened });
             link.map_err(|source| Error::io("start the link to Redis", source))
         };
         let incarnation = new_incarnation()?;
@@ -111,7 +112,7 @@ impl Joined {
             counts: Counts::default(),
         });
         let mut membership = Membership { joined: Arc::clone(&joined), runs: Vec::new() };
-        let redis = config_address(config);
+        let redis = address.to_string();
         joined.take_place(&redis)?;
         let place = Place::behind(&joined.facts(&joined.link)?);
         let (reads, keeps) = (Arc::clone(&joined), Arc::clone(&joined));
@@ -226,20 +227,6 @@ impl Drop for Membership {
 
 pub(super) fn unavailable(failed: Failed) -> Error {
     Error::ClusterUnavailable { reason: failed.to_string() }
-}
-
-fn bad_url(why: String) -> Error {
-    let problem = ConfigProblem {
-        key: "Cluster".to_string(),
-        found: "a URL that is none of a Redis".to_string(),
-        expected: format!("one such as redis://127.0.0.1:6379 ({why})"),
-        ..ConfigProblem::default()
-    };
-    ConfigErrors::none_of(vec![problem]).expect_err("there is a problem")
-}
-
-fn config_address(config: &Config) -> String {
-    Address::parse(&config.cluster).map_or_else(|_| String::new(), |address| address.to_string())
 }
 
 fn new_incarnation() -> Result<String> {

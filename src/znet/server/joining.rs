@@ -5,16 +5,25 @@ use std::sync::Arc;
 use super::core::Core;
 use crate::error::Result;
 #[cfg(feature = "redis")]
+use crate::error::config::{ConfigErrors, ConfigProblem};
+#[cfg(feature = "redis")]
 use crate::green::Runtime;
 #[cfg(feature = "redis")]
+use crate::zconf::Config;
+#[cfg(feature = "redis")]
 use crate::znet::cluster::joined::Joined;
+#[cfg(all(feature = "redis", feature = "tls"))]
+use crate::znet::transport::tls_options::TlsOptions;
+#[cfg(feature = "redis")]
+use crate::zredis::Address;
 
 /// Joins the cluster, if there is to be one. What is returned leaves it when it is dropped. May wait, so the caller holds no
 /// lock.
 ///
 /// # Errors
 ///
-/// [`ClusterUnavailable`](crate::Error::ClusterUnavailable) if Redis cannot be reached, or a node of this name runs.
+/// [`ClusterUnavailable`](crate::Error::ClusterUnavailable) if Redis cannot be reached, or a node of this name runs;
+/// [`Config`](crate::Error::Config) if the URL is none; the file's if it cannot be used.
 #[cfg(feature = "redis")]
 pub(super) fn join_cluster(core: &Arc<Core>) -> Result<Option<Box<dyn Send>>> {
     let config = core.config();
@@ -23,7 +32,7 @@ pub(super) fn join_cluster(core: &Arc<Core>) -> Result<Option<Box<dyn Send>>> {
     }
     let (workers, stack_bytes, max_stacks) = (config.workers, config.stack_bytes, config.max_stacks);
     Runtime { workers, stack_bytes, max_stacks }.start()?;
-    let (joined, membership) = Joined::begin(core, &config)?;
+    let (joined, membership) = Joined::begin(core, &config, &address_of(&config)?)?;
     core.talk().set_remote(joined);
     Ok(Some(Box::new(membership)))
 }
@@ -32,4 +41,30 @@ pub(super) fn join_cluster(core: &Arc<Core>) -> Result<Option<Box<dyn Send>>> {
 #[cfg(not(feature = "redis"))]
 pub(super) const fn join_cluster(_: &Arc<Core>) -> Result<Option<Box<dyn Send>>> {
     Ok(None)
+}
+
+/// Where the Redis is, and who vouches for it.
+#[cfg(feature = "redis")]
+fn address_of(config: &Config) -> Result<Address> {
+    let address = Address::parse(&config.cluster).map_err(|why| bad_url(&why))?;
+    #[cfg(feature = "tls")]
+    if address.is_encrypted() {
+        let trust = match &*config.cluster_ca_file {
+            "" => TlsOptions::new(),
+            file => TlsOptions::new().ca_file(file),
+        };
+        return Ok(address.trusting(trust.config()?));
+    }
+    Ok(address)
+}
+
+#[cfg(feature = "redis")]
+fn bad_url(why: &str) -> crate::error::Error {
+    let problem = ConfigProblem {
+        key: "Cluster".to_string(),
+        found: "a URL that is none of a Redis".to_string(),
+        expected: format!("one such as redis://127.0.0.1:6379 ({why})"),
+        ..ConfigProblem::default()
+    };
+    ConfigErrors::none_of(vec![problem]).expect_err("there is a problem")
 }

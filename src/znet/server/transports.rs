@@ -80,6 +80,16 @@ pub(super) fn check(config: &Config) -> Result<()> {
             "nothing, or zinx built with the cargo feature `redis`",
         );
     }
+    let is_encrypted = config.cluster.starts_with("rediss");
+    if is_encrypted && cfg!(not(feature = "tls")) {
+        problem(
+            "Cluster",
+            &without_password(&config.cluster),
+            "a Redis without TLS, or zinx built with the cargo feature `tls`",
+        );
+    } else if !is_encrypted && !config.cluster_ca_file.is_empty() {
+        problem("ClusterCaFile", &config.cluster_ca_file, "nothing, unless Cluster begins with rediss");
+    }
     if !config.cluster.is_empty() && config.node_name.is_empty() {
         problem("NodeName", "", "the name of this server among the nodes, because there is a Cluster");
     }

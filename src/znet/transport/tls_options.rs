@@ -61,6 +61,15 @@ impl TlsOptions {
 
     /// What connections to `host` begin with.
     pub(crate) fn target(&self, host: &str) -> Result<TlsTarget> {
+        let config = self.config()?;
+        let name = self.server_name.as_deref().unwrap_or(host);
+        let name = ServerName::try_from(name.to_string())
+            .map_err(|source| cannot_use(&format!("the server name {name}"), source))?;
+        Ok(TlsTarget { config, name })
+    }
+
+    /// Whom connections trust, and what they show.
+    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>> {
         let roots = match &self.ca_file {
             Some(path) => read_roots(path)?,
             None => roots_of_the_machine()?,
@@ -76,10 +85,7 @@ impl TlsOptions {
                 .map_err(|source| cannot_use(&format!("{cert} with {key}"), source))?,
         };
         config.alpn_protocols = protocols(&self.alpn);
-        let name = self.server_name.as_deref().unwrap_or(host);
-        let name = ServerName::try_from(name.to_string())
-            .map_err(|source| cannot_use(&format!("the server name {name}"), source))?;
-        Ok(TlsTarget { config: Arc::new(config), name })
+        Ok(Arc::new(config))
     }
 }
 
