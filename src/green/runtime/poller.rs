@@ -5,6 +5,7 @@
 //! network, and the whole thread waits with it: one system call per batch. Only `may` knows of coroutines that have just
 //! been spawned. So that `may` can run them, the epoll instance is registered in that of `may`, which wakes the poller.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,7 +56,7 @@ struct Poller {
     events: Vec<epoll::Event>,
     inbox: Vec<Arc<Record>>,
     /// Those that the look at the network lets go on.
-    rides: Vec<Box<Ride>>,
+    rides: VecDeque<Box<Ride>>,
     /// There may be events that will not be reported again: the last look left them, or `may` has seen them.
     more: bool,
     /// Turns since something came from the network.
@@ -73,7 +74,7 @@ impl Poller {
             door,
             events: Vec::with_capacity(BATCH),
             inbox: Vec::new(),
-            rides: Vec::new(),
+            rides: VecDeque::new(),
             more: false,
             quiet: 0,
             since_may: 0,

@@ -90,11 +90,11 @@ impl Ride {
         mut self: Box<Self>,
         ready: Readiness,
         here: &Home,
-        rides: &mut Vec<Box<Self>>,
+        rides: &mut VecDeque<Box<Self>>,
     ) {
         if self.me.record().home() == here.index() {
             self.ready = ready;
-            rides.push(self);
+            rides.push_back(self);
         } else {
             self.go_on(ready);
         }
@@ -160,10 +160,10 @@ impl Ready {
     }
 
     /// Adds all of `more`, which is emptied.
-    pub(super) fn append(&self, more: &mut Vec<Box<Ride>>) {
+    pub(super) fn append(&self, more: &mut VecDeque<Box<Ride>>) {
         if !more.is_empty() {
             let mut rides = self.rides.lock();
-            rides.extend(more.drain(..));
+            rides.append(more);
             self.len.store(rides.len(), Ordering::Release);
         }
     }

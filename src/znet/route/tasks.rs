@@ -54,6 +54,7 @@ impl Tasks {
 
 impl Seat {
     /// Queues a request to the worker, in order behind all before it.
+    #[expect(clippy::result_large_err, reason = "it is the request, handed back as it is")]
     pub(super) fn submit(
         &self,
         request: Request,

@@ -175,6 +175,7 @@ impl Worker {
     }
 
     /// Queues a request; while the queue is full, waits, at most for `timeout`.
+    #[expect(clippy::result_large_err, reason = "it is the request, handed back as it is")]
     pub(crate) fn put(&self, request: Request, timeout: Option<Duration>) -> Result<(), PutError<Request>> {
         let task = Task::new(request);
         let put = match timeout {
