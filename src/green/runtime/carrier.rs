@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::awaits::Awaits;
+use super::fair::RidePace;
 use super::home::{self, Home};
-use super::{fair, worker};
+use super::worker;
 use crate::green::spawn::builder::Builder;
 use crate::green::spawn::record::Record;
 use crate::lock::Lock;
@@ -127,7 +128,7 @@ pub(super) fn trim(home: &Home) {
 fn carry_all(home: &'static Home) {
     let Some(me) = worker::leave(Awaits::Turn) else { return };
     loop {
-        let (mut rides, mut goes_on) = (0_u32, true);
+        let (mut pace, mut goes_on) = (RidePace::new(), true);
         while let Some(ride) = home.ready().pop() {
             ride.carry(home, &me);
             let back = worker::see_to_again(home.index());
@@ -140,8 +141,7 @@ fn carry_all(home: &'static Home) {
             if !goes_on {
                 break;
             }
-            rides += 1;
-            if rides.is_multiple_of(RIDES_PER_LOOK) && fair::carrier_is_over(home) {
+            if pace.is_over(home) {
                 // Behind the poller, which looks at the network.
                 worker::put_carrier_last();
                 may::coroutine::yield_now();
@@ -163,6 +163,3 @@ fn carry_all(home: &'static Home) {
 
 /// Spare carriers kept on each worker, with their stacks.
 const MOST_SPARES: usize = 64;
-
-/// Rides between two looks at the clock.
-const RIDES_PER_LOOK: u32 = 8;

@@ -185,11 +185,34 @@ pub(super) fn slice_is_over(home: &Home) -> bool {
     look_at(home, clock())
 }
 
-/// Whether a carrier, between two rides, should let others run and its poller look at the network: after a slice if somebody waits
-/// for it, else after a few. A look is a system call, and rides that it finds come after those that are ready anyway.
-pub(super) fn carrier_is_over(home: &Home) -> bool {
-    let is_waited_for = worker::is_carrier_waited_for() || home.has_mail() || home.has_arriving();
-    age(home, clock()) > if is_waited_for { SLICE } else { CARRIER_SLICE }
+/// When a carrier should let others run, and its poller look at the network: after a slice if somebody waits for it, else after
+/// a few. A look is a system call, and rides that it finds come after those that are ready anyway.
+pub(super) struct RidePace {
+    /// How many rides to carry before the next look at the clock.
+    left: u32,
+    looked: u64,
+}
+
+impl RidePace {
+    pub(super) const fn new() -> Self {
+        Self { left: 1, looked: 0 }
+    }
+
+    /// Counts a ride.
+    pub(super) fn is_over(&mut self, home: &Home) -> bool {
+        self.left -= 1;
+        self.left == 0 && self.look(home)
+    }
+
+    /// Looks at the clock; again after the very next ride, if those since the last look took long.
+    #[inline(never)]
+    fn look(&mut self, home: &Home) -> bool {
+        let now = clock();
+        self.left = if now - self.looked > CARRIER_SLICE { 1 } else { RIDES_PER_LOOK };
+        self.looked = now;
+        let is_waited_for = worker::is_carrier_waited_for() || home.has_mail() || home.has_arriving();
+        age(home, now) > if is_waited_for { SLICE } else { CARRIER_SLICE }
+    }
 }
 
 fn look_at(home: &Home, now: u64) -> bool {
@@ -237,6 +260,9 @@ const SLICE: u64 = 50_000;
 
 /// The same for a carrier, while nobody else is known to wait.
 const CARRIER_SLICE: u64 = 4 * SLICE;
+
+/// Rides between two looks of their carrier at the clock.
+const RIDES_PER_LOOK: u32 = 8;
 
 /// The turn, in nanoseconds, that a woken coroutine gets whatever its worker's slice says.
 const TURN: u64 = 5_000;
