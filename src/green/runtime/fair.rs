@@ -85,15 +85,19 @@ pub(crate) fn before_yield() {
 #[inline(never)]
 fn run_deferred(mut calls: Vec<Arc<dyn Deferred>>) {
     loop {
-        let mut is_first = true;
         for call in calls.drain(..) {
-            if !std::mem::take(&mut is_first) && worker::pace(|pace| pace.count()) && look(clock()) {
-                let_others_run();
-            }
             call.run();
+            after_call();
         }
         let Some(more) = worker::give_deferred_list(calls) else { return };
         calls = more;
+    }
+}
+
+/// A fairness point behind a call put off, or behind what takes the place of one. Nothing interrupts it.
+pub(crate) fn after_call() {
+    if worker::pace(|pace| pace.count()) && look(clock()) {
+        let_others_run();
     }
 }
 

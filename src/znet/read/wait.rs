@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::green::{ReadBuffer, Readiness, take_back};
+use crate::green::{ReadBuffer, Readiness, after_call, take_back};
 use crate::znet::conn::connection::Connection;
 use crate::znet::leave::eviction::Whom;
 use crate::znet::transport::Transport;
@@ -22,7 +22,11 @@ pub(super) fn begin_rest(conn: &Connection, line: &OwnLine<'_>, begun: usize, he
     conn.stamp(begun, heard);
     // Mostly there is nothing else to be sent than replies to the peer itself.
     match take_back(conn) {
-        Some(_) => conn.writer().flush_and_watch(line),
+        Some(_) => {
+            let interest = conn.writer().flush_and_watch(line);
+            after_call();
+            interest
+        }
         None => conn.watch().leave(),
     }
 }
