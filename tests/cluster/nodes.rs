@@ -94,8 +94,8 @@ pub(crate) fn push(cluster: &Cluster, user: &str, text: &str) -> Delivery {
     }
 }
 
-/// Has a message delivered to a user who is each of these peers, and checks that it has come. Where an answer takes longer than a
-/// second, nobody knows whether a message was delivered: then another is sent behind it, with another number at its end.
+/// Pushes a message to a user who is logged in on all of these peers, and checks that each of them gets it. If an answer takes longer
+/// than a second, it is not known whether the message was delivered: then another is sent, with another number at its end.
 pub(crate) fn deliver<'a>(
     cluster: &Cluster,
     user: &str,

@@ -59,7 +59,7 @@ fn a_redis_that_nobody_vouches_for_is_not_joined_and_a_file_that_is_none_is_name
     assert!(missing.contains("none.pem"), "{missing}");
     let stranger = failed("other_ca.pem");
     assert!(matches!(stranger, Error::ClusterUnavailable { .. }), "{stranger}");
-    // Nor is one without TLS by one who asks for it.
+    // A file to trust is refused if the URL asks for no TLS.
     let mut config = config_of(&url(&redis).replace("rediss", "redis"), "one");
     config.cluster_ca_file = pem("ca.pem");
     let plain = new_server_with_config(config).and_then(|server| server.start()).unwrap_err().to_string();

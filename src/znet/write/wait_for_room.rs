@@ -34,16 +34,13 @@ impl Connection {
     /// handler is to find out.
     pub(crate) fn wait_for_replies_to_leave(&self) {
         let bounds = self.core().bounds();
-        let is_held_back = || self.outbox().lock().holds_back_reading();
+        let is_held_back = || self.outbox().holds_back_reading();
         if bounds.policy() != QueueFull::Wait || !is_held_back() || step_aside().is_err() {
             return;
         }
         let until = bounds.wait().map_or_else(Until::never, Until::after_running);
-        while is_held_back() && !until.is_over() {
-            if self.wait_until_more_has_left(until, |state| !state.holds_back_reading()).is_err() {
-                return;
-            }
-        }
+        let wait = || self.wait_until_more_has_left(until, |state| !state.holds_back_reading());
+        while is_held_back() && !until.is_over() && wait().is_ok() {}
     }
 
     /// Woken when more has left, or at once if `look` finds what is waited for: what leaves wakes only those who are on the
