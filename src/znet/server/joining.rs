@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::core::Core;
-use crate::error::Result;
 #[cfg(feature = "redis")]
-use crate::error::config::{ConfigErrors, ConfigProblem};
+use crate::error::Error;
+use crate::error::Result;
 #[cfg(feature = "redis")]
 use crate::green::Runtime;
 #[cfg(feature = "redis")]
@@ -23,7 +23,7 @@ use crate::zredis::Address;
 /// # Errors
 ///
 /// [`ClusterUnavailable`](crate::Error::ClusterUnavailable) if Redis cannot be reached, or a node of this name runs;
-/// [`Config`](crate::Error::Config) if the URL is none; the file's if it cannot be used.
+/// that of `ClusterCaFile` if it cannot be used.
 #[cfg(feature = "redis")]
 pub(super) fn join_cluster(core: &Arc<Core>) -> Result<Option<Box<dyn Send>>> {
     let config = core.config();
@@ -46,7 +46,9 @@ pub(super) const fn join_cluster(_: &Arc<Core>) -> Result<Option<Box<dyn Send>>>
 /// Where the Redis is, and who vouches for it.
 #[cfg(feature = "redis")]
 fn address_of(config: &Config) -> Result<Address> {
-    let address = Address::parse(&config.cluster).map_err(|why| bad_url(&why))?;
+    // The check before the start has said so, with all else.
+    let unreachable = |reason| Error::ClusterUnavailable { reason };
+    let address = Address::parse(&config.cluster).map_err(unreachable)?;
     #[cfg(feature = "tls")]
     if address.is_encrypted() {
         let trust = match &*config.cluster_ca_file {
@@ -56,15 +58,4 @@ fn address_of(config: &Config) -> Result<Address> {
         return Ok(address.trusting(trust.config()?));
     }
     Ok(address)
-}
-
-#[cfg(feature = "redis")]
-fn bad_url(why: &str) -> crate::error::Error {
-    let problem = ConfigProblem {
-        key: "Cluster".to_string(),
-        found: "a URL that is none of a Redis".to_string(),
-        expected: format!("one such as redis://127.0.0.1:6379 ({why})"),
-        ..ConfigProblem::default()
-    };
-    ConfigErrors::none_of(vec![problem]).expect_err("there is a problem")
 }

@@ -26,6 +26,8 @@ use crate::znet::transport::certificates::Certificates;
 use crate::znet::transport::kcp::link::Link;
 #[cfg(feature = "websocket")]
 use crate::znet::transport::ws_rules::{WsRefusal, WsRequest};
+#[cfg(feature = "redis")]
+use crate::zredis::Address;
 
 /// What a server is to listen on: what is spoken there, and the addresses, of which the first that can be had is taken.
 pub(super) type Wanted = Vec<(TransportKind, Vec<SocketAddr>)>;
@@ -80,14 +82,14 @@ pub(super) fn check(config: &Config) -> Result<()> {
             "nothing, or zinx built with the cargo feature `redis`",
         );
     }
-    let is_encrypted = config.cluster.starts_with("rediss");
-    if is_encrypted && cfg!(not(feature = "tls")) {
-        problem(
-            "Cluster",
-            &without_password(&config.cluster),
-            "a Redis without TLS, or zinx built with the cargo feature `tls`",
-        );
-    } else if !is_encrypted && !config.cluster_ca_file.is_empty() {
+    #[cfg(feature = "redis")]
+    if !config.cluster.is_empty()
+        && let Err(why) = Address::parse(&config.cluster)
+    {
+        let expected = format!("a URL such as redis://127.0.0.1:6379 ({why})");
+        problem("Cluster", &without_password(&config.cluster), &expected);
+    }
+    if !config.cluster_ca_file.is_empty() && !config.cluster.starts_with("rediss") {
         problem("ClusterCaFile", &config.cluster_ca_file, "nothing, unless Cluster begins with rediss");
     }
     if !config.cluster.is_empty() && config.node_name.is_empty() {
