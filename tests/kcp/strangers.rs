@@ -143,11 +143,21 @@ fn connections_of_an_address_are_counted_as_over_tcp() {
     let addr = first.addr();
     first.send(&Segment::new(7, RESET));
     assert!(matches!(running.close_reason(addr), CloseReason::Failed { .. }));
-    let mut conv = 9;
-    wait_until("the place", || {
-        conv += 1;
-        Peer::connect(address(&running), conv, &first_message()).hear_one_of(&[PUSH, RESET]).command == PUSH
-    });
+    wait_until("the place", || running.server.get_conn_mgr().is_empty());
+    Peer::echoed(address(&running), 9);
+}
+
+#[test]
+fn a_connection_that_has_gone_takes_no_place_of_its_address_while_its_last_words_go_on() {
+    let mut its_config = config();
+    its_config.max_conn_per_address = 1;
+    let running = start_alone(its_config, |_| {});
+    let first = Peer::echoed(address(&running), 7);
+    running.conn(first.addr()).stop();
+    wait_until("the place", || running.server.get_conn_mgr().is_empty());
+    Peer::echoed(address(&running), 8);
+    // Nobody has said yet that the end has come.
+    first.hear(END);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::zconf::Config;
 use crate::ziface::TransportKind;
 use crate::znet::conn::addresses::Addresses;
 use crate::znet::transport::Transport;
+use crate::znet::transport::kcp::Companion;
 use crate::znet::transport::kcp::link::Link;
 use crate::znet::transport::kcp::options::KcpOptions;
 use crate::znet::transport::kcp::pump::{Admission, Door, Make, Pump};
@@ -80,7 +81,7 @@ impl Door for Entering {
         }
         let Some(reserved) = entrance.reserve(KCP, None, peer) else { return Admission::Refused };
         let Some(member) = entrance.join_crowd(KCP, None, peer) else { return Admission::Refused };
-        let companion = member.map(|member| Box::new(member) as Box<dyn Send + Sync>);
+        let companion = member.map(|member| Box::new(member) as Companion);
         match make(companion) {
             Ok(kcp) => {
                 reserved.enter(None, Transport::Kcp(kcp), Addresses::new(self.local, peer));

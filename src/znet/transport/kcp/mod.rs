@@ -59,11 +59,17 @@ mod trials;
 #[derive(Clone)]
 pub(crate) struct Kcp(Arc<Held>);
 
-struct Held(Arc<Session>);
+struct Held {
+    session: Arc<Session>,
+    _companion: Option<Companion>,
+}
+
+/// Something to be dropped when the connection lets go: what goes on after that is not its any more.
+pub(in crate::znet) type Companion = Box<dyn Send + Sync>;
 
 impl Kcp {
-    pub(super) fn new(session: Arc<Session>) -> Self {
-        Self(Arc::new(Held(session)))
+    pub(super) fn new(session: Arc<Session>, companion: Option<Companion>) -> Self {
+        Self(Arc::new(Held { session, _companion: companion }))
     }
 
     /// Whether the peer has been heard.
@@ -129,13 +135,13 @@ impl Kcp {
     }
 
     fn session(&self) -> &Arc<Session> {
-        &self.0.0
+        &self.0.session
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.release();
+        self.session.release();
     }
 }
 

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use super::Kcp;
 use super::datagrams::Datagrams;
 use super::fec::{FEC_HEAD_BYTES, Shard, put_head};
 use super::link::Link;
@@ -15,6 +14,7 @@ use super::proof::{Proof, begins};
 use super::segments::{Command, Segment, Segments};
 use super::session::Session;
 use super::table::{Early, Gone, Sessions};
+use super::{Companion, Kcp};
 
 /// Who decides about those that come to a server.
 pub(crate) trait Door: Send {
@@ -29,7 +29,7 @@ pub(crate) trait Door: Send {
 }
 
 /// Makes the transport of a peer that is let in.
-pub(crate) type Make<'a> = dyn FnMut(Option<Box<dyn Send + Sync>>) -> io::Result<Kcp> + 'a;
+pub(crate) type Make<'a> = dyn FnMut(Option<Companion>) -> io::Result<Kcp> + 'a;
 
 /// What has become of a peer that wants to come in.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,10 +71,10 @@ impl Pump {
     pub(crate) fn of_client(link: &Arc<Link>, conv: u32) -> io::Result<(Self, Kcp)> {
         let mut pump = Self::new(link, None);
         let peer = link.peer().ok_or(io::ErrorKind::NotConnected)?;
-        let session = Session::begin(link, peer, conv, true, None)?;
+        let session = Session::begin(link, peer, conv, true)?;
         pump.sessions.add(Arc::clone(&session));
         pump.schedule(&session, 0);
-        Ok((pump, Kcp::new(session)))
+        Ok((pump, Kcp::new(session, None)))
     }
 
     fn new(link: &Arc<Link>, server: Option<Server>) -> Self {
@@ -182,12 +182,12 @@ impl Pump {
         let early = server.early.take((peer, conv));
         let (link, mut begun) = (&self.link, None);
         let mut make = |companion| {
-            let session = Session::begin(link, peer, conv, false, companion)?;
+            let session = Session::begin(link, peer, conv, false)?;
             for datagram in early.iter().map(Vec::as_slice).chain([raw]) {
                 take_again(&session, datagram, now);
             }
             begun = Some(Arc::clone(&session));
-            Ok(Kcp::new(session))
+            Ok(Kcp::new(session, companion))
         };
         match server.door.admit(peer, &mut make) {
             Admission::In => {

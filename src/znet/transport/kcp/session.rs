@@ -38,18 +38,9 @@ struct State {
 }
 
 impl Session {
-    /// Begins one. `asks`: whether the peer is there. `companion` is dropped with the session.
-    pub(super) fn begin(
-        link: &Arc<Link>,
-        peer: SocketAddr,
-        conv: u32,
-        asks: bool,
-        companion: Option<Box<dyn Send + Sync>>,
-    ) -> io::Result<Arc<Self>> {
-        let mut socket = Socket::told()?;
-        if let Some(companion) = companion {
-            socket.accompany(companion);
-        }
+    /// Begins one. `asks`: whether the peer is there.
+    pub(super) fn begin(link: &Arc<Link>, peer: SocketAddr, conv: u32, asks: bool) -> io::Result<Arc<Self>> {
+        let socket = Socket::told()?;
         let fec = link.fec.as_ref().map(|fec| (Encoder::new(fec), Decoder::new(fec)));
         let talk = Conversation::new(conv, &link.options, link.now() as u32, asks);
         let state = State { talk, fec, patience: PATIENCE, goes_on_until: None };
