@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::common::child::in_child;
 use crate::common::in_time::in_time;
 use crate::common::phone::Phone;
-use crate::common::{ECHO, config, frame, start, start_alone, wait_until};
+use crate::common::{ECHO, Peer, config, frame, start, start_alone, wait_until};
 use zinx::ziface::{
     CloseReason, HeartBeatDirection, HeartBeatOption, IConnection, IMessage, IRequest, IServer,
 };
@@ -152,16 +152,7 @@ fn no_peer_is_cut_for_time_in_which_the_process_was_stopped() {
 #[test]
 fn nor_if_the_process_was_stopped_in_the_middle_of_a_look_at_the_limits() {
     in_child("standstill::nor_if_the_process_was_stopped_in_the_middle_of_a_look_at_the_limits", || {
-        let ((say, said), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel());
-        let (hold, goes_on) = (Arc::new(AtomicBool::new(false)), Mutex::new(goes_on));
-        let holds = Arc::clone(&hold);
-        let beat = move |_: &Arc<dyn IConnection>| {
-            if holds.swap(false, Ordering::AcqRel) {
-                say.send(()).unwrap();
-                goes_on.lock().unwrap().recv().unwrap();
-            }
-            Ok(())
-        };
+        let (beat, hold) = held_beat();
         let running = start_alone(all_limits(), |server| {
             let option = HeartBeatOption::new().direction(HeartBeatDirection::SendOnly).heart_beat_func(beat);
             server.start_heart_beat_with_option(ALLOWED / 60, option).unwrap();
@@ -171,17 +162,77 @@ fn nor_if_the_process_was_stopped_in_the_middle_of_a_look_at_the_limits() {
         silent.check_echo();
         asked.send(&frame(ASK, b""));
         assert_eq!(asked.read_frame().0, ASK);
-        hold.store(true, Ordering::Release);
-        said.recv_timeout(ALLOWED).unwrap();
+        let held = hold.begin();
 
         stop_this_process_for(STOPPED);
 
-        go_on.send(()).unwrap();
+        held.end();
         asked.send(&frame(ANSWER, b"yes"));
         assert_eq!(asked.read_frame(), (DONE, b"yes".to_vec()));
         silent.check_echo();
         running.stop();
     });
+}
+
+/// The sweeper reads the clock that says when a peer has spoken.
+#[test]
+fn nor_for_time_in_which_only_the_sweeper_stood_still() {
+    const LIMIT: Duration = Duration::from_secs(2);
+    let mut config = config();
+    (config.idle_timeout_ms, config.frame_timeout_ms) = (LIMIT.as_millis() as u64, LIMIT.as_millis() as u64);
+    let (beat, hold) = held_beat();
+    let running = start_alone(config, |server| {
+        let option = HeartBeatOption::new().direction(HeartBeatDirection::SendOnly).heart_beat_func(beat);
+        server.start_heart_beat_with_option(ALLOWED / 60, option).unwrap();
+    });
+    let (mut idle, mut in_frame) = (running.connect(), running.connect());
+    [&mut idle, &mut in_frame].into_iter().for_each(Peer::check_echo);
+    let held = hold.begin();
+    thread::sleep(LIMIT);
+    idle.send(&frame(ECHO, b"late"));
+    in_frame.send(&[frame(ECHO, b"late"), frame(ECHO, b"in two parts")[..12].to_vec()].concat());
+    let spoken = Instant::now();
+    wait_until("what they say", || running.server.stats().requests == 4);
+    held.end();
+    for (peer, reason) in [(idle, CloseReason::IdleTimeout), (in_frame, CloseReason::FrameTimeout)] {
+        assert_eq!(running.close_reason(peer.addr()), reason);
+        // The clock counts whole milliseconds.
+        assert!(spoken.elapsed() >= LIMIT - Duration::from_millis(2), "{:?}", spoken.elapsed());
+    }
+}
+
+/// A heartbeat that can be held, and with it the sweeper.
+fn held_beat() -> (impl Fn(&Arc<dyn IConnection>) -> Result<()> + Send + Sync + 'static, Hold) {
+    let ((say, said), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel());
+    let (wanted, goes_on) = (Arc::new(AtomicBool::new(false)), Mutex::new(goes_on));
+    let holds = Arc::clone(&wanted);
+    let beat = move |_: &Arc<dyn IConnection>| {
+        if holds.swap(false, Ordering::AcqRel) {
+            say.send(()).unwrap();
+            goes_on.lock().unwrap().recv().unwrap();
+        }
+        Ok(())
+    };
+    (beat, Hold { wanted, said, go_on })
+}
+
+struct Hold {
+    wanted: Arc<AtomicBool>,
+    said: mpsc::Receiver<()>,
+    go_on: mpsc::Sender<()>,
+}
+
+impl Hold {
+    /// Holds the next heartbeat, once it is due.
+    fn begin(&self) -> &Self {
+        self.wanted.store(true, Ordering::Release);
+        self.said.recv_timeout(ALLOWED).unwrap();
+        self
+    }
+
+    fn end(&self) {
+        self.go_on.send(()).unwrap();
+    }
 }
 
 const FLOOD_BYTES: usize = 64 << 10;

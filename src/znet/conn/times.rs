@@ -25,6 +25,14 @@ impl Times {
         }
     }
 
+    /// The clock that had read `last` stood still until `now`: what has been noted since may have happened at any time until then.
+    pub(crate) fn catch_up(&self, last: u64, now: u64) {
+        for time in [&self.active, &self.frame] {
+            let later = |at: u64| (at >= last).then(|| at.max(now));
+            let _ = time.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
+        }
+    }
+
     /// The peer is back: it has just been heard of, and no frame has begun.
     pub(crate) fn begin_again(&self, now: u64) {
         self.active.store(now, Ordering::Relaxed);

@@ -74,6 +74,8 @@ struct Swept {
     core: Arc<Core>,
     /// In milliseconds, by what the configuration said last.
     period: AtomicU64,
+    /// What the clock read at the last sweep.
+    last: AtomicU64,
     /// Locked by the thread alone.
     tidying: Lock<Tidying>,
 }
@@ -83,12 +85,13 @@ impl Sweeper {
     fn add(self: &Arc<Self>, core: &Arc<Core>) -> std::io::Result<Option<Thread>> {
         let (core, tidying) = (Arc::clone(core), Lock::new(Tidying::new()));
         let period = AtomicU64::new(period(&core, &core.config()));
+        let last = AtomicU64::new(core.clock().now());
         let this = Arc::clone(self);
         let mut state = self.lock();
         let started =
             if state.runs { None } else { Some(Thread::start("zinx-sweeper", move || this.sweep())?) };
         state.runs = true;
-        state.swept.push(Arc::new(Swept { core, period, tidying }));
+        state.swept.push(Arc::new(Swept { core, period, last, tidying }));
         drop(state);
         self.changed.set();
         Ok(started)
@@ -133,12 +136,17 @@ impl Swept {
     fn sweep(&self, late: Duration) {
         let core = &self.core;
         let now = core.clock().tick();
+        let last = self.last.swap(now, Ordering::Relaxed);
         #[cfg(feature = "admin")]
         if let Some(history) = core.history() {
             history.sweeper_lag.note(now, late);
         }
-        #[cfg(not(feature = "admin"))]
-        let _ = late;
+        if late > self.period() / 8 {
+            core.manager().each(|shared| {
+                shared.connection().times().catch_up(last, now);
+                true
+            });
+        }
         if core.heart().is_some() || core.clock().is_due(now) {
             self.look_at_all(now, &core.config());
         }
