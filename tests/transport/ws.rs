@@ -1,15 +1,18 @@
 //! WebSocket: what is its own. What a connection promises holds on it too: see `tests/each_transport`.
 
+use std::io::Write;
 use std::thread;
+use std::time::Duration;
 
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 use tungstenite::{Message, Utf8Bytes};
-use zinx::ziface::CloseReason;
+use zinx::green::Runtime;
+use zinx::ziface::{CloseReason, TransportKind};
 
 use crate::common::{ECHO, frame, pattern, start_alone, wait_until};
-use crate::ws_peer::{WsPeer, config};
+use crate::ws_peer::{WsPeer, address, config, connected};
 
 #[test]
 fn frames_split_at_every_byte_over_messages_come_back_one_in_each_message() {
@@ -37,6 +40,29 @@ fn each_answer_is_a_message_however_many_leave_at_once() {
     let requests: Vec<_> = (0..500_u32).map(|n| frame(ECHO, &n.to_le_bytes())).collect();
     peer.send(&requests.concat());
     requests.iter().for_each(|request| assert_eq!(&peer.read(), request));
+}
+
+#[test]
+fn frames_without_content_that_come_without_end_hold_up_nobody_else() {
+    let running = start_alone(config(), |_| {});
+    let to = address(&running.server, TransportKind::WebSocket);
+    let floods: Vec<_> = (0..2 * Runtime::current().unwrap().workers)
+        .map(|_| {
+            let mut stream = connected(to);
+            let addr = stream.local_addr().unwrap();
+            let shaken = WsPeer::over(Box::new(stream.try_clone().unwrap()), addr, "ws://localhost/");
+            assert!(shaken.is_ok());
+            let pongs = [0x8a, 0x80, 0, 0, 0, 0].repeat(10_000);
+            (addr, thread::spawn(move || while stream.write_all(&pongs).is_ok() {}))
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(200));
+    let mut peer = WsPeer::connect(&running);
+    (0..10).for_each(|_| peer.check_echo());
+    for (addr, flood) in floods {
+        running.conn(addr).abort();
+        flood.join().unwrap();
+    }
 }
 
 /// Messages of which the content comes in pieces, with a ping between them.

@@ -134,7 +134,11 @@ impl Read for RawStream<'_> {
             loop {
                 match transport.recv(buf)? {
                     Received { left: Left::Nothing, .. } => return Err(ErrorKind::WouldBlock.into()),
-                    Received { left: Left::Begun, .. } => {}
+                    // Nothing of it is content yet.
+                    Received { n: 0, left: Left::Begun | Left::More } if !buf.is_empty() => {
+                        fairness_point();
+                        self.check()?;
+                    }
                     received => {
                         self.conn.count_in(received.n, 0);
                         return Ok(received.n);

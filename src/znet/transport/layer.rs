@@ -19,27 +19,24 @@ pub(super) trait Layer {
 pub(super) fn recv<L: Layer>(
     layer: &mut L,
     buf: &mut [u8],
-    mut fill: impl FnMut(&mut L, &mut [u8]) -> io::Result<Received>,
+    fill: impl FnOnce(&mut L, &mut [u8]) -> io::Result<Received>,
 ) -> io::Result<Received> {
     let n = layer.plain().take_into(buf);
     if n > 0 || buf.is_empty() {
         return Ok(Received { n, left: Left::More });
     }
-    // A read that brought no content may have taken the event that tells of more: it is asked again.
-    loop {
-        if layer.has_ended() {
-            return Ok(Received { n: 0, left: Left::End });
-        }
-        let Received { n, left } = fill(layer, buf)?;
-        match left {
-            Left::Nothing | Left::Begun => return Ok(Received { n: 0, left }),
-            _ if n == 0 => {}
-            Left::Drained if layer.plain().is_empty() && !layer.has_ended() => {
-                return Ok(Received { n, left });
-            }
-            _ => return Ok(Received { n, left: Left::More }),
-        }
+    if layer.has_ended() {
+        return Ok(Received { n: 0, left: Left::End });
     }
+    let Received { n, left } = fill(layer, buf)?;
+    let left = match left {
+        Left::Nothing | Left::Begun => left,
+        Left::Drained if n > 0 && layer.plain().is_empty() && !layer.has_ended() => left,
+        // Also if it has brought no content: it may have taken the event that tells of more. The caller looks around before it reads
+        // again, for a peer may send nothing else without end.
+        _ => Left::More,
+    };
+    Ok(Received { n, left })
 }
 
 /// As `recv`, appending at most `max` bytes to `buf`.

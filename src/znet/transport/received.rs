@@ -15,7 +15,7 @@ impl Received {
 /// Whether there may be more to read. Only the transport knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
-    /// There may be more.
+    /// There may be more, also if this read has brought nothing.
     More,
     /// All that was there has been read: a wait tells when there is more.
     Drained,
