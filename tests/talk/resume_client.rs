@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -172,6 +172,45 @@ fn nothing_is_lost_or_doubled_through_many_cuts() {
         assert!(client.wait_stopped(SOON));
         wait_until("the server not to wait", || running.server.get_conn_mgr().is_empty());
     }
+}
+
+#[test]
+fn a_server_that_closes_each_new_socket_is_not_asked_again_without_a_pause() {
+    let (running, _) = serve(resuming());
+    let server = running.server.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let (counted, (tell, first)) = (Arc::clone(&accepted), mpsc::channel());
+    thread::spawn(move || {
+        for near in listener.incoming() {
+            let near = near.unwrap();
+            if counted.fetch_add(1, Ordering::Relaxed) > 0 {
+                // As a server does that is full.
+                continue;
+            }
+            let far = TcpStream::connect(server).unwrap();
+            for (from, to) in [(&near, &far), (&far, &near)] {
+                let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                thread::spawn(move || pump(&from, &to, usize::MAX, &AtomicBool::new(true)));
+            }
+            tell.send([near, far]).unwrap();
+        }
+    });
+    let (client, told, _) = client(address, resuming());
+    client.set_reconnect(Reconnect { first_pause: Duration::from_millis(200), ..Reconnect::default() });
+    client.start().unwrap();
+    client.conn().unwrap().send_msg(SAY, [0; 4]).unwrap();
+    wait_until("the token and an answer", || told.lock().unwrap().len() == 1);
+    for stream in first.recv().unwrap() {
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+    thread::sleep(Duration::from_secs(1));
+    // At once, and after pauses of at least 100, 200 and 400 ms.
+    let count = accepted.load(Ordering::Relaxed);
+    assert!((2..=5).contains(&count), "{count} sockets");
+    client.stop();
+    assert!(client.wait_stopped(SOON));
 }
 
 #[test]

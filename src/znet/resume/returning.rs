@@ -238,15 +238,14 @@ impl Connection {
         if !away.next_try.is_over() {
             return false;
         }
-        if self.redial(resume, &**dialer) {
-            return true;
-        }
-        let failures = away.failures + 1;
+        let has_connected = self.redial(resume, &**dialer);
+        // Also if it has: until the server has answered, a socket that is lost again is one more failure, and the next one waits.
+        let failures = away.failures.saturating_add(1);
         if let Some(away) = &mut resume.lock().away {
             let next_try = dialer.resume_pause(failures).map_or_else(Until::never, Until::after);
             (away.failures, away.next_try) = (failures, next_try);
         }
-        false
+        has_connected
     }
 
     fn redial(&self, resume: &Resume, dialer: &dyn Redial) -> bool {
