@@ -1,13 +1,15 @@
 //! Peers that open and are lost, again and again, take nothing from those who come back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use zinx::Config;
+use zinx::green::Event;
 use zinx::ziface::{IMessage, IRequest, IServer};
 
 use crate::common::child::in_child;
-use crate::common::phone::Phone;
+use crate::common::phone::{Phone, TOKEN};
 use crate::common::{ECHO, Running, config, start_alone, wait_until};
 
 const ASK: u32 = 2;
@@ -104,4 +106,36 @@ fn an_answer_says_nothing_about_connections_of_others() {
     assert_eq!(refused(guessed), refused(absent));
     let conn = running.conn(good.stream.local_addr().unwrap());
     assert!(conn.is_alive() && !Arc::clone(&conn).is_away());
+}
+
+/// The short connection on which a peer comes back waits until the other one takes it up. What is sent to it meanwhile is never delivered.
+#[test]
+fn what_is_sent_to_a_connection_that_hands_its_socket_over_is_given_back() {
+    const HOLD: u32 = 9;
+    let (go_on, is_held) = (Arc::new(Event::new()), Arc::new(AtomicBool::new(false)));
+    let (goes_on, holds) = (Arc::clone(&go_on), Arc::clone(&is_held));
+    let running = start_alone(resuming(40), |server| {
+        let hold = move |_: &dyn IRequest| {
+            holds.store(true, Ordering::Release);
+            goes_on.wait();
+            Ok(())
+        };
+        server.add_router(HOLD, hold).unwrap();
+    });
+    let mut phone = open(&running);
+    phone.send(HOLD, b"");
+    wait_until("the handler", || is_held.load(Ordering::Acquire));
+    let connections = running.server.get_conn_mgr();
+    let first = connections.get(0).unwrap();
+    phone.lose(true);
+    phone.ask_to_resume();
+    // By then the second one sends nothing more of its own.
+    wait_until("the other connection has been told", || first.is_away());
+    let second = connections.get(1).unwrap();
+    second.send_msg(ECHO, vec![7; 100_000]).unwrap();
+    assert!(running.server.stats().held.queued > 0);
+    go_on.set();
+    assert_eq!(phone.read_frame().0, TOKEN);
+    assert!(second.wait_closed(Duration::from_secs(30)).unwrap());
+    assert_eq!(running.server.stats().held.queued, 0);
 }

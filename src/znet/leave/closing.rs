@@ -44,7 +44,12 @@ pub(crate) fn begin_close(conn: &Connection, shared: &Arc<dyn IConnection>) -> O
     conn.outbox().lock().close();
     // There is none if the peer has taken it to the connection that it resumes.
     let Some(transport) = conn.line().get() else {
-        conn.outbox().lock().discard(conn.core().bounds());
+        let bounds = conn.core().bounds();
+        let mut outbox = conn.outbox().lock();
+        outbox.discard(bounds);
+        // Held since the transport was handed over: nobody sends any more who would give back what was granted meanwhile.
+        outbox.release(bounds);
+        drop(outbox);
         conn.finish();
         return None;
     };

@@ -115,6 +115,11 @@ impl<'a> Writer<'a> {
             let again = state.put_back(batch);
             match outcome {
                 Ok(()) => {}
+                // It was thrown away while it was being sent: nobody gives back later what was granted for it.
+                Err(_) if state.discarded => {
+                    state.drained(bounds);
+                    return (state, Flushed::Empty);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock && !state.has_lost_line() => {
                     // Read, not remembered: this time tells which peers are slow, by the tenth of a second.
                     state.note_blocked(sent, core.clock().tick());
