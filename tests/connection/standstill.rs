@@ -11,9 +11,9 @@ use crate::common::in_time::in_time;
 use crate::common::phone::Phone;
 use crate::common::{ECHO, Peer, config, frame, start, start_alone, wait_until};
 use zinx::ziface::{
-    CloseReason, HeartBeatDirection, HeartBeatOption, IConnection, IMessage, IRequest, IServer,
+    CloseReason, HeartBeatDirection, HeartBeatOption, IClient, IConnection, IMessage, IRequest, IServer,
 };
-use zinx::{Config, Result, Server, green};
+use zinx::{Config, Result, Server, green, new_client_with_config};
 
 /// How a peer reads: so many bytes, then a pause, for so long; then all that is left.
 const PACES: [(usize, Duration, Duration); 2] = [
@@ -199,6 +199,46 @@ fn nor_for_time_in_which_only_the_sweeper_stood_still() {
         // The clock counts whole milliseconds.
         assert!(spoken.elapsed() >= LIMIT - Duration::from_millis(2), "{:?}", spoken.elapsed());
     }
+}
+
+/// All clients share one.
+#[test]
+fn nor_for_time_in_which_another_client_held_the_sweeper() {
+    in_child("standstill::nor_for_time_in_which_another_client_held_the_sweeper", || {
+        const LIMIT: Duration = Duration::from_secs(2);
+        let running = start_alone(config(), |_| {});
+        let port = running.server.local_addr().unwrap().port();
+        let client = |config| new_client_with_config("127.0.0.1", port, config).unwrap();
+        let (beat, hold) = held_beat();
+        let holding = client(config());
+        let option = HeartBeatOption::new().direction(HeartBeatDirection::SendOnly).heart_beat_func(beat);
+        holding.start_heart_beat_with_option(ALLOWED / 60, option).unwrap();
+        holding.start().unwrap();
+        let mut its_config = config();
+        its_config.idle_timeout_ms = LIMIT.as_millis() as u64;
+        let (other, heard) = (client(its_config), Arc::new(AtomicBool::new(false)));
+        let hears = Arc::clone(&heard);
+        other
+            .add_router(ECHO, move |_: &dyn IRequest| {
+                hears.store(true, Ordering::Release);
+                Ok(())
+            })
+            .unwrap();
+        other.start().unwrap();
+        let conn = other.conn().unwrap();
+        let theirs = running.conn(conn.get_local_addr());
+        let held = hold.begin();
+        thread::sleep(LIMIT);
+        theirs.send_msg(ECHO, "late").unwrap();
+        wait_until("what it says", || heard.load(Ordering::Acquire));
+        let spoken = Instant::now();
+        held.end();
+        assert!(conn.wait_closed(ALLOWED).unwrap());
+        assert_eq!(conn.get_close_reason(), Some(CloseReason::IdleTimeout));
+        // What was heard was heard a moment before.
+        assert!(spoken.elapsed() >= LIMIT - Duration::from_millis(100), "{:?}", spoken.elapsed());
+        holding.stop();
+    });
 }
 
 /// A heartbeat that can be held, and with it the sweeper.
