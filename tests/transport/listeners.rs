@@ -1,10 +1,11 @@
 //! One server on several ports, and its clients.
 
 use std::collections::HashSet;
+use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
 use zinx::Client;
-use zinx::zconf::Mode;
+use zinx::zconf::{MaxConnPolicy, Mode};
 use zinx::ziface::{IClient, IServer, TransportKind};
 use zinx::znet::{
     TlsOptions, WsOptions, WsRequest, new_client_with_url, new_tls_client_with_options,
@@ -53,6 +54,25 @@ fn max_conn_counts_through_all_ports() {
     wait_until("the counter", || running.server.stats().over_max_conn == 2);
     tcp.check_echo();
     ws.check_echo();
+}
+
+#[test]
+fn one_too_many_waits_by_policy_whichever_port_the_others_have_come_through() {
+    let mut config = common::config();
+    (config.mode, config.ws_port) = (Mode::TCP_AND_WEBSOCKET, 0);
+    (config.max_conn, config.max_conn_policy) = (1, MaxConnPolicy::Wait);
+    let running = start_alone(config, |_| {});
+    let mut ws = WsPeer::connect(&running);
+    ws.check_echo();
+    let mut tcp = running.connect();
+    tcp.send(&common::frame(ECHO, b"patient"));
+    tcp.stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let waits = tcp.stream.read(&mut [0]).map_err(|error| error.kind());
+    assert_eq!(waits, Err(ErrorKind::WouldBlock), "neither served nor closed");
+    tcp.stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    drop(ws);
+    assert_eq!(tcp.read_frame(), (ECHO, b"patient".to_vec()));
+    assert_eq!(running.server.stats().over_max_conn, 0);
 }
 
 #[test]

@@ -95,12 +95,21 @@ impl Entrance {
         stream: Option<&TcpStream>,
         peer: SocketAddr,
     ) -> Option<Reserved> {
-        let full = {
+        let take = || {
             let mut door = self.door.lock();
             let full = self.is_full(&door);
             door.reserved += usize::from(!full);
             full
         };
+        let mut full = take();
+        // There was a place when the acceptor began to wait for this peer; others may have come in through another port since. KCP, which
+        // has no stream, has looked just now, and must not wait.
+        while full && stream.is_some() && self.core.config().max_conn_policy == MaxConnPolicy::Wait {
+            if !self.wait_for_place() {
+                return None;
+            }
+            full = take();
+        }
         if full {
             self.turn_away(kind, stream, peer);
             return None;
