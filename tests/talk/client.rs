@@ -194,6 +194,33 @@ fn a_client_gives_up_after_so_many_attempts() {
 }
 
 #[test]
+fn attempts_that_fail_count_however_short_the_longest_pause_is() {
+    let _watchdog = Watchdog::start(Duration::from_secs(60));
+    let port = ReservedPort::new();
+    let client = client("127.0.0.1", port.number());
+    let (first_pause, longest_pause) = (Duration::ZERO, Duration::ZERO);
+    client.set_reconnect(Reconnect { first_pause, longest_pause, attempts: 3 });
+    client.start().unwrap();
+    assert!(client.wait_stopped(SOON));
+    assert_eq!(std::iter::from_fn(|| client.get_err_chan().try_get().ok()).count(), 3);
+}
+
+#[test]
+fn a_restart_within_a_pause_makes_one_connection_and_no_more() {
+    let _watchdog = Watchdog::start(Duration::from_secs(60));
+    let port = ReservedPort::new();
+    let client = client("127.0.0.1", port.number());
+    let long = Duration::from_secs(60);
+    client.set_reconnect(Reconnect { first_pause: long, longest_pause: long, attempts: 0 });
+    client.start().unwrap();
+    wait_until("an attempt that fails", || !client.get_err_chan().is_empty());
+    let _running = start_at(&port);
+    client.restart().unwrap();
+    client.wait_connected(SOON).unwrap().stop();
+    assert!(client.wait_stopped(SOON));
+}
+
+#[test]
 fn a_connection_the_program_stops_is_not_made_again() {
     let running = start(config(), |_| {});
     let (client, _) = echo_client(&running);

@@ -110,9 +110,15 @@ impl Dialer {
         self.target.prepare(core);
         let mut failures = 0;
         loop {
-            let since = Instant::now();
+            // How long a connection has held. An attempt that fails has not, however long it took.
+            let mut held = None;
             let lost = match self.connect() {
-                Ok((transport, addresses)) => self.talk(core, transport, addresses),
+                Ok((transport, addresses)) => {
+                    let since = Instant::now();
+                    let lost = self.talk(core, transport, addresses);
+                    held = Some(since.elapsed());
+                    lost
+                }
                 Err(error) => self.note_failure(core, error),
             };
             if core.stopping().is_set() {
@@ -122,7 +128,7 @@ impl Dialer {
                 failures = 0;
                 continue;
             }
-            let Some(pause) = self.next_pause(&lost, since, &mut failures) else { break };
+            let Some(pause) = self.next_pause(&lost, held, &mut failures) else { break };
             self.wake.wait_timeout(pause);
             self.wake.clear();
         }
@@ -162,6 +168,8 @@ impl Dialer {
             };
             state.next_id += 1;
             state.conn = Some(place.conn().arc());
+            // Whoever has asked for a new connection has it.
+            state.redial = false;
             place
         };
         let conn = place.conn().arc();
@@ -217,11 +225,12 @@ impl Dialer {
     }
 
     /// The pause before the next attempt; `None`, and the end is noted, if there is none.
-    fn next_pause(&self, lost: &CloseReason, since: Instant, failures: &mut u32) -> Option<Duration> {
+    fn next_pause(&self, lost: &CloseReason, held: Option<Duration>, failures: &mut u32) -> Option<Duration> {
         let mut state = self.lock();
         let asked_for = matches!(lost, CloseReason::Stopped | CloseReason::Aborted);
         let pause = state.reconnect.filter(|_| !asked_for).and_then(|reconnect| {
-            *failures = if since.elapsed() >= reconnect.longest_pause { 1 } else { *failures + 1 };
+            let has_held = held.is_some_and(|held| held >= reconnect.longest_pause);
+            *failures = if has_held { 1 } else { failures.saturating_add(1) };
             reconnect.pause(*failures)
         });
         state.over = pause.is_none() && !state.redial;
