@@ -105,6 +105,18 @@ fn handshakes_that_fail_too_often_ban_their_address() {
 }
 
 #[test]
+fn handshakes_that_end_for_others_ban_nobody() {
+    let mut config = config();
+    (config.max_handshakes, config.ban_faults) = (1, 1);
+    let running = start_alone(config, |_| {});
+    let _slow: Vec<_> = (0..5).map(|_| running.connect()).collect();
+    wait_until("four have made room", || failed(&running) == 4);
+    let stats = running.server.stats();
+    assert_eq!((stats.handshakes_displaced, stats.bans), (4, 0));
+    TlsPeer::connect(&running).check_echo();
+}
+
+#[test]
 fn a_handshake_that_takes_too_long_ends() {
     let mut config = config();
     config.handshake_timeout_ms = 300;

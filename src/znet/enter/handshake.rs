@@ -243,7 +243,10 @@ impl Handshake {
         }
         core.counters.handshakes_failed.add();
         let peer = self.addresses.remote();
-        core.note_fault(peer.ip(), &"a failed handshake");
+        // One that had to make room for others is no fault of its peer.
+        if !self.begun.as_ref().is_some_and(Begun::was_displaced) {
+            core.note_fault(peer.ip(), &"a failed handshake");
+        }
         throttled!(warn, core.handshake_log, "no connection with {peer}, the handshake failed: {error}");
     }
 }

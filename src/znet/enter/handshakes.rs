@@ -59,6 +59,13 @@ impl Handshakes {
     }
 }
 
+impl Begun {
+    /// Whether it had to end for others.
+    pub(super) fn was_displaced(&self) -> bool {
+        !self.all.state.lock().open.contains_key(&self.number)
+    }
+}
+
 impl Drop for Begun {
     fn drop(&mut self) {
         // Dropped after the lock: its descriptor may close.
