@@ -60,11 +60,15 @@ impl dyn IConnection {
     /// Ends the membership. `false` if there was none.
     pub fn leave_group(&self, name: &str) -> bool {
         let conn = self.connection();
-        let left = conn.membership().change(|places| places.leave(name)).unwrap_or(false);
-        if left {
-            conn.core().talk().groups.remove(name, conn.id());
-        }
-        left
+        // One lock within the other, so that whoever joins meanwhile is not taken out again.
+        let leave = conn.membership().change(|places| {
+            let left = places.leave(name);
+            if left {
+                conn.core().talk().groups.remove(name, conn.id());
+            }
+            left
+        });
+        leave.unwrap_or(false)
     }
 
     /// Whether the connection is in the group of this name. Once it is closed it is in none.

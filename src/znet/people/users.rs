@@ -64,9 +64,13 @@ impl dyn IConnection {
     /// Ends the login; the connection stays open. `false` if there was none.
     pub fn logout(&self) -> bool {
         let conn = self.connection();
-        let user = conn.membership().change(|places| places.user.take());
+        // One lock within the other, so that a login that comes meanwhile is not taken out again.
+        let user = conn.membership().change(|places| {
+            let user = places.user.take();
+            user.iter().for_each(|user| conn.core().talk().users.remove(&user.uid, conn.id()));
+            user
+        });
         let Ok(Some(user)) = user else { return false };
-        conn.core().talk().users.remove(&user.uid, conn.id());
         conn.release(&user);
         true
     }
