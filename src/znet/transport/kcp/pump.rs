@@ -248,9 +248,15 @@ impl Pump {
     }
 
     fn schedule(&mut self, session: &Arc<Session>, at: u64) {
-        if at < session.scheduled.load(Ordering::Relaxed) {
-            session.scheduled.store(at, Ordering::Relaxed);
+        let before = session.scheduled.load(Ordering::Relaxed);
+        if at < before {
+            // Else each round of a busy session would leave one behind, for as long as it may be silent.
+            if before != u64::MAX {
+                self.timers.remove(&(before, session.timer.load(Ordering::Relaxed)));
+            }
             self.last_timer += 1;
+            session.scheduled.store(at, Ordering::Relaxed);
+            session.timer.store(self.last_timer, Ordering::Relaxed);
             self.timers.insert((at, self.last_timer), Arc::downgrade(session));
         }
     }

@@ -25,6 +25,8 @@ pub(crate) struct Session {
     state: Lock<State>,
     /// When the thread of the link looks at it next; `u64::MAX`: not.
     pub(super) scheduled: AtomicU64,
+    /// The number that the thread has given to that.
+    pub(super) timer: AtomicU64,
     is_noted: AtomicBool,
 }
 
@@ -51,6 +53,7 @@ impl Session {
             socket: Arc::new(socket),
             state: Lock::new(state),
             scheduled: AtomicU64::new(u64::MAX),
+            timer: AtomicU64::new(0),
             is_noted: AtomicBool::new(false),
         }))
     }
