@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::awaits::Awaits;
 use super::fair::RidePace;
 use super::home::{self, Home};
+use super::park::Sleeper;
 use super::worker;
 use crate::green::spawn::builder::Builder;
 use crate::green::spawn::record::Record;
@@ -142,10 +143,7 @@ fn carry_all(home: &'static Home) {
                 break;
             }
             if pace.is_over(home) {
-                // Behind the poller, which looks at the network.
-                worker::put_carrier_last();
-                may::coroutine::yield_now();
-                home::come_home(&me);
+                let_others_run(home, &me);
             }
         }
         if goes_on {
@@ -161,5 +159,62 @@ fn carry_all(home: &'static Home) {
     }
 }
 
+/// Goes behind the poller, which looks at the network.
+fn let_others_run(home: &Home, me: &Arc<Record>) {
+    if home.waits_in_may() {
+        // It is in no queue, and `may` looks for it only once the queue is empty: so this one leaves the queue too.
+        let sleeper = Sleeper::of(me);
+        worker::queue_for_turn(sleeper.clone());
+        home.call_poller();
+        sleeper.wait_out(Awaits::Turn);
+    } else {
+        worker::put_carrier_last();
+        may::coroutine::yield_now();
+        home::come_home(me);
+    }
+}
+
 /// Spare carriers kept on each worker, with their stacks.
 const MOST_SPARES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::green::{Group, Halt, Me, Passenger, Readiness, Until};
+
+    /// Does not rest until it is told to end, as a connection whose peer sends without end.
+    struct Restless {
+        is_over: Arc<AtomicBool>,
+        until: Until,
+        begun: Option<Sender<usize>>,
+    }
+
+    impl Passenger for Restless {
+        fn ride(&mut self, _: Readiness, _: &Me) -> Halt {
+            if let (Some(begun), Some(home)) = (self.begun.take(), worker::home_index()) {
+                begun.send(home).unwrap();
+            }
+            let ends = self.is_over.load(Ordering::Relaxed) || self.until.is_over();
+            if ends { Halt::Over } else { Halt::Again }
+        }
+    }
+
+    #[test]
+    fn rides_that_never_rest_keep_nobody_from_beginning_on_their_worker() {
+        let (begun, has_begun) = channel();
+        let (soon, until) = (Until::after(Duration::from_secs(2)), Until::after(Duration::from_secs(4)));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let restless = Restless { is_over: Arc::clone(&is_over), until, begun: Some(begun) };
+        Group::new().carry(Builder::new(), restless).unwrap();
+        let home = has_begun.recv().unwrap();
+        for _ in 0..20 {
+            // Only `may` knows of it at first, and so the poller goes through the poll of `may`.
+            let late = Builder::new().on(home).spawn(move || soon.is_over()).unwrap();
+            assert!(!late.get().unwrap(), "it began when the rides were over");
+        }
+        is_over.store(true, Ordering::Relaxed);
+    }
+}

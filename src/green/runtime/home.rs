@@ -211,6 +211,16 @@ impl Home {
         self.rest.store(Rest::Awake as u8, Ordering::Relaxed);
     }
 
+    /// The poller waits in `may` now, whatever [`rests`](Self::rests) has found. The bell has been rung then.
+    pub(super) fn is_in_may(&self) {
+        self.rest.store(Rest::InMay as u8, Ordering::Relaxed);
+    }
+
+    /// Whether the poller waits for the worker to find something in the poll of `may`. Asked on the worker itself.
+    pub(super) fn waits_in_may(&self) -> bool {
+        self.rest.load(Ordering::Relaxed) == Rest::InMay as u8
+    }
+
     /// Whether others may have woken green threads of this worker.
     pub(super) fn has_mail(&self) -> bool {
         self.mail.load(Ordering::Relaxed)

@@ -208,6 +208,12 @@ impl Sleeper {
         }
     }
 
+    /// Begins a wait of a coroutine that calls while its record, `me`, is not with the thread.
+    pub(super) fn of(me: &Arc<Record>) -> Self {
+        me.wait_state().store(WAITING, Ordering::Relaxed);
+        Self::Own(Arc::clone(me))
+    }
+
     /// Ends the wait. `false` if it has ended already.
     pub(in crate::green) fn wake(&self) -> bool {
         match self {

@@ -141,6 +141,7 @@ impl Poller {
 
     /// Waits in the poll of `may`. It may come back on another worker, one that has stolen it.
     fn wait_in_may(&mut self) {
+        self.home.is_in_may();
         self.door.wait_io();
         self.home.is_awake();
         self.more = true;
