@@ -182,6 +182,32 @@ fn a_handler_that_asks_a_silent_peer_holds_up_nobody_else_on_its_worker() {
     }
 }
 
+#[test]
+fn a_handler_that_was_put_aside_is_still_known_as_the_connection_s_own() {
+    let mut config = pool();
+    config.max_msg_chan_bytes = LARGE;
+    let outcome = Arc::new(AtomicUsize::new(0));
+    let noted = Arc::clone(&outcome);
+    let running = start_alone(config, move |server| {
+        let router = move |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            // Deep in its stack, it waits for the peer; after that it is not as deep any more.
+            (0..16).try_for_each(|_| conn.send_msg(MUCH, vec![0; LARGE]))?;
+            let waited = conn.wait_closed(Duration::from_millis(1));
+            let is_refused = matches!(waited, Err(zinx::Error::WouldDeadlock { .. }));
+            noted.store(1 + usize::from(is_refused), Ordering::Release);
+            Ok(())
+        };
+        server.add_router(MUCH, router).unwrap();
+    });
+    let mut peer = running.connect();
+    peer.send(&frame(MUCH, b""));
+    wait_until("it waits", || running.server.stats().held.waiting > 0);
+    (0..16).for_each(|_| assert_eq!(peer.read_frame().0, MUCH));
+    wait_until("its end", || outcome.load(Ordering::Acquire) > 0);
+    assert_eq!(outcome.load(Ordering::Acquire), 2, "it would have waited for itself");
+}
+
 /// It may be cut short by a time limit, or killed. What it has counted and held is given back, and the connection can close.
 #[test]
 fn one_that_gives_up_waiting_for_the_worker_leaves_nothing_behind() {

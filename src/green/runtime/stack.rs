@@ -15,6 +15,11 @@ impl StackMark {
         self.0.store(stack_position(), Ordering::Relaxed);
     }
 
+    /// Marks the coroutine that another marks.
+    pub(crate) fn copy(&self, other: &Self) {
+        self.0.store(other.0.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     /// Marks none.
     pub(crate) fn clear(&self) {
         self.0.store(0, Ordering::Relaxed);

@@ -27,7 +27,7 @@ pub(crate) fn step_aside() -> io::Result<()> {
     let Some(desk) = DESK.get() else { return Ok(()) };
     let Some(conn) = desk.served() else { return Ok(()) };
     let Some(aside) = conn.connection().tasks().aside() else { return Ok(()) };
-    if !aside.begin() {
+    if !aside.begin(desk.worker.mark()) {
         return Ok(());
     }
     desk.worker.start().inspect_err(|_| drop(aside.take()))
@@ -85,11 +85,12 @@ pub(crate) struct Aside {
 }
 
 impl Aside {
-    /// Puts the connection aside. `false` if it is already.
-    fn begin(&self) -> bool {
+    /// Puts the connection aside. `false` if it is already. `mark`: of the coroutine that calls, from its outermost function; what it
+    /// handles later may not be as deep in its stack as it is now.
+    fn begin(&self, mark: &StackMark) -> bool {
         let begins = !self.is_on();
         if begins {
-            self.mark.set();
+            self.mark.copy(mark);
             self.back.clear();
             self.on.store(true, Ordering::Release);
         }

@@ -169,6 +169,11 @@ impl Worker {
         self.home
     }
 
+    /// The coroutine that has the queue.
+    pub(super) const fn mark(&self) -> &StackMark {
+        &self.mark
+    }
+
     /// Whether the caller is a handler that this worker runs.
     pub(crate) fn is_current(&self) -> bool {
         self.mark.is_current()
