@@ -195,12 +195,21 @@ where
             Ok((len, peer)) => {
                 let (theirs, handler, data) = (socket.clone(), Arc::clone(handler), buf[..len].to_vec());
                 let from = peer.clone();
-                let handled = pool.spawn(move || {
+                let handled = pool.try_start(pool.places().acquire(), move || {
                     if let Err(error) = handler(&theirs, data, peer.clone()) {
                         static LOG: Throttle = Throttle::new();
                         throttled!(info, LOG, "the handler of a datagram of {peer:?} failed: {error}");
                     }
                 });
+                let handled = match handled {
+                    Ok(handled) => handled,
+                    // It is lost, as any may be.
+                    Err(error) => {
+                        static LOG: Throttle = Throttle::new();
+                        throttled!(warn, LOG, "no coroutine for a datagram of {from:?}: {error}");
+                        continue;
+                    }
+                };
                 handlers.add(handled.coroutine());
                 handled.link_exception(move |failed| {
                     if let Failed::Panicked(panicked) = failed {

@@ -204,7 +204,7 @@ impl Pool {
         self.try_start(place, body).unwrap_or_else(|error| panic!("cannot spawn a coroutine: {error}"))
     }
 
-    fn try_start<F, T>(&self, place: Permit, body: F) -> io::Result<Greenlet<T>>
+    pub(in crate::green) fn try_start<F, T>(&self, place: Permit, body: F) -> io::Result<Greenlet<T>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
