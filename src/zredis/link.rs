@@ -75,13 +75,22 @@ impl Link {
 
     /// As [`run`](Self::run), with another limit.
     pub(crate) fn run_within(&self, command: &Cmd, limit: Duration) -> Result<Value, Failed> {
-        let slots = self.queue(std::slice::from_ref(command), None)?;
+        self.run_if(command, limit, MAX_COMMANDS)
+    }
+
+    /// As [`run`](Self::run), also while so many commands wait that others are refused: for what keeps a node in its place.
+    pub(crate) fn run_always(&self, command: &Cmd) -> Result<Value, Failed> {
+        self.run_if(command, LIMIT, MAX_COMMANDS + RESERVED)
+    }
+
+    fn run_if(&self, command: &Cmd, limit: Duration, most: usize) -> Result<Value, Failed> {
+        let slots = self.queue(std::slice::from_ref(command), None, most)?;
         slots.first().map_or(Err(Failed::NotSent(DOWN)), |slot| slot.wait(limit))
     }
 
     /// Sends several commands in one write; their answers, in order.
     pub(crate) fn run_all(&self, commands: &[Cmd]) -> Vec<Result<Value, Failed>> {
-        let slots = self.queue(commands, None);
+        let slots = self.queue(commands, None, MAX_COMMANDS);
         let until = Until::after(LIMIT);
         let wait = |slot: &Arc<Slot>| slot.wait(until.left().unwrap_or(LIMIT));
         match slots {
@@ -92,12 +101,12 @@ impl Link {
 
     /// Sends a command without waiting for its answer. Never waits.
     pub(crate) fn tell(&self, command: &Cmd) -> Result<(), Failed> {
-        self.queue(std::slice::from_ref(command), None).map(drop)
+        self.queue(std::slice::from_ref(command), None, MAX_COMMANDS).map(drop)
     }
 
     /// As [`tell`](Self::tell). Counts it if Redis has not taken it, or has not said so before the connection ended.
     pub(crate) fn tell_or_count(&self, command: &Cmd, failures: &Arc<AtomicUsize>) -> Result<(), Failed> {
-        let queued = self.queue(std::slice::from_ref(command), Some(failures)).map(drop);
+        let queued = self.queue(std::slice::from_ref(command), Some(failures), MAX_COMMANDS).map(drop);
         if queued.is_err() {
             failures.fetch_add(1, Ordering::Relaxed);
         }
@@ -126,8 +135,13 @@ impl Link {
         }
     }
 
-    /// Queues all of them, or none.
-    fn queue(&self, commands: &[Cmd], failures: Option<&Arc<AtomicUsize>>) -> Result<Vec<Arc<Slot>>, Failed> {
+    /// Queues all of them, or none: at most so many wait then.
+    fn queue(
+        &self,
+        commands: &[Cmd],
+        failures: Option<&Arc<AtomicUsize>>,
+        most: usize,
+    ) -> Result<Vec<Arc<Slot>>, Failed> {
         let packed: Vec<_> = commands.iter().map(Cmd::get_packed_command).collect();
         let bytes: usize = packed.iter().map(Vec::len).sum();
         let mut state = self.shared.state.lock();
@@ -135,7 +149,9 @@ impl Link {
             return Err(Failed::NotSent(DOWN));
         }
         let waiting = state.queued.len() + state.flying.len();
-        if waiting + packed.len() > MAX_COMMANDS || state.bytes + bytes > MAX_BYTES {
+        // One alone may be of any size: a connection that moves to another node, for instance.
+        let is_too_much = most == MAX_COMMANDS && state.bytes > 0 && state.bytes + bytes > MAX_BYTES;
+        if waiting + packed.len() > most || is_too_much {
             return Err(Failed::NotSent("too many commands wait for Redis"));
         }
         state.bytes += bytes;
@@ -323,8 +339,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// Commands that wait to be sent or for their answers, at most; and bytes of those that wait to be sent.
+/// Commands that wait to be sent or for their answers, at most; what is kept free for those that may always be sent; and bytes of those
+/// that wait to be sent.
 const MAX_COMMANDS: usize = 16_384;
+const RESERVED: usize = 64;
 const MAX_BYTES: usize = 8 << 20;
 const KEPT_BYTES: usize = 64 << 10;
 /// The parser of the `redis` crate needs 90 KB without optimisation, more than the stacks of a program that is built so without
@@ -388,5 +406,50 @@ mod tests {
         assert_eq!(all.filter(|&pings| pings > 0).collect::<Vec<_>>(), [500, 1, 1]);
         link.end();
         assert!(!link.is_up() && link.tell(&cmd("PING")).is_err());
+    }
+
+    /// Answers the opening, and as many more reads as there are answers.
+    fn deaf(answers: usize) -> (Link, Arc<Event>) {
+        let listener = TcpListener::bind("127.0.0.1:0", 16).unwrap();
+        let address = Address::parse(&format!("redis://{}", listener.local_addr())).unwrap();
+        green::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (mut buffer, mut left) = (vec![0; 64 << 10], answers + 1);
+            while let Ok(len @ 1..) = stream.read(&mut buffer) {
+                // What goes on with a command that has begun has no `*`.
+                if left > 0 && buffer[..len].contains(&b'*') {
+                    left -= 1;
+                    stream.write_all(b"+OK\r\n").unwrap();
+                }
+            }
+        });
+        let opened = Arc::new(Event::new());
+        let tell = Arc::clone(&opened);
+        let opening =
+            Opening { commands: Box::new(|| vec![cmd("READY")]), opened: Arc::new(move || tell.set()) };
+        (Link::begin("test", address, opening).unwrap(), opened)
+    }
+
+    #[test]
+    fn one_command_may_be_larger_than_what_may_wait() {
+        let (link, opened) = deaf(1);
+        let long = Duration::from_secs(20);
+        assert!(opened.wait_timeout(long));
+        let large = cmd("PING").arg(vec![b'x'; MAX_BYTES + 1]).clone();
+        assert_eq!(link.run_within(&large, long), Ok(Value::Okay));
+        link.end();
+    }
+
+    #[test]
+    fn what_keeps_a_node_is_sent_also_while_too_many_commands_wait() {
+        let (link, opened) = deaf(0);
+        assert!(opened.wait_timeout(Duration::from_secs(20)));
+        let told = std::iter::from_fn(|| link.tell(&cmd("PING")).ok()).count();
+        assert_eq!(told, MAX_COMMANDS);
+        assert!(matches!(link.run(&cmd("PING")), Err(Failed::NotSent(_))));
+        // It is on its way, and has no answer.
+        let renewed = link.run_always(&cmd("PING"));
+        assert!(matches!(renewed, Err(Failed::Unknown(_))), "{renewed:?}");
+        link.end();
     }
 }

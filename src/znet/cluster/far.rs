@@ -124,10 +124,11 @@ impl Remote for Joined {
         command.arg("u").arg(uid).arg("m").arg(msg_id).arg("a").arg(reply_id).arg("d").arg(data);
         command.arg("t").arg(millis(timeout));
         drop(step_aside());
+        let until = Until::after_running(timeout.saturating_add(LIMIT));
         if number(&self.link.run(&command).map_err(unavailable)?) != Some(1) {
             return Ok(None);
         }
-        match request.wait(timeout.saturating_add(LIMIT)) {
+        match request.wait(until.left().unwrap_or(Duration::MAX)) {
             Some(Said::Answer(msg_id, data)) => Ok(Some(crate::zpack::new_message(msg_id, data))),
             Some(Said::Offline) => Ok(None),
             Some(Said::Failed(words)) => Err(words.into()),
@@ -190,10 +191,11 @@ impl Remote for Joined {
         self.asks(&mut command, "q", &request);
         command.arg("m").arg(task_id).arg("d").arg(data).arg("t").arg(millis(timeout));
         drop(step_aside());
+        let until = Until::after_running(timeout);
         if number(&self.link.run(&command).map_err(unavailable)?) != Some(1) {
             return Err(Error::NodeNotFound { node: node.to_string() });
         }
-        match request.wait(timeout) {
+        match request.wait(until.left().unwrap_or(Duration::MAX)) {
             Some(Said::Answer(_, data)) => Ok(data),
             Some(Said::NoTask) => Err(Error::TaskNotFound { task_id }),
             Some(Said::Failed(words)) => Err(words.into()),

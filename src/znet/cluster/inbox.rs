@@ -26,7 +26,7 @@ use crate::zredis::{Failed, Link};
 impl Joined {
     /// Reads the stream from a place on, until the node leaves. Each entry is acted on once: their ids only go up.
     pub(super) fn read_entries(self: &Arc<Self>, mut place: Place) {
-        let (mut may_have_lost, mut trimmed, mut redis) = (true, place.read, None);
+        let (mut may_have_lost, mut trimmed, mut redis, mut at_once) = (true, place.read, None, AT_ONCE);
         self.counts.behind.store(place.read, Ordering::Relaxed);
         while !self.leaving.is_set() {
             if !self.inbox.is_up() {
@@ -39,7 +39,7 @@ impl Joined {
                 continue;
             }
             let mut command = redis::cmd("XREAD");
-            command.arg("COUNT").arg(AT_ONCE).arg("BLOCK").arg(BLOCK.as_millis() as u64);
+            command.arg("COUNT").arg(at_once).arg("BLOCK").arg(BLOCK.as_millis() as u64);
             command
                 .arg("STREAMS")
                 .arg(self.stream_of(&self.node))
@@ -47,7 +47,8 @@ impl Joined {
             match self.inbox.run_within(&command, BLOCK * 2) {
                 Ok(value) => {
                     let entries = entries(value);
-                    may_have_lost = entries.len() == AT_ONCE;
+                    may_have_lost = entries.len() == at_once;
+                    at_once = (at_once * 2).min(AT_ONCE);
                     for entry in entries {
                         if entry.id > place.last {
                             place.last = entry.id;
@@ -68,6 +69,8 @@ impl Joined {
                     may_have_lost = true;
                     log::warn!("the stream of node {:?}: {failed}", self.node);
                     if was_slow(&failed) {
+                        // Perhaps they are so large that so many do not come in time: they would not the next time either.
+                        at_once = (at_once / 4).max(1);
                         self.inbox.cut();
                     }
                     self.leaving.wait_timeout(PAUSE);
@@ -87,10 +90,11 @@ impl Joined {
     fn count_lost(&self, place: &mut Place, redis: &mut Option<String>) -> bool {
         let Ok(facts) = self.facts(&self.inbox) else { return false };
         let mut lost = place.lost(&facts);
-        let was = std::mem::replace(redis, self.which_redis());
-        if was.is_some() && was != *redis {
+        if let Some(now) = self.which_redis() {
+            let is_another = redis.as_ref().is_some_and(|was| *was != now);
+            *redis = Some(now);
             // What it did not get from the one before, nobody knows.
-            lost = lost.max(1);
+            lost = lost.max(u64::from(is_another));
         }
         if lost > 0 {
             self.counts

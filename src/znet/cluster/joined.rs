@@ -127,6 +127,8 @@ impl Joined {
         loop {
             let why = match self.link.run(&self.renewal()) {
                 Ok(value) if number(&value) == Some(0) => "a node of this name runs".to_string(),
+                // The link is just being opened: it has not been counted yet.
+                Ok(value) if number(&value) == Some(3) => "the connection is new".to_string(),
                 Ok(_) => return Ok(()),
                 Err(failed) => failed.to_string(),
             };

@@ -27,7 +27,7 @@ impl Joined {
             // What has been said before the renewal has been done, once that is answered on the same connection.
             let settled = self.ended.lock().len();
             let begun = Instant::now();
-            let renewed = self.link.run(&self.renewal());
+            let renewed = self.link.run_always(&self.renewal());
             let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.counts.round_trip.store(took, Ordering::Relaxed);
             match renewed.map(|value| number(&value)) {
@@ -68,7 +68,8 @@ impl Joined {
 
     /// Says again which logins have ended: whether Redis has heard it before is not known. `false` if it has not heard all of it now.
     fn release_again(&self) -> bool {
-        loop {
+        let mut renewed = Instant::now();
+        while self.still_holds(&mut renewed) {
             let some: Vec<_> = self.ended.lock().iter().take(BATCH).cloned().collect();
             if some.is_empty() {
                 return true;
@@ -83,6 +84,24 @@ impl Joined {
                 ended.pop_front();
             }
         }
+        false
+    }
+
+    /// Renews the lease if it is time: there may be so many logins that it would be over before all are looked at. `false` if it has not
+    /// been held all the time.
+    fn still_holds(&self, renewed: &mut Instant) -> bool {
+        if renewed.elapsed() < RENEWAL {
+            return true;
+        }
+        *renewed = Instant::now();
+        match self.link.run_always(&self.renewal()).map(|said| number(&said)) {
+            Ok(Some(1)) => true,
+            Ok(Some(2)) => {
+                self.counts.leases_lost.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+            _ => false,
+        }
     }
 
     pub(super) fn release_command(&self, uid: &str, login: u64) -> redis::Cmd {
@@ -92,8 +111,11 @@ impl Joined {
     /// Looks whether all logins of this node still stand; those that do not are closed. `false` if Redis did not say.
     fn keep_logins(&self, opened: u64) -> bool {
         let Some(core) = self.core.upgrade() else { return true };
-        let logins = logins(&core);
+        let (logins, mut renewed) = (logins(&core), Instant::now());
         for some in logins.chunks(BATCH) {
+            if !self.still_holds(&mut renewed) {
+                return false;
+            }
             let command = |(uid, claim, conn): &(Arc<str>, Claim, Arc<dyn IConnection>)| {
                 let mut command = KEEP.on(&self.logins_of(uid));
                 command.arg(&self.prefix).arg(self.field(claim.login)).arg(claim.generation);
@@ -130,8 +152,8 @@ impl Joined {
             // For the other nodes that login goes on until this node leaves, or until the user's next login.
             ended.pop_front();
         }
-        drop(ended);
-        // Lost on the way, it is said again on the next connection.
+        // Lost on the way, it is said again on the next connection. Under the lock: a renewal that is answered says of all that are
+        // there by now that Redis has heard them.
         if self.link.tell(&self.release_command(uid, login)).is_err() {
             self.unsaid.store(true, Ordering::Release);
         }
