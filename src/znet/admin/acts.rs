@@ -47,8 +47,8 @@ struct Draining {
 
 /// Stops the server in order. Its connections close at once, or spread over so many seconds.
 pub(super) fn drain(core: &Arc<Core>, request: &Request) -> Response {
-    answered(number::<u64>(request, "seconds").and_then(|seconds| {
-        let seconds = seconds.unwrap_or(0);
+    answered(Page::of(request, &["seconds"]).and_then(|_| {
+        let seconds = number::<u64>(request, "seconds")?.unwrap_or(0);
         if seconds > LONGEST_DRAIN {
             let expected = format!("seconds: found {seconds}, expected at most {LONGEST_DRAIN}");
             return Err(Response::error(400, expected));
