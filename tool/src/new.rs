@@ -1,7 +1,7 @@
 //! `zinx new`: a project outside of this repository, with a server, its tests and its configuration.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -84,7 +84,9 @@ pub(crate) fn run(order: &Order) -> ExitCode {
     match make(order) {
         Ok(()) => {
             let (name, template) = (&order.name, order.template.word());
-            println!(
+            // Whoever reads what we print may have had enough.
+            let _ = writeln!(
+                io::stdout(),
                 "made {name} from the template {template}; go on with\n\n  cd {name}\n  cargo test\n  cargo run"
             );
             ExitCode::SUCCESS
@@ -115,11 +117,16 @@ fn make(order: &Order) -> Result<(), String> {
 
 fn write(folder: &Path, order: &Order, zinx: &str) -> Result<(), String> {
     let fill = |text: &str| text.replace("NAME", &order.name);
+    let manifest = include_str!("../templates/Cargo.toml.txt");
+    // Not within what is filled in: a name, or a path, may be any word.
+    let manifest = manifest
+        .split_once("ZINX")
+        .map_or_else(|| fill(manifest), |(before, after)| format!("{}{zinx}{}", fill(before), fill(after)));
     let readme = include_str!("../templates/README.md")
         .replace("TRY", order.template.first_steps())
         .replace("TEMPLATE", order.template.word());
     let files = [
-        ("Cargo.toml", fill(include_str!("../templates/Cargo.toml.txt")).replace("ZINX", zinx)),
+        ("Cargo.toml", manifest),
         ("README.md", fill(&readme)),
         (".gitignore", include_str!("../templates/gitignore.txt").to_string()),
         ("zinx.yaml", fill(include_str!("../templates/zinx.yaml"))),

@@ -194,7 +194,7 @@ fn table(answer: &Value) -> String {
     let mut lines =
         vec![["ID", "STATE", "REMOTE", "USER", "MESSAGES", "PENDING", "RTT", "DOES"].map(str::to_string)];
     for row in rows {
-        let text = |name: &str| row[name].as_str().unwrap_or("-").to_string();
+        let text = |name: &str| clean(row[name].as_str().unwrap_or("-"));
         let number = |name: &str| row[name].to_string();
         let pending = if row["pending_bytes"].is_null() { "unsent_bytes" } else { "pending_bytes" };
         let does = if row["does"].is_null() { "reason" } else { "does" };
@@ -223,6 +223,22 @@ fn round_trip(micros: Option<u64>) -> String {
     micros.map_or_else(|| "-".to_string(), |micros| format!("{}.{:03}ms", micros / 1000, micros % 1000))
 }
 
+/// A text that peers may have chosen: what would move the cursor or turn the text around it is shown as its code.
+pub(crate) fn clean(text: &str) -> String {
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let mut clean = String::new();
+    for c in text.chars() {
+        match is_hidden(c) {
+            true => clean.extend(c.escape_unicode()),
+            false => clean.push(c),
+        }
+    }
+    clean
+}
+
 fn list(numbers: &Value) -> String {
     let numbers = numbers.as_array().map_or(&[][..], Vec::as_slice);
     numbers.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")
@@ -239,3 +255,19 @@ pub(crate) fn escape(text: &str) -> String {
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_peers_are_called_moves_no_cursor_and_makes_no_line() {
+        let row = serde_json::json!({
+            "id": 1, "state": "open", "remote": "a", "user": "\u{1b}[2Jann\n9  open", "messages": 0,
+            "pending_bytes": 0, "does": "waits for its peer",
+        });
+        let text = table(&serde_json::json!({ "matched": 1, "entries": [row] }));
+        assert!(text.lines().count() == 2 && !text.contains('\u{1b}'), "{text:?}");
+        assert!(text.contains("\\u{1b}[2Jann\\u{a}9  open"), "{text}");
+    }
+}

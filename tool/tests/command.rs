@@ -260,6 +260,21 @@ fn a_host_with_a_port_is_refused_with_the_key_for_the_port() {
     );
 }
 
+#[test]
+fn nobody_has_to_read_what_is_printed() {
+    let _watchdog = watchdog();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("command-unread");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    for args in [&["new", "unread"][..], &["check", "unread/zinx.yaml"], &["completions", "bash"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = zinx().current_dir(&folder).args(args).stdout(writer).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(0) && !said.contains("panicked"), "{args:?}: {said}");
+    }
+}
+
 /// Runs the command: its exit code, and what it has printed.
 fn run(args: &[&str]) -> (Option<i32>, String, String) {
     let output = zinx().args(args).output().unwrap();

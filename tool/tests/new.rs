@@ -35,6 +35,20 @@ fn new(folder: &Path, args: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
+fn a_name_may_be_a_word_of_the_templates() {
+    let _watchdog = watchdog();
+    let folder = empty("new-words");
+    for name in ["myZINX", "NAMES"] {
+        assert_eq!(new(&folder, &[name]).0, Some(0));
+        let manifest = fs::read_to_string(folder.join(name).join("Cargo.toml")).unwrap();
+        assert!(
+            manifest.contains(&format!("name = \"{name}\"\n")) && !manifest.contains("= ZINX"),
+            "{manifest}"
+        );
+    }
+}
+
+#[test]
 fn each_template_makes_a_project_that_knows_its_name_and_where_zinx_is() {
     let _watchdog = watchdog();
     let folder = empty("new-templates");

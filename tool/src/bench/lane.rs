@@ -51,8 +51,12 @@ impl Lane {
             return 0;
         }
         let (now, mut way) = (Instant::now(), self.way());
-        while self.fill(&mut way, now) > 0 {}
-        self.tally.note(self.number, way.due.drain(..), now)
+        let mut noted = self.tally.note(self.number, way.due.drain(..), now);
+        // Bit by bit: there may be more of them than memory.
+        while self.fill(&mut way, now) > 0 {
+            noted += self.tally.note(self.number, way.due.drain(..), now);
+        }
+        noted
     }
 
     /// Sends by `send` what the open loop wants, until the end.

@@ -6,6 +6,7 @@ mod tally;
 mod tcp;
 mod through_client;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use crate::send::{Pack, address, whole_number};
 use lane::Lane;
 use report::Report;
 use tally::Tally;
+use tcp::Frames;
 
 /// What the command line asks for.
 #[derive(Args)]
@@ -63,7 +65,8 @@ pub(crate) fn run(order: Order) -> ExitCode {
     let json = order.json;
     match measure(order) {
         Ok(report) => {
-            println!("{}", if json { report.json() } else { report.text() });
+            // Whoever reads what we print may have had enough.
+            let _ = writeln!(io::stdout(), "{}", if json { report.json() } else { report.text() });
             if report.failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(words) => {
@@ -110,9 +113,14 @@ fn connect_all(
     let (mut closes, mut lanes) = (Vec::new(), Vec::new());
     let queue = Arc::new(Queue::<Connected>::bounded(order.connections as usize));
     let (mut begun, mut over) = (0, 0);
+    // One for all: a hundred thousand of them would take gigabytes.
+    let frames = match order.address.contains("://") {
+        true => None,
+        false => Some(Arc::new(Frames::new(order).map_err(|error| error.to_string())?)),
+    };
     while over < order.connections {
         while begun < order.connections && begun - over < AT_ONCE {
-            connect(order, tally, begun, &queue);
+            connect(order, tally, begun, frames.clone(), &queue);
             begun += 1;
         }
         match queue.get_timeout(CONNECT) {
@@ -135,13 +143,19 @@ fn connect_all(
     Ok((closes, lanes))
 }
 
-fn connect(order: &Arc<Order>, tally: &Arc<Tally>, number: u32, queue: &Arc<Queue<Connected>>) {
+fn connect(
+    order: &Arc<Order>,
+    tally: &Arc<Tally>,
+    number: u32,
+    frames: Option<Arc<Frames>>,
+    queue: &Arc<Queue<Connected>>,
+) {
     let lane = Arc::new(Lane::new(Arc::clone(tally), number, order));
     let (order, queue) = (Arc::clone(order), Arc::clone(queue));
     green::spawn(move || {
-        let connected = match order.address.contains("://") {
-            true => through_client::connect(&order, &lane),
-            false => tcp::connect(&order, &lane),
+        let connected = match frames {
+            None => through_client::connect(&order, &lane),
+            Some(frames) => tcp::connect(&order, &lane, frames),
         };
         let connected = connected.map(|close| (close, lane)).map_err(|error| error.to_string());
         // It has room for all.

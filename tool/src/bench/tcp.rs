@@ -13,11 +13,10 @@ use super::{Close, Order};
 use crate::send::Pack;
 
 /// Connects, and loads the connection from the beginning of the measurement on. Returns what ends it.
-pub(super) fn connect(order: &Arc<Order>, lane: &Arc<Lane>) -> Result<Close> {
+pub(super) fn connect(order: &Arc<Order>, lane: &Arc<Lane>, frames: Arc<Frames>) -> Result<Close> {
     let connected = TcpStream::connect(order.address.clone());
     let stream =
         Arc::new(connected.map_err(|source| Error::io(format!("connect to {}", order.address), source))?);
-    let frames = Arc::new(Frames::new(order)?);
     lane.tally.opened();
     let (theirs, order, lane) = (Arc::clone(&stream), Arc::clone(order), Arc::clone(lane));
     green::spawn(move || {
@@ -94,13 +93,13 @@ fn read(
 }
 
 /// One frame again and again.
-struct Frames {
+pub(super) struct Frames {
     len: usize,
     bytes: Vec<u8>,
 }
 
 impl Frames {
-    fn new(order: &Order) -> Result<Self> {
+    pub(super) fn new(order: &Order) -> Result<Self> {
         let payload: Vec<u8> = (0..order.size).map(|at| (at * 7 + 3) as u8).collect();
         let frame = order.pack.format().pack(&new_message(order.id, payload))?;
         Ok(Self { len: frame.len(), bytes: frame.repeat((BUFFER / frame.len()).max(1)) })

@@ -8,6 +8,7 @@ use ratatui::widgets::{Cell, Paragraph, Row as Cells, Sparkline, Table, TableSta
 
 use super::look::Row;
 use super::{SORTS, Top};
+use crate::plane::clean;
 
 pub(super) fn draw(frame: &mut Frame<'_>, top: &Top) {
     let [head, figures, chart, table, foot] = Layout::vertical([
@@ -116,22 +117,6 @@ fn footer(top: &Top) -> Line<'_> {
         top.look.matched
     ))
     .dark_gray()
-}
-
-/// A text that peers may have chosen: what would move the cursor or turn the text around it is shown as its code.
-fn clean(text: &str) -> String {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let mut clean = String::new();
-    for c in text.chars() {
-        match is_hidden(c) {
-            true => clean.extend(c.escape_unicode()),
-            false => clean.push(c),
-        }
-    }
-    clean
 }
 
 fn bytes(count: f64) -> String {
