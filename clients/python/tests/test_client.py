@@ -32,6 +32,19 @@ def test_a_message_is_sent_and_its_echo_received(server):
         assert client.receive(SOON) == Message(1, b"hello")
 
 
+def test_a_client_that_connects_at_the_second_attempt_has_its_handlers(server):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nobody = taken.getsockname()[1]
+    client, heard = zinx_client.Client("127.0.0.1", nobody, **QUICK), threading.Event()
+    client.on(1, lambda _: heard.set())
+    with pytest.raises(OSError):
+        client.connect()
+    client._client._port = server.port
+    with client:
+        client.send(1, "hello")
+        assert heard.wait(SOON)
+
+
 def test_handlers_run_one_after_the_other_and_may_use_the_client(server):
     heard, done = [], threading.Event()
 

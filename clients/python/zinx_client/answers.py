@@ -36,7 +36,10 @@ class Answers:
 
     def note(self, reply_id: int, match: Match | None) -> Asked:
         asked = Asked(match)
-        self._asked.setdefault(reply_id, deque()).append(asked)
+        queue = self._asked.setdefault(reply_id, deque())
+        # No message may come that would do it.
+        self._drop_past(queue)
+        queue.append(asked)
         return asked
 
     def give_up(self, reply_id: int, asked: Asked, grace: float) -> None:

@@ -37,6 +37,8 @@ class Client:
         self._client = aio.Client(host, port, **options)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = threading.RLock()
+        #: Whoever has this gives the loop work before it is told to stop, or learns that it is.
+        self._using = threading.Lock()
         # One thread keeps the order of messages. Answers have others: a handler may wait for a request that the server
         # answers only after a question of its own.
         self._handlers = ThreadPoolExecutor(1, "zinx handlers")
@@ -110,6 +112,8 @@ class Client:
             if self._loop is not None:
                 self._wait(self._client.close(patience))
                 self._stop_loop()
+                self._handlers.shutdown(wait=False)
+                self._answers.shutdown(wait=False)
 
     def __enter__(self) -> Client:
         if self._loop is None:
@@ -124,18 +128,17 @@ class Client:
         threading.Thread(target=_run, args=[self._loop], name="zinx client", daemon=True).start()
 
     def _stop_loop(self) -> None:
-        loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.call_soon_threadsafe(loop.stop)
-        self._handlers.shutdown(wait=False)
-        self._answers.shutdown(wait=False)
+        with self._using:
+            loop, self._loop = self._loop, None
+            if loop is not None:
+                loop.call_soon_threadsafe(loop.stop)
 
     def _wait(self, what: Coroutine[Any, Any, T]) -> T:
-        loop = self._loop
-        if loop is None:
-            what.close()
-            raise ConnectionClosed("the client is closed, or not connected yet")
-        waiting = asyncio.run_coroutine_threadsafe(what, loop)
+        with self._using:
+            if self._loop is None:
+                what.close()
+                raise ConnectionClosed("the client is closed, or not connected yet")
+            waiting = asyncio.run_coroutine_threadsafe(what, self._loop)
         try:
             return waiting.result()
         except CancelledError:

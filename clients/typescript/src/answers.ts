@@ -10,6 +10,15 @@ export class TimedOut extends Error {
   override name = "TimedOut";
 }
 
+/** A function that fails on the data of another message says no. */
+function matches(match: (data: Uint8Array) => boolean, data: Uint8Array): boolean {
+  try {
+    return match(data);
+  } catch {
+    return false;
+  }
+}
+
 interface Asked {
   match: ((data: Uint8Array) => boolean) | undefined;
   settle: ((data: Uint8Array | Error) => void) | undefined;
@@ -43,7 +52,7 @@ export class Answers {
   /** Gives an answer to its request. False if it answers none. */
   deliver(id: number, data: Uint8Array): boolean {
     const queue = this.#queue(id);
-    const asked = queue.find(({ match }) => !match || match(data));
+    const asked = queue.find(({ match }) => !match || matches(match, data));
     if (!asked) return false;
     queue.splice(queue.indexOf(asked), 1);
     asked.settle?.(data);

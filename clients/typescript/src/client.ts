@@ -431,7 +431,14 @@ export class Client<T = Uint8Array> {
 
   #tell(state: State): void {
     this.state = state;
-    for (const listener of [...this.#listeners]) listener(state);
+    for (const listener of [...this.#listeners]) {
+      // What fails there must not keep the client from connecting again.
+      try {
+        listener(state);
+      } catch (error) {
+        console.error("zinx-client: a listener of states:", error);
+      }
+    }
   }
 
   #after(ms: number, what: () => void): void {

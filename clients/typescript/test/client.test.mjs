@@ -59,6 +59,25 @@ for (const transport of ["tcp", "websocket"]) {
     assert.equal(decode(await client.request(4, "that", 12, SOON)), "after that");
   });
 
+  on("a match that fails on the data of another message says no", async (t, url) => {
+    const { client, names } = await open(t, url);
+    const number = (data) => new DataView(data.buffer, data.byteOffset, data.byteLength).getUint32(0);
+    client.send(1, Uint8Array.of(9));
+    const asked = client.request(1, Uint8Array.of(1, 2, 3, 4), 1, { ...SOON, match: (data) => number(data) === 0x01020304 });
+    assert.equal(number(await asked), 0x01020304);
+    assert.deepEqual(names(), ["connecting", "open"]);
+  });
+
+  on("a listener that fails does not keep the client from coming back", async (t, url) => {
+    const { client, names } = await open(t, url);
+    client.onState(() => {
+      throw new Error("on purpose");
+    });
+    client.dropSocket();
+    await until(() => names().filter((name) => name === "open").length === 2, "the connection is back");
+    assert.equal(decode(await client.request(1, "hello", 1, SOON)), "hello");
+  });
+
   on("requests time out, and answers are matched in order or by a number", async (t, url) => {
     const { client } = await open(t, url);
     await assert.rejects(client.request(1, "", 9, { timeout: 50 }), TimedOut);
