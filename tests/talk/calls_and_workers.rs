@@ -46,8 +46,10 @@ fn on_a_worker_an_answer_is_found_behind_what_its_queue_holds() {
         server.add_router(BEGIN, |request: &dyn IRequest| ask(request.get_connection(), LONG)).unwrap();
     });
     let mut peer = running.connect();
-    peer.send(&[frame(BEGIN, b""), echoes(2), frame(ANSWER, b"yes")].concat());
+    peer.send(&[frame(BEGIN, b""), echoes(2)].concat());
     assert_eq!(peer.read_frame(), (QUESTION, b"?".to_vec()));
+    // Not earlier: what comes before it is asked for is no answer.
+    peer.send(&frame(ANSWER, b"yes"));
     assert_eq!(peer.read_frame(), (DONE, b"yes".to_vec()));
     check_echoes(&mut peer, 2);
 }
