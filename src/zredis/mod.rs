@@ -20,3 +20,7 @@ pub(crate) use slot::Failed;
 // and the link.
 mod link;
 pub(crate) use link::{Link, Opening};
+
+#[cfg(test)]
+// It is tried without a Redis.
+mod trials;
