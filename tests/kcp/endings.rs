@@ -80,6 +80,26 @@ fn the_server_says_where_its_stream_ends_until_that_is_known() {
 }
 
 #[test]
+fn last_words_that_nobody_takes_do_not_pile_up() {
+    let mut its_config = config();
+    its_config.max_conn = 8;
+    let running = start_alone(its_config, |_| {});
+    let mut conv = 0;
+    let mut stopped = || {
+        conv += 1;
+        let peer = Peer::echoed(address(&running), conv);
+        running.conn(peer.addr()).stop();
+        peer.hear(END);
+        wait_until("the place", || running.server.get_conn_mgr().is_empty());
+        peer
+    };
+    let (first, second) = (stopped(), stopped());
+    (0..7).for_each(|_| drop(stopped()));
+    first.hear(RESET);
+    second.hear(END);
+}
+
+#[test]
 fn what_comes_before_the_end_is_handled_and_answered() {
     let running = start_alone(config(), |_| {});
     let message = frame(ECHO, b"me");

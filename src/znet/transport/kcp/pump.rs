@@ -1,7 +1,7 @@
 //! The thread of a link: what comes goes to its session, and each session does in time what it has to do. It is a thread, so that
 //! peers are answered whatever handlers do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -23,6 +23,9 @@ pub(crate) trait Door: Send {
 
     /// A datagram was none of KCP, or of no conversation.
     fn note_bad(&self);
+
+    /// How many connections there may be; and as many that go on although they have ended.
+    fn max_conn(&self) -> usize;
 
     /// A datagram came from a peer that has not shown that it receives at its address.
     fn note_stranger(&self);
@@ -58,13 +61,15 @@ struct Server {
     proof: Proof,
     early: Early,
     gone: Gone,
+    /// Those whose connections have let go, the oldest first. Those behind it may be over.
+    released: VecDeque<Weak<Session>>,
 }
 
 impl Pump {
     /// That of a server, which keeps the first datagrams of `most_early` peers.
     pub(crate) fn of_server(link: &Arc<Link>, door: Box<dyn Door>, most_early: usize) -> Self {
         let (proof, early, gone) = (Proof::default(), Early::new(most_early), Gone::default());
-        Self::new(link, Some(Server { door, proof, early, gone }))
+        Self::new(link, Some(Server { door, proof, early, gone, released: VecDeque::new() }))
     }
 
     /// That of a client, with its only session.
@@ -237,13 +242,29 @@ impl Pump {
 
     fn look_at(&mut self, session: &Arc<Session>, now: u64) {
         if let Some(at) = session.look(now) {
-            return self.schedule(session, at);
+            self.schedule(session, at);
+            return self.bound_released(session, now);
         }
         let key = (session.peer, session.conv);
         session.scheduled.store(u64::MAX, Ordering::Relaxed);
         self.sessions.remove(key);
         if let Some(server) = &mut self.server {
             server.gone.add(key, now);
+        }
+    }
+
+    /// What a connection has said goes on to its peer when it takes no place any more: so there is a bound of its own.
+    fn bound_released(&mut self, session: &Arc<Session>, now: u64) {
+        let Some(server) = self.server.as_mut().filter(|_| session.is_released_now()) else { return };
+        while server.released.front().is_some_and(|oldest| oldest.strong_count() == 0) {
+            server.released.pop_front();
+        }
+        server.released.push_back(Arc::downgrade(session));
+        if server.released.len() > server.door.max_conn()
+            && let Some(oldest) = server.released.pop_front().and_then(|oldest| oldest.upgrade())
+        {
+            oldest.reset();
+            self.look_at(&oldest, now);
         }
     }
 

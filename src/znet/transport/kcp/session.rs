@@ -37,6 +37,8 @@ struct State {
     patience: u32,
     /// The connection has let go: until when it goes on.
     goes_on_until: Option<u32>,
+    /// The thread of the link knows that.
+    is_released: bool,
 }
 
 impl Session {
@@ -45,7 +47,7 @@ impl Session {
         let socket = Socket::told()?;
         let fec = link.fec.as_ref().map(|fec| (Encoder::new(fec), Decoder::new(fec)));
         let talk = Conversation::new(conv, &link.options, link.now() as u32, asks);
-        let state = State { talk, fec, patience: PATIENCE, goes_on_until: None };
+        let state = State { talk, fec, patience: PATIENCE, goes_on_until: None, is_released: false };
         Ok(Arc::new(Self {
             peer,
             conv,
@@ -233,6 +235,14 @@ impl Session {
             self.tell(FAILED);
         }
         next
+    }
+
+    /// Whether the connection has let go since this was last asked.
+    pub(super) fn is_released_now(&self) -> bool {
+        let mut state = self.state.lock();
+        let is_news = state.goes_on_until.is_some() && !state.is_released;
+        state.is_released |= is_news;
+        is_news
     }
 
     /// When something is due.
