@@ -53,8 +53,11 @@ impl Nodes {
         let addresses: Vec<_> = (0..self.nodes.len()).map(|at| self.address(at)).collect();
         let next = Arc::clone(&self.next);
         let mut phone = Phone::open_by(move || Peer::connect(addresses[next.load(Ordering::Acquire)]).stream);
-        phone.send(LOGIN, user.as_bytes());
-        assert_eq!(phone.receive(), (TOLD, b"in".to_vec()));
+        // A link to Redis may be cut just now, or Redis slow.
+        wait_until("a login", || {
+            phone.send(LOGIN, user.as_bytes());
+            phone.receive() == (TOLD, b"in".to_vec())
+        });
         phone.send(JOIN, b"");
         assert_eq!(phone.receive(), (JOIN, Vec::new()));
         phone
