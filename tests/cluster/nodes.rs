@@ -94,8 +94,8 @@ pub(crate) fn push(cluster: &Cluster, user: &str, text: &str) -> Delivery {
     }
 }
 
-/// Pushes a message to a user who is logged in on all of these peers, and checks that each of them gets it. If an answer takes longer
-/// than a second, it is not known whether the message was delivered: then another is sent, with another number at its end.
+/// Pushes a message to a user and checks that all of these peers, on which the user is logged in, get it. If Redis takes more than a
+/// second to answer, nobody knows whether it was delivered. Then it is pushed again, with the next number at its end.
 pub(crate) fn deliver<'a>(
     cluster: &Cluster,
     user: &str,

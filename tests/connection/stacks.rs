@@ -1,12 +1,13 @@
-//! `MaxStacks`: while all stacks are in use, connections wait for their turn; none is refused.
+//! `MaxStacks`: while all stacks are in use, connections wait for their turn; none is refused. Datagrams are lost.
 
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::common::child::in_child;
 use crate::common::{config, frame, log_lines, start_alone, wait_until};
-use zinx::green::{self, Event};
+use zinx::green::{self, Builder, DatagramServer, Event};
 use zinx::ziface::IRequest;
 
 /// The message id whose handler waits.
@@ -54,5 +55,38 @@ fn while_all_stacks_are_in_use_connections_wait_for_their_turn() {
         assert_eq!(late.read_frame(), (WAIT, b"late".to_vec()));
         wait_until("stacks that are not needed to go", || running.server.stats().stacks < MAX_STACKS / 2);
         peers.iter_mut().for_each(crate::common::Peer::check_echo);
+    });
+}
+
+#[test]
+fn a_datagram_for_which_there_is_no_stack_is_lost_and_the_next_one_is_answered() {
+    in_child("stacks::a_datagram_for_which_there_is_no_stack_is_lost_and_the_next_one_is_answered", || {
+        log_lines::keep();
+        let mut config = config();
+        config.max_stacks = MAX_STACKS;
+        let _running = start_alone(config, |_| {});
+        let server = DatagramServer::bind("127.0.0.1:0").unwrap();
+        server.start(|socket, data, peer| socket.send_to(&data, peer).map(drop)).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let send = || client.send_to(b"hello", server.local_addr()).unwrap();
+        let is_answered = || {
+            send();
+            client.recv(&mut [0; 5]).is_ok()
+        };
+        wait_until("an answer", is_answered);
+        let go_on = Arc::new(Event::new());
+        let wait = || {
+            let until = Arc::clone(&go_on);
+            Builder::new().spawn(move || until.wait()).ok()
+        };
+        let waiting: Vec<_> = std::iter::repeat_with(wait).map_while(|started| started).collect();
+        assert!(!waiting.is_empty());
+        wait_until("a lost datagram", || {
+            send();
+            !log_lines::with("no coroutine for a datagram of ").is_empty()
+        });
+        go_on.set();
+        wait_until("an answer again", is_answered);
     });
 }

@@ -8,7 +8,7 @@ use zinx::znet::Reconnect;
 
 use crate::common::{ECHO, pattern, start_alone, wait_until};
 use crate::lossy::{Badness, Lossy};
-use crate::ours::{SOON, address, check_echo, client, config, stop};
+use crate::ours::{SOON, address, changed, check_echo, client, config, stop};
 
 #[test]
 fn a_client_and_a_server_talk_over_kcp() {
@@ -97,12 +97,6 @@ fn the_slowest_settings_hold_too() {
 /// What Go Zinx's example has.
 fn with_fec() -> Config {
     changed(|config| (config.kcp_fec_data_shards, config.kcp_fec_parity_shards) = (10, 3))
-}
-
-fn changed(change: impl FnOnce(&mut Config)) -> Config {
-    let mut config = config();
-    change(&mut config);
-    config
 }
 
 #[test]

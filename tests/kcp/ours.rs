@@ -18,6 +18,12 @@ pub(crate) fn config() -> Config {
     config
 }
 
+pub(crate) fn changed(change: impl FnOnce(&mut Config)) -> Config {
+    let mut config = config();
+    change(&mut config);
+    config
+}
+
 pub(crate) fn address(running: &Running) -> SocketAddr {
     let found = running.server.local_addrs().into_iter().find(|(of, _)| *of == TransportKind::Kcp);
     found.expect("it listens there").1

@@ -7,7 +7,7 @@ use zinx::ziface::{CloseReason, IClient, IServer};
 
 use crate::common::random::Random;
 use crate::common::{ECHO, frame, start_alone, wait_until};
-use crate::ours::{SOON, address, check_echo, client, config, stop};
+use crate::ours::{SOON, address, changed, check_echo, client, config, stop};
 use crate::peer::{ACK, ASK, END, END_ACK, PUSH, Peer, RESET, Segment, TELL, first_message};
 
 #[test]
@@ -134,9 +134,7 @@ fn a_flood_of_strangers_takes_bounded_memory_and_no_place() {
 
 #[test]
 fn connections_of_an_address_are_counted_as_over_tcp() {
-    let mut its_config = config();
-    its_config.max_conn_per_address = 1;
-    let running = start_alone(its_config, |_| {});
+    let running = start_alone(changed(|config| config.max_conn_per_address = 1), |_| {});
     let first = Peer::echoed(address(&running), 7);
     Peer::connect(address(&running), 8, &first_message()).hear(RESET);
     assert_eq!(running.server.stats().over_max_conn_per_address, 1);
@@ -149,9 +147,7 @@ fn connections_of_an_address_are_counted_as_over_tcp() {
 
 #[test]
 fn a_connection_that_has_gone_takes_no_place_of_its_address_while_its_last_words_go_on() {
-    let mut its_config = config();
-    its_config.max_conn_per_address = 1;
-    let running = start_alone(its_config, |_| {});
+    let running = start_alone(changed(|config| config.max_conn_per_address = 1), |_| {});
     let first = Peer::echoed(address(&running), 7);
     running.conn(first.addr()).stop();
     wait_until("the place", || running.server.get_conn_mgr().is_empty());

@@ -81,6 +81,14 @@ fn a_drain_is_seen_at_once_and_closes_the_oldest_first() {
 }
 
 #[test]
+fn a_drain_with_a_parameter_that_it_does_not_know_stops_nothing() {
+    let running = start_alone(config(), |_| {});
+    assert_eq!(post(&running, "/drain?second=60").status, 400);
+    assert_eq!(get(&running, "/readyz").status, 200);
+    running.connect().check_echo();
+}
+
+#[test]
 fn a_stop_ends_the_pace_of_a_drain() {
     let running = start_alone(config(), |_| {});
     let mut peers: Vec<_> = (0..10).map(|_| running.connect()).collect();

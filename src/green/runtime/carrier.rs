@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::awaits::Awaits;
-use super::fair::RidePace;
+use super::fair::{self, RidePace};
 use super::home::{self, Home};
 use super::park::Sleeper;
 use super::worker;
@@ -143,7 +143,7 @@ fn carry_all(home: &'static Home) {
                 break;
             }
             if pace.is_over(home) {
-                let_others_run(home, &me);
+                go_behind_poller(home, &me);
             }
         }
         if goes_on {
@@ -160,13 +160,10 @@ fn carry_all(home: &'static Home) {
 }
 
 /// Goes behind the poller, which looks at the network.
-fn let_others_run(home: &Home, me: &Arc<Record>) {
+fn go_behind_poller(home: &Home, me: &Arc<Record>) {
     if home.waits_in_may() {
         // It is in no queue, and `may` looks for it only once the queue is empty: so this one leaves the queue too.
-        let sleeper = Sleeper::of(me);
-        worker::queue_for_turn(sleeper.clone());
-        home.call_poller();
-        sleeper.wait_out(Awaits::Turn);
+        fair::wait_for_turn(home, Sleeper::of(Arc::clone(me)));
     } else {
         worker::put_carrier_last();
         may::coroutine::yield_now();

@@ -241,14 +241,18 @@ fn let_others_run() {
     match worker::current() {
         Some(me) if me.is_coroutine() => {
             FAIR_YIELDS.fetch_add(1, Ordering::Relaxed);
-            let sleeper = Sleeper::begin();
-            worker::queue_for_turn(sleeper.clone());
-            home::of(me.home()).call_poller();
-            sleeper.wait_out(Awaits::Turn);
+            wait_for_turn(home::of(me.home()), Sleeper::begin());
         }
         _ if may::coroutine::is_coroutine() => may::coroutine::yield_now(),
         _ => std::thread::yield_now(),
     }
+}
+
+/// Parks the caller, whose wait this is, until the poller has looked at the network.
+pub(super) fn wait_for_turn(home: &Home, sleeper: Sleeper) {
+    worker::queue_for_turn(sleeper.clone());
+    home.call_poller();
+    sleeper.wait_out(Awaits::Turn);
 }
 
 /// Nanoseconds of the monotonic clock, never 0.

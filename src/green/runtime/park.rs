@@ -200,18 +200,15 @@ impl Sleeper {
     /// Begins the wait of the caller.
     pub(in crate::green) fn begin() -> Self {
         match worker::current() {
-            Some(me) if me.is_coroutine() => {
-                me.wait_state().store(WAITING, Ordering::Relaxed);
-                Self::Own(me)
-            }
+            Some(me) if me.is_coroutine() => Self::of(me),
             _ => Self::Other(Waiter::new()),
         }
     }
 
-    /// Begins a wait of a coroutine that calls while its record, `me`, is not with the thread.
-    pub(super) fn of(me: &Arc<Record>) -> Self {
+    /// Begins the wait of a green thread that calls, perhaps while its record is not with the thread.
+    pub(super) fn of(me: Arc<Record>) -> Self {
         me.wait_state().store(WAITING, Ordering::Relaxed);
-        Self::Own(Arc::clone(me))
+        Self::Own(me)
     }
 
     /// Ends the wait. `false` if it has ended already.

@@ -11,6 +11,7 @@ use super::scripts::KEEP;
 use crate::ziface::IConnection;
 use crate::znet::people::membership::Claim;
 use crate::znet::server::core::Core;
+use crate::zredis::Failed;
 
 impl Joined {
     /// Renews the lease until the node leaves. A new connection to Redis, or a lease that was lost, is followed by a look at all
@@ -27,17 +28,14 @@ impl Joined {
             // What has been said before the renewal has been done, once that is answered on the same connection.
             let settled = self.ended.lock().len();
             let begun = Instant::now();
-            let renewed = self.link.run_always(&self.renewal());
+            let renewed = self.renew();
             let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.counts.round_trip.store(took, Ordering::Relaxed);
-            match renewed.map(|value| number(&value)) {
+            match renewed {
                 Ok(Some(0)) => log::error!("another node of the cluster has the name {:?}", self.node),
                 // There is a newer connection by now, and with it another look.
                 Ok(Some(3)) => {}
                 Ok(said) => {
-                    if said == Some(2) {
-                        self.counts.leases_lost.fetch_add(1, Ordering::Relaxed);
-                    }
                     to_keep |= said == Some(2) || opened != kept || refreshed.elapsed() > REFRESH;
                     // From now on nothing logs in that was sent before on another connection: so this comes after the renewal.
                     if self.unsaid.swap(false, Ordering::AcqRel) || opened != kept {
@@ -94,14 +92,16 @@ impl Joined {
             return true;
         }
         *renewed = Instant::now();
-        match self.link.run_always(&self.renewal()).map(|said| number(&said)) {
-            Ok(Some(1)) => true,
-            Ok(Some(2)) => {
-                self.counts.leases_lost.fetch_add(1, Ordering::Relaxed);
-                false
-            }
-            _ => false,
+        matches!(self.renew(), Ok(Some(1)))
+    }
+
+    /// Renews the lease. What Redis says; that the lease was over is counted.
+    fn renew(&self) -> Result<Option<u64>, Failed> {
+        let said = number(&self.link.run_always(&self.renewal())?);
+        if said == Some(2) {
+            self.counts.leases_lost.fetch_add(1, Ordering::Relaxed);
         }
+        Ok(said)
     }
 
     pub(super) fn release_command(&self, uid: &str, login: u64) -> redis::Cmd {
@@ -174,8 +174,8 @@ fn logins(core: &Core) -> Vec<(Arc<str>, Claim, Arc<dyn IConnection>)> {
     logins
 }
 
-pub(super) const fn was_slow(failed: &crate::zredis::Failed) -> bool {
-    !matches!(failed, crate::zredis::Failed::Refused(_))
+pub(super) const fn was_slow(failed: &Failed) -> bool {
+    !matches!(failed, Failed::Refused(_))
 }
 
 /// Logins that end while Redis cannot be reached, as many as are remembered.

@@ -95,12 +95,12 @@ impl Door for Entering {
         self.entrance.core().counters.bad_datagrams.add();
     }
 
-    fn max_conn(&self) -> usize {
-        self.entrance.core().config().max_conn
-    }
-
     fn note_stranger(&self) {
         self.entrance.core().counters.unproved_datagrams.add();
+    }
+
+    fn max_conn(&self) -> usize {
+        self.entrance.core().config().max_conn
     }
 }
 

@@ -24,11 +24,11 @@ pub(crate) trait Door: Send {
     /// A datagram was none of KCP, or of no conversation.
     fn note_bad(&self);
 
-    /// How many connections there may be; and as many that go on although they have ended.
-    fn max_conn(&self) -> usize;
-
     /// A datagram came from a peer that has not shown that it receives at its address.
     fn note_stranger(&self);
+
+    /// How many connections there may be. As many may still be sending what they have said before their end.
+    fn max_conn(&self) -> usize;
 }
 
 /// Makes the transport of a peer that is let in.
