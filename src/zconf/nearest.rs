@@ -1,9 +1,16 @@
 //! The name that was probably meant.
 
-/// Returns the candidate with the smallest edit distance to `name`, case apart; the first of several.
+/// Returns the first candidate that has `name` in it, as `TcpPort` has `Port`; else the one with the smallest edit distance. Case
+/// does not matter.
 pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> &'a str {
-    let name: Vec<char> = name.to_lowercase().chars().take(LONGEST).collect();
-    candidates.min_by_key(|candidate| distance(&name, &candidate.to_lowercase())).unwrap_or_default()
+    let name: String = name.to_lowercase().chars().take(LONGEST).collect();
+    let letters: Vec<char> = name.chars().collect();
+    let by_distance = |candidate: &&str| {
+        let candidate = candidate.to_lowercase();
+        let is_part = letters.len() >= SHORTEST_PART && candidate.contains(&name);
+        if is_part { 0 } else { 1 + distance(&letters, &candidate) }
+    };
+    candidates.min_by_key(by_distance).unwrap_or_default()
 }
 
 /// Counts the characters to insert, delete or replace to make `to` from `from` (Levenshtein, row by row).
@@ -27,6 +34,9 @@ fn distance(from: &[char], to: &str) -> usize {
 
 /// Characters of a name that are compared: no key is longer, and a hostile file may hold one of megabytes.
 const LONGEST: usize = 64;
+
+/// Fewer letters are in many names.
+const SHORTEST_PART: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -53,6 +63,7 @@ mod tests {
         assert_eq!(nearest("maxcon", names.into_iter()), "MaxConn");
         assert_eq!(nearest("TCP_PORT", names.into_iter()), "TcpPort");
         assert_eq!(nearest(&"z".repeat(1 << 20), names.into_iter()), "MaxPacketSize");
+        assert_eq!(nearest("Port", ["Host", "TcpPort", "WsPort"].into_iter()), "TcpPort");
         assert_eq!(nearest("x", std::iter::empty()), "");
     }
 }
