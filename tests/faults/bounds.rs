@@ -306,6 +306,7 @@ fn memory_goes_back_to_the_system_also_if_the_server_stops_after_a_burst() {
         // As many sessions have been there before: their stacks belong to the base.
         let mut first: Vec<_> = (0..40).map(|_| keepers.connect()).collect();
         first.iter_mut().for_each(|peer| peer.send(&frame(OTHER, b"")));
+        wait_until("a stack for each", || keepers.server.stats().stacks >= 40);
         drop(first);
         wait_until("the first gone", || keepers.server.stats().stop_hooks == 40);
         let base = resident_kib();

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use super::home::{self, Home};
+use super::memory;
 use super::worker::with_spare;
 
 /// Has all workers free the spare buffers that they have not needed since this was last called: each as soon as it has nothing
@@ -16,8 +17,11 @@ pub(super) fn free_unused() {
 /// Frees those of the worker that calls, if that was asked for. By its poller.
 pub(super) fn trim() {
     let round = ROUND.load(Ordering::Relaxed);
-    let unused = with_spare(|spare| (spare.round != round).then(|| spare.take_unused(round)));
-    drop(unused);
+    let unused = with_spare(|spare| (spare.round != round).then(|| spare.take_unused(round))).flatten();
+    if let Some(unused) = unused {
+        drop(unused);
+        memory::trim_own_heap();
+    }
 }
 
 /// What a thread has to spare.

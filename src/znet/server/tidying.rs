@@ -13,13 +13,11 @@ pub(crate) struct Tidying {
     /// Since when it is less than half of that.
     low_since: Option<Instant>,
     looked: Instant,
-    /// How often memory is still to be given back: buffers are freed once they have not been needed for a round.
-    rounds: u32,
 }
 
 impl Tidying {
     pub(crate) fn new() -> Self {
-        Self { most: 0, low_since: None, looked: Instant::now(), rounds: 0 }
+        Self { most: 0, low_since: None, looked: Instant::now() }
     }
 
     /// Gives back what is left of a burst when the server has stopped, and the sweeper no longer looks.
@@ -45,10 +43,7 @@ impl Tidying {
         if !is_low {
             self.low_since = None;
         } else if now.duration_since(since) >= QUIET {
-            (self.most, self.low_since, self.rounds) = (held, None, ROUNDS);
-        }
-        if self.rounds > 0 {
-            self.rounds -= 1;
+            (self.most, self.low_since) = (held, None);
             give_memory_back();
         }
     }
@@ -59,8 +54,6 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// How long it must have been less than half: a burst that goes on must not be slowed down.
 const QUIET: Duration = Duration::from_secs(2);
-
-const ROUNDS: u32 = 3;
 
 /// Less is not worth it.
 const WORTH_IT: usize = 1 << 20;
