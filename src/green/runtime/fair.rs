@@ -4,7 +4,8 @@
 //! waiting would starve every other connection. Each primitive and each socket operation is therefore a fairness
 //! point. The first look at the clock after a poll begins a slice, the next poll ends it. A coroutine that finds the slice
 //! older than [`SLICE`] lets others run: it parks until the [poller](super::poller) of its worker has looked at the network,
-//! and everything that has become ready runs before it.
+//! and everything that has become ready runs before it. One that yields on its own within a slice lets those run that are
+//! ready: a look at the network, which is a system call, would take as long as ten of them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,7 +17,8 @@ use super::park::Sleeper;
 use super::worker::{self, Deferred};
 use crate::green::spawn::interrupt;
 
-/// Lets others run: those ready now, and those the network has made ready meanwhile.
+/// Lets others run: those ready now, and those the network has made ready. If their worker has looked at the network within the
+/// last 50 microseconds, it does not look again, so that one call may be too early for what has just arrived.
 ///
 /// A loop of `yield_now` starves no other coroutine. On a plain thread it is [`std::thread::yield_now`]. A coroutine that has been
 /// killed ends here, and so does a body whose time limit is over. In a destructor that runs while its coroutine unwinds
@@ -236,7 +238,7 @@ fn age(home: &Home, now: u64) -> u64 {
     }
 }
 
-/// Parks until the poller has looked at the network.
+/// Parks until those have run that are ready, and, if the slice is over, those that the network has made ready.
 fn let_others_run() {
     match worker::current() {
         Some(me) if me.is_coroutine() => {
@@ -248,7 +250,7 @@ fn let_others_run() {
     }
 }
 
-/// Parks the caller, whose wait this is, until the poller has looked at the network.
+/// Parks the caller, whose wait this is, until the poller has come round, and has looked at the network if the slice is over.
 pub(super) fn wait_for_turn(home: &Home, sleeper: Sleeper) {
     worker::queue_for_turn(sleeper.clone());
     home.call_poller();

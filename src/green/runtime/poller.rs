@@ -101,7 +101,7 @@ impl Poller {
                 && turns.is_empty()
                 && !self.home.has_arriving()
                 && self.home.ready().is_empty();
-            if self.more || !turns.is_empty() || !idle && fair::slice_is_over(self.home) {
+            if self.more || !idle && fair::slice_is_over(self.home) {
                 self.look(Some(&NOW));
             } else if idle {
                 self.rest();
@@ -115,6 +115,9 @@ impl Poller {
             }
             if idle && worker::woken() == 0 {
                 continue;
+            }
+            if turns.is_empty() {
+                self.quiet += 1;
             }
             for sleeper in turns.drain(..) {
                 sleeper.wake();
@@ -189,7 +192,6 @@ impl Poller {
 
     /// Lets those run that are woken, and comes back behind them.
     fn let_run(&mut self) {
-        self.quiet += 1;
         self.since_may += 1;
         if self.since_may > TURNS_PER_MAY {
             self.since_may = 0;
@@ -372,7 +374,7 @@ const A_MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 
 const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// Turns without an event after which those who wake each other do so without the poller in between.
+/// Turns without an event, and in which nobody needs the poller, after which those who wake each other do so without it in between.
 const QUIET_TURNS: u32 = 8;
 
 /// Turns after which `may` looks at what it has, whether we know of something or not.
