@@ -158,6 +158,10 @@ def main():
     parser.add_argument("--cores", type=int, choices=[1, 2], default=1, help="1: one for the server, one for the load")
     parser.add_argument("others", nargs="*", metavar="NAME=COMMAND")
     options = parser.parse_args()
+    for wanted, known in [(options.servers, [*SERVERS, "none"]), (options.scenarios, SCENARIOS)]:
+        for name in wanted.split(","):
+            if name not in known:
+                parser.error(f"there is no {name!r}; there are {', '.join(known)}")
     servers = {name: SERVERS[name] for name in options.servers.split(",") if name != "none"}
     servers.update(other.split("=", 1) for other in options.others)
     port = 21000 + os.getpid() % 4000
