@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use crate::green::Event;
 use crate::lock::Lock;
+use crate::log_line;
 use crate::ziface::IMessage;
 use crate::zpack::{Frame, Framing, Pass};
 
@@ -72,9 +73,11 @@ impl Trace {
 }
 
 impl Trace {
-    /// Adds a line, unless so many wait already that the reader of it has fallen behind.
+    /// Adds a line, unless so many wait already that the reader of it has fallen behind. What a peer has sent can get into it, also
+    /// by way of a reason to close.
     pub(crate) fn say(&self, conn: u64, what: &dyn Display) {
-        let line = format!("{:+9.3} {conn} {what}\n", self.begun.elapsed().as_secs_f64());
+        let seconds = self.begun.elapsed().as_secs_f64();
+        let line = format!("{seconds:+9.3} {conn} {}\n", log_line::Shown(what));
         let mut lines = self.lines.lock();
         if lines.waiting.len() < MAX_LINES {
             lines.waiting.push_back(line);
@@ -180,7 +183,7 @@ const MAX_SHOWN: usize = 64;
 #[cfg(all(test, feature = "admin"))]
 mod tests {
     use super::*;
-    use crate::ziface::IDataPack;
+    use crate::ziface::{CloseReason, IDataPack};
     use crate::zpack::{LtvLittleEndian, new_message};
 
     #[test]
@@ -208,6 +211,16 @@ mod tests {
             ];
             assert_eq!(lens, expected, "{cut}");
         }
+    }
+
+    #[test]
+    fn what_a_peer_has_put_into_a_reason_forges_no_line_and_reaches_no_terminal() {
+        let trace = Trace::new();
+        let reason = "unknown field `\u{1b}[2J\n+0.001 9 <- id 1, 0 bytes`".to_string();
+        trace.say(5, &CloseReason::BadPayload { msg_id: 7, reason });
+        let lines = trace.take(Duration::ZERO).concat();
+        assert!(lines.lines().count() == 1 && !lines.contains('\u{1b}'), "{lines:?}");
+        assert!(lines.contains(r"unknown field `\u{1b}[2J\n+0.001 9 <- id 1, 0 bytes`"), "{lines}");
     }
 
     #[test]
