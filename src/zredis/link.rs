@@ -90,8 +90,12 @@ impl Link {
 
     /// Sends several commands in one write; their answers, in order.
     pub(crate) fn run_all(&self, commands: &[Cmd]) -> Vec<Result<Value, Failed>> {
+        self.run_all_until(commands, Until::after(LIMIT))
+    }
+
+    /// As [`run_all`](Self::run_all), with another limit: for what is asked in several steps.
+    pub(crate) fn run_all_until(&self, commands: &[Cmd], until: Until) -> Vec<Result<Value, Failed>> {
         let slots = self.queue(commands, None, MAX_COMMANDS);
-        let until = Until::after(LIMIT);
         let wait = |slot: &Arc<Slot>| slot.wait(until.left().unwrap_or(LIMIT));
         match slots {
             Ok(slots) => slots.iter().map(wait).collect(),

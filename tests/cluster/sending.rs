@@ -239,6 +239,18 @@ fn the_admin_plane_shows_the_nodes_and_how_far_each_is_behind() {
 }
 
 #[test]
+fn a_slow_redis_holds_up_a_list_of_the_nodes_for_a_second_at_most() {
+    let Some(redis) = Redis::start() else { return };
+    let cutter = crate::cutter::Cutter::start(redis.address());
+    let one = crate::nodes::node_at(&cutter.url(), "one", OnDuplicate::KickOld);
+    assert_eq!(one.server.cluster().nodes().unwrap().len(), 1);
+    // Each question is answered within a second, and two are not.
+    cutter.delay(std::time::Duration::from_millis(350));
+    let listed = one.server.cluster().nodes();
+    assert!(matches!(listed, Err(Error::ClusterUnavailable { .. })), "{listed:?}");
+}
+
+#[test]
 fn redis_forgets_what_has_been_read() {
     let Some(redis) = Redis::start() else { return };
     let nodes = three(&redis, OnDuplicate::KickOld);

@@ -224,37 +224,22 @@ impl Remote for Joined {
     }
 
     fn nodes(&self) -> Result<Vec<String>> {
-        drop(step_aside());
-        let range = redis::cmd("ZRANGE").arg(self.nodes_key()).arg(0).arg(-1).clone();
-        let known = items(self.link.run(&range).map_err(unavailable)?);
-        let mut names: Vec<_> = known.iter().filter_map(text).collect();
-        names.sort();
-        let leases = names.iter().map(|name| redis::cmd("EXISTS").arg(self.lease_of(name)).clone());
-        let leases = self.link.run_all(&leases.collect::<Vec<_>>());
-        let mut alive = Vec::new();
-        for (name, lease) in names.into_iter().zip(leases) {
-            if number(&lease.map_err(unavailable)?) == Some(1) {
-                alive.push(name);
-            }
-        }
-        Ok(alive)
+        let alive = self.alive(Until::after(LIMIT))?;
+        Ok(alive.into_iter().map(|(name, _)| name).collect())
     }
 
     #[cfg(feature = "admin")]
     fn lags(&self) -> Result<Vec<(String, u64)>> {
-        let names = self.nodes()?;
-        let leases = names.iter().map(|name| redis::cmd("GET").arg(self.lease_of(name)).clone());
-        let leases = self.link.run_all(&leases.collect::<Vec<_>>());
-        let ask = |(name, lease): (&String, std::result::Result<redis::Value, Failed>)| {
-            // A node that has just left has read nothing.
-            let incarnation = lease.ok().and_then(|lease| text(&lease)).unwrap_or_default();
-            let behind = redis::cmd("HGET").arg(self.facts_of(&incarnation)).arg("r").clone();
+        let until = Until::after(LIMIT);
+        let alive = self.alive(until)?;
+        let ask = |(name, incarnation): &(String, String)| {
+            let behind = redis::cmd("HGET").arg(self.facts_of(incarnation)).arg("r").clone();
             [behind, redis::cmd("XINFO").arg("STREAM").arg(self.stream_of(name)).clone()]
         };
-        let mut said =
-            self.link.run_all(&names.iter().zip(leases).flat_map(ask).collect::<Vec<_>>()).into_iter();
+        let asked: Vec<_> = alive.iter().flat_map(ask).collect();
+        let mut said = self.link.run_all_until(&asked, until).into_iter();
         let mut lags = Vec::new();
-        for name in names {
+        for (name, _) in alive {
             let (Some(behind), Some(stream)) = (said.next(), said.next()) else { return Err(nonsense()) };
             let behind = number(&behind.map_err(unavailable)?).unwrap_or_default();
             let facts = Facts::of(&items(stream.map_err(unavailable)?)).unwrap_or_default();
@@ -282,6 +267,24 @@ impl Remote for Joined {
 }
 
 impl Joined {
+    /// The nodes that are alive, in order, each with its incarnation. Takes several steps, and all of them no longer than `until`.
+    fn alive(&self, until: Until) -> Result<Vec<(String, String)>> {
+        drop(step_aside());
+        let range = redis::cmd("ZRANGE").arg(self.nodes_key()).arg(0).arg(-1).clone();
+        let known = items(self.link.run(&range).map_err(unavailable)?);
+        let mut names: Vec<_> = known.iter().filter_map(text).collect();
+        names.sort();
+        let leases = names.iter().map(|name| redis::cmd("GET").arg(self.lease_of(name)).clone());
+        let leases = self.link.run_all_until(&leases.collect::<Vec<_>>(), until);
+        let mut alive = Vec::new();
+        for (name, lease) in names.into_iter().zip(leases) {
+            if let Some(incarnation) = text(&lease.map_err(unavailable)?) {
+                alive.push((name, incarnation));
+            }
+        }
+        Ok(alive)
+    }
+
     /// A command to those nodes on which the user is logged in.
     fn to_user(&self, uid: &str, which: &str) -> Cmd {
         self.to_user_except(uid, which, &self.node)
@@ -335,6 +338,6 @@ pub(super) fn millis(timeout: Duration) -> u64 {
     u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// How long another node may take to say what has become of a push.
+/// How long another node may take to say what has become of a push, and Redis to say which nodes there are.
 const LIMIT: Duration = Duration::from_secs(1);
 const BATCH: usize = 256;
