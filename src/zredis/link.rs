@@ -41,6 +41,8 @@ struct Shared {
 struct State {
     /// The connection, once it has been opened.
     stream: Option<Stream>,
+    /// Why there is none, if the last try to connect has failed.
+    trouble: Option<String>,
     queued: VecDeque<(Vec<u8>, Arc<Slot>)>,
     /// Of those queued.
     bytes: usize,
@@ -122,6 +124,11 @@ impl Link {
         self.shared.state.lock().stream.is_some()
     }
 
+    /// Why the last try to connect has failed, while there is no connection.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.shared.state.lock().trouble.clone()
+    }
+
     /// Ends the connection, so that another one is made.
     pub(crate) fn cut(&self) {
         if let Some(stream) = &self.shared.state.lock().stream {
@@ -184,7 +191,10 @@ impl Shared {
                     pause = FIRST_PAUSE;
                     self.carry(&host, stream, parser);
                 }
-                Err(why) => log::warn!("{} to {}: {why}", self.name, self.address),
+                Err(why) => {
+                    log::warn!("{} to {}: {why}", self.name, self.address);
+                    self.state.lock().trouble = Some(why);
+                }
             }
             if self.ending.wait_timeout(pause) {
                 return;
@@ -212,7 +222,10 @@ impl Shared {
 
     /// Carries commands and answers until the connection ends.
     fn carry(self: &Arc<Self>, host: &Host, stream: Stream, mut parser: Parser) {
-        self.state.lock().stream = Some(stream.clone());
+        {
+            let mut state = self.state.lock();
+            (state.stream, state.trouble) = (Some(stream.clone()), None);
+        }
         let (theirs, to) = (Arc::clone(self), stream.clone());
         let writer = Builder::new().name(self.name).spawn(move || theirs.write(&to));
         let over = Arc::new(Event::new());

@@ -167,6 +167,31 @@ fn a_start_that_cannot_join_says_why() {
 }
 
 #[test]
+fn a_start_with_a_wrong_password_says_so_and_names_the_key() {
+    let (Some(redis), Some(open)) = (Redis::start_with_password("secret"), Redis::start()) else { return };
+    // It tries for a while: all three at a time.
+    let failed = |user: &str, redis: &Redis| {
+        let config = config_of(&redis.url().replace("redis://", &format!("redis://{user}")), "one");
+        std::thread::spawn(|| new_server_with_config(config).and_then(|server| server.start()).unwrap_err())
+    };
+    let wrong = failed(":wrong@", &redis);
+    let missing = failed("", &redis);
+    let needless = failed(":secret@", &open);
+    let how = "give it in Cluster: redis://:password@host:port/0";
+    for (failed, begin, end) in [
+        (wrong, "Redis has refused the password in Cluster: WRONGPASS ", how),
+        (missing, "Redis wants a password, and Cluster has none: NOAUTH ", how),
+        (needless, "Redis has no password, and Cluster has one: ERR ", ""),
+    ] {
+        let failed = failed.join().unwrap().to_string();
+        assert!(failed.starts_with(&format!("{UNREACHED}: {begin}")) && failed.contains(end), "{failed}");
+        assert!(!failed.contains("wrong@") && !failed.contains("secret"), "{failed}");
+    }
+    let right = config_of(&redis.url().replace("redis://", "redis://:secret@"), "one");
+    node_with(right, OnDuplicate::KickOld);
+}
+
+#[test]
 fn a_user_has_one_login_wherever_it_is_and_a_policy_may_refuse_the_second() {
     let Some(redis) = Redis::start() else { return };
     let nodes = three(&redis, OnDuplicate::KickOld);

@@ -39,6 +39,11 @@ impl Redis {
         Self::with(&["--replicaof", "127.0.0.1", &self.port.number().to_string()]).start_it()
     }
 
+    /// As [`start`](Self::start). It answers those alone who know the password.
+    pub(crate) fn start_with_password(password: &str) -> Option<Self> {
+        Self::with(&["--requirepass", password]).start_it()
+    }
+
     /// As [`start`](Self::start). It speaks TLS alone, with the server's certificate of the tests.
     #[cfg(feature = "tls")]
     pub(crate) fn start_with_tls() -> Option<Self> {

@@ -130,7 +130,7 @@ impl Joined {
                 // The link is just being opened: it has not been counted yet.
                 Ok(value) if number(&value) == Some(3) => "the connection is new".to_string(),
                 Ok(_) => return Ok(()),
-                Err(failed) => failed.to_string(),
+                Err(failed) => self.link.trouble().map_or_else(|| failed.to_string(), |why| unreached(&why)),
             };
             if until.is_over() {
                 let (node, seconds) = (&self.node, ENTRY.as_secs());
@@ -229,6 +229,19 @@ impl Drop for Membership {
 
 pub(super) fn unavailable(failed: Failed) -> Error {
     Error::ClusterUnavailable { reason: failed.to_string() }
+}
+
+/// Why Redis cannot be used, from what ended the last try to connect. If it is the password, it says what to change.
+fn unreached(why: &str) -> String {
+    const HOW: &str =
+        "give it in Cluster: redis://:password@host:port/0, or redis://user:password@host:port/0";
+    match why.split(' ').next() {
+        Some("WRONGPASS") => format!("Redis has refused the password in Cluster: {why} {HOW}"),
+        Some("NOAUTH") => format!("Redis wants a password, and Cluster has none: {why} {HOW}"),
+        Some("ERR") if why.contains("AUTH") => format!("Redis has no password, and Cluster has one: {why}"),
+        Some("NOPERM") => format!("Redis does not let the user in Cluster do what a node does: {why}"),
+        _ => format!("Redis cannot be reached: {why}"),
+    }
 }
 
 fn new_incarnation() -> Result<String> {
