@@ -125,6 +125,35 @@ fn of_a_hundred_racing_logins_one_lives_and_the_others_are_told_why() {
 }
 
 #[test]
+fn of_two_connections_that_log_in_again_at_the_same_time_one_stays() {
+    let running = start_alone(config(), |server| set_up(server, OnDuplicate::KickOld));
+    let sessions = running.server.sessions();
+    for round in 0..50 {
+        let mut peers = [running.connect(), running.connect()];
+        let conns = ["one", "two"].map(|name| {
+            let peer = &mut peers[usize::from(name == "two")];
+            peer.send(&frame(LOGIN, format!("{name} {round}").as_bytes()));
+            assert_eq!(peer.read_frame(), (TOLD, b"in".to_vec()));
+            sessions.by_user(format!("{name} {round}")).unwrap()
+        });
+        let both = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            for conn in &conns {
+                scope.spawn(|| {
+                    both.wait();
+                    // Until the other has thrown it out, for good.
+                    (0..2000).all(|_| conn.login(round, OnDuplicate::KickOld).is_ok());
+                });
+            }
+        });
+        let open: Vec<_> = conns.iter().filter(|conn| conn.get_close_reason().is_none()).collect();
+        assert_eq!(open.len(), 1, "{round}");
+        assert!(open[0].is_logged_in(), "{round}");
+        assert_eq!(sessions.by_user(round).unwrap().get_conn_id(), open[0].get_conn_id(), "{round}");
+    }
+}
+
+#[test]
 fn with_multi_all_of_them_are_logged_in() {
     let running = start_alone(config(), |server| set_up(server, OnDuplicate::Multi));
     let (told, _open) = race(&running, OnDuplicate::Multi);

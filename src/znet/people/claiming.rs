@@ -19,7 +19,10 @@ impl Connection {
     ) -> Result<()> {
         let users = &self.core().talk().users;
         let login = remote.next_login();
-        let begun = self.membership().change(|places| places.begin_claim(&uid, login))?;
+        let begun = self.membership().change(|places| {
+            // Otherwise it would throw out the other, and then close.
+            places.may_log_in().map(|()| places.begin_claim(&uid, login))
+        })??;
         let Some(other) = begun else { return Ok(()) };
         if let Some(other) = other {
             users.remove(&other.uid, self.id());
@@ -37,6 +40,7 @@ impl Connection {
             let is_shared = on_duplicate == OnDuplicate::Multi;
             let claim = Some(Claim { login, generation, is_shared });
             places.user = Some(User { uid: Arc::clone(&uid), valid: !is_lost, claim });
+            places.is_thrown_out |= is_lost;
             is_lost
         });
         match (claimed, entered) {

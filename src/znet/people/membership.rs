@@ -26,6 +26,8 @@ pub(crate) struct Places {
     pub(super) groups: BTreeMap<Arc<str>, u64>,
     joined: u64,
     pub(crate) user: Option<User>,
+    /// The user has logged in elsewhere, so the connection closes: it logs in as nobody any more.
+    pub(super) is_thrown_out: bool,
     /// Logins on their way; mostly none.
     claiming: Vec<Claiming>,
 }
@@ -75,6 +77,26 @@ impl Places {
         Ok(())
     }
 
+    /// Refuses a login of a connection that another login has thrown out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ConnectionClosed`]: it is about to close, or closes already.
+    pub(super) fn may_log_in(&self) -> Result<()> {
+        if self.is_thrown_out { Err(Error::ConnectionClosed) } else { Ok(()) }
+    }
+
+    /// Another login has replaced that of this user, unless the connection has logged in again since, as `is_back` tells, or is no longer
+    /// logged in as this user. Whether it has, so that the connection is to close.
+    pub(super) fn throw_out(&mut self, uid: &str, is_back: impl FnOnce() -> bool) -> bool {
+        let Some(user) = self.user.as_mut().filter(|user| *user.uid == *uid) else { return false };
+        if is_back() {
+            return false;
+        }
+        (user.valid, self.is_thrown_out) = (false, true);
+        true
+    }
+
     /// Notes that a login is on its way. `None` if the user is logged in already; otherwise the login that it ends.
     pub(super) fn begin_claim(&mut self, uid: &Arc<str>, login: u64) -> Option<Option<User>> {
         if self.user.as_ref().is_some_and(|user| user.uid == *uid && user.valid) {
@@ -98,7 +120,9 @@ impl Places {
             return None;
         }
         let user = self.user.as_mut().filter(|user| user.claim.is_some_and(|claim| claim.login == login))?;
-        std::mem::replace(&mut user.valid, false).then(|| Arc::clone(&user.uid))
+        let uid = std::mem::replace(&mut user.valid, false).then(|| Arc::clone(&user.uid));
+        self.is_thrown_out |= uid.is_some();
+        uid
     }
 
     /// Leaves a group. `false` if it was not in it.
@@ -164,15 +188,6 @@ impl Membership {
         match &*self.lock() {
             State::Somewhere(places) => places.user.as_ref().is_some_and(|user| user.valid),
             _ => false,
-        }
-    }
-
-    /// The user has logged in elsewhere.
-    pub(crate) fn invalidate(&self) {
-        if let State::Somewhere(places) = &mut *self.lock()
-            && let Some(user) = &mut places.user
-        {
-            user.valid = false;
         }
     }
 

@@ -122,6 +122,11 @@ impl Users {
         self.lock().get(uid).map_or_else(Vec::new, |conns| conns.clone())
     }
 
+    /// Whether this connection of the user is logged in.
+    pub(super) fn has(&self, uid: &str, conn_id: u64) -> bool {
+        self.lock().get(uid).is_some_and(|conns| conns.iter().any(|conn| conn.get_conn_id() == conn_id))
+    }
+
     pub(crate) fn is_online(&self, uid: &str) -> bool {
         self.lock().contains_key(uid)
     }

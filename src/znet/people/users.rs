@@ -44,7 +44,9 @@ impl dyn IConnection {
             return conn.login_everywhere(&*remote, uid, on_duplicate);
         }
         let users = &conn.core().talk().users;
+        let name = Arc::clone(&uid);
         let kicked = conn.membership().change(|places| {
+            places.may_log_in()?;
             if let Some(other) = places.user.take_if(|user| user.uid != uid) {
                 users.remove(&other.uid, conn.id());
             }
@@ -55,8 +57,12 @@ impl dyn IConnection {
             kicked
         })??;
         for old in kicked {
-            old.connection().membership().invalidate();
-            old.connection().stop_because(CloseReason::LoggedInElsewhere);
+            let old = old.connection();
+            // Between its being taken out and this it may have logged in again, and has thrown out this one then.
+            let is_back = || users.has(&name, old.id());
+            if matches!(old.membership().change(|places| places.throw_out(&name, is_back)), Ok(true)) {
+                old.stop_because(CloseReason::LoggedInElsewhere);
+            }
         }
         Ok(())
     }
