@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 /// Where the admin plane is.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Plane {
     /// The admin plane of the server.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7778")]
@@ -254,7 +254,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// How long a server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,16 @@ use serde_json::Value;
 
 use crate::plane::{Plane, ask, ask_text};
 
+/// Which connections are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct View {
+    pub(super) sort: &'static str,
+    /// Those that have closed.
+    pub(super) is_closed: bool,
+    /// The first of the list.
+    pub(super) offset: usize,
+}
+
 /// A look at a server.
 #[derive(Default)]
 pub(super) struct Look {
@@ -48,7 +58,8 @@ pub(super) struct Row {
 }
 
 impl Look {
-    pub(super) fn at(plane: &Plane, sort: &str, is_closed: bool, offset: usize) -> Result<Self, String> {
+    pub(super) fn at(plane: &Plane, view: View) -> Result<Self, String> {
+        let View { sort, is_closed, offset } = view;
         let varz = ask(plane, "GET", "/varz")?;
         let metrics = ask_text(plane, "/metrics")?;
         let which = if is_closed { "state=closed".to_string() } else { format!("sort={sort}") };

@@ -1,5 +1,6 @@
 //! `zinx top`: a running server in the terminal, from its admin plane.
 
+mod asker;
 mod draw;
 mod look;
 
@@ -8,11 +9,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use crate::plane::{Plane, ask};
-use look::{Look, Rates};
+use crate::plane::Plane;
+use asker::{Answer, Asker, Question};
+use look::{Look, Rates, View};
 
 /// What the command line asks for.
 #[derive(Args)]
@@ -37,7 +38,8 @@ pub(crate) fn run(order: &Order) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let mut terminal = ratatui::init();
-    let shown = show(&mut terminal, &mut top, order);
+    let draw = |top: &Top| terminal.draw(|frame| draw::draw(frame, top)).map(drop);
+    let shown = show(&mut top, order, draw, key);
     ratatui::restore();
     match shown {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,28 +50,44 @@ pub(crate) fn run(order: &Order) -> ExitCode {
     }
 }
 
-fn show(terminal: &mut DefaultTerminal, top: &mut Top, order: &Order) -> io::Result<()> {
+/// Shows until a key ends it. A server that does not answer holds up no key.
+fn show(
+    top: &mut Top,
+    order: &Order,
+    mut draw: impl FnMut(&Top) -> io::Result<()>,
+    mut key: impl FnMut(Duration) -> io::Result<Option<KeyEvent>>,
+) -> io::Result<()> {
+    let mut asker = Asker::begin(order.plane.clone())?;
     let interval = Duration::from_secs(order.interval.into());
-    let mut looked = Instant::now();
+    let mut due = Instant::now() + interval;
     loop {
-        terminal.draw(|frame| draw::draw(frame, top))?;
-        if event::poll(interval.saturating_sub(looked.elapsed()))? {
-            let Event::Key(key) = event::read()? else { continue };
-            if key.kind == KeyEventKind::Release {
-                continue;
-            }
-            match top.press(key) {
-                Wish::Nothing => continue,
-                Wish::Quit => return Ok(()),
-                Wish::Look => {}
-                Wish::Kick(id) => top.kick(&order.plane, id),
+        draw(top)?;
+        let wait = if asker.is_busy() { STEP } else { due.saturating_duration_since(Instant::now()) };
+        match key(wait)?.map_or(Wish::Nothing, |key| top.press(key)) {
+            Wish::Nothing => {}
+            Wish::Quit => return Ok(()),
+            Wish::Look => due = Instant::now(),
+            Wish::Kick(id) => asker.ask(Question::Kick(id)),
+        }
+        while let Some(answer) = asker.answer() {
+            if top.hear(answer) {
+                due = Instant::now();
             }
         }
-        looked = Instant::now();
-        if let Err(words) = top.look(&order.plane) {
-            top.trouble = Some(words);
+        if !asker.is_busy() && due <= Instant::now() {
+            asker.ask(Question::Look(top.view()));
+            due = Instant::now() + interval;
         }
     }
+}
+
+/// Waits for a key, at most for so long.
+fn key(wait: Duration) -> io::Result<Option<KeyEvent>> {
+    if !event::poll(wait)? {
+        return Ok(None);
+    }
+    let Event::Key(key) = event::read()? else { return Ok(None) };
+    Ok((key.kind != KeyEventKind::Release).then_some(key))
 }
 
 /// What is shown.
@@ -101,7 +119,28 @@ enum Wish {
 
 impl Top {
     fn look(&mut self, plane: &Plane) -> Result<(), String> {
-        let now = Look::at(plane, SORTS[self.sort], self.is_closed, self.offset)?;
+        self.see(Look::at(plane, self.view())?);
+        Ok(())
+    }
+
+    /// What it shows now.
+    const fn view(&self) -> View {
+        View { sort: SORTS[self.sort], is_closed: self.is_closed, offset: self.offset }
+    }
+
+    /// Whether to look again at once.
+    fn hear(&mut self, answer: Answer) -> bool {
+        match answer {
+            Answer::Look(view, Ok(now)) if view == self.view() => self.see(now),
+            // A key has asked for another look meanwhile, which comes next.
+            Answer::Look(_, Ok(_)) => {}
+            Answer::Look(_, Err(words)) | Answer::Kick(Err(words)) => self.trouble = Some(words),
+            Answer::Kick(Ok(())) => return true,
+        }
+        false
+    }
+
+    fn see(&mut self, now: Look) {
         self.rates = Rates::between(&self.look, &now);
         if !self.look.is_empty() {
             self.history.push(self.rates.messages_in as u64);
@@ -110,11 +149,6 @@ impl Top {
         self.look = now;
         self.chosen = self.chosen.min(self.look.rows.len().saturating_sub(1));
         self.trouble = None;
-        Ok(())
-    }
-
-    fn kick(&mut self, plane: &Plane, id: u64) {
-        self.trouble = ask(plane, "POST", &format!("/connz/{id}/kick")).err();
     }
 
     fn press(&mut self, key: KeyEvent) -> Wish {
@@ -161,6 +195,9 @@ impl Top {
 /// By what connections can be sorted.
 const SORTS: [&str; 8] = ["waiting", "pending", "messages", "bytes_in", "bytes_out", "idle", "age", "id"];
 
+/// How soon an answer is shown that has come while no key was pressed.
+const STEP: Duration = Duration::from_millis(50);
+
 /// Looks that are remembered.
 const KEPT: usize = 300;
 
@@ -205,6 +242,18 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_does_not_answer_holds_up_no_key() {
+        let silent = zinx::green::TcpListener::bind("127.0.0.1:0", 16).unwrap();
+        let plane = Plane::at(&silent.local_addr().to_string());
+        let mut keys = [KeyCode::Char('s'), KeyCode::Char('c'), KeyCode::Char('q')].into_iter();
+        let key = |_| Ok(keys.next().map(|code| KeyEvent::new(code, KeyModifiers::NONE)));
+        let (mut top, begun) = (Top::default(), Instant::now());
+        show(&mut top, &Order { interval: 1, plane }, |_| Ok(()), key).unwrap();
+        assert!(begun.elapsed() < crate::plane::PATIENCE, "{:?}", begun.elapsed());
+        assert_eq!((SORTS[top.sort], top.is_closed), ("pending", true));
+    }
+
+    #[test]
     fn a_server_is_shown_with_its_connections_and_a_name_cannot_move_the_cursor() {
         let look = Look {
             name: "game".to_string(),
@@ -238,8 +287,22 @@ mod tests {
             assert!(begun.elapsed() < Duration::from_secs(30));
         }
         assert_eq!((&top.look.rows[0].peer, top.look.open, top.look.matched), (&peer, 1, 1));
-        top.kick(&plane, top.look.rows[0].id);
+        let mut asker = Asker::begin(plane.clone()).unwrap();
+        let mut kick = |top: &mut Top, id| {
+            asker.ask(Question::Kick(id));
+            while asker.is_busy() {
+                if let Some(answer) = asker.answer() {
+                    return top.hear(answer);
+                }
+                assert!(begun.elapsed() < Duration::from_secs(30));
+            }
+            false
+        };
+        let id = top.look.rows[0].id;
+        assert!(kick(&mut top, id));
         assert_eq!(top.trouble, None);
+        assert!(!kick(&mut top, 1_000_000));
+        assert!(top.trouble.as_ref().is_some_and(|trouble| trouble.contains("404")), "{:?}", top.trouble);
         top.is_closed = true;
         while top.look.rows.first().is_none_or(|row| row.does != "closed by an operator") {
             top.look(&plane).unwrap();
