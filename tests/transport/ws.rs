@@ -10,6 +10,7 @@ use tungstenite::protocol::frame::{Frame, FrameHeader};
 use tungstenite::{Message, Utf8Bytes};
 use zinx::green::Runtime;
 use zinx::ziface::{CloseReason, TransportKind};
+use zinx::znet::{OverRate, Rate, RateLimits};
 
 use crate::common::{ECHO, frame, pattern, start_alone, wait_until};
 use crate::ws_peer::{WsPeer, address, config, connected};
@@ -62,6 +63,30 @@ fn frames_without_content_that_come_without_end_hold_up_nobody_else() {
     for (addr, flood) in floods {
         running.conn(addr).abort();
         flood.join().unwrap();
+    }
+}
+
+#[test]
+fn pings_and_frames_without_content_count_for_the_rate() {
+    let ping = [0x89, 0x80, 0, 0, 0, 0];
+    let empty = [0x82, 0x80, 0, 0, 0, 0];
+    for (rate, frame) in [
+        (Rate { messages: 100, bytes: 0 }, ping),
+        (Rate { messages: 0, bytes: 600 }, ping),
+        (Rate { messages: 100, bytes: 0 }, empty),
+        (Rate { messages: 0, bytes: 600 }, empty),
+    ] {
+        let limits = RateLimits::new(OverRate::Close).per_connection(rate);
+        let running = start_alone(config(), |server| server.set_rate_limits(limits).unwrap());
+        let mut stream = connected(address(&running.server, TransportKind::WebSocket));
+        let addr = stream.local_addr().unwrap();
+        let shaken = WsPeer::over(Box::new(stream.try_clone().unwrap()), addr, "ws://localhost/");
+        assert!(shaken.is_ok());
+        let conn = running.conn(addr);
+        // It may be gone before all of this has left.
+        let _ = stream.write_all(&frame.repeat(1000));
+        wait_until("the close", || conn.get_close_reason().is_some());
+        assert_eq!(conn.get_close_reason(), Some(CloseReason::RateLimited), "{rate:?} {frame:x?}");
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) fn keep_rate(conn: &Connection, transport: &Transport, messages: usiz
 fn pay(conn: &Connection, transport: &Transport, messages: usize, bytes: usize) -> bool {
     let rates = &conn.core().talk().rates;
     let begin = Instant::now();
+    let aside = transport.take_aside();
+    let (messages, bytes) = (messages + aside.frames, bytes + aside.bytes);
     let mut end = begin + rates.charge(conn.meter(), conn.get_remote_addr().ip(), messages, bytes, begin);
     if end == begin {
         return false;

@@ -102,7 +102,7 @@ pub(super) mod tcp_options;
 
 // what a read has brought;
 mod received;
-pub(crate) use received::{Begun, Left, Received};
+pub(crate) use received::{Aside, Begun, Left, Received};
 
 // and the transport that a connection has now: after it was resumed, it is another one.
 pub(super) mod line;
@@ -292,6 +292,15 @@ impl Transport {
             Self::Ws(ws) => ws.has_input(),
             #[cfg(feature = "kcp")]
             Self::Kcp(kcp) => kcp.has_input(),
+        }
+    }
+
+    /// What the last read has brought beside the content of messages, once.
+    pub(crate) fn take_aside(&self) -> Aside {
+        match self {
+            #[cfg(feature = "websocket")]
+            Self::Ws(ws) => ws.take_aside(),
+            _ => Aside::default(),
         }
     }
 

@@ -35,3 +35,11 @@ pub(crate) struct Begun {
     /// Bytes of memory that they take.
     pub(crate) held: usize,
 }
+
+/// What a read has brought beside the content of messages: control frames of WebSocket, and frames without content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Aside {
+    pub(crate) frames: usize,
+    /// Heads included.
+    pub(crate) bytes: usize,
+}

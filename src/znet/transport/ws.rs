@@ -15,7 +15,7 @@ use super::surplus::Surplus;
 use super::tls_info::TlsInfo;
 use super::ws_checks::Side;
 use super::ws_frames::Frames;
-use super::{Begun, Farewell, Left, Received, Transport};
+use super::{Aside, Begun, Farewell, Left, Received, Transport};
 use crate::green::{ReadBuffer, Socket};
 use crate::lock::Lock;
 use crate::ziface::TransportKind;
@@ -60,6 +60,7 @@ impl Ws {
             return Err(io::Error::new(io::ErrorKind::InvalidData, broken.what));
         }
         let (begun, held) = (frames.begun().len(), frames.held().received);
+        frames.aside = Aside::default();
         let mut scratch = ReadBuffer::take(begun);
         let room = (scratch.len() - begun).min(buf.len().max(LEAST_READ));
         scratch[..begun].copy_from_slice(frames.begun());
@@ -175,6 +176,11 @@ impl Ws {
     /// What is held of a message of which nothing can be taken yet.
     pub(super) fn begun(&self) -> Begun {
         self.lock().held()
+    }
+
+    /// What the last read has brought beside the content of messages, once.
+    pub(super) fn take_aside(&self) -> Aside {
+        std::mem::take(&mut self.lock().aside)
     }
 
     /// Says farewell, if that is taken below, and ends our stream.

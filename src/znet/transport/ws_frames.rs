@@ -9,11 +9,11 @@ use std::sync::Arc;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
-use super::Begun;
 use super::bare::{Bare, Coming};
 use super::mask::Mask;
 use super::surplus::{Sink, Surplus};
 use super::ws_checks::{Broken, Side, TEXT, check, close_code};
+use super::{Aside, Begun};
 
 /// The state of one connection.
 pub(super) struct Frames {
@@ -33,6 +33,8 @@ pub(super) struct Frames {
     incoming: Option<Incoming>,
     /// The content of a control frame, as far as it has come.
     control: Vec<u8>,
+    /// What has come beside the content of messages, since somebody has set this to nothing.
+    pub(super) aside: Aside,
     /// A message has begun that goes on in the next frame.
     in_message: bool,
     /// The message that comes, if it is a bare one.
@@ -73,6 +75,7 @@ impl Frames {
             later: Surplus::new(),
             incoming: None,
             control: Vec::new(),
+            aside: Aside { frames: 0, bytes: 0 },
             in_message: false,
             coming: None,
             outgoing: None,
@@ -179,9 +182,17 @@ impl Frames {
         if let OpCode::Data(data) = head.opcode {
             self.begin_data(data, left, head.is_final, sink)?;
         }
+        let len = usize::try_from(cursor.position()).unwrap_or(bytes.len());
+        let is_control = matches!(head.opcode, OpCode::Control(_));
+        // One without content may end a message, or be a bare one: that counts elsewhere.
+        let is_message = head.is_final && (self.in_message || self.coming.is_some());
+        if is_control || left == 0 && !is_message {
+            self.aside.frames += 1;
+            self.aside.bytes += len + if is_control { usize::try_from(left).unwrap_or(0) } else { 0 };
+        }
         let mask = Mask::new(head.mask);
         self.incoming = Some(Incoming { left, mask, opcode: head.opcode, is_final: head.is_final });
-        Ok(Some(usize::try_from(cursor.position()).unwrap_or(bytes.len())))
+        Ok(Some(len))
     }
 
     /// A frame of a message begins.
@@ -284,6 +295,8 @@ mod tests {
         for (got, frames) in read(Side::Server, &stream.concat()) {
             assert_eq!(got, b"one two three");
             assert_eq!(frames.unsent.rest(), b"\x8a\x04ping");
+            // The ping, the frame without content in the middle of a message, and the pong.
+            assert_eq!(frames.aside, Aside { frames: 3, bytes: 10 + 6 + 10 });
         }
     }
 
