@@ -76,6 +76,37 @@ fn one_too_many_waits_by_policy_whichever_port_the_others_have_come_through() {
 }
 
 #[test]
+fn a_start_that_finds_its_port_taken_says_what_to_do_and_names_the_key() {
+    let failed = |change: &dyn Fn(&mut zinx::Config)| {
+        let mut config = common::config();
+        change(&mut config);
+        zinx::new_server_with_config(config).unwrap().start().unwrap_err().to_string()
+    };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let tcp = failed(&|config| config.tcp_port = port);
+    let ws = failed(&|config| (config.mode, config.ws_port) = (Mode::TCP_AND_WEBSOCKET, port));
+    for (error, key) in [(tcp, "TcpPort"), (ws, "WsPort")] {
+        let words = format!(
+            "listen on 127.0.0.1:{port}, which is taken (`ss -ltnp` says by whom, {key} sets another)"
+        );
+        assert!(error.starts_with(&words), "{error}");
+    }
+    let elsewhere = failed(&|config| config.host = "192.0.2.1".to_string());
+    assert!(elsewhere.contains("which is no address of this machine (Host)"), "{elsewhere}");
+}
+
+#[cfg(feature = "kcp")]
+#[test]
+fn a_start_that_finds_its_udp_port_taken_names_the_key() {
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut config = common::config();
+    (config.mode, config.kcp_port) = (Mode::KCP, taken.local_addr().unwrap().port());
+    let error = zinx::new_server_with_config(config).unwrap().start().unwrap_err().to_string();
+    assert!(error.contains("`ss -lunp` says by whom, KcpPort sets another"), "{error}");
+}
+
+#[test]
 fn a_port_that_is_taken_leaves_nothing_behind() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = common::config();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entrance::Entrance;
+use super::listener::cannot_listen;
 use crate::error::{Error, Result};
 use crate::green::{Event, Thread, Until};
 use crate::zconf::Config;
@@ -28,7 +29,7 @@ impl KcpDoor {
     pub(crate) fn bind(config: &Config, addresses: Vec<SocketAddr>) -> Result<Arc<Link>> {
         let port = addresses.first().map_or(0, SocketAddr::port);
         let bound = Link::bind(addresses, KcpOptions::of(config));
-        bound.map_err(|source| Error::io(format!("listen on {}:{port}, UDP", config.host), source))
+        bound.map_err(|source| cannot_listen(config, port, TransportKind::Kcp, source))
     }
 
     /// Lets peers in from now on.

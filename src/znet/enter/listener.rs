@@ -19,7 +19,7 @@ impl Listener {
     pub(crate) fn addresses(config: &Config, port: u16) -> Result<Vec<SocketAddr>> {
         let host = (config.host.clone(), port);
         let found = blocking(move || host.to_socket_addrs().map(Vec::from_iter));
-        found.map_err(|source| cannot_listen(config, port, source))
+        found.map_err(|source| Error::io(format!("listen on {}:{port} (Host)", config.host), source))
     }
 
     /// Listens on the first of `addresses` that can be had, without waiting: on a socket that systemd has passed, if there is one.
@@ -33,7 +33,7 @@ impl Listener {
             Ok(Some(inherited)) => Ok(inherited),
             Err(error) => Err(error),
         };
-        bound.map(|socket| Self { socket, kind }).map_err(|source| cannot_listen(config, port, source))
+        bound.map(|socket| Self { socket, kind }).map_err(|source| cannot_listen(config, port, kind, source))
     }
 
     pub(crate) const fn local_addr(&self) -> SocketAddr {
@@ -64,6 +64,22 @@ fn tell_others(addresses: &[SocketAddr]) {
     }
 }
 
-fn cannot_listen(config: &Config, port: u16, source: io::Error) -> Error {
-    Error::io(format!("listen on {}:{port}", config.host), source)
+/// Says on what, and if that is up to the configuration, which key to change.
+pub(super) fn cannot_listen(config: &Config, port: u16, kind: TransportKind, source: io::Error) -> Error {
+    let (key, list) = match kind {
+        TransportKind::Tcp | TransportKind::Tls => ("TcpPort", "ss -ltnp"),
+        TransportKind::WebSocket | TransportKind::SecureWebSocket => ("WsPort", "ss -ltnp"),
+        TransportKind::Kcp => ("KcpPort", "ss -lunp"),
+    };
+    let remedy = match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!(", which is taken (`{list}` says by whom, {key} sets another)")
+        }
+        io::ErrorKind::AddrNotAvailable => ", which is no address of this machine (Host)".to_string(),
+        io::ErrorKind::PermissionDenied if port < 1024 => {
+            format!(", a port for privileged programs ({key} sets one from 1024 on)")
+        }
+        _ => String::new(),
+    };
+    Error::io(format!("listen on {}:{port}{remedy}", config.host), source)
 }
