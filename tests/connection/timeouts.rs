@@ -92,6 +92,23 @@ fn each_frame_has_its_own_frame_timeout_where_segments_hold_two_halves() {
     });
 }
 
+/// The sweeper reads the clock every 37 ms: what comes in between is noted as if it had come then.
+#[test]
+fn no_connection_is_idle_before_its_time_whenever_it_was_last_heard_of() {
+    let running = start_alone(with_idle_timeout(), |_| {});
+    for n in 0..8 {
+        thread::sleep(Duration::from_millis(5 * n));
+        let mut peer = running.connect();
+        peer.check_echo();
+        let start = Instant::now();
+        peer.check_echo();
+        assert_eq!(peer.read_to_end(), b"");
+        let after = start.elapsed();
+        assert!(after >= Duration::from_millis(290), "{n}: {after:?}");
+        assert_eq!(running.close_reason(peer.addr()), CloseReason::IdleTimeout);
+    }
+}
+
 #[test]
 fn an_idle_connection_is_closed_at_the_idle_timeout() {
     let running = start(with_idle_timeout(), |_| {});

@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::sweeper::period;
 use crate::green::drop_contained;
 use crate::ziface::{CloseReason, IMessage};
 use crate::znet::conn::connection::Connection;
@@ -52,11 +53,13 @@ impl Core {
     /// Those to be disconnected for so many bytes. They are marked, so that they do not count twice.
     fn choose(&self, missing: usize, of: Whom, now: u64) -> Vec<Arc<Connection>> {
         let (max, mut leaving, mut candidates) = (self.bounds().ledger.most(), 0_usize, Vec::new());
+        // What a peer has sent since the clock was last read is noted as if it had come then.
+        let early = period(self, &self.config());
         self.manager().each(|shared| {
             let conn = shared.connection();
             if conn.is_aborted() {
                 leaving += conn.bytes_leaving(of);
-            } else if let Some(rank) = conn.rank(now, self.slow_after(), of) {
+            } else if let Some(rank) = conn.rank(now, early, self.slow_after(), of) {
                 candidates.push((rank, conn.arc()));
             }
             true
@@ -95,14 +98,14 @@ struct Rank {
 
 impl Connection {
     /// `None` if it is none of those, or holds nothing.
-    fn rank(&self, now: u64, slow_after: u64, of: Whom) -> Option<Rank> {
+    fn rank(&self, now: u64, early: u64, slow_after: u64, of: Whom) -> Option<Rank> {
         let (queued, resume, blocked, is_read) = {
             let state = self.outbox().lock();
             (state.granted_queued(), state.granted_resume(), state.blocked_since(), state.is_watched())
         };
         let beside = self.granted_beside();
         let deaf = if blocked == 0 { 0 } else { now.saturating_sub(blocked) };
-        let silent = now.saturating_sub(self.times().active.load(Ordering::Relaxed));
+        let silent = now.saturating_sub(self.times().active.load(Ordering::Relaxed)).saturating_sub(early);
         let mut stuck = resume + beside.kept;
         stuck += if deaf >= slow_after { queued + beside.waiting } else { 0 };
         // While a handler runs or room is waited for, the peer is not read from: it may have sent all.

@@ -163,16 +163,17 @@ impl Swept {
 
     fn look_at_all(&self, now: u64, config: &Config) {
         let core = &self.core;
-        // Times are as old as the last look at the clock, which may be by the period of before a reload.
+        // Times are as old as the last look at the clock, which may be by the period of before a reload: with a period more, nobody is
+        // called late early.
         let early = self.period.swap(period(core, config), Ordering::Relaxed);
         let at = now.saturating_add(shortest_timeout(core, config)).saturating_sub(early);
         // Any message begins the time in which a peer is idle.
         core.clock().begin_look(now, at, config.idle_timeout_ms > 0);
         core.manager().each(|shared| {
             let conn = shared.connection();
-            let due = first_due(core, config, conn);
+            let due = first_due(core, config, conn, early);
             if now >= due {
-                check(core, config, conn, now);
+                check(core, config, conn, now, early);
             }
             core.clock().due_by(due);
             if let Some(heart) = core.heart() {
@@ -183,8 +184,8 @@ impl Swept {
     }
 }
 
-/// An eighth of the shortest timeout, so that none is missed by more, within 5 ms and 1 s. In milliseconds.
-fn period(core: &Core, config: &Config) -> u64 {
+/// How often is looked: an eighth of the shortest timeout, so that none is missed by more than two, within 5 ms and 1 s. In milliseconds.
+pub(super) fn period(core: &Core, config: &Config) -> u64 {
     let by_timeouts =
         Duration::from_millis(shortest_timeout(core, config) / 8).clamp(SHORTEST_PERIOD, LONGEST_PERIOD);
     let period =
@@ -203,12 +204,13 @@ fn shortest_timeout(core: &Core, config: &Config) -> u64 {
     timeouts.into_iter().filter(|&ms| ms > 0).min().unwrap_or(u64::MAX)
 }
 
-/// When the first limit of time of a connection is over, if nothing comes or leaves until then.
-fn first_due(core: &Core, config: &Config, conn: &Connection) -> u64 {
+/// When the first limit of time of a connection is over, if nothing comes or leaves until then. What is noted may have happened later, by
+/// `early`.
+fn first_due(core: &Core, config: &Config, conn: &Connection, early: u64) -> u64 {
     let times = conn.times();
     let over = |since: u64, timeout_ms: u64| match (since, timeout_ms) {
         (0, _) | (_, 0) => u64::MAX,
-        (since, timeout_ms) => since.saturating_add(timeout_ms),
+        (since, timeout_ms) => since.saturating_add(timeout_ms).saturating_add(early),
     };
     [
         over(times.first_frame.load(Ordering::Relaxed), core.first_frame_timeout_ms(config)),
@@ -221,8 +223,10 @@ fn first_due(core: &Core, config: &Config, conn: &Connection) -> u64 {
     .fold(u64::MAX, u64::min)
 }
 
-fn check(core: &Core, config: &Config, conn: &Connection, now: u64) {
-    if is_stuck(conn, config.write_timeout_ms, now) {
+fn check(core: &Core, config: &Config, conn: &Connection, now: u64, early: u64) {
+    // As if it were so much earlier: the limits of time count from what is noted.
+    let then = now.saturating_sub(early);
+    if is_stuck(conn, config.write_timeout_ms, then) {
         if !conn.lose_peer(CloseReason::SlowReader) {
             conn.abort_because(CloseReason::SlowReader);
         }
@@ -233,11 +237,11 @@ fn check(core: &Core, config: &Config, conn: &Connection, now: u64) {
     let frame = times.frame.load(Ordering::Relaxed);
     let active = times.active.load(Ordering::Relaxed);
     let deadline = conn.is_read_deadline_over(now);
-    let reason = if is_over(first, core.first_frame_timeout_ms(config), now) {
+    let reason = if is_over(first, core.first_frame_timeout_ms(config), then) {
         CloseReason::FirstFrameTimeout
-    } else if is_over(frame, config.frame_timeout_ms, now) {
+    } else if is_over(frame, config.frame_timeout_ms, then) {
         CloseReason::FrameTimeout
-    } else if is_over(active, config.idle_timeout_ms, now) {
+    } else if is_over(active, config.idle_timeout_ms, then) {
         CloseReason::IdleTimeout
     } else if deadline != Over::No {
         CloseReason::ReadDeadline
