@@ -22,6 +22,7 @@ mod pools;
 mod processes;
 mod queues;
 mod scopes;
+mod shared_sockets;
 mod threadpools;
 mod timeouts;
 mod waits;

@@ -108,6 +108,7 @@ impl TcpListener {
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         fair::fairness_point();
         loop {
+            let attempt = self.socket.noted();
             match acceptfrom_with(&self.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Ok((fd, peer)) => {
                     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
@@ -120,7 +121,7 @@ impl TcpListener {
                 Err(rustix::io::Errno::INVAL) => return Err(io::ErrorKind::Interrupted.into()),
                 Err(error) => return Err(error.into()),
             }
-            if self.socket.wait_unless_unwinding(Readiness::ANY)?.meets(Readiness::INTERRUPT) {
+            if self.socket.wait_again(attempt, Readiness::ANY)?.meets(Readiness::INTERRUPT) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
         }

@@ -57,7 +57,7 @@ impl Socket {
     /// Says what has become ready. From any thread, without waiting.
     #[cfg(feature = "kcp")]
     pub(crate) fn tell(&self, ready: Readiness) {
-        self.watching.lock().note(ready);
+        self.watching.tell(ready);
     }
 
     /// Something to be dropped with the socket, once its descriptor is closed.
@@ -65,10 +65,16 @@ impl Socket {
         self.companion = Some(Box::new(companion));
     }
 
-    /// Waits until something of `interest` is ready, and takes it.
+    /// Waits until something of `interest` is ready, and takes it: for one that alone waits for that.
     ///
     /// On a plain thread it polls, and knows nothing of interrupts. Do not call it while the coroutine unwinds.
     pub(crate) fn wait(&self, interest: Readiness) -> Readiness {
+        self.wait_after(None, interest)
+    }
+
+    /// As [`wait`](Self::wait), for one of several that wait for the same. It waits no more once something has been noted since
+    /// its last attempt: another may have taken that, and left some of it, and no other event tells of the rest.
+    fn wait_after(&self, attempt: Option<u32>, interest: Readiness) -> Readiness {
         if !may::coroutine::is_coroutine() {
             return self.poll(interest);
         }
@@ -76,10 +82,12 @@ impl Socket {
         loop {
             let (sleeper, to_watch) = {
                 let mut watch = self.watching.lock();
-                let hit = watch.ready & interest.bits();
-                if hit != 0 {
-                    watch.ready &= !hit;
-                    return Readiness::from_bits(hit);
+                let hit = watch.take(interest);
+                if hit != Readiness::NONE {
+                    return hit;
+                }
+                if attempt.is_some_and(|noted| noted != self.watching.noted()) {
+                    return Readiness::NONE;
                 }
                 let sleeper = Sleeper::begin();
                 watch.enlist(Waits::Parked(sleeper.clone()), interest);
@@ -107,12 +115,27 @@ impl Socket {
     ) -> io::Result<T> {
         fair::fairness_point();
         loop {
+            let attempt = self.noted();
             match call(self) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return other,
             }
-            self.wait_unless_unwinding(interest)?;
+            self.wait_again(attempt, interest)?;
         }
+    }
+
+    /// To be asked before an attempt, for [`wait_again`](Self::wait_again).
+    pub(super) fn noted(&self) -> u32 {
+        self.watching.noted()
+    }
+
+    /// After an attempt that would have to wait: waits for something of `interest`. `NONE` if there is to be another attempt
+    /// without it. Errors as [`wait_unless_unwinding`](Self::wait_unless_unwinding).
+    pub(super) fn wait_again(&self, attempt: u32, interest: Readiness) -> io::Result<Readiness> {
+        if is_unwinding() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(self.wait_after(Some(attempt), interest))
     }
 
     /// As [`wait_to`](Self::wait_to), for calls of the system's own.
@@ -126,7 +149,7 @@ impl Socket {
 
     /// Wakes the green thread that waits with [`Readiness::INTERRUPT`], or the next that does. From any thread, without waiting.
     pub(crate) fn interrupt(&self) {
-        self.watching.lock().note(Readiness::INTERRUPT);
+        self.watching.tell(Readiness::INTERRUPT);
     }
 
     /// The worker on which it is watched.
@@ -237,10 +260,9 @@ impl Rest for Socket {
 
     fn rest(&self, interest: Readiness, ride: Box<Ride>) -> Option<(Box<Ride>, Readiness)> {
         let mut watch = self.watching.lock();
-        let hit = watch.ready & interest.bits();
-        if hit != 0 {
-            watch.ready &= !hit;
-            return Some((ride, Readiness::from_bits(hit)));
+        let hit = watch.take(interest);
+        if hit != Readiness::NONE {
+            return Some((ride, hit));
         }
         watch.enlist(Waits::AtRest(ride), interest);
         None
@@ -249,12 +271,9 @@ impl Rest for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let place = {
-            let mut watch = self.watching.lock();
-            // One that rests here would be forgotten with the list: it goes on, and finds what has become of its socket.
-            watch.note(Readiness::INTERRUPT);
-            watch.place
-        };
+        // One that rests here would be forgotten with the list: it goes on, and finds what has become of its socket.
+        self.watching.tell(Readiness::INTERRUPT);
+        let place = self.watching.lock().place;
         if let Place::At { home, number } = place {
             home::of(usize::from(home)).unwatch(&self.fd, number);
         }

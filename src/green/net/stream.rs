@@ -12,7 +12,7 @@ use super::readiness::Readiness;
 use super::resolve::first_of;
 use super::socket::Socket;
 use crate::green::runtime::blocking::blocking;
-use crate::green::runtime::{fair, settings};
+use crate::green::runtime::settings;
 use crate::green::spawn::interrupt::is_unwinding;
 
 /// A connected TCP stream. Reading and writing wait without holding the worker; on a plain thread they block it.
@@ -176,27 +176,13 @@ impl Connecting {
 
 impl Read for &TcpStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        fair::fairness_point();
-        loop {
-            match self.socket.try_recv(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                other => return other,
-            }
-            self.socket.wait_unless_unwinding(Readiness::READ)?;
-        }
+        self.socket.wait_to(Readiness::READ, |socket| socket.try_recv(buf))
     }
 }
 
 impl Write for &TcpStream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        fair::fairness_point();
-        loop {
-            match self.socket.try_send(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                other => return other,
-            }
-            self.socket.wait_unless_unwinding(Readiness::WRITE)?;
-        }
+        self.socket.wait_to(Readiness::WRITE, |socket| socket.try_send(buf))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! What a socket and the poller share: what is ready, and which green threads wait for it.
 
 use std::sync::MutexGuard;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::event::epoll::EventFlags;
 
@@ -11,13 +12,17 @@ use crate::lock::Lock;
 
 /// What a socket and the poller share.
 #[derive(Default)]
-pub(in crate::green) struct Watching(Lock<Watch>);
+pub(in crate::green) struct Watching {
+    /// How often something was noted. Changed under the lock.
+    noted: AtomicU32,
+    watch: Lock<Watch>,
+}
 
 /// What is ready, and which green threads wait for it.
 #[derive(Default)]
 pub(super) struct Watch {
     /// What has become ready and was not taken yet. Edge-triggered: what is lost here is not reported again.
-    pub(super) ready: u8,
+    ready: u8,
     pub(super) place: Place,
     /// The first one that waits, and for what. Mostly there is only one.
     first: Option<(Waits, Readiness)>,
@@ -52,22 +57,44 @@ impl Watching {
     /// That of a socket of which nothing is to be watched.
     #[cfg(feature = "kcp")]
     pub(super) fn told() -> Self {
-        Self(Lock::new(Watch { place: Place::Told, ..Watch::default() }))
+        let watch = Lock::new(Watch { place: Place::Told, ..Watch::default() });
+        Self { watch, ..Self::default() }
+    }
+
+    /// How often something was noted until now. If that has changed since an attempt, something has come of which the attempt
+    /// knew nothing, even if another has taken it.
+    pub(super) fn noted(&self) -> u32 {
+        self.noted.load(Ordering::Acquire)
     }
 
     /// Notes an event, and wakes all that wait for it. Rides go on by `go_on`.
     pub(in crate::green) fn note(&self, flags: EventFlags, go_on: impl FnMut(Box<Ride>, Readiness)) {
-        self.lock().note_and(Readiness::from_epoll(flags), go_on);
+        self.note_and(Readiness::from_epoll(flags), go_on);
+    }
+
+    /// As [`note`](Self::note), for what the system does not tell.
+    pub(super) fn tell(&self, ready: Readiness) {
+        self.note_and(ready, Ride::go_on);
+    }
+
+    #[inline]
+    fn note_and(&self, ready: Readiness, go_on: impl FnMut(Box<Ride>, Readiness)) {
+        let mut watch = self.lock();
+        self.noted.store(self.noted.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+        watch.note_and(ready, go_on);
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Watch> {
-        self.0.lock()
+        self.watch.lock()
     }
 }
 
 impl Watch {
-    pub(super) fn note(&mut self, ready: Readiness) {
-        self.note_and(ready, Ride::go_on);
+    /// Takes what is ready of `interest`.
+    pub(super) fn take(&mut self, interest: Readiness) -> Readiness {
+        let hit = self.ready & interest.bits();
+        self.ready &= !hit;
+        Readiness::from_bits(hit)
     }
 
     /// Each looks for itself: one takes what came, another waits on.
