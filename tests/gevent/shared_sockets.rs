@@ -86,3 +86,38 @@ fn a_listener_that_closes_ends_all_that_accept() {
         assert_eq!(ends(accepts), [ErrorKind::Interrupted; ALL]);
     });
 }
+
+#[test]
+fn an_interrupt_ends_one_accept_of_a_coroutine_or_of_a_plain_thread() {
+    test(|| {
+        let listener = Arc::new(TcpListener::bind("127.0.0.1:0", 16).unwrap());
+        let interrupted = |listener: &TcpListener| {
+            assert_eq!(listener.accept().map(drop).unwrap_err().kind(), ErrorKind::Interrupted);
+        };
+        // The next one that would wait.
+        for on_thread in [true, false, true] {
+            listener.interrupt();
+            let theirs = Arc::clone(&listener);
+            if on_thread { interrupted(&listener) } else { green::run(move || interrupted(&theirs)) }
+        }
+        // The one that waits: once the thread does nothing any more, which the system says.
+        let (say, hear) = std::sync::mpsc::channel();
+        let theirs = Arc::clone(&listener);
+        let accepts = std::thread::spawn(move || {
+            say.send(rustix::thread::gettid().as_raw_nonzero()).unwrap();
+            interrupted(&theirs);
+        });
+        let state = format!("/proc/self/task/{}/stat", hear.recv().unwrap());
+        let sleeps =
+            || std::fs::read_to_string(&state).unwrap().rsplit(')').next().unwrap().starts_with(" S");
+        super::comes_true(sleeps);
+        listener.interrupt();
+        accepts.join().unwrap();
+        // Nothing is left of it.
+        let theirs = Arc::clone(&listener);
+        let waits = waiting(move || theirs.accept().map(drop));
+        until_it(waits.coroutine(), "waits for a socket");
+        let _stream = TcpStream::connect(listener.local_addr()).unwrap();
+        waits.get().unwrap().unwrap();
+    });
+}

@@ -16,6 +16,13 @@ use crate::http::config;
 
 const BURN: u32 = 30;
 
+fn has_thread(name: &str) -> bool {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let mut names =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+    names.any(|found| found.trim() == name)
+}
+
 /// The socket at which the service manager hears.
 struct Manager(UnixDatagram);
 
@@ -138,6 +145,8 @@ fn a_socket_that_was_passed_is_used_and_goes_on_listening_when_the_server_has_st
         running.connect().check_echo();
         running.server.stop();
         assert!(running.server.wait_stopped(Duration::from_secs(20)));
+        // One that still accepts would take a peer from the next server.
+        wait_until("no acceptor that waits for a peer", || !has_thread("zinx-acceptor"));
         return;
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

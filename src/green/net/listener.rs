@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, Type};
 
@@ -14,7 +15,7 @@ use super::resolve::first_of;
 use super::socket::Socket;
 use super::stream::TcpStream;
 use crate::green::Event;
-use crate::green::runtime::blocking::blocking;
+use crate::green::runtime::blocking::{blocking, step_aside};
 use crate::green::runtime::{fair, settings};
 
 /// A listening TCP socket.
@@ -47,6 +48,8 @@ pub struct TcpListener {
     local: SocketAddr,
     /// Whoever has passed the socket listens there when we do not.
     is_inherited: bool,
+    /// Readable once the accept of a plain thread is interrupted, which waits in the system: it looks whether it is.
+    bell: OwnedFd,
 }
 
 impl TcpListener {
@@ -76,7 +79,12 @@ impl TcpListener {
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         let local = socket.local_addr()?.as_socket().unwrap_or(address);
-        Ok(Self { socket: Socket::new(OwnedFd::from(socket))?, local, is_inherited: false })
+        Self::of(socket, local, false)
+    }
+
+    fn of(socket: socket2::Socket, local: SocketAddr, is_inherited: bool) -> io::Result<Self> {
+        let bell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        Ok(Self { socket: Socket::new(OwnedFd::from(socket))?, local, is_inherited, bell })
     }
 
     /// Listens on the first of `addresses` at which a socket listens that was passed to the process (systemd's socket
@@ -87,8 +95,7 @@ impl TcpListener {
             if let Some(socket) = listening_at(local)? {
                 socket.set_nonblocking(true)?;
                 socket.set_tcp_nodelay(true)?;
-                let socket = Socket::new(OwnedFd::from(socket))?;
-                return Ok(Some(Self { socket, local, is_inherited: true }));
+                return Self::of(socket, local, true).map(Some);
             }
         }
         Ok(None)
@@ -121,15 +128,34 @@ impl TcpListener {
                 Err(rustix::io::Errno::INVAL) => return Err(io::ErrorKind::Interrupted.into()),
                 Err(error) => return Err(error.into()),
             }
-            if self.socket.wait_again(attempt, Readiness::ANY)?.meets(Readiness::INTERRUPT) {
+            if self.wait(attempt)?.meets(Readiness::INTERRUPT) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
         }
     }
 
+    fn wait(&self, attempt: u32) -> io::Result<Readiness> {
+        if may::coroutine::is_coroutine() {
+            return self.socket.wait_again(attempt, Readiness::ANY);
+        }
+        let interrupted = self.socket.take(Readiness::INTERRUPT);
+        if interrupted != Readiness::NONE {
+            return Ok(interrupted);
+        }
+        let mut watched =
+            [self.socket.as_fd(), self.bell.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        // A poll that a signal interrupts returns early: the caller tries, and comes back.
+        let _ = step_aside(|| poll(&mut watched, None));
+        // Whatever it says: the socket knows whether there was an interrupt, and for whom.
+        let _ = rustix::io::read(&self.bell, &mut [0; 8][..]);
+        Ok(self.socket.take(Readiness::INTERRUPT))
+    }
+
     /// Ends the accept that waits, or the next that would, with `Interrupted`.
     pub fn interrupt(&self) {
         self.socket.interrupt();
+        // Full, it is readable all the same.
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }
 
     /// Changes how many connections may wait to be accepted.
@@ -141,7 +167,7 @@ impl TcpListener {
     /// socket was passed to the process, clients wait there for the next one instead.
     pub(crate) fn close(&self) {
         if self.is_inherited {
-            self.socket.interrupt();
+            self.interrupt();
         } else {
             self.socket.shutdown_both();
         }

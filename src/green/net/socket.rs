@@ -147,6 +147,11 @@ impl Socket {
         self.wait_to(interest, |socket| Ok(call(socket)?))
     }
 
+    /// Takes what is ready of `interest`, without waiting.
+    pub(super) fn take(&self, interest: Readiness) -> Readiness {
+        self.watching.lock().take(interest)
+    }
+
     /// Wakes the green thread that waits with [`Readiness::INTERRUPT`], or the next that does. From any thread, without waiting.
     pub(crate) fn interrupt(&self) {
         self.watching.tell(Readiness::INTERRUPT);
