@@ -1,7 +1,7 @@
 //! `gevent.select`, and waiting for any descriptor.
 
 use std::io::{ErrorKind, PipeWriter, Write, pipe};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use zinx::green::{self, Events, Poll, UdpSocket};
@@ -113,6 +113,32 @@ fn select_says_which_are_ready_in_either_list() {
         drop(to_one);
         rustix::io::read(&one, &mut [0; 8][..]).unwrap();
         assert_eq!(green::select(&[one.as_fd()], &[]).unwrap(), (vec![0], vec![]), "the end can be read");
+    });
+}
+
+#[test]
+fn select_names_all_that_are_ready_however_many() {
+    test(|| {
+        let pairs: Vec<_> = (0..100).map(|_| green::socketpair().unwrap()).collect();
+        let writes: Vec<_> = pairs.iter().map(|(one, _)| one.as_fd()).collect();
+        assert_eq!(green::select(&[], &writes).unwrap(), (vec![], (0..100).collect()));
+    });
+}
+
+#[test]
+fn a_number_that_a_closed_file_had_is_waited_for_as_what_it_is_now() {
+    test(|| {
+        let mut poll = Poll::new().unwrap();
+        let file = std::fs::File::open("/etc/hosts").unwrap();
+        let number = file.as_raw_fd();
+        poll.register(&file, Events::READ).unwrap();
+        // In the place of the file from now on.
+        let (reader, _writer) = pipe().unwrap();
+        let mut place = OwnedFd::from(file);
+        rustix::io::dup2(&reader, &mut place).unwrap();
+        assert_eq!(place.as_raw_fd(), number);
+        poll.register(&place, Events::READ).unwrap();
+        assert_eq!(poll.poll_timeout(SHORT).unwrap(), []);
     });
 }
 

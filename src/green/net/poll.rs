@@ -139,8 +139,8 @@ impl Events {
 
 /// Descriptors that are waited for together: Python's `select.poll`.
 ///
-/// It changes nothing about them, and does not keep them open: one that is closed drops out by itself. One coroutine at a
-/// time may wait.
+/// It changes nothing about them, and does not keep them open: one that is closed drops out by itself, except for a regular file,
+/// which is to be [unregistered](Self::unregister) before. One coroutine at a time may wait.
 ///
 /// # Examples
 ///
@@ -183,10 +183,12 @@ impl Poll {
     pub fn register(&mut self, fd: impl AsFd, events: Events) -> io::Result<()> {
         let fd = fd.as_fd();
         let (data, flags) = (EventData::new_u64(fd.as_raw_fd().unsigned_abs().into()), events.flags());
-        match epoll::add(&*self.epoll, fd, data, flags) {
+        let added = epoll::add(&*self.epoll, fd, data, flags);
+        // A file that had the same number may have been closed since.
+        self.always.retain(|(other, _)| *other != fd.as_raw_fd());
+        match added {
             Err(Errno::EXIST) => Ok(epoll::modify(&*self.epoll, fd, data, flags)?),
             Err(Errno::PERM) => {
-                self.always.retain(|(other, _)| *other != fd.as_raw_fd());
                 self.always.push((fd.as_raw_fd(), events));
                 Ok(())
             }
@@ -219,7 +221,7 @@ impl Poll {
     ///
     /// As [`wait_read`].
     pub fn poll(&mut self) -> io::Result<Vec<(RawFd, Events)>> {
-        self.poll_within(Until::never())
+        self.poll_within(Until::never(), AT_ONCE)
     }
 
     /// As [`poll`](Self::poll), at most for `timeout`: nothing if nothing was ready in time.
@@ -228,15 +230,15 @@ impl Poll {
     ///
     /// As [`wait_read`].
     pub fn poll_timeout(&mut self, timeout: Duration) -> io::Result<Vec<(RawFd, Events)>> {
-        self.poll_within(Until::after(timeout))
+        self.poll_within(Until::after(timeout), AT_ONCE)
     }
 
-    fn poll_within(&mut self, until: Until) -> io::Result<Vec<(RawFd, Events)>> {
+    fn poll_within(&mut self, until: Until, most: usize) -> io::Result<Vec<(RawFd, Events)>> {
         fair::fairness_point();
         let _alarm = until.end().map(|end| timer::alarm(&self.epoll, end));
         loop {
             let is_over = until.is_over();
-            let ready = self.look()?;
+            let ready = self.look(most)?;
             if !ready.is_empty() || is_over {
                 return Ok(ready);
             }
@@ -244,9 +246,9 @@ impl Poll {
         }
     }
 
-    fn look(&self) -> io::Result<Vec<(RawFd, Events)>> {
+    fn look(&self, most: usize) -> io::Result<Vec<(RawFd, Events)>> {
         let nothing = Event { flags: EventFlags::empty(), data: EventData::new_u64(0) };
-        let mut list = [nothing; AT_ONCE];
+        let mut list = vec![nothing; most];
         let found = match epoll::wait(&*self.epoll, &mut list[..], Some(&Timespec::default())) {
             Err(Errno::INTR) => 0,
             found => found?,
@@ -271,7 +273,7 @@ type Event = epoll::Event;
 fn wait_for(fd: BorrowedFd<'_>, events: Events, until: Until) -> io::Result<bool> {
     let mut poll = Poll::new()?;
     poll.register(fd, events)?;
-    Ok(!poll.poll_within(until)?.is_empty())
+    Ok(!poll.poll_within(until, 1)?.is_empty())
 }
 
 fn select_within(
@@ -287,7 +289,8 @@ fn select_within(
         let events = Events { readable: is_in(reads, fd), writable: is_in(writes, fd), hangup: false };
         poll.register(fd, events)?;
     }
-    let ready = poll.poll_within(until)?;
+    // Asked for none at all, the system would call that an error.
+    let ready = poll.poll_within(until, (reads.len() + writes.len()).max(1))?;
     let of = |list: &[BorrowedFd<'_>], is_ready: fn(&Events) -> bool| {
         let hit = |fd: &BorrowedFd<'_>| {
             ready
