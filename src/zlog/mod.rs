@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::time::{Duration, SystemTime};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant, SystemTime};
 
 use log::{Log, Metadata, Record};
 
@@ -75,7 +75,7 @@ pub fn init(config: &Config) -> Result<()> {
     let mut sink = Sink { file, console: config.log_cons };
     let started = std::thread::Builder::new().name("zinx-log".to_string()).spawn(move || {
         for entry in lines {
-            sink.take(entry, logger);
+            sink.take(entry);
         }
     });
     started.map_err(|source| Error::io("start the log thread", source))?;
@@ -123,12 +123,19 @@ const AS_CONFIGURED: usize = usize::MAX;
 struct Logger {
     queue: SyncSender<Entry>,
     filter: Filter,
-    /// Lines for which there was no room since the last that was written.
+    /// Lines for which there was no room since the last that had some.
     left_out: AtomicUsize,
 }
 
 enum Entry {
-    Line { at: SystemTime, level: log::Level, place: Place, text: String },
+    Line {
+        at: SystemTime,
+        level: log::Level,
+        place: Place,
+        text: String,
+        /// Lines that were left out right before it.
+        left_out: usize,
+    },
     Flush(SyncSender<()>),
 }
 
@@ -147,27 +154,33 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let entry = Entry::Line {
-            at: SystemTime::now(),
-            level: record.level(),
-            place: (record.file_static(), record.line()),
-            text: record.args().to_string(),
-        };
+        let (at, text) = (SystemTime::now(), record.args().to_string());
+        let left_out = self.left_out.swap(0, Ordering::Relaxed);
+        let place = (record.file_static(), record.line());
+        let entry = Entry::Line { at, level: record.level(), place, text, left_out };
         if self.queue.try_send(entry).is_err() {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
+            self.left_out.fetch_add(left_out + 1, Ordering::Relaxed);
         }
     }
 
     #[expect(
+        clippy::disallowed_methods,
         clippy::disallowed_types,
         reason = "who flushes wants to wait, and the log thread is no coroutine"
     )]
     fn flush(&self) {
         let (tell, done): (_, std::sync::mpsc::Receiver<()>) = sync_channel(1);
-        if self.queue.try_send(Entry::Flush(tell)).is_ok() {
-            // Late or never, there is nothing to be done about it.
-            let _ = done.recv_timeout(FLUSH);
+        let (begun, mut flush) = (Instant::now(), Entry::Flush(tell));
+        // While there is no room, the lines before it are not written.
+        while let Err(TrySendError::Full(back)) = self.queue.try_send(flush) {
+            if begun.elapsed() >= FLUSH {
+                return;
+            }
+            flush = back;
+            std::thread::sleep(LOOK_FOR_ROOM);
         }
+        // Late or never, there is nothing to be done about it.
+        let _ = done.recv_timeout(FLUSH.saturating_sub(begun.elapsed()));
     }
 }
 
@@ -178,10 +191,9 @@ struct Sink {
 }
 
 impl Sink {
-    fn take(&mut self, entry: Entry, logger: &Logger) {
+    fn take(&mut self, entry: Entry) {
         match entry {
-            Entry::Line { at, level, place, text } => {
-                let left_out = logger.left_out.swap(0, Ordering::Relaxed);
+            Entry::Line { at, level, place, text, left_out } => {
                 self.write(at, &line(at, level, place, &text, left_out));
             }
             // No caller may wait any more.
@@ -231,3 +243,67 @@ fn append_printable(line: &mut String, text: &str) {
 const MAX_QUEUED: usize = 8192;
 
 const FLUSH: Duration = Duration::from_secs(1);
+
+/// How often it is looked meanwhile whether the queue has room.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+#[expect(clippy::disallowed_types, reason = "the log thread is no coroutine")]
+mod tests {
+    use std::sync::mpsc::Receiver;
+
+    use super::*;
+
+    fn logger() -> (Logger, Receiver<Entry>) {
+        let (queue, lines) = sync_channel(1);
+        (Logger { queue, filter: Filter::new(0, None).0, left_out: AtomicUsize::new(0) }, lines)
+    }
+
+    fn say(logger: &Logger, text: &str) {
+        logger.log(&Record::builder().level(log::Level::Info).args(format_args!("{text}")).build());
+    }
+
+    fn next(lines: &Receiver<Entry>) -> (String, usize) {
+        match lines.recv_timeout(LONG).unwrap() {
+            Entry::Line { text, left_out, .. } => (text, left_out),
+            Entry::Flush(_) => panic!("it is no line"),
+        }
+    }
+
+    #[test]
+    fn a_line_says_how_many_were_left_out_right_before_it() {
+        let (logger, lines) = logger();
+        ["first", "lost", "lost"].into_iter().for_each(|text| say(&logger, text));
+        assert_eq!(next(&lines), ("first".to_string(), 0));
+        say(&logger, "after");
+        assert_eq!(next(&lines), ("after".to_string(), 2));
+        say(&logger, "last");
+        assert_eq!(next(&lines), ("last".to_string(), 0));
+    }
+
+    #[test]
+    fn a_flush_waits_also_while_the_queue_is_full() {
+        let (logger, lines) = logger();
+        say(&logger, "before");
+        let begun = Instant::now();
+        logger.flush();
+        assert!(begun.elapsed() >= FLUSH, "nobody has written the line before it");
+        let has_come = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let has_come = &has_come;
+            let reader = scope.spawn(move || {
+                assert_eq!(next(&lines), ("before".to_string(), 0));
+                let Entry::Flush(tell) = lines.recv_timeout(LONG).unwrap() else { panic!("it is a line") };
+                has_come.store(true, Ordering::Release);
+                // On a busy machine, it may have given up.
+                let _ = tell.send(());
+            });
+            while !has_come.load(Ordering::Acquire) && !reader.is_finished() {
+                logger.flush();
+            }
+        });
+    }
+
+    /// What must happen happens by then.
+    const LONG: Duration = Duration::from_secs(20);
+}
