@@ -37,6 +37,8 @@ struct Open {
     day: u64,
     /// When it was last seen that the path leads here.
     looked: Instant,
+    /// A line was cut off in it: the disk was full.
+    is_torn: bool,
 }
 
 impl RotatingFile {
@@ -111,6 +113,7 @@ impl RotatingFile {
             return;
         }
         let Some(folder) = self.path.parent() else { return };
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let age = Duration::from_secs(u64::from(self.save_days) * 24 * 3600);
         let oldest = now.checked_sub(age).map(|oldest| Stamp::of(oldest).for_file()).unwrap_or_default();
         let Ok(entries) = fs::read_dir(folder) else { return };
@@ -164,16 +167,32 @@ impl Open {
         let found = file.metadata()?;
         let (size, is_regular) = (size_of(&found), found.is_file());
         let written = if size > 0 { found.modified().unwrap_or(at) } else { at };
-        Ok(Self { file, size, is_regular, day: Stamp::of(written).day, looked: Instant::now() })
+        let day = Stamp::of(written).day;
+        Ok(Self { file, size, is_regular, day, looked: Instant::now(), is_torn: false })
     }
 
     fn write(&mut self, at: SystemTime, line: &str) -> io::Result<()> {
         if self.size == 0 {
             self.day = Stamp::of(at).day;
         }
-        self.file.write_all(line.as_bytes())?;
-        if self.is_regular {
-            self.size += line.len() as u64;
+        if self.is_torn {
+            self.append(b"\n")?;
+        }
+        self.append(line.as_bytes())
+    }
+
+    fn append(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let written = match self.file.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                written => written?,
+            };
+            self.is_torn = bytes.get(written - 1) != Some(&b'\n');
+            bytes = &bytes[written..];
+            if self.is_regular {
+                self.size += written as u64;
+            }
         }
         Ok(())
     }
@@ -198,3 +217,30 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const STAMP_LEN: usize = 23;
 
 const SAY_EVERY: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_off_ends_before_the_next_one_begins() {
+        // A pipe that is full stands for a disk that is.
+        let (mut reader, writer) = io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        let (file, now) = (File::from(OwnedFd::from(writer)), SystemTime::now());
+        let mut open =
+            Open { file, size: 0, is_regular: false, day: 0, looked: Instant::now(), is_torn: false };
+        open.write(now, &format!("{}\n", "x".repeat(1 << 20))).unwrap_err();
+        open.write(now, "lost\n").unwrap_err();
+        assert_eq!(reader.read(&mut [0; 32 << 10]).unwrap(), 32 << 10);
+        open.write(now, "after\n").unwrap();
+        open.write(now, "last\n").unwrap();
+        drop(open);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert!(text.ends_with("x\nafter\nlast\n"), "{:?}", text.get(text.len() - 40..));
+    }
+}

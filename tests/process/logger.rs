@@ -82,6 +82,21 @@ fn old_files_are_deleted_and_each_day_has_its_own() {
 }
 
 #[test]
+fn old_files_are_deleted_also_in_the_working_directory() {
+    in_child("logger::old_files_are_deleted_also_in_the_working_directory", || {
+        let mut config = logging("here", |config| config.log_save_days = 3);
+        std::env::set_current_dir(&config.log_dir).unwrap();
+        config.log_dir = String::new();
+        let old = "zinx-2020-01-01T00-00-00.000.log";
+        fs::write(old, "what it holds\n").unwrap();
+        let at = SystemTime::now() - Duration::from_secs(30 * 24 * 3600);
+        File::options().append(true).open(old).unwrap().set_modified(at).unwrap();
+        zlog::init(&config).unwrap();
+        assert!(!Path::new(old).exists() && Path::new("zinx.log").exists());
+    });
+}
+
+#[test]
 fn an_old_file_is_appended_to_where_none_are_deleted() {
     in_child("logger::an_old_file_is_appended_to_where_none_are_deleted", || {
         let config = logging("append", |_| {});
