@@ -6,9 +6,11 @@ use crate::log_line::Shown;
 
 /// The lowest level written of each target.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Filter {
+pub(super) enum Filter {
+    /// Everything from a level on: see [`passes_from`].
+    From(LevelFilter),
     /// Beginnings of targets, the longest first; the empty one is for all others.
-    rules: Vec<(String, LevelFilter)>,
+    Rules(Vec<(String, LevelFilter)>),
 }
 
 impl Filter {
@@ -16,15 +18,8 @@ impl Filter {
     pub(super) fn new(isolation: u32, rust_log: Option<&str>) -> (Self, Vec<String>) {
         match rust_log.filter(|directives| !directives.trim().is_empty()) {
             Some(directives) => Self::parse(directives),
-            None => (Self::isolating(isolation), Vec::new()),
+            None => (Self::From(least(isolation)), Vec::new()),
         }
-    }
-
-    /// Little of the coroutines below us: see [`passes_from`].
-    fn isolating(isolation: u32) -> Self {
-        let level = least(isolation);
-        let below = level.min(LevelFilter::Warn);
-        Self::of(vec![(String::new(), level), ("may".to_string(), below), ("generator".to_string(), below)])
     }
 
     /// As `env_logger` reads it: `info,zinx::tutorial=trace`.
@@ -32,8 +27,10 @@ impl Filter {
         let (mut rules, mut problems) = (Vec::new(), Vec::new());
         for directive in directives.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
             let rule = match directive.split_once('=') {
+                // A target without a level is one with all of its lines.
+                Some((target, level)) if level.trim().is_empty() => Some((target.trim(), LevelFilter::Trace)),
                 Some((target, level)) => level.trim().parse().ok().map(|level| (target.trim(), level)),
-                // A word alone is a level for all, or a target with all of its lines.
+                // A word alone is a level for all, or such a target.
                 None => Some(directive.parse().map_or((directive, LevelFilter::Trace), |level| ("", level))),
             };
             match rule {
@@ -54,17 +51,24 @@ impl Filter {
         // Stable: of two rules for one target, the later one is found first.
         rules.reverse();
         rules.sort_by_key(|(target, _)| std::cmp::Reverse(target.len()));
-        Self { rules }
+        Self::Rules(rules)
     }
 
     pub(super) fn passes(&self, target: &str, level: Level) -> bool {
-        let rule = self.rules.iter().find(|(beginning, _)| target.starts_with(beginning.as_str()));
+        let rules = match self {
+            Self::From(least) => return passes_from(*least as usize, target, level),
+            Self::Rules(rules) => rules,
+        };
+        let rule = rules.iter().find(|(beginning, _)| target.starts_with(beginning.as_str()));
         rule.is_some_and(|(_, least)| level <= *least)
     }
 
     /// The lowest level that any target is written at.
     pub(super) fn lowest(&self) -> LevelFilter {
-        self.rules.iter().map(|(_, level)| *level).max().unwrap_or(LevelFilter::Off)
+        match self {
+            Self::From(least) => *least,
+            Self::Rules(rules) => rules.iter().map(|(_, level)| *level).max().unwrap_or(LevelFilter::Off),
+        }
     }
 }
 
@@ -82,7 +86,10 @@ pub(super) const fn least(isolation: u32) -> LevelFilter {
 /// Whether a line passes if everything is logged from a level on. The coroutines below us have little to say that a user of ours
 /// can use.
 pub(super) fn passes_from(least: usize, target: &str, level: Level) -> bool {
-    let below = ["may", "generator"].iter().any(|name| target.starts_with(name));
+    // A program's own crate may have a name that begins so.
+    let is_of =
+        |name| target.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    let below = ["may", "generator"].into_iter().any(is_of);
     level as usize <= if below { least.min(LevelFilter::Warn as usize) } else { least }
 }
 
@@ -112,6 +119,17 @@ mod tests {
     }
 
     #[test]
+    fn a_program_whose_name_begins_as_that_of_the_coroutines_below_is_logged() {
+        let (filter, _) = Filter::new(0, None);
+        for (target, passes) in
+            [("may", false), ("may::io", false), ("mayor::town", true), ("generators", true)]
+        {
+            assert_eq!(filter.passes(target, Level::Info), passes, "{target}");
+            assert_eq!(passes_from(LevelFilter::Debug as usize, target, Level::Info), passes, "{target}");
+        }
+    }
+
+    #[test]
     fn directives_are_read_as_env_logger_reads_them() {
         let tutorial = filter("info, zinx::tutorial=trace,may=off,");
         assert_eq!(tutorial.lowest(), LevelFilter::Trace);
@@ -121,6 +139,7 @@ mod tests {
         assert!(tutorial.passes("game", Level::Info) && !tutorial.passes("may::io", Level::Error));
         let one = filter("zinx");
         assert!(one.passes("zinx::znet", Level::Trace) && !one.passes("game", Level::Error));
+        assert!(filter("game=").passes("game::town", Level::Trace), "a target without a level has all");
         assert!(!filter("off").passes("game", Level::Error));
         assert!(filter("warn,INFO").passes("game", Level::Info), "the last one counts");
     }
