@@ -7,6 +7,7 @@ use super::admin_address::problems_between;
 use super::keys::{KEYS, Key, State};
 use super::layers::Layers;
 use super::origin::Origin;
+use super::values::shown;
 use super::{MaxConnPolicy, Mode, Networks, OverRate, PackKind, QueueFull, WorkerMode};
 use crate::error::Result;
 use crate::error::config::{ConfigErrors, ConfigProblem};
@@ -346,7 +347,7 @@ impl Config {
             if !field.take(&value, key.rule) {
                 problems.push(ConfigProblem {
                     key: key.name.to_string(),
-                    found: value.to_string(),
+                    found: shown(key.name, value).to_string(),
                     expected: field.expected(key.rule),
                     ..ConfigProblem::default()
                 });

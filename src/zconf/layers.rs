@@ -12,6 +12,7 @@ use super::keys::{self, KEYS, Key};
 use super::nearest::nearest;
 use super::origin::{Origin, Source, Taken};
 use super::reload::Place;
+use super::values::shown;
 use super::yaml;
 use crate::error::Result;
 use crate::error::config::{ConfigErrors, ConfigProblem};
@@ -165,13 +166,15 @@ impl Layers {
             self.taken.push(Taken { key: key.name, value: field.scalar(), source });
             return Ok(());
         }
-        Err(problem(value.to_string(), field.expected(key.rule)))
+        Err(problem(shown(key.name, value.clone()).to_string(), field.expected(key.rule)))
     }
 }
 
-/// Whether there is something at this path, readable or not: what is not readable must not be passed over.
+/// Whether there is something at this path, readable or not: what is not readable must not be passed over. There is nothing in a
+/// `conf` that is no folder.
 fn is_there(path: &Path) -> bool {
-    !matches!(fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
+    let is_none = |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    !fs::metadata(path).is_err_and(|error| is_none(error.kind()))
 }
 
 /// Splits `ZINX_NAME` into itself and `NAME`; `None` for the variables of others and for the one that names the file.

@@ -73,15 +73,19 @@ pub(super) fn shown(key: &str, value: Scalar) -> Scalar {
         Scalar::Text(secret) if SECRETS.contains(&key) && !secret.is_empty() => {
             Scalar::Text("(not shown)".to_string())
         }
+        Scalar::Whole(_) | Scalar::Other(_) if SECRETS.contains(&key) => {
+            Scalar::Other("what is no text (not shown)".to_string())
+        }
         Scalar::Text(url) if key == "Cluster" => Scalar::Text(without_password(&url)),
         value => value,
     }
 }
 
-/// A URL whose user and password are not shown.
+/// A URL whose user and password are not shown, also if it is none.
 pub(crate) fn without_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://(not shown)@{host}"),
+        (None, Some((_, host))) => format!("(not shown)@{host}"),
         _ => url.to_string(),
     }
 }

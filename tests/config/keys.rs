@@ -255,6 +255,32 @@ fn a_variable_that_is_not_utf8_is_a_problem_not_a_panic() {
 }
 
 #[test]
+fn a_secret_that_is_refused_is_not_shown() {
+    let told = |text: &str| errors(Config::from_yaml(text)).to_string();
+    for bad in ["tops3cret", "tops3cret with a space in it"] {
+        let told = told(&format!("AdminToken: {bad}"));
+        let expected = "line 1: AdminToken: found \"(not shown)\", expected 16 or more ";
+        assert!(told.starts_with(expected), "{told}");
+        let mut config = Config::default();
+        config.admin_token = bad.to_string();
+        assert!(!errors(config.validate()).to_string().contains("tops3cret"));
+    }
+    for (bad, shown) in [
+        ("http://:tops3cret@cache:6379", "http://(not shown)@cache:6379"),
+        ("ann:tops3cret@cache", "(not shown)@cache"),
+        ("redis://:tops3cret and a space@cache", "redis://(not shown)@cache"),
+    ] {
+        let told = told(&format!("Cluster: \"{bad}\""));
+        assert!(told.starts_with(&format!("line 1: Cluster: found \"{shown}\", expected a URL ")), "{told}");
+    }
+    let number = told("AdminToken: 1234567890123456");
+    assert!(
+        number.starts_with("line 1: AdminToken: found what is no text (not shown), expected "),
+        "{number}"
+    );
+}
+
+#[test]
 fn values_set_in_code_are_validated() {
     let mut config = Config::default();
     config.max_conn = 0;
@@ -380,6 +406,18 @@ fn the_first_file_is_read_and_the_others_are_named() {
     assert_eq!(config.origin(), format!("{}, then ZINX_NAME, ZINX_TCPPORT", path.display()));
     assert_eq!(warnings, [""; 0]);
     assert_eq!(Config::default().origin(), "defaults");
+}
+
+#[test]
+fn a_file_called_conf_holds_no_configuration() {
+    let folder = Folder::new("conf-file");
+    fs::remove_dir(folder.path().join("conf")).unwrap();
+    folder.write("conf", "not a folder\n");
+    let (config, warnings) = Config::load_from(folder.path(), NO_ENVIRONMENT).unwrap();
+    assert_eq!((config, warnings), (Config::default(), vec![]));
+    folder.write("zinx.yaml", "TcpPort: 5\n");
+    let (config, warnings) = Config::load_from(folder.path(), NO_ENVIRONMENT).unwrap();
+    assert_eq!((config.tcp_port, warnings), (5, vec![]));
 }
 
 #[test]
