@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Config;
 use super::admin_address::problems_between;
 use super::field::Scalar;
-use super::keys::{Change, KEYS, Key};
+use super::keys::{self, Change, KEYS, Key};
 use super::layers::Layers;
 use super::values::shown;
 use crate::error::Result;
@@ -144,8 +144,11 @@ impl Config {
     ) {
         let (old, new, read_before) = (running.scalar(key), fresh.scalar(key), running.read(key));
         let is_set_in_code = is_set_in_code || old != read_before;
-        let takes_effect =
-            if is_set_in_code { TakesEffect::SetInCode } else { key.change.between(running, fresh) };
+        let takes_effect = if is_set_in_code {
+            TakesEffect::SetInCode
+        } else {
+            key.change.takes_effect(running.has_tls_with(fresh))
+        };
         let keeps = matches!(takes_effect, TakesEffect::SetInCode | TakesEffect::AfterRestart);
         let is_new = new != if is_set_in_code { read_before } else { old.clone() };
         // What was read before goes with the value, so that the next reload compares with the same.
@@ -160,6 +163,12 @@ impl Config {
         }
     }
 
+    /// Whether ports that have begun with TLS go on so with what was read now.
+    fn has_tls_with(&self, fresh: &Self) -> bool {
+        let is_set_in_code = || keys::find("CertFile").is_some_and(|key| self.scalar(key) != self.read(key));
+        !self.cert_file.is_empty() && (!fresh.cert_file.is_empty() || is_set_in_code())
+    }
+
     fn scalar(&self, key: &Key) -> Scalar {
         (key.get)(self).scalar()
     }
@@ -172,15 +181,12 @@ impl Config {
 }
 
 impl Change {
-    const fn between(self, running: &Config, fresh: &Config) -> TakesEffect {
+    const fn takes_effect(self, has_tls: bool) -> TakesEffect {
         match self {
             Self::AtOnce => TakesEffect::AtOnce,
-            Self::NewConnections => TakesEffect::ForNewConnections,
+            Self::Tls if !has_tls => TakesEffect::AfterRestart,
+            Self::NewConnections | Self::Tls => TakesEffect::ForNewConnections,
             Self::Restart => TakesEffect::AfterRestart,
-            Self::Tls if running.cert_file.is_empty() || fresh.cert_file.is_empty() => {
-                TakesEffect::AfterRestart
-            }
-            Self::Tls => TakesEffect::ForNewConnections,
         }
     }
 }
@@ -272,5 +278,21 @@ mod tests {
         let (config, reload) =
             read_again("CertFile: a\nPrivateKeyFile: b", |_| {}, "CertFile: c\nPrivateKeyFile: b");
         assert_eq!((config.cert_file.as_str(), reload.unchanged().len()), ("c", 0));
+    }
+
+    #[test]
+    fn a_port_whose_certificate_is_set_in_code_takes_the_rest() {
+        let set = |config: &mut Config| {
+            (config.cert_file, config.private_key_file) = ("a".to_string(), "b".to_string());
+        };
+        let (config, reload) = read_again("", set, "Alpn: game");
+        assert_eq!(changes(reload.changed()), ["Alpn: \"\", now \"game\", for new connections"]);
+        assert_eq!((config.cert_file.as_str(), config.private_key_file.as_str()), ("a", "b"));
+        let (config, reload) = read_again("CertFile: a\nPrivateKeyFile: b", |_| {}, "Alpn: game");
+        assert_eq!(
+            (config.cert_file.as_str(), reload.unchanged().len()),
+            ("a", 3),
+            "without TLS after a restart"
+        );
     }
 }
