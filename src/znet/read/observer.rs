@@ -114,8 +114,7 @@ impl<'a> Timer<'a> {
         }
         let took = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
         let took = if !self.has_waited() {
-            self.stat.record(took / count, count.into());
-            took / count
+            self.stat.record_together(took, count.into())
         } else {
             // The last has waited: it took the time.
             self.stat.record(took, 1);
