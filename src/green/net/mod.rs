@@ -7,7 +7,7 @@ pub(super) mod descriptor;
 pub(super) mod poll;
 pub(super) mod readiness;
 pub(super) mod socket;
-pub(super) mod watching;
+mod socket_io;
 
 // TCP: a listener, a stream, a client; a server, also of Unix sockets.
 pub(super) mod connect;

@@ -3,28 +3,24 @@
 //! `may`'s own streams need a second descriptor and registration for that, and lose wake-ups without. Here the poller of
 //! the worker on which the socket was first waited for notes what becomes ready, and wakes those who wait for that.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use rustix::buffer::spare_capacity;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::epoll::EventFlags;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::sockopt::set_tcp_user_timeout;
-use rustix::net::{
-    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, connect_unspec, recv, send, sendmsg, shutdown,
-};
 
 use super::readiness::Readiness;
-use super::watching::{Place, Waits, Watching};
 use crate::green::runtime::awaits::Awaits;
 use crate::green::runtime::blocking::step_aside;
 use crate::green::runtime::park::Sleeper;
 use crate::green::runtime::ride::{Rest, Ride};
 use crate::green::runtime::{fair, home};
 use crate::green::spawn::interrupt::is_unwinding;
+use crate::lock::Lock;
 
 /// A connected or listening socket. Dropped, it leaves epoll first and closes its descriptor then, so that a
 /// descriptor of the same number opened meanwhile keeps its registration.
@@ -35,6 +31,49 @@ pub(crate) struct Socket {
     watching: Arc<Watching>,
     /// Dropped once the descriptor is closed.
     companion: Option<Box<dyn Send + Sync>>,
+}
+
+/// What a socket and the poller share.
+#[derive(Default)]
+pub(in crate::green) struct Watching {
+    /// How often something was noted. Changed under the lock.
+    noted: AtomicU32,
+    watch: Lock<Watch>,
+}
+
+/// What is ready, and which green threads wait for it.
+#[derive(Default)]
+struct Watch {
+    /// What has become ready and was not taken yet. Edge-triggered: what is lost here is not reported again.
+    ready: u8,
+    place: Place,
+    /// The first one that waits, and for what. Mostly there is only one.
+    first: Option<(Waits, Readiness)>,
+    #[expect(clippy::box_collection, reason = "one word while empty")]
+    others: Option<Box<Vec<(Waits, Readiness)>>>,
+}
+
+/// A green thread that waits for a socket.
+enum Waits {
+    Parked(Sleeper),
+    /// One that has no stack meanwhile.
+    AtRest(Box<Ride>),
+}
+
+/// Where the socket is watched: on the worker where it was first waited for.
+#[derive(Clone, Copy, Default)]
+enum Place {
+    #[default]
+    Nowhere,
+    /// Somebody sees to it.
+    Soon,
+    At {
+        home: u16,
+        number: u64,
+    },
+    /// Nothing is to be watched.
+    #[cfg(feature = "kcp")]
+    Told,
 }
 
 impl Socket {
@@ -165,60 +204,6 @@ impl Socket {
         }
     }
 
-    /// Reads what is there, without waiting. `WouldBlock` if there is nothing, 0 if the peer has ended.
-    pub(crate) fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        Ok(recv(&self.fd, buf, RecvFlags::DONTWAIT)?.1)
-    }
-
-    /// As [`try_recv`](Self::try_recv), appending at most `max` bytes to `buf`, which has room for them.
-    pub(crate) fn try_recv_into(&self, buf: &mut Vec<u8>, max: usize) -> io::Result<usize> {
-        let len = buf.len();
-        if buf.capacity() - len == max {
-            return Ok(recv(&self.fd, spare_capacity(buf), RecvFlags::DONTWAIT)?.0);
-        }
-        buf.resize(len + max, 0);
-        let received = self.try_recv(&mut buf[len..]);
-        buf.truncate(len + received.as_ref().map_or(0, |n| *n));
-        received
-    }
-
-    /// Writes what the socket takes, without waiting. `WouldBlock` if it takes nothing.
-    pub(crate) fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
-        Ok(send(&self.fd, buf, SEND)?)
-    }
-
-    /// As [`try_send`](Self::try_send), from several buffers.
-    pub(crate) fn try_send_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(sendmsg(&self.fd, bufs, &mut SendAncillaryBuffer::default(), SEND)?)
-    }
-
-    /// Sends the peer our end of stream; what it sends can still be read.
-    pub(crate) fn shutdown_write(&self) {
-        // Fails only if the peer has gone first.
-        let _ = shutdown(&self.fd, Shutdown::Write);
-    }
-
-    /// Ends both directions at once and wakes all that wait.
-    pub(crate) fn shutdown_both(&self) {
-        let _ = shutdown(&self.fd, Shutdown::Both);
-        self.interrupt();
-    }
-
-    /// Resets the connection at once: what the system holds for it is thrown away, the peer is told so, and those that
-    /// wait are woken. Calling it again, or after the peer has gone, changes nothing.
-    pub(crate) fn reset(&self) {
-        // Fails only if the peer has gone first. A close would do the same with `SO_LINGER` 0, but only once
-        // nothing holds the socket any more.
-        let _ = connect_unspec(&self.fd);
-        self.shutdown_both();
-    }
-
-    /// How long the system goes on with a connection whose peer takes nothing, once it is closed.
-    pub(crate) fn set_patience(&self, patience: Duration) {
-        // Without it, it goes on for as long as the system's own settings say.
-        let _ = set_tcp_user_timeout(&self.fd, u32::try_from(patience.as_millis()).unwrap_or(u32::MAX));
-    }
-
     /// Registers the descriptor with the epoll instance of the worker that calls.
     fn watch(&self) -> io::Result<()> {
         // On a worker of `may` that is none of ours, any will do.
@@ -230,12 +215,6 @@ impl Socket {
         self.watching.lock().place = place;
         self.is_placed.store(number.is_ok(), Ordering::Relaxed);
         number.map(drop)
-    }
-
-    /// Whether something waits to be read, if only the end.
-    pub(crate) fn is_readable(&self) -> bool {
-        poll(&mut [PollFd::new(&self.fd, PollFlags::IN)], Some(&Timespec::default()))
-            .is_ok_and(|ready| ready > 0)
     }
 
     fn poll(&self, interest: Readiness) -> Readiness {
@@ -285,6 +264,108 @@ impl Drop for Socket {
     }
 }
 
+impl Watching {
+    /// That of a socket of which nothing is to be watched.
+    #[cfg(feature = "kcp")]
+    fn told() -> Self {
+        let watch = Lock::new(Watch { place: Place::Told, ..Watch::default() });
+        Self { watch, ..Self::default() }
+    }
+
+    /// How often something was noted until now. If that has changed since an attempt, something has come of which the attempt
+    /// knew nothing, even if another has taken it.
+    fn noted(&self) -> u32 {
+        self.noted.load(Ordering::Acquire)
+    }
+
+    /// Notes an event, and wakes all that wait for it. Rides go on by `go_on`.
+    pub(in crate::green) fn note(&self, flags: EventFlags, go_on: impl FnMut(Box<Ride>, Readiness)) {
+        self.note_and(Readiness::from_epoll(flags), go_on);
+    }
+
+    /// As [`note`](Self::note), for what the system does not tell.
+    fn tell(&self, ready: Readiness) {
+        self.note_and(ready, Ride::go_on);
+    }
+
+    #[inline]
+    fn note_and(&self, ready: Readiness, go_on: impl FnMut(Box<Ride>, Readiness)) {
+        let mut watch = self.lock();
+        self.noted.store(self.noted.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+        watch.note_and(ready, go_on);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock()
+    }
+}
+
+impl Watch {
+    /// Takes what is ready of `interest`.
+    fn take(&mut self, interest: Readiness) -> Readiness {
+        let hit = self.ready & interest.bits();
+        self.ready &= !hit;
+        Readiness::from_bits(hit)
+    }
+
+    /// Each looks for itself: one takes what came, another waits on.
+    #[inline]
+    fn note_and(&mut self, ready: Readiness, mut go_on: impl FnMut(Box<Ride>, Readiness)) {
+        self.ready |= ready.bits();
+        let ready = Readiness::from_bits(self.ready);
+        if let Some((first, interest)) = self.first.take_if(|(_, interest)| ready.meets(*interest)) {
+            first.wake(interest, &mut self.ready, &mut go_on);
+        }
+        if let Some(others) = &mut self.others {
+            for (other, interest) in others.extract_if(.., |(_, interest)| ready.meets(*interest)) {
+                other.wake(interest, &mut self.ready, &mut go_on);
+            }
+        }
+    }
+
+    fn enlist(&mut self, waits: Waits, interest: Readiness) {
+        if self.first.is_none() {
+            self.first = Some((waits, interest));
+        } else {
+            self.others.get_or_insert_default().push((waits, interest));
+        }
+    }
+
+    fn forget(&mut self, gone: &Sleeper) {
+        self.first.take_if(|(waits, _)| waits.is(gone));
+        if let Some(others) = &mut self.others {
+            others.retain(|(waits, _)| !waits.is(gone));
+        }
+    }
+
+    /// Whether the caller is to see to it that the socket is watched.
+    fn is_to_be_placed(&mut self) -> bool {
+        let nowhere = matches!(self.place, Place::Nowhere);
+        if nowhere {
+            self.place = Place::Soon;
+        }
+        nowhere
+    }
+}
+
+impl Waits {
+    /// Wakes it, if it still waits. One that parks looks for itself what is ready; to one without a stack it is given.
+    fn wake(self, interest: Readiness, ready: &mut u8, go_on: impl FnOnce(Box<Ride>, Readiness)) {
+        match self {
+            Self::Parked(sleeper) => drop(sleeper.wake()),
+            Self::AtRest(ride) => {
+                let hit = *ready & interest.bits();
+                *ready &= !hit;
+                go_on(ride, Readiness::from_bits(hit));
+            }
+        }
+    }
+
+    fn is(&self, other: &Sleeper) -> bool {
+        matches!(self, Self::Parked(sleeper) if sleeper.is(other))
+    }
+}
+
 /// The pauses while the system refuses to watch a socket: a waiter tries again, a little later each time.
 #[cold]
 fn unwatched(interest: Readiness, error: &io::Error) -> Readiness {
@@ -304,5 +385,3 @@ impl std::fmt::Debug for Socket {
         f.debug_tuple("Socket").field(&self.fd).finish()
     }
 }
-
-const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
