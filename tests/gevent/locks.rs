@@ -454,3 +454,21 @@ fn one_that_is_killed_at_a_barrier_is_not_counted() {
         stranger.kill();
     });
 }
+
+#[test]
+fn each_number_at_a_barrier_is_given_once_though_one_was_killed() {
+    test(|| {
+        let barrier = Arc::new(Barrier::new(3));
+        let arrive = |count: usize| {
+            let theirs = Arc::clone(&barrier);
+            let one = waiting(move || theirs.wait());
+            comes_true(|| barrier.n_waiting() == count);
+            one
+        };
+        let (victim, first) = (arrive(1), arrive(2));
+        victim.kill();
+        let second = arrive(2);
+        assert_eq!(barrier.wait(), Ok(2));
+        assert_eq!((first.get().unwrap(), second.get().unwrap()), (Ok(0), Ok(1)));
+    });
+}

@@ -13,7 +13,7 @@ use crate::lock::Lock;
 ///
 /// If a wait takes longer than its time, the barrier breaks: those that wait there and those that come later get
 /// [`BrokenBarrier`], until [`reset`](Self::reset). A waiter that is killed, or ended by a time limit around it, is no longer
-/// counted, and the others go on waiting.
+/// counted, and the others go on waiting as if it had not come.
 ///
 /// # Examples
 ///
@@ -38,8 +38,10 @@ pub struct Barrier {
 
 struct State {
     broken: bool,
-    /// How many have come in this round.
-    arrived: usize,
+    /// The number of the last to come.
+    last: u64,
+    /// Those who have come in this round and not left, by number. Empty when a round begins.
+    arrived: Vec<u64>,
     round: Arc<Lock<Round>>,
 }
 
@@ -47,13 +49,15 @@ struct State {
 struct Round {
     /// Whether those who wait may pass; `None` while they have to wait.
     passed: Option<bool>,
+    /// Those who pass together, in the order in which they have come; known when all are there.
+    all: Vec<u64>,
     waiting: WaitList,
 }
 
 impl Barrier {
     /// A barrier for `parties`; 0 is taken as 1.
     pub fn new(parties: usize) -> Self {
-        let state = State { broken: false, arrived: 0, round: Arc::default() };
+        let state = State { broken: false, last: 0, arrived: Vec::new(), round: Arc::default() };
         Self { parties: parties.max(1), action: None, state: Lock::new(state) }
     }
 
@@ -106,32 +110,34 @@ impl Barrier {
 
     /// How many wait there now.
     pub fn n_waiting(&self) -> usize {
-        self.lock().arrived
+        self.lock().arrived.len()
     }
 
     fn wait_within(&self, timeout: Option<Duration>) -> Result<usize, BrokenBarrier> {
-        let (index, round) = {
+        let (number, round) = {
             let mut state = self.lock();
             if state.broken {
                 return Err(BrokenBarrier);
             }
-            let index = state.arrived;
-            state.arrived += 1;
-            if state.arrived < self.parties {
-                (index, Arc::clone(&state.round))
+            state.last += 1;
+            let number = state.last;
+            state.arrived.push(number);
+            if state.arrived.len() < self.parties {
+                (number, Arc::clone(&state.round))
             } else {
                 let round = state.next_round();
                 drop(state);
-                return self.act(&round).map(|()| index);
+                return self.act(&round).map(|()| self.parties - 1);
             }
         };
-        let place = Place { barrier: self, round };
+        let place = Place { barrier: self, number, round };
         if !place.wait(timeout) && self.is_late(&place.round) {
             // All have come, and one of them runs the action.
             place.wait(None);
         }
-        let passed = place.round.lock().passed;
-        if passed == Some(true) { Ok(index) } else { Err(BrokenBarrier) }
+        let round = place.round.lock();
+        let passed = round.passed == Some(true);
+        passed.then(|| round.all.binary_search(&number).ok()).flatten().ok_or(BrokenBarrier)
     }
 
     /// The time of a waiter is up: breaks the barrier. `true` if its round is complete instead.
@@ -160,8 +166,9 @@ impl Barrier {
 
 impl State {
     fn next_round(&mut self) -> Arc<Lock<Round>> {
-        self.arrived = 0;
-        std::mem::take(&mut self.round)
+        let round = std::mem::take(&mut self.round);
+        round.lock().all = std::mem::take(&mut self.arrived);
+        round
     }
 
     /// Sends those who wait away.
@@ -180,6 +187,7 @@ fn end(round: &Lock<Round>, passed: bool) {
 /// A waiter; no longer counted when it leaves before its round has ended.
 struct Place<'a> {
     barrier: &'a Barrier,
+    number: u64,
     round: Arc<Lock<Round>>,
 }
 
@@ -194,7 +202,7 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut state = self.barrier.lock();
         if Arc::ptr_eq(&state.round, &self.round) {
-            state.arrived -= 1;
+            state.arrived.retain(|number| *number != self.number);
         }
     }
 }
