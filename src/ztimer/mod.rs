@@ -8,7 +8,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use self::keeper::KEEPER;
-use crate::green::{Builder, Group, Until, contain, drop_contained};
+use crate::green::{Builder, Group, Until, contain, drop_contained, drop_each};
 use crate::lock::Lock;
 use crate::log_line::{Throttle, throttled};
 
@@ -17,7 +17,8 @@ use crate::log_line::{Throttle, throttled};
 /// Never early, by the monotonic clock; works that are due within a moment of each other may run in either order. Without
 /// room for a coroutine, a timer is late until there is some.
 ///
-/// Dropped, it cancels its timers; work that has begun goes on. A panic of the work is logged.
+/// Dropped, it cancels its timers; work that has begun goes on. A panic of the work is logged. One that repeats goes on after
+/// that, and also if its coroutine is killed.
 ///
 /// # Examples
 ///
@@ -83,7 +84,8 @@ impl TimerScheduler {
         self.timers.add(period, Some(period), Box::new(work))
     }
 
-    /// Cancels a timer. `false` if it has gone already. Work that has begun goes on, and is not done again.
+    /// Cancels a timer. `false` if it has gone already: one that does not repeat has gone when its work begins. Work that has
+    /// begun goes on, and is not done again.
     #[doc(alias = "CancelTimer")]
     pub fn cancel_timer(&self, timer: TimerId) -> bool {
         let cancelled = self.timers.lock().remove(&timer.0);
@@ -115,7 +117,7 @@ impl TimerScheduler {
         for (number, timer) in &cancelled {
             KEEPER.cancel(timer.at, *number);
         }
-        drop(cancelled);
+        drop_each(cancelled.into_values());
     }
 }
 
@@ -144,7 +146,7 @@ struct Timers {
 struct Timer {
     at: Instant,
     period: Option<Duration>,
-    /// Absent while it is being done.
+    /// Absent while it is being done. One that does not repeat is gone by then.
     work: Option<Work>,
 }
 
@@ -162,50 +164,45 @@ impl Timers {
 
     /// Does the work of a timer, on a coroutine of its own. Without room for one, it is as if this was not called.
     fn start(self: &Arc<Self>, number: u64) -> io::Result<()> {
-        let taken = self.lock().get_mut(&number).and_then(|timer| timer.work.take());
-        let Some(work) = taken else { return Ok(()) };
-        let work = Arc::new(Lock::new(Some(work)));
-        let (this, theirs) = (Arc::clone(self), Arc::clone(&work));
-        let started = self.group.spawn(Builder::new().name("timer"), move || this.run(number, &theirs));
-        if started.is_err() {
-            self.take_back(number, work.lock().take());
+        if !self.lock().contains_key(&number) {
+            return Ok(());
+        }
+        let turn = Turn { timers: Arc::clone(self), number, work: None, is_refused: false };
+        let turn = Arc::new(Lock::new(Some(turn)));
+        let theirs = Arc::clone(&turn);
+        let run = move || {
+            let turn = theirs.lock().take();
+            if let Some(turn) = turn {
+                turn.run();
+            }
+        };
+        let started = self.group.spawn(Builder::new().name("timer"), run);
+        if started.is_err()
+            && let Some(turn) = &mut *turn.lock()
+        {
+            turn.is_refused = true;
         }
         started
     }
 
-    fn take_back(&self, number: u64, work: Option<Work>) {
-        let cancelled = match self.lock().get_mut(&number) {
-            Some(timer) => std::mem::replace(&mut timer.work, work),
-            None => work,
-        };
-        drop_contained(cancelled);
-    }
-
-    fn run(self: &Arc<Self>, number: u64, work: &Lock<Option<Work>>) {
-        let Some(mut work) = work.lock().take() else { return };
-        if let Err(words) = contain(&mut work) {
-            static LOG: Throttle = Throttle::new();
-            throttled!(error, LOG, "a timer panicked: {words}");
-        }
-        if let Some(work) = self.set_again(number, work) {
-            // What it owns may panic as well.
-            drop_contained(work);
-        }
-    }
-
-    /// Sets a repeating timer again, for the first of its times that is still to come. Gives the work of another back.
-    fn set_again(self: &Arc<Self>, number: u64, work: Work) -> Option<Work> {
+    /// Takes the work of a timer, to do it. `None` if it was cancelled. One that does not repeat is a timer no more.
+    fn begin(&self, number: u64) -> Option<Work> {
         let mut timers = self.lock();
-        let Some(timer) = timers.get_mut(&number) else { return Some(work) };
-        let Some(period) = timer.period else {
-            timers.remove(&number);
-            return Some(work);
-        };
+        let timer = timers.get_mut(&number)?;
+        if timer.period.is_some() { timer.work.take() } else { timers.remove(&number)?.work }
+    }
+
+    /// Sets a repeating timer again, for the first of its times that is still to come. `work` is there if it was begun. Gives the
+    /// work of another back.
+    fn set_again(self: &Arc<Self>, number: u64, work: Option<Work>) -> Option<Work> {
+        let mut timers = self.lock();
+        let Some(timer) = timers.get_mut(&number) else { return work };
+        let Some(period) = timer.period else { return timers.remove(&number)?.work };
         let late = Instant::now().saturating_duration_since(timer.at);
         let missed = u32::try_from(late.as_nanos() / period.as_nanos()).unwrap_or(u32::MAX - 1);
         let next = period.saturating_mul(missed + 1);
         timer.at = timer.at.checked_add(next).unwrap_or_else(|| Until::after(next).end_or_far());
-        timer.work = Some(work);
+        timer.work = work.or_else(|| timer.work.take());
         let at = timer.at;
         drop(timers);
         // The keeper runs: it has started this.
@@ -215,5 +212,36 @@ impl Timers {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Timer>> {
         self.timers.lock()
+    }
+}
+
+/// One time of a timer. However it ends, also by a kill, one that repeats is set again.
+struct Turn {
+    timers: Arc<Timers>,
+    number: u64,
+    /// The work, once it has begun.
+    work: Option<Work>,
+    /// There was no room for it: another comes.
+    is_refused: bool,
+}
+
+impl Turn {
+    fn run(mut self) {
+        // Not before: until now it could be cancelled.
+        self.work = self.timers.begin(self.number);
+        let Some(work) = &mut self.work else { return };
+        if let Err(words) = contain(work) {
+            static LOG: Throttle = Throttle::new();
+            throttled!(error, LOG, "a timer panicked: {words}");
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.is_refused {
+            // What the work owns may panic as well.
+            drop_contained(self.timers.set_again(self.number, self.work.take()));
+        }
     }
 }

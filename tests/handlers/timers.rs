@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::common::child::in_child;
 use crate::common::coroutines::runtime;
 use crate::common::{Watchdog, wait_until};
 use zinx::green::{self, Event};
@@ -136,6 +137,69 @@ fn a_cancelled_timer_never_rings_and_drops_its_work() {
     let bell = Arc::clone(&rung);
     timers.create_timer_after(MS, move || bell.set());
     assert!(rung.wait_timeout(Duration::from_secs(10)), "a later timer still rings");
+}
+
+#[test]
+fn a_timer_that_is_cancelled_before_its_work_begins_never_rings() {
+    in_child("timers::a_timer_that_is_cancelled_before_its_work_begins_never_rings", || {
+        green::Runtime { workers: 1, ..green::Runtime::default() }.start().unwrap();
+        let (timers, rung) = (TimerScheduler::new(), Arc::new(AtomicUsize::new(0)));
+        let (held, ends) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (holds, over) = (Arc::clone(&held), Arc::clone(&ends));
+        let holder = green::spawn(move || {
+            holds.store(true, Ordering::Release);
+            while !over.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+        });
+        wait_until("the only worker is held", || held.load(Ordering::Acquire));
+        let ring = || {
+            let rung = Arc::clone(&rung);
+            move || {
+                rung.fetch_add(1, Ordering::AcqRel);
+            }
+        };
+        let due = [timers.create_timer_after(Duration::ZERO, ring()), timers.create_timer_every(MS, ring())];
+        wait_until("both are due", || green::dump().matches("\"timer\" has not started").count() == 2);
+        assert_eq!(timers.len(), 2);
+        assert!(due.into_iter().all(|timer| timers.cancel_timer(timer)));
+        ends.store(true, Ordering::Release);
+        holder.join();
+        wait_until("they have ended", || !green::dump().contains("\"timer\""));
+        assert_eq!(rung.load(Ordering::Acquire), 0);
+    });
+}
+
+#[test]
+fn a_timer_that_rings_for_the_last_time_is_none_any_more() {
+    let (_watchdog, timers) = start();
+    let (begun, go_on) = (Arc::new(Event::new()), Arc::new(Event::new()));
+    let (tells, waits) = (Arc::clone(&begun), Arc::clone(&go_on));
+    let timer = timers.create_timer_after(Duration::ZERO, move || {
+        tells.set();
+        waits.wait();
+    });
+    assert!(begun.wait_timeout(Duration::from_secs(10)));
+    assert!(timers.is_empty() && !timers.cancel_timer(timer), "it cannot be cancelled any more");
+    go_on.set();
+    assert!(timers.stop(Duration::from_secs(10)));
+}
+
+#[test]
+fn a_repeating_timer_goes_on_when_its_coroutine_was_killed() {
+    let (_watchdog, timers) = start();
+    let (rung, stuck) = (Arc::new(AtomicUsize::new(0)), Arc::new(green::Queue::unbounded()));
+    let (counted, told) = (Arc::clone(&rung), Arc::clone(&stuck));
+    timers.create_timer_every(MS, move || {
+        if counted.fetch_add(1, Ordering::AcqRel) == 0 {
+            told.try_put(green::current().unwrap()).unwrap();
+            Event::new().wait();
+        }
+    });
+    let coroutine = stuck.get_timeout(Duration::from_secs(10)).unwrap();
+    assert!(coroutine.kill_timeout(Duration::from_secs(10)));
+    wait_until("it rings again", || rung.load(Ordering::Acquire) > 2);
+    assert_eq!(timers.len(), 1);
 }
 
 #[test]
