@@ -19,11 +19,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::{Builder, ScopeError, blocking, bluelet, scope, wait_read, wait_read_timeout};
+use super::{Builder, ScopeError, blocking, bluelet, scope, sleep, wait_read, wait_read_timeout};
 
 /// A process that was started. Dropped, it lets the process go on, which is waited for when it ends.
 ///
@@ -59,14 +60,22 @@ pub struct Popen {
 }
 
 impl Popen {
-    /// Starts a process, off the workers.
+    /// Starts a process, off the workers. If that is cut short, by a kill or a time limit, it is not started, or killed.
     ///
     /// # Errors
     ///
     /// `NotFound` if there is no such program, and those of the system.
-    pub fn new(mut command: Command) -> io::Result<Self> {
-        let mut child = blocking(move || command.spawn())?;
-        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+    pub fn new(command: Command) -> io::Result<Self> {
+        Owned::start(command).map(Owned::let_go)
+    }
+
+    /// Blocks its thread.
+    fn start(mut command: Command) -> io::Result<Self> {
+        let mut child = command.spawn()?;
+        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).inspect_err(|_| {
+            // Nobody would know of it. It ends at once, so waiting for that takes no time.
+            let _ = child.kill().and_then(|()| child.wait());
+        })?;
         Ok(Self {
             stdin: child.stdin.take(),
             stdout: child.stdout.take(),
@@ -198,8 +207,12 @@ impl Drop for Popen {
         }
         if let (Some(mut child), Some(pidfd)) = (self.child.take(), self.pidfd.take()) {
             let reap = move || {
-                let _ = wait_read(&pidfd);
-                let _ = child.try_wait();
+                while matches!(child.try_wait(), Ok(None)) {
+                    if wait_read(&pidfd).is_err() {
+                        // There is no descriptor to wait with.
+                        sleep(RETRY);
+                    }
+                }
             };
             if let Err(error) = Builder::new().name("process").shielded().detach(reap) {
                 log::error!("process {} is not waited for: {error}", self.pid);
@@ -214,7 +227,7 @@ impl Drop for Popen {
 ///
 /// As [`Popen::new`].
 pub fn call(command: Command) -> io::Result<ExitStatus> {
-    Owned(Popen::new(command)?).0.wait()
+    Owned::start(command)?.process().wait()
 }
 
 /// As [`call`], and wants it to succeed.
@@ -234,7 +247,7 @@ pub fn check_call(command: Command) -> Result<(), CheckError> {
 /// [`CheckError`].
 pub fn check_output(mut command: Command) -> Result<Vec<u8>, CheckError> {
     command.stdin(Stdio::null()).stdout(Stdio::piped());
-    let output = Popen::new(command).and_then(|popen| Owned(popen).0.communicate(b""));
+    let output = Owned::start(command).and_then(|mut owned| owned.process().communicate(b""));
     check(output.map_err(CheckError::Io)?)
 }
 
@@ -247,7 +260,7 @@ pub fn check_output(mut command: Command) -> Result<Vec<u8>, CheckError> {
 #[doc(alias("getoutput", "getstatusoutput"))]
 pub fn run(mut command: Command, input: &[u8]) -> io::Result<Output> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Owned(Popen::new(command)?).0.communicate(input)
+    Owned::start(command)?.process().communicate(input)
 }
 
 fn check(output: Output) -> Result<Vec<u8>, CheckError> {
@@ -260,15 +273,42 @@ fn read_all(read: Option<io::Result<Vec<u8>>>) -> io::Result<Vec<u8>> {
 }
 
 /// A process of a call. Dropped while it runs, it is killed.
-struct Owned(Popen);
+struct Owned(Option<Popen>);
+
+impl Owned {
+    /// Starts it. A caller that is gone by then has it not started, and one that goes meanwhile has it killed.
+    fn start(command: Command) -> io::Result<Self> {
+        let caller = Arc::new(());
+        let wanted = Arc::downgrade(&caller);
+        let started = blocking(move || match wanted.strong_count() {
+            0 => Err(io::ErrorKind::Interrupted.into()),
+            _ => Popen::start(command).map(|process| Self(Some(process))),
+        });
+        drop(caller);
+        started
+    }
+
+    const fn process(&mut self) -> &mut Popen {
+        self.0.as_mut().expect("taken by `let_go` alone")
+    }
+
+    fn let_go(mut self) -> Popen {
+        self.0.take().expect("taken here alone")
+    }
+}
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        if matches!(self.0.poll(), Ok(None)) {
-            let _ = self.0.kill();
+        if let Some(process) = &mut self.0
+            && matches!(process.poll(), Ok(None))
+        {
+            let _ = process.kill();
         }
     }
 }
+
+/// Between two looks whether a process has ended, if it cannot be waited for.
+const RETRY: Duration = Duration::from_millis(50);
 
 /// Why [`check_call`] or [`check_output`] failed.
 #[doc(alias = "CalledProcessError")]

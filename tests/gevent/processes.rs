@@ -11,6 +11,7 @@ use signal_hook::low_level::raise;
 use zinx::green::subprocess::{self, CheckError, Popen};
 use zinx::green::{self, Queue, bluelet};
 
+use super::common::child::in_child;
 use super::common::coroutines::LONG;
 use super::{Count, SHORT, comes_true, test, waiting};
 
@@ -142,6 +143,37 @@ fn a_call_that_is_cut_short_kills_its_process_and_leaves_no_zombie() {
         )
         .unwrap();
         comes_true(|| !is_known(abandoned));
+    });
+}
+
+#[test]
+fn a_process_whose_start_is_cut_short_is_not_started() {
+    in_child("processes::a_process_whose_start_is_cut_short_is_not_started", || {
+        test(|| {
+            let (reader, writer) = std::io::pipe().unwrap();
+            let tells = || {
+                let mut command = sh("printf started");
+                command.stdout(writer.try_clone().unwrap());
+                command
+            };
+            // No thread of `blocking` is left to start a process.
+            let go_on = Arc::new(std::sync::Barrier::new(17));
+            let holders: Vec<_> = (0..16)
+                .map(|_| {
+                    let go_on = Arc::clone(&go_on);
+                    waiting(move || green::blocking(move || go_on.wait().is_leader()))
+                })
+                .collect();
+            let (call, begin) = (tells(), tells());
+            let call = waiting(move || subprocess::call(call).is_ok());
+            let begin = waiting(move || Popen::new(begin).is_ok());
+            green::killall(&[call, begin]);
+            go_on.wait();
+            assert!(green::joinall(holders).is_ok());
+            drop(writer);
+            let said = green::spawn(move || bluelet::read(reader, None)).get().unwrap().unwrap();
+            assert_eq!(said, b"");
+        });
     });
 }
 
