@@ -316,3 +316,48 @@ fn kill_of_a_pool_ends_its_members_with_a_time_limit_or_without() {
         assert_eq!(pool.apply(|| 1).unwrap(), 1, "it can be used on");
     });
 }
+
+#[test]
+fn a_pool_is_joined_when_its_members_have_ended_and_the_calls_linked_to_them() {
+    test(|| {
+        for is_apply in [false, true] {
+            let pool = Pool::new(1);
+            let [start, called, go_on] = [(); 3].map(|()| Arc::new(Event::new()));
+            let waits = Arc::clone(&start);
+            let body = move || waits.wait();
+            let one = if is_apply { pool.apply_async(body) } else { pool.spawn(body) };
+            comes_true(|| pool.len() == 1);
+            let (tells, waits) = (Arc::clone(&called), Arc::clone(&go_on));
+            one.link(move |_| {
+                tells.set();
+                waits.wait();
+            });
+            start.set();
+            called.wait();
+            assert_eq!(pool.free_count(), 1, "its place is free as soon as the body has ended");
+            assert!(!pool.join_timeout(SHORT) && !one.ready());
+            go_on.set();
+            pool.join();
+            assert!(one.ready() && pool.is_empty());
+        }
+    });
+}
+
+#[test]
+fn nobody_is_a_member_who_has_ended_and_everybody_who_has_not() {
+    test(|| {
+        for _ in 0..2000 {
+            let group = Group::new();
+            let one = group.apply_async(|| ());
+            while !group.is_empty() {
+                std::hint::spin_loop();
+            }
+            assert!(one.ready());
+            let other = group.apply_async(|| ());
+            while !other.ready() {
+                std::hint::spin_loop();
+            }
+            assert!(group.is_empty());
+        }
+    });
+}

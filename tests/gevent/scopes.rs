@@ -277,3 +277,14 @@ fn a_child_that_somebody_kills_is_no_error() {
         assert_eq!(value.unwrap(), 1);
     });
 }
+
+#[test]
+fn a_child_for_which_there_is_no_room_is_not_waited_for() {
+    test(|| {
+        let value = green::scope::<_, ()>(|scope| {
+            let refused = scope.spawn_with(Builder::new().stack_size(1 << 47), || Ok(()));
+            Ok((refused.is_err(), scope.len()))
+        });
+        assert_eq!(value.unwrap(), (true, 0));
+    });
+}

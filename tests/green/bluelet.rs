@@ -13,6 +13,27 @@ use zinx::green::bluelet::{self, Connection, Listener, MAX_LINE_BYTES};
 use zinx::green::{self, Event, Failed};
 
 #[test]
+fn run_waits_for_the_calls_linked_to_what_was_spawned() {
+    within(30, || {
+        let called = Arc::new(AtomicUsize::new(0));
+        let counts = Arc::clone(&called);
+        let child = bluelet::run(move || {
+            let linked = Arc::new(Event::new());
+            let waits = Arc::clone(&linked);
+            let child = bluelet::spawn(move || waits.wait());
+            child.link(move |_| {
+                green::sleep(Duration::from_millis(20));
+                counts.fetch_add(1, Ordering::Relaxed);
+            });
+            linked.set();
+            child
+        });
+        assert!(child.ready());
+        assert_eq!(called.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
 fn run_waits_for_all_that_was_spawned_and_returns_what_its_root_does() {
     within(30, || {
         let ended = Arc::new(AtomicUsize::new(0));

@@ -14,7 +14,7 @@ pub(super) struct Family {
 }
 
 /// One that was spawned. Dropped when it has ended, also if it was killed before it began.
-pub(super) struct Member(pub(super) Arc<Family>);
+pub(super) struct Member(Arc<Family>);
 
 impl Family {
     pub(super) fn new() -> Arc<Self> {

@@ -32,7 +32,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::green::{Greenlet, StreamServer, TcpStream, resolve};
+use crate::green::{Builder, Greenlet, StreamServer, TcpStream, resolve};
 
 pub use crate::green::{sleep, yield_now as null};
 
@@ -73,10 +73,8 @@ where
 {
     let Some(family) = Family::of_caller() else { return crate::green::spawn(body) };
     let member = family.enter();
-    crate::green::spawn(move || {
-        let member = member;
-        member.0.adopt(body)
-    })
+    let spawned = Builder::new().spawn_holding(member, move || family.adopt(body));
+    spawned.unwrap_or_else(|error| panic!("cannot spawn a coroutine: {error}"))
 }
 
 /// Runs `body` and goes on with what it returns: a plain call, since a call may wait here.

@@ -130,7 +130,7 @@ impl Ride {
         let Self { me, passenger, _membership, .. } = self;
         let record = me.record();
         record.keep(|| drop((passenger, _membership)));
-        record.finish(exit);
+        record.finish(exit, ());
         drop(worker::leave(Awaits::Never));
     }
 }

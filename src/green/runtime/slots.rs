@@ -29,8 +29,8 @@ impl<T> Slots<T> {
         value
     }
 
-    pub(in crate::green) fn get(&self, place: u32) -> Option<&T> {
-        self.places.get(place as usize)?.as_ref()
+    pub(in crate::green) fn get_mut(&mut self, place: u32) -> Option<&mut T> {
+        self.places.get_mut(place as usize)?.as_mut()
     }
 
     /// The place of the first value that is meant.

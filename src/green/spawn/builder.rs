@@ -117,8 +117,21 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        self.spawn_holding((), body)
+    }
+
+    /// As [`spawn`](Self::spawn). `held`, something of ours, is dropped in the moment in which its end becomes known.
+    pub(in crate::green) fn spawn_holding<F, T>(
+        self,
+        held: impl Send + 'static,
+        body: F,
+    ) -> io::Result<Greenlet<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
         let record = self.record();
-        self.spawn_as(record, body)
+        self.spawn_as(record, held, body)
     }
 
     /// As [`spawn`](Self::spawn), begun after `delay`: see [`spawn_later`](crate::green::spawn_later).
@@ -137,8 +150,13 @@ impl Builder {
         })
     }
 
-    /// As [`spawn`](Self::spawn), with a record that others know already.
-    pub(super) fn spawn_as<F, T>(self, record: Arc<Record>, body: F) -> io::Result<Greenlet<T>>
+    /// As [`spawn_holding`](Self::spawn_holding), with a record that others know already.
+    pub(super) fn spawn_as<F, T>(
+        self,
+        record: Arc<Record>,
+        held: impl Send + 'static,
+        body: F,
+    ) -> io::Result<Greenlet<T>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -146,24 +164,25 @@ impl Builder {
         settings::ensure_started().map_err(io::Error::other)?;
         let result = Arc::new(Outcome::new());
         let (theirs, coroutine) = (Arc::clone(&result), Coroutine::new(Arc::clone(&record)));
-        self.launch(record, body, move |outcome| theirs.keep(outcome))?;
+        self.launch(record, held, body, move |outcome| theirs.keep(outcome))?;
         Ok(Greenlet::new(coroutine, result))
     }
 
     /// Spawns a coroutine whose end its owner learns in another way. A panic is logged.
     pub(crate) fn detach(self, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let record = self.record();
-        self.detach_as(record, body)
+        self.detach_as(record, (), body)
     }
 
-    /// As [`detach`](Self::detach), with a record that others know already.
+    /// As [`detach`](Self::detach), with a record that others know already, and what it holds: see `spawn_as`.
     pub(super) fn detach_as(
         self,
         record: Arc<Record>,
+        held: impl Send + 'static,
         body: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
         let theirs = Arc::clone(&record);
-        self.launch(record, body, move |outcome| {
+        self.launch(record, held, body, move |outcome| {
             if let Err(Failed::Panicked(panicked)) = outcome {
                 static LOG: Throttle = Throttle::new();
                 throttled!(error, LOG, "coroutine {:?} panicked: {panicked}", theirs.name());
@@ -179,6 +198,7 @@ impl Builder {
     fn launch<F, T>(
         self,
         record: Arc<Record>,
+        held: impl Send + 'static,
         body: F,
         keep: impl FnOnce(Result<T, Failed>) + Send + 'static,
     ) -> io::Result<()>
@@ -195,7 +215,7 @@ impl Builder {
             let outcome = run_body(&record, body);
             let exit = exit_of(&outcome);
             record.keep(|| keep(outcome));
-            record.finish(exit);
+            record.finish(exit, held);
             drop(worker::leave(Awaits::Never));
         };
         start(self.place, self.stack_bytes, body)

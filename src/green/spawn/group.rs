@@ -59,11 +59,7 @@ impl Group {
         settings::ensure_started().map_err(io::Error::other)?;
         let record = builder.record();
         let membership = self.enter(&record);
-        builder.detach_as(record, move || {
-            // Dropped also if the body panics, and after all that the body owned.
-            let _membership = membership;
-            body();
-        })
+        builder.detach_as(record, membership, body)
     }
 
     /// Lets a passenger be carried, as a member until its end: a green thread that has no stack while it rests.
@@ -114,7 +110,8 @@ impl Group {
         asked.iter().all(Coroutine::ready)
     }
 
-    /// Waits until no member is alive.
+    /// Waits until no member is alive: each has ended, and so have the calls that are
+    /// [linked](crate::green::Greenlet::link) to it.
     pub fn join(&self) {
         self.wait(None);
     }
@@ -144,7 +141,18 @@ impl Group {
     pub(super) fn enter_with(&self, coroutine: Coroutine, permit: Permit) -> Membership {
         let id = coroutine.id();
         let place = self.lock().alive.insert(Member { coroutine, permit });
-        Membership { group: self.clone(), place, id }
+        Membership(Seat { group: self.clone(), place, id })
+    }
+
+    /// As [`enter_with`](Self::enter_with), unless it is a member already.
+    pub(super) fn enter_once(&self, coroutine: &Coroutine, permit: Permit) -> Option<Membership> {
+        let id = coroutine.id();
+        let mut members = self.lock();
+        if members.alive.position(|member| member.coroutine.id() == id).is_some() {
+            return None;
+        }
+        let place = members.alive.insert(Member { coroutine: coroutine.clone(), permit });
+        Some(Membership(Seat { group: self.clone(), place, id }))
     }
 
     /// Ends a membership. `false` if it is no member.
@@ -218,21 +226,51 @@ impl Members {
     }
 }
 
-/// One member's place in its group.
-pub(in crate::green) struct Membership {
+/// Where a member is in its group. It may have been taken out, and its place have gone to another.
+#[derive(Clone)]
+struct Seat {
     group: Group,
     place: u32,
     id: u64,
 }
 
+impl Seat {
+    /// The one that sits here, if it still does.
+    fn member<'a>(&self, members: &'a mut Members) -> Option<&'a mut Member> {
+        members.alive.get_mut(self.place).filter(|member| member.coroutine.id() == self.id)
+    }
+}
+
+/// A coroutine is a member until this is dropped.
+pub(in crate::green) struct Membership(Seat);
+
+impl Membership {
+    /// Its place in a pool, which can be free before it has ended.
+    pub(super) fn place(&self) -> Place {
+        Place(self.0.clone())
+    }
+}
+
 impl Drop for Membership {
     fn drop(&mut self) {
-        let mut members = self.group.lock();
-        // It may have been taken out, and its place have gone to another.
-        let stays = members.alive.get(self.place).is_some_and(|member| member.coroutine.id() == self.id);
-        let gone = if stays { members.remove(self.place) } else { None };
+        let mut members = self.0.group.lock();
+        let stays = self.0.member(&mut members).is_some();
+        let gone = if stays { members.remove(self.0.place) } else { None };
         drop(members);
         drop(gone);
+    }
+}
+
+/// The place of a member in its pool. Dropped, it is free.
+pub(super) struct Place(Seat);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut members = self.0.group.lock();
+        let member = self.0.member(&mut members);
+        let permit = member.map(|member| std::mem::replace(&mut member.permit, Permit::none()));
+        drop(members);
+        drop(permit);
     }
 }
 

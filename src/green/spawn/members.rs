@@ -145,21 +145,13 @@ impl Group {
     pub fn join_raise_error(&self) -> Result<(), MemberFailed> {
         let members = self.coroutines();
         self.join();
-        // Out of the group is not yet at its end.
-        let failed = members.into_iter().find(|member| {
-            member.join();
-            member.exit() == Some(Exit::Panicked)
-        });
+        let failed = members.into_iter().find(|member| member.exit() == Some(Exit::Panicked));
         failed.map_or(Ok(()), |coroutine| Err(MemberFailed { coroutine }))
     }
 
     pub(super) fn add_with(&self, coroutine: &Coroutine, permit: Permit) -> bool {
-        let is_new = !self.contains(coroutine);
-        if is_new {
-            let membership = self.enter_with(coroutine.clone(), permit);
-            coroutine.hold(membership);
-        }
-        is_new
+        let membership = self.enter_once(coroutine, permit);
+        membership.map(|membership| coroutine.hold(membership)).is_some()
     }
 }
 

@@ -213,9 +213,10 @@ impl Pool {
         let builder = Builder::new().name("pool");
         let record = builder.record();
         let membership = self.members.enter_with(Coroutine::new(Arc::clone(&record)), place);
-        builder.spawn_as(record, move || {
+        let place = membership.place();
+        builder.spawn_as(record, membership, move || {
             // Given back also if the body panics, and after all that the body owned.
-            let _membership = membership;
+            let _place = place;
             body()
         })
     }

@@ -58,7 +58,9 @@ impl Pool {
         detached(move || {
             let place = pool.places.acquire();
             let me = current().expect("a coroutine runs this");
-            let _membership = pool.members.enter_with(me, place);
+            let membership = pool.members.enter_with(me.clone(), place);
+            let _place = membership.place();
+            me.hold(membership);
             body()
         })
     }

@@ -89,7 +89,7 @@ struct Extras {
     calls: Vec<Box<dyn FnOnce(Exit) + Send>>,
     locals: Locals,
     reason: Option<Cow<'static, str>>,
-    /// Dropped when it has ended, before that is known.
+    /// Dropped in the moment in which its end becomes known.
     held: Vec<Box<dyn Send>>,
 }
 
@@ -212,28 +212,25 @@ impl Record {
         &self.wait
     }
 
-    /// Its coroutine calls this once, when its result is there.
-    pub(in crate::green) fn finish(&self, exit: Exit) {
+    /// Its coroutine calls this once, when its result is there. In one moment its end becomes known and `held` is dropped, with
+    /// all that it [holds](Self::hold): whoever sees the one sees the other.
+    pub(in crate::green) fn finish<H>(&self, exit: Exit, held: H) {
         self.interrupts.end();
         self.log_panic("a coroutine-local value", || drop(self.take_locals()));
         // What the body has put off is done before anybody learns of its end.
         fair::before_yield();
-        let calls = loop {
+        let calls = {
             let mut end = self.lock();
-            let held = end.extras.as_mut().map(|extras| std::mem::take(&mut extras.held));
-            if held.as_ref().is_some_and(|held| !held.is_empty()) {
-                drop(end);
-                drop(held);
-                continue;
-            }
             end.exit = Some(exit);
+            // Before anybody is woken.
+            drop((held, end.extras.as_mut().map(|extras| std::mem::take(&mut extras.held))));
             if let Some(first) = end.first.take() {
                 first.wake();
             }
-            break end.extras.as_mut().map(|extras| {
+            end.extras.as_mut().map(|extras| {
                 extras.waiting.wake_all();
                 std::mem::take(&mut extras.calls)
-            });
+            })
         };
         for call in calls.into_iter().flatten() {
             self.log_panic("a call on exit", || call(exit));
@@ -242,7 +239,7 @@ impl Record {
         self.activity.set(Awaits::Never);
     }
 
-    /// Drops something of ours when it has ended, just before that is known; at once if it has ended already.
+    /// Drops something of ours, with a lock held, in the moment in which its end becomes known; at once if it has ended already.
     pub(super) fn hold(&self, what: impl Send + 'static) {
         let mut end = self.lock();
         if end.exit.is_none() {

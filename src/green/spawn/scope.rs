@@ -7,7 +7,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, MutexGuard};
 
 use super::builder::Builder;
-use super::coroutine::Coroutine;
 use super::failed::Panicked;
 use super::greenlet::Greenlet;
 use super::group::Group;
@@ -19,9 +18,9 @@ use crate::lock::Lock;
 /// Runs `body`, in which coroutines are spawned through the [`Scope`] it is given, and waits until all of them have ended.
 ///
 /// No child outlives the call, however it ends. The first error cancels the rest: if a child or the body returns an error or
-/// panics, all other children are [killed](Coroutine::kill), and the body too ends at its next wait. If the caller is killed,
-/// or a time limit around it is over, so are the children. Those that end last are waited for: one that never waits holds
-/// the call up.
+/// panics, all other children are [killed](crate::green::Coroutine::kill), and the body too ends at its next wait. If the
+/// caller is killed, or a time limit around it is over, so are the children. Those that end last are waited for: one that
+/// never waits holds the call up.
 ///
 /// gevent has nothing like it; it is trio's nursery and Go's errgroup.
 ///
@@ -131,14 +130,12 @@ impl<E: Send + 'static> Scope<E> {
     {
         let record = builder.record();
         let membership = self.shared.children.enter(&record);
-        // It counts until all know of its end.
-        Coroutine::new(Arc::clone(&record)).on_exit(move |_| drop(membership));
         // After it has entered, so that a cancel in between finds it there.
         if self.lock().is_over {
             record.interrupts().kill();
         }
         let scope = self.clone();
-        builder.spawn_as(record, move || scope.run_child(body))
+        builder.spawn_as(record, membership, move || scope.run_child(body))
     }
 
     /// Ends all children and the body, as an error does. [`scope`] returns [`ScopeError::Cancelled`], unless there was an error

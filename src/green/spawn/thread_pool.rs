@@ -96,8 +96,7 @@ impl ThreadPool {
             let outcome = run(&record, caller.as_deref(), work);
             let exit = exit_of(&outcome);
             record.keep(|| result.keep(outcome));
-            drop(membership);
-            record.finish(exit);
+            record.finish(exit, membership);
         };
         if inline {
             job();
