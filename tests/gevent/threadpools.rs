@@ -1,11 +1,14 @@
 //! `gevent.threadpool`.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zinx::green::{self, Event, Failed, Greenlet, Queue, ThreadPool};
 
+use super::common::child::in_child;
 use super::common::coroutines::LONG;
 use super::{Count, SHORT, comes_true, test, waiting};
 
@@ -166,8 +169,24 @@ fn blocking_is_the_default_pool() {
             })
         });
         assert!(nested);
-        assert!(
-            std::panic::catch_unwind(|| green::blocking(|| std::panic::resume_unwind(Box::new(1)))).is_err()
-        );
+        assert!(catch_unwind(|| green::blocking(|| std::panic::resume_unwind(Box::new(1)))).is_err());
+    });
+}
+
+#[test]
+fn a_pool_that_got_no_thread_gets_one_later() {
+    in_child("threadpools::a_pool_that_got_no_thread_gets_one_later", || {
+        test(|| {
+            let pool = ThreadPool::new(1);
+            let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+            let used = statm.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096;
+            let limit = getrlimit(Resource::As);
+            // No room for the stack of another thread.
+            setrlimit(Resource::As, Rlimit { current: Some(used + (1 << 20)), ..limit }).unwrap();
+            let refused = catch_unwind(AssertUnwindSafe(|| pool.spawn(|| 7)));
+            setrlimit(Resource::As, limit).unwrap();
+            assert!(refused.is_err() && pool.is_empty() && !pool.is_full());
+            assert_eq!(pool.spawn(|| 7).get().unwrap(), 7);
+        });
     });
 }

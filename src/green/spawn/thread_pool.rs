@@ -19,6 +19,7 @@ use crate::green::runtime::crew::Crew;
 use crate::green::runtime::overflow;
 use crate::green::runtime::worker;
 use crate::green::{Queue, Semaphore};
+use crate::lock::Lock;
 
 /// A pool of at most so many threads, for work that blocks: [`blocking`](crate::green::blocking) is the default one, this is
 /// for work that must not take its threads, or needs a bound of its own. Clones are the same pool.
@@ -76,7 +77,7 @@ impl ThreadPool {
     ///
     /// # Panics
     ///
-    /// If the system has no room for a thread and the pool has none.
+    /// If the system has no room for a thread and the pool has none. `work` is dropped then, and the pool can be used on.
     #[doc(alias = "apply_async")]
     pub fn spawn<F, T>(&self, work: F) -> Greenlet<T>
     where
@@ -100,8 +101,20 @@ impl ThreadPool {
         };
         if inline {
             job();
-        } else {
-            assert!(shared.crew.submit(Box::new(job)), "cannot start a thread");
+            return greenlet;
+        }
+        let job = Arc::new(Lock::new(Some(job)));
+        let theirs = Arc::clone(&job);
+        let has_thread = shared.crew.submit(Box::new(move || {
+            let job = theirs.lock().take();
+            if let Some(job) = job {
+                job();
+            }
+        }));
+        if !has_thread {
+            // Taken back: left there, it would keep its place until another task gets a thread, which waits for a place.
+            let refused = job.lock().take();
+            assert!(refused.is_none(), "cannot start a thread");
         }
         greenlet
     }
