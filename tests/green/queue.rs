@@ -68,6 +68,10 @@ fn an_order_that_panics_is_the_callers_and_the_queue_goes_on() {
         let left = queue.iter().inspect(|_| queue.task_done()).count();
         assert_eq!((left, queue.unfinished()), (4, 0));
         queue.join();
+        let other = PriorityQueue::with_items(4, (0..4).map(Touchy));
+        assert!(armed(&|| other.close_now().is_empty()), "all that were taken are lost");
+        assert_eq!((other.len(), other.unfinished(), other.is_closed()), (0, 0, true));
+        other.join();
     });
 }
 

@@ -249,12 +249,16 @@ impl<S: Store> BaseQueue<S> {
 
     /// Closes the queue and takes all it holds, in order. What is taken counts as done for [`join`](Self::join).
     pub fn close_now(&self) -> Vec<S::Item> {
-        let mut state = self.lock();
-        state.close();
-        let items: Vec<_> = std::iter::from_fn(|| state.items.pop()).collect();
-        let left = state.unfinished.saturating_sub(items.len());
-        state.set_unfinished(left);
-        items
+        let mut items = {
+            let mut state = self.lock();
+            state.close();
+            let items = std::mem::take(&mut state.items);
+            let left = state.unfinished.saturating_sub(items.len());
+            state.set_unfinished(left);
+            items
+        };
+        // Without the lock: a heap compares, which is code of the program and may panic.
+        std::iter::from_fn(|| items.pop()).collect()
     }
 
     /// Whether the queue is closed; it may still hold items.
