@@ -20,7 +20,7 @@ use super::home::{self, Home, Rest};
 use super::ride::Ride;
 use super::{buffers, carrier, fair, worker};
 use crate::green::Builder;
-use crate::green::net::watching::Watching;
+use crate::green::net::socket::Watching;
 use crate::green::spawn::record::Record;
 use crate::log_line::{Throttle, throttled};
 
