@@ -14,7 +14,7 @@ pub(super) fn free_unused() {
     home::all().iter().for_each(Home::ring);
 }
 
-/// Frees those of the worker that calls, if that was asked for. By its poller.
+/// Frees those of the worker that calls, and what is free at the end of its heap, if that was asked for. By its poller.
 pub(super) fn trim() {
     let round = ROUND.load(Ordering::Relaxed);
     let unused = with_spare(|spare| (spare.round != round).then(|| spare.take_unused(round))).flatten();

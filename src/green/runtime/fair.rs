@@ -5,7 +5,7 @@
 //! point. The first look at the clock after a poll begins a slice, the next poll ends it. A coroutine that finds the slice
 //! older than [`SLICE`] lets others run: it parks until the [poller](super::poller) of its worker has looked at the network,
 //! and everything that has become ready runs before it. One that yields on its own within a slice lets those run that are
-//! ready: a look at the network, which is a system call, would take as long as ten of them.
+//! ready: with a look at the network, which is a system call, it would take twice as long.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -163,8 +163,8 @@ impl Swept {
 
     fn look_at_all(&self, now: u64, config: &Config) {
         let core = &self.core;
-        // Times are as old as the last look at the clock, which may be by the period of before a reload: with a period more, nobody is
-        // called late early.
+        // What is noted is as old as the last look at the clock, which may be by the period of before a reload. With a period more, no
+        // limit ends too soon.
         let early = self.period.swap(period(core, config), Ordering::Relaxed);
         let at = now.saturating_add(shortest_timeout(core, config)).saturating_sub(early);
         // Any message begins the time in which a peer is idle.
@@ -184,7 +184,8 @@ impl Swept {
     }
 }
 
-/// How often is looked: an eighth of the shortest timeout, so that none is missed by more than two, within 5 ms and 1 s. In milliseconds.
+/// The time between two looks, in milliseconds: an eighth of the shortest timeout, within 5 ms and 1 s. A limit is kept two of them late at
+/// most: one because it is never to be early, one until the next look.
 pub(super) fn period(core: &Core, config: &Config) -> u64 {
     let by_timeouts =
         Duration::from_millis(shortest_timeout(core, config) / 8).clamp(SHORTEST_PERIOD, LONGEST_PERIOD);
@@ -204,8 +205,8 @@ fn shortest_timeout(core: &Core, config: &Config) -> u64 {
     timeouts.into_iter().filter(|&ms| ms > 0).min().unwrap_or(u64::MAX)
 }
 
-/// When the first limit of time of a connection is over, if nothing comes or leaves until then. What is noted may have happened later, by
-/// `early`.
+/// When the first limit of time of a connection is over, if nothing comes or leaves until then. What is noted may have happened up to
+/// `early` later than it says.
 fn first_due(core: &Core, config: &Config, conn: &Connection, early: u64) -> u64 {
     let times = conn.times();
     let over = |since: u64, timeout_ms: u64| match (since, timeout_ms) {
@@ -224,7 +225,7 @@ fn first_due(core: &Core, config: &Config, conn: &Connection, early: u64) -> u64
 }
 
 fn check(core: &Core, config: &Config, conn: &Connection, now: u64, early: u64) {
-    // As if it were so much earlier: the limits of time count from what is noted.
+    // The limits count from what is noted, which may have happened so much later.
     let then = now.saturating_sub(early);
     if is_stuck(conn, config.write_timeout_ms, then) {
         if !conn.lose_peer(CloseReason::SlowReader) {

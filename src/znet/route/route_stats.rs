@@ -87,7 +87,7 @@ impl RouteStats {
 impl Durations {
     /// Notes that `count` of them took so long each.
     pub(crate) fn record(&self, took: Duration, count: u64) {
-        self.record_nanos(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), count);
+        self.record_nanos(nanos(took), count);
     }
 
     fn record_nanos(&self, nanos: u64, count: u64) {
@@ -112,9 +112,9 @@ impl RouteStat {
     /// Notes that `count` messages, of which there is one at least, took so long together. Returns the mean.
     pub(crate) fn record_together(&self, took: Duration, count: u64) -> Duration {
         // Dividing a `Duration` takes several times as long as dividing a number.
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / count.max(1);
-        self.took.record_nanos(nanos, count);
-        Duration::from_nanos(nanos)
+        let mean = nanos(took) / count.max(1);
+        self.took.record_nanos(mean, count);
+        Duration::from_nanos(mean)
     }
 
     pub(crate) fn count_error(&self) {
@@ -192,6 +192,10 @@ impl Counted {
         }
         0.0
     }
+}
+
+fn nanos(took: Duration) -> u64 {
+    u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)
 }
 
 const fn seconds(nanos: u64) -> f64 {
