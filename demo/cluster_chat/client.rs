@@ -39,9 +39,16 @@ fn talk(addresses: &[String; 3]) -> Result<()> {
         let mut person = Person::connect(who, address)?;
         person.send(1, name)?;
         person.hear()?;
-        person.send(10, "lobby")?;
         people.push(person);
-        people.iter_mut().try_for_each(Person::hear)?;
+    }
+    // One after the other; who has read the invitation does not read behind it that its sender has come.
+    for (nth, invitation) in ["bob come in", "cid come in", ""].into_iter().enumerate() {
+        people[nth].send(10, "lobby")?;
+        people[..=nth].iter_mut().try_for_each(Person::hear)?;
+        if !invitation.is_empty() {
+            people[nth].send(12, invitation)?;
+            people[nth + 1].hear()?;
+        }
     }
     people[1].send(11, "hello, all")?;
     people.iter_mut().try_for_each(Person::hear)?;

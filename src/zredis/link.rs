@@ -9,7 +9,7 @@ use std::time::Duration;
 use redis::{Cmd, Parser, Value};
 
 use super::address::{Address, Host};
-use super::slot::{Failed, Slot};
+use super::slot::{DOWN, ENDED, Failed, Slot};
 use super::stream::Stream;
 use crate::green::{Bell, Builder, Event, Greenlet, TcpStream, Until};
 use crate::lock::Lock;
@@ -23,7 +23,7 @@ pub(crate) struct Link {
 /// What is said at the beginning of each connection, before any other command.
 pub(crate) struct Opening {
     pub(crate) commands: Box<dyn Fn() -> Vec<Cmd> + Send + Sync>,
-    /// Told when that has been answered.
+    /// Told when that has been answered, before another command can be sent. It must not use the link.
     pub(crate) opened: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -225,13 +225,14 @@ impl Shared {
         {
             let mut state = self.state.lock();
             (state.stream, state.trouble) = (Some(stream.clone()), None);
+            // Under the lock: who finds the connection there finds it counted.
+            (self.opening.opened)();
         }
         let (theirs, to) = (Arc::clone(self), stream.clone());
         let writer = Builder::new().name(self.name).spawn(move || theirs.write(&to));
         let over = Arc::new(Event::new());
         let watch = self.watch(host, &stream, &over);
         if writer.is_ok() && !self.ending.is_set() {
-            (self.opening.opened)();
             while let Ok(value) = parser.parse_value(&stream) {
                 let Some(slot) = self.state.lock().flying.pop_front() else { break };
                 slot.set(value);
@@ -311,7 +312,7 @@ impl Shared {
         let (flying, queued) = (std::mem::take(&mut state.flying), std::mem::take(&mut state.queued));
         drop(state);
         let lost = flying.into_iter().chain(queued.into_iter().map(|(_, slot)| slot));
-        lost.for_each(|slot| slot.fail("the connection to Redis has ended"));
+        lost.for_each(|slot| slot.fail(ENDED));
         self.work.ring();
     }
 }
@@ -365,4 +366,3 @@ const KEPT_BYTES: usize = 64 << 10;
 /// The parser of the `redis` crate needs 90 KB without optimisation, more than the stacks of a program that is built so without
 /// debug assertions.
 pub(super) const STACK_BYTES: usize = 256 << 10;
-const DOWN: &str = "Redis cannot be reached";

@@ -19,6 +19,13 @@ pub(crate) enum Failed {
     Refused(String),
 }
 
+impl Failed {
+    /// There was no connection, or it has ended: by now there may be another one, with which nothing is wrong.
+    pub(crate) fn has_lost_connection(&self) -> bool {
+        matches!(self, Self::NotSent(DOWN | ENDED) | Self::Unknown(ENDED))
+    }
+}
+
 impl std::fmt::Display for Failed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -89,4 +96,6 @@ impl Slot {
 const QUEUED: u8 = 0;
 const SENT: u8 = 1;
 const GIVEN_UP: u8 = 2;
+pub(super) const DOWN: &str = "Redis cannot be reached";
+pub(super) const ENDED: &str = "the connection to Redis has ended";
 const SLOW: &str = "Redis has not answered in time";

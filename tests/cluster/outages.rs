@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use zinx::green;
 use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 use zinx::znet::Delivery;
@@ -193,6 +194,28 @@ fn a_login_that_arrives_after_its_link_was_given_up_is_none() {
     }
     assert_eq!(redis.ask("HLEN zinx:u:{ann}"), ":0");
     let _ann = logged_in(&node, "ann");
+    assert_eq!(redis.ask("HLEN zinx:u:{ann}"), ":1");
+}
+
+#[test]
+fn a_login_that_is_cut_short_is_none() {
+    let Some(redis) = Redis::start() else { return };
+    let cutter = Cutter::start(redis.address());
+    let node = node_at(&cutter.url(), "one", OnDuplicate::KickOld);
+    let mut peer = node.connect();
+    peer.check_echo();
+    let conn = node.conn(peer.addr());
+    cutter.delay(Duration::from_millis(200));
+    let login = green::spawn(move || conn.login("ann", OnDuplicate::KickOld));
+    wait_until("the login to be on its way", || cutter.has_delayed("{ann}"));
+    login.kill();
+    cutter.delay(Duration::ZERO);
+    let cluster = node.server.cluster();
+    // Answered behind the claim.
+    wait_until("an answer", || cluster.online(["ann"]).is_ok());
+    assert!(!cluster.user("ann").is_online().unwrap());
+    assert_eq!(redis.ask("HLEN zinx:u:{ann}"), ":0");
+    assert_eq!(tell_user(&mut peer, "ann"), "in");
     assert_eq!(redis.ask("HLEN zinx:u:{ann}"), ":1");
 }
 

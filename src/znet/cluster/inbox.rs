@@ -11,7 +11,6 @@ use super::entry::{
 };
 use super::far::nonsense;
 use super::joined::{Joined, unavailable};
-use super::keeper::was_slow;
 use super::member::ClusterMember;
 use super::place::{Facts, Place};
 use super::remote::Audience;
@@ -68,7 +67,7 @@ impl Joined {
                 Err(failed) => {
                     may_have_lost = true;
                     log::warn!("the stream of node {:?}: {failed}", self.node);
-                    if was_slow(&failed) {
+                    if !matches!(failed, Failed::Refused(_)) && !failed.has_lost_connection() {
                         // Perhaps they are so large that so many do not come in time: they would not the next time either.
                         at_once = (at_once / 4).max(1);
                         self.inbox.cut();
@@ -171,8 +170,11 @@ impl Joined {
 
     fn lose_login_here(&self, core: &Core, entry: &Entry) {
         let (Some(conn_id), Some(login)) = (entry.number(CONNECTION), entry.number(LOGIN)) else { return };
-        if let Some(conn) = core.manager().find_any(conn_id) {
-            self.lose_login(&*conn, login);
+        if let Some(conn) = core.manager().find_any(conn_id)
+            && let Some(uid) = self.lose_login(&*conn, login)
+        {
+            // Redis may have it again: after a new connection this node has said that it stands, and the one that has replaced it had ended.
+            self.release_login(&uid, login);
         }
     }
 

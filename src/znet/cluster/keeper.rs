@@ -54,11 +54,13 @@ impl Joined {
                 }
                 Err(failed) => {
                     log::warn!("the lease of node {:?}: {failed}", self.node);
-                    if !was_slow(&failed) {
+                    if matches!(failed, Failed::Refused(_)) {
                         self.leaving.wait_timeout(REFUSED);
                     }
                     // A Redis that does not answer, or may not be written to: perhaps there is another one at its address.
-                    self.link.cut();
+                    if !failed.has_lost_connection() {
+                        self.link.cut();
+                    }
                 }
             }
         }
@@ -124,25 +126,28 @@ impl Joined {
                 command
             };
             let commands: Vec<_> = some.iter().map(command).collect();
+            let mut all_said = true;
             for ((uid, claim, conn), said) in some.iter().zip(self.link.run_all(&commands)) {
                 let said = said.ok().and_then(|said| number(&said));
-                if said.is_none() || said == Some(3) {
-                    return false;
-                }
+                all_said &= matches!(said, Some(0 | 1));
                 if said == Some(0) {
                     self.lose_login(&**conn, claim.login);
                 } else if conn.connection().membership().claim() != Some(*claim) {
-                    // It has ended meanwhile, perhaps before it was kept.
+                    // It has ended meanwhile, perhaps before it was kept; that may have been done although there is no answer.
                     self.release_login(uid, claim.login);
                 }
+            }
+            if !all_said {
+                return false;
             }
         }
         true
     }
 
-    pub(super) fn lose_login(&self, conn: &dyn IConnection, login: u64) {
+    /// Another login has replaced this one. Its user, if it counted until now.
+    pub(super) fn lose_login(&self, conn: &dyn IConnection, login: u64) -> Option<Arc<str>> {
         self.counts.logins_lost.fetch_add(1, Ordering::Relaxed);
-        conn.connection().lose_login(login);
+        conn.connection().lose_login(login)
     }
 
     pub(super) fn release_login(&self, uid: &str, login: u64) {
@@ -172,10 +177,6 @@ fn logins(core: &Core) -> Vec<(Arc<str>, Claim, Arc<dyn IConnection>)> {
         }
     }
     logins
-}
-
-pub(super) const fn was_slow(failed: &Failed) -> bool {
-    !matches!(failed, Failed::Refused(_))
 }
 
 /// Logins that end while Redis cannot be reached, as many as are remembered.

@@ -9,6 +9,23 @@ use crate::ziface::{CloseReason, IConnection};
 use crate::znet::cluster::remote::Remote;
 use crate::znet::conn::connection::Connection;
 
+/// A login whose claim is waited for. Dropped if the coroutine is killed or its time limit passes: then it is none, although the claim
+/// may come to Redis yet.
+struct Asked<'a> {
+    conn: &'a Connection,
+    remote: &'a dyn Remote,
+    uid: &'a str,
+    login: u64,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        // If the connection is closed, there is nothing to end on this node.
+        let _ = self.conn.membership().change(|places| places.end_claim(self.login));
+        self.remote.release(self.uid, self.login);
+    }
+}
+
 impl Connection {
     /// A login that all nodes know of.
     pub(super) fn login_everywhere(
@@ -28,7 +45,9 @@ impl Connection {
             users.remove(&other.uid, self.id());
             self.release(&other);
         }
+        let asked = Asked { conn: self, remote, uid: &uid, login };
         let claimed = remote.claim(&uid, login, self.id(), on_duplicate);
+        std::mem::forget(asked);
         let entered = self.membership().change(|places| {
             let is_lost = places.end_claim(login);
             let Ok(generation) = claimed else { return false };
@@ -58,12 +77,13 @@ impl Connection {
         }
     }
 
-    /// Another login has replaced this one; a newer one of this connection stays.
+    /// Another login has replaced this one; a newer one of this connection stays. The user, if it counted until now.
     #[cfg(feature = "redis")]
-    pub(crate) fn lose_login(&self, login: u64) {
-        let Ok(Some(uid)) = self.membership().change(|places| places.lose(login)) else { return };
+    pub(crate) fn lose_login(&self, login: u64) -> Option<Arc<str>> {
+        let uid = self.membership().change(|places| places.lose(login)).ok()??;
         self.core().talk().users.remove(&uid, self.id());
         self.stop_because(CloseReason::LoggedInElsewhere);
+        Some(uid)
     }
 
     /// Tells the other nodes that a login has ended, unless they have ended it.
