@@ -294,6 +294,22 @@ fn a_sequence_number_tells_answers_apart_in_any_order() {
     assert!(greenlets.into_iter().all(|greenlet| greenlet.get().unwrap()));
 }
 
+#[test]
+fn a_message_without_a_number_answers_no_question_that_demands_one() {
+    let running = start(config(), |server| {
+        mark_on_begin(server);
+        server.set_call_sequence(|message| message.get_data().first().map(|&b| u64::from(b))).unwrap();
+    });
+    let mut peer = running.connect();
+    peer.send(&frame(BEGIN, b""));
+    let conn = asked(&running.server);
+    let call = thread::spawn(move || conn.call_with(QUESTION, "?", ANSWER, Call::new(LONG).sequence(7)));
+    assert_eq!(peer.read_frame().0, QUESTION);
+    peer.send(&[frame(ANSWER, b""), frame(ANSWER, &[7])].concat());
+    assert_eq!(call.join().unwrap().unwrap().get_data()[..], [7]);
+    assert_eq!(running.server.stats().late_answers, 1, "nobody waited for the first");
+}
+
 type End = fn(&mut Peer, &Arc<dyn IConnection>);
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::calls::{Delivered, Key, Slot};
+use super::calls::{Delivered, Key, Number, Slot};
 use crate::error::{Error, Result};
 use crate::green::{Until, contain, is_unwinding};
 use crate::ziface::{IConnection, Payload, SendWait};
@@ -22,8 +22,8 @@ pub(crate) fn deliver(conn: &Connection, message: Message) -> Option<Message> {
     if !conn.on_demand().is_some_and(|on_demand| on_demand.calls.is_open()) {
         return Some(message);
     }
-    let sequence = conn.sequence_of(&message)?;
-    match conn.calls().deliver(message, sequence) {
+    let number = conn.number_of(&message)?;
+    match conn.calls().deliver(message, number) {
         Delivered::Taken => None,
         Delivered::Late => {
             conn.core().counters.late_answers.add();
@@ -129,7 +129,8 @@ impl Call {
         self
     }
 
-    /// Takes only an answer with this sequence number; see `Server::set_call_sequence`. Default: any.
+    /// Takes only an answer with this sequence number; see `Server::set_call_sequence`, without which it has no effect.
+    /// Default: any.
     pub const fn sequence(mut self, sequence: u64) -> Self {
         self.sequence = Some(sequence);
         self
@@ -252,9 +253,9 @@ impl Connection {
 impl Connection {
     /// The sequence number that the program's function finds in a message. `None` if it has panicked: then the message
     /// belongs to no question, and the connection closes.
-    fn sequence_of(&self, message: &Message) -> Option<Option<u64>> {
-        let Some(sequence) = self.core().talk().sequence.get() else { return Some(None) };
-        contain(|| sequence(message))
+    fn number_of(&self, message: &Message) -> Option<Number> {
+        let Some(sequence) = self.core().talk().sequence.get() else { return Some(Number::Unknown) };
+        contain(|| Number::Found(sequence(message)))
             .map_err(|words| self.end_after_code("the sequence function", words))
             .ok()
     }

@@ -43,6 +43,15 @@ pub(crate) struct Key {
     pub(crate) sequence: Option<u64>,
 }
 
+/// The sequence number of a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Number {
+    /// The program has not said where numbers are.
+    Unknown,
+    /// What is there, if the message has one.
+    Found(Option<u64>),
+}
+
 struct Asked {
     key: Key,
     slot: Arc<Slot>,
@@ -106,13 +115,13 @@ impl Calls {
     }
 
     /// Gives a message to the question it answers.
-    pub(crate) fn deliver(&self, mut message: Message, sequence: Option<u64>) -> Delivered {
-        let key = Key { reply_id: message.get_msg_id(), sequence };
+    pub(crate) fn deliver(&self, mut message: Message, number: Number) -> Delivered {
+        let reply_id = message.get_msg_id();
         let mut guard = self.lock();
         let state = guard.get_or_insert_default();
         state.asked.retain(|asked| !asked.slot.is_past());
         let delivered = loop {
-            let Some(at) = state.asked.iter().position(|asked| asked.key.meets(key)) else {
+            let Some(at) = state.asked.iter().position(|asked| asked.key.takes(reply_id, number)) else {
                 break Delivered::Other(message);
             };
             let Some(asked) = state.asked.remove(at) else { break Delivered::Other(message) };
@@ -147,6 +156,17 @@ impl Calls {
 }
 
 impl Key {
+    /// Whether a message with this id and number is an answer to the question. One without a number is none to a question that
+    /// demands one.
+    fn takes(self, reply_id: u32, number: Number) -> bool {
+        self.reply_id == reply_id
+            && match (self.sequence, number) {
+                (None, _) | (_, Number::Unknown) => true,
+                (wanted, Number::Found(found)) => wanted == found,
+            }
+    }
+
+    /// Whether a message may be an answer to both.
     fn meets(self, other: Self) -> bool {
         let any = self.sequence.is_none() || other.sequence.is_none();
         self.reply_id == other.reply_id && (any || self.sequence == other.sequence)
