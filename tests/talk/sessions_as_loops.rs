@@ -56,6 +56,7 @@ fn time_limits_nest_and_the_earlier_end_counts() {
                 let result = s.with_timeout(short, |s| s.ask(QUESTION, "?", ANSWER));
                 assert!(matches!(result, Err(Error::TimedOut { what: "call", .. })), "{result:?}");
             }
+            s.send(QUESTION, "Well?")?;
             // Without a limit around it waits again.
             let message = s.recv()?;
             s.send(DONE, message.get_data())
@@ -63,11 +64,61 @@ fn time_limits_nest_and_the_earlier_end_counts() {
         server.on_session(dialogue).unwrap();
     });
     let mut peer = running.connect();
-    assert_eq!(peer.read_frame().0, QUESTION);
-    assert_eq!(peer.read_frame().0, QUESTION);
+    // The second time it is not asked: within its time, a late answer to the first may still come.
+    assert_eq!(peer.read_frame(), (QUESTION, b"?".to_vec()));
+    assert_eq!(peer.read_frame(), (QUESTION, b"Well?".to_vec()));
     peer.send(&frame(50, b"at last"));
     assert_eq!(peer.read_frame(), (DONE, b"at last".to_vec()));
     assert_eq!(peer.read_to_end(), b"");
+}
+
+#[test]
+fn a_time_limit_holds_while_the_late_answer_to_an_earlier_question_is_waited_for() {
+    let mut config = config();
+    config.call_grace_ms = 600_000;
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let running = start_alone(config, |server| {
+        let dialogue = move |s: &mut Session| {
+            for _ in 0..2 {
+                let result = s.with_timeout(Duration::from_millis(20), |s| s.ask(QUESTION, "?", ANSWER));
+                tell.lock().unwrap().send(result.unwrap_err().to_string()).unwrap();
+            }
+            Ok(())
+        };
+        server.on_session(dialogue).unwrap();
+    });
+    let mut peer = running.connect();
+    for _ in 0..2 {
+        let error = told.recv_timeout(LONG).unwrap();
+        assert!(error.starts_with("call: nothing came within "), "{error}");
+    }
+    assert_eq!(peer.read_frame().0, QUESTION);
+    assert_eq!(peer.read_to_end(), b"", "the second was not asked");
+}
+
+#[test]
+fn a_time_limit_holds_while_the_peer_does_not_read() {
+    let mut config = config();
+    (config.queue_wait_ms, config.write_timeout_ms) = (600_000, 0);
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let running = start_alone(config, |server| {
+        let dialogue = move |s: &mut Session| {
+            let sent = loop {
+                let sent = s.with_timeout(Duration::from_millis(20), |s| s.send(DONE, vec![0; 30_000]));
+                if sent.is_err() {
+                    break sent;
+                }
+            };
+            tell.lock().unwrap().send(sent.unwrap_err().to_string()).unwrap();
+            Ok(())
+        };
+        server.on_session(dialogue).unwrap();
+    });
+    let _peer = running.connect();
+    let error = told.recv_timeout(LONG).unwrap();
+    assert!(error.starts_with("send: nothing came within "), "{error}");
 }
 
 #[test]

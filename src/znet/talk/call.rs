@@ -108,12 +108,19 @@ pub struct Call {
     retries: u32,
     grace: Option<Duration>,
     sequence: Option<u64>,
+    /// When all of it is to be over, what comes before the question included.
+    limit: Until,
 }
 
 impl Call {
     /// Asks once and waits for so long.
     pub const fn new(timeout: Duration) -> Self {
-        Self { timeout, retries: 0, grace: None, sequence: None }
+        Self { timeout, retries: 0, grace: None, sequence: None, limit: Until::never() }
+    }
+
+    /// Asks once, and waits until then at most, also for room in the queue and for a late answer to an earlier question.
+    pub(super) fn within(limit: Until) -> Self {
+        Self { limit, ..Self::new(limit.left().unwrap_or(Duration::MAX)) }
     }
 
     /// Asks again, so many times, if no answer has come within the timeout, which begins again. Default 0. An answer
@@ -143,6 +150,7 @@ struct Question<'a> {
     data: Payload<'a>,
     key: Key,
     slot: Arc<Slot>,
+    limit: Until,
 }
 
 /// However the asking ends, also by a kill, a time limit around it, or a panic: the question is given up when the wait ends.
@@ -159,7 +167,7 @@ impl Connection {
         }
         let key = Key { reply_id, sequence: policy.sequence };
         let slot = Slot::new(policy.grace.unwrap_or_else(|| self.core().bounds().call_grace()));
-        let question = Question { msg_id, data, key, slot };
+        let question = Question { msg_id, data, key, slot, limit: policy.limit };
         let asked = (0..=policy.retries).find_map(|attempt| {
             match Purpose::Call(msg_id).during(|| self.ask_once(&question, attempt, policy.timeout)) {
                 Err(Error::TimedOut { .. }) if attempt < policy.retries => None,
@@ -180,20 +188,22 @@ impl Connection {
 
     fn ask_once(&self, question: &Question<'_>, attempt: u32, timeout: Duration) -> Result<Message> {
         while let Some(until) = self.queue_question(question, attempt)? {
-            self.wait_out(question.key, until)?;
+            self.wait_out(question.key, until.or(question.limit))?;
+            question.limit.check(CALL)?;
         }
-        self.wait_for(&question.slot, Until::after_running(timeout))?;
+        self.wait_for(&question.slot, Until::after_running(timeout).or(question.limit))?;
         question.slot.take()?.ok_or(Error::TimedOut { what: CALL, waited: timeout })
     }
 
     /// Queues a question and takes note of it in one step, so that both are in one order. Returns until when it must
     /// not be asked, if that is so. Asked again, it need not wait for its own late answer.
     fn queue_question(&self, question: &Question<'_>, attempt: u32) -> Result<Option<Until>> {
-        let Question { msg_id, data, key, slot } = question;
+        let Question { msg_id, data, key, slot, limit } = question;
         let (pack, bounds) = (self.core().pack(), self.core().bounds());
         let frame = pack.get_head_len() + data.as_slice().len();
         let mut barred = None;
-        self.send_with(frame, SendWait::Configured, |outbox: &mut State| {
+        let wait = self.wait_within(*limit);
+        let asked = self.send_with(frame, wait, |outbox: &mut State| {
             let mut guard = self.calls().lock();
             let calls = guard.get_or_insert_default();
             barred = self.calls().barred_until(calls, *key)?.filter(|_| attempt == 0);
@@ -205,8 +215,18 @@ impl Connection {
                 self.calls().note(calls, *key, slot);
             }
             Ok(appended)
-        })?;
+        });
+        asked.map_err(|error| limited(error, CALL, *limit))?;
         Ok(barred)
+    }
+
+    /// How long a send may wait for room that is to be over by then.
+    pub(super) fn wait_within(&self, limit: Until) -> SendWait {
+        let configured = self.core().bounds().wait();
+        match limit.left() {
+            Some(left) if configured.is_none_or(|wait| left < wait) => SendWait::AtMost(left),
+            _ => SendWait::Configured,
+        }
     }
 
     /// Waits until the same may be asked again.
@@ -258,6 +278,16 @@ impl Connection {
         contain(|| Number::Found(sequence(message)))
             .map_err(|words| self.end_after_code("the sequence function", words))
             .ok()
+    }
+}
+
+/// What a send has failed with that was to be over by then: with the time limit, if it has waited that long for room.
+pub(super) fn limited(error: Error, what: &'static str, limit: Until) -> Error {
+    match error {
+        Error::QueueFull { waited, .. } if !waited.is_zero() && limit.is_over() => {
+            Error::TimedOut { what, waited }
+        }
+        error => error,
     }
 }
 

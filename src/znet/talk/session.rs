@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::Call;
+use super::call::{Call, limited};
 use crate::error::{Error, Result};
 use crate::green::{Until, contain};
 use crate::ziface::{CloseReason, IConnection, IMessage, Payload};
@@ -70,35 +70,38 @@ impl Session {
         Purpose::RecvId(msg_id).during(|| self.next("recv_id", |message| message.get_msg_id() == msg_id))
     }
 
-    /// Sends a message: `send_msg` of the connection.
+    /// Sends a message: `send_msg` of the connection. Within [`with_timeout`](Self::with_timeout) it waits for room no longer
+    /// than that allows.
     ///
     /// # Errors
     ///
-    /// Those of `send_msg`.
+    /// Those of `send_msg`, and [`TimedOut`](Error::TimedOut).
     pub fn send<'a>(&mut self, msg_id: u32, data: impl Into<Payload<'a>>) -> Result<()> {
-        self.conn.send_msg(msg_id, data)
+        let wait = self.conn.connection().wait_within(self.until);
+        let sent = self.conn.send_payload(msg_id, data.into(), wait);
+        sent.map_err(|error| limited(error, "send", self.until))
     }
 
-    /// Sends a value as JSON: `send_json` of the connection. Feature `json`.
+    /// Sends a value as JSON, as [`send`](Self::send) does. Feature `json`.
     ///
     /// # Errors
     ///
-    /// Those of `send_json`.
+    /// Those of `send_json` of the connection, and [`TimedOut`](Error::TimedOut).
     #[cfg(feature = "json")]
     #[cfg_attr(docsrs, doc(cfg(feature = "json")))]
     pub fn send_json<T: serde::Serialize + ?Sized>(&mut self, msg_id: u32, value: &T) -> Result<()> {
-        self.conn.send_json(msg_id, value)
+        self.send(msg_id, serde_json::to_vec(value)?)
     }
 
-    /// Sends a message of protobuf: `send_proto` of the connection. Feature `protobuf`.
+    /// Sends a message of protobuf, as [`send`](Self::send) does. Feature `protobuf`.
     ///
     /// # Errors
     ///
-    /// Those of `send_proto`.
+    /// Those of `send_proto` of the connection, and [`TimedOut`](Error::TimedOut).
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     pub fn send_proto<T: prost::Message>(&mut self, msg_id: u32, message: &T) -> Result<()> {
-        self.conn.send_proto(msg_id, message)
+        self.send(msg_id, message.encode_to_vec())
     }
 
     /// Sends a message and waits for the one with the id `reply_id`: `call` of the connection, limited by
@@ -109,8 +112,7 @@ impl Session {
     /// Those of `call`.
     pub fn ask<'a>(&mut self, msg_id: u32, data: impl Into<Payload<'a>>, reply_id: u32) -> Result<Message> {
         self.on_own_coroutine("ask")?;
-        let timeout = self.until.left().unwrap_or(Duration::MAX);
-        self.conn.call_with(msg_id, data, reply_id, Call::new(timeout))
+        self.conn.call_with(msg_id, data, reply_id, Call::within(self.until))
     }
 
     /// Runs a stretch of the dialogue within a time limit: what still waits then gets
