@@ -1,6 +1,6 @@
 //! A session as one loop, and the raw stream in the midst of frames.
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -228,4 +228,29 @@ fn the_raw_stream_ends_with_the_connection_and_with_its_own_timeout() {
     peer.read_frame();
     running.conn(peer.addr()).stop();
     assert_eq!(told.recv_timeout(LONG).unwrap(), "ConnectionAborted");
+}
+
+#[test]
+fn a_byte_that_was_only_looked_at_stays_in_the_stream() {
+    let running = start(config(), |server| {
+        let look = |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            conn.send_msg(DONE, "go on")?;
+            let first = conn.take_over(|stream| Ok(stream.by_byte().fill_buf()?[0]))?;
+            conn.send_msg(DONE, [first])
+        };
+        server.add_router(RAW, look).unwrap();
+    });
+    let mut peer = running.connect();
+    for is_there_before in [true, false] {
+        let (raw, echo) = (frame(RAW, b""), frame(ECHO, b"whole"));
+        let at_once = if is_there_before { [&raw[..], &echo].concat() } else { raw };
+        peer.send(&at_once);
+        assert_eq!(peer.read_frame(), (DONE, b"go on".to_vec()));
+        if !is_there_before {
+            peer.send(&echo);
+        }
+        assert_eq!(peer.read_frame(), (DONE, vec![5]), "the length of the frame");
+        assert_eq!(peer.read_frame(), (ECHO, b"whole".to_vec()));
+    }
 }

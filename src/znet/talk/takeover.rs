@@ -63,6 +63,8 @@ pub struct RawStream<'a> {
     transport: Transport,
     /// Read from the socket before; to be read first.
     buffered: Bytes,
+    /// Read from the socket, looked at, and to be read next; `buffered` is empty then.
+    peeked: Option<[u8; 1]>,
     timeout: Option<Duration>,
 }
 
@@ -73,7 +75,7 @@ impl RawStream<'_> {
         let transport = conn.line().get().ok_or(Error::ConnectionClosed)?;
         conn.hold_outbox(&transport)?;
         let buffered = conn.ahead().with(Backlog::take_bytes);
-        Ok(RawStream { conn, transport, buffered, timeout: None })
+        Ok(RawStream { conn, transport, buffered, peeked: None, timeout: None })
     }
 
     /// Sets how long a single read or write may wait; `None`, the default, for as long as the connection is open. The
@@ -84,7 +86,26 @@ impl RawStream<'_> {
 
     /// The stream as a [`BufRead`](io::BufRead) that never reads on behind what it gives out: what is not consumed stays.
     pub const fn by_byte(&mut self) -> ByByte<'_, Self> {
-        ByByte { stream: self, byte: None }
+        ByByte { stream: self }
+    }
+
+    /// The next byte, which stays where it is; nothing at the end of the stream.
+    fn peek(&mut self) -> io::Result<&[u8]> {
+        if self.buffered.is_empty() && self.peeked.is_none() {
+            let mut byte = [0];
+            self.peeked = (self.read(&mut byte)? == 1).then_some(byte);
+        }
+        Ok(match &self.peeked {
+            Some(byte) => byte,
+            None => self.buffered.get(..1).unwrap_or_default(),
+        })
+    }
+
+    /// Goes beyond the byte that was looked at.
+    fn skip_peeked(&mut self) {
+        if self.peeked.take().is_none() && !self.buffered.is_empty() {
+            self.buffered.advance(1);
+        }
     }
 
     fn check(&self) -> io::Result<()> {
@@ -125,6 +146,10 @@ impl RawStream<'_> {
 
 impl Read for RawStream<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if let (Some(first), Some([byte])) = (buf.first_mut(), self.peeked) {
+            (*first, self.peeked) = (byte, None);
+            return Ok(1);
+        }
         if !self.buffered.is_empty() {
             let n = buf.len().min(self.buffered.len());
             self.buffered.copy_to_slice(&mut buf[..n]);
@@ -170,6 +195,7 @@ impl Write for RawStream<'_> {
 impl Drop for RawStream<'_> {
     fn drop(&mut self) {
         let rest = std::mem::take(&mut self.buffered);
+        let rest = self.peeked.map_or(rest, |byte| Bytes::copy_from_slice(&byte));
         self.conn.ahead().with(|input| input.put_bytes(rest));
         self.conn.release_outbox();
     }
@@ -179,38 +205,22 @@ impl Drop for RawStream<'_> {
 #[derive(Debug)]
 pub struct ByByte<'a, R> {
     stream: &'a mut R,
-    byte: Option<[u8; 1]>,
 }
 
-impl<R: Read> Read for ByByte<'_, R> {
+impl Read for ByByte<'_, RawStream<'_>> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match (self.byte.take(), buf.first_mut()) {
-            (Some([byte]), Some(first)) => {
-                *first = byte;
-                Ok(1)
-            }
-            (byte, _) => {
-                self.byte = byte;
-                self.stream.read(buf)
-            }
-        }
+        self.stream.read(buf)
     }
 }
 
-impl<R: Read> io::BufRead for ByByte<'_, R> {
+impl io::BufRead for ByByte<'_, RawStream<'_>> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.byte.is_none() {
-            let mut byte = [0];
-            if self.stream.read(&mut byte)? == 1 {
-                self.byte = Some(byte);
-            }
-        }
-        Ok(self.byte.as_ref().map_or(&[], |byte| byte))
+        self.stream.peek()
     }
 
     fn consume(&mut self, amount: usize) {
         if amount > 0 {
-            self.byte = None;
+            self.stream.skip_peeked();
         }
     }
 }
