@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use zinx::green;
 use zinx::prelude::*;
+use zinx::znet::router_recovery;
 
 use crate::common::{ECHO, Running, frame, start_alone, wait_until};
 use crate::http::{config, get, get_json, post};
@@ -14,6 +15,7 @@ const SLEEP: u32 = 12;
 const FAIL: u32 = 13;
 const PANIC: u32 = 14;
 const CALL: u32 = 15;
+const RECOVERS: u32 = 16;
 const UNKNOWN: u32 = 99;
 
 fn start(change: impl FnOnce(&mut Config)) -> Running {
@@ -27,6 +29,8 @@ fn start(change: impl FnOnce(&mut Config)) -> Running {
         server.add_router(SLEEP, sleep).unwrap();
         server.add_router(FAIL, |_: &dyn IRequest| Err(Error::other("no"))).unwrap();
         server.add_router(PANIC, |_: &dyn IRequest| panic!("on purpose")).unwrap();
+        let recovers = zinx::handlers![router_recovery, |_: &dyn IRequest| panic!("on purpose")];
+        server.add_router_slices(RECOVERS, recovers).unwrap();
         let call = |request: &dyn IRequest| {
             let conn = request.get_connection();
             // Only one that is not to be answered may be late.
@@ -58,7 +62,7 @@ fn routes_tell_how_often_and_how_long_their_handlers_ran() {
             peer.send(&[frame(ECHO, b"x"), frame(SLEEP, b"")].concat());
             (0..2).for_each(|_| drop(peer.read_frame()));
         }
-        peer.send(&[frame(FAIL, b""), frame(UNKNOWN, b""), frame(PANIC, b"")].concat());
+        peer.send(&[FAIL, UNKNOWN, RECOVERS, PANIC].map(|id| frame(id, b"")).concat());
         peer.read_to_end();
         peer.finish();
         wait_until("it is closed", || entries(&running, "/connz?state=closed").len() == 1);
@@ -73,6 +77,7 @@ fn routes_tell_how_often_and_how_long_their_handlers_ran() {
             (&route(&running, FAIL)["errors"], &route(&running, PANIC)["panics"]),
             (&1.into(), &1.into())
         );
+        assert_eq!(route(&running, RECOVERS)["panics"], 1);
         let unknown = entries(&running, "/routez").into_iter().find(|row| row["route"].is_null()).unwrap();
         assert_eq!(unknown["messages"], 1);
         let slow = entries(&running, "/slowz");

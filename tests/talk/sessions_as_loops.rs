@@ -122,6 +122,18 @@ fn a_time_limit_holds_while_the_peer_does_not_read() {
 }
 
 #[test]
+fn messages_of_a_session_count_as_those_of_handlers() {
+    let running = start_alone(config(), |server| {
+        server.on_session(|s| s.recv_id(50).and_then(|_| s.recv()).map(drop)).unwrap();
+    });
+    let mut peer = running.connect();
+    peer.send(&[frame(51, b"kept"), frame(ECHO, b"a"), frame(50, b"")].concat());
+    assert_eq!(peer.read_frame(), (ECHO, b"a".to_vec()));
+    assert_eq!(peer.read_to_end(), b"");
+    assert_eq!(running.server.stats().requests, 3);
+}
+
+#[test]
 fn sessions_end_with_their_connection_by_error_and_by_panic() {
     let (tell, told) = mpsc::channel();
     let tell = Mutex::new(tell);

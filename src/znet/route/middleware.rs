@@ -21,6 +21,9 @@ pub fn router_recovery(request: &dyn IRequest) -> Result<()> {
         let core = Connection::of(request).core();
         core.counters.handler_panics.add();
         let (id, msg_id) = (request.get_connection().get_conn_id(), request.get_msg_id());
+        if let Some(routes) = core.route_stats() {
+            routes.of(msg_id).count_panic();
+        }
         let log = &core.panic_log;
         throttled!(error, log, "connection {id}: the handler of message id {msg_id} panicked: {words}");
         Ok(())

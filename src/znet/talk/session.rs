@@ -135,6 +135,7 @@ impl Session {
 
     /// One message more: what the reader would count.
     fn pay(&self, conn: &Connection) {
+        conn.core().counters.requests.add();
         conn.count_in(0, 1);
         if let Some(transport) = conn.line().get() {
             keep_rate(conn, &transport, 1, 0);
