@@ -8,7 +8,7 @@ use super::page::{Page, Part};
 use super::search::Search;
 use crate::http::Request;
 use crate::znet::server::core::Core;
-use crate::znet::server::history::ClosedConn;
+use crate::znet::server::history::{ClosedConn, shortened};
 
 /// A connection that has closed, as it is shown.
 #[derive(Serialize)]
@@ -34,7 +34,9 @@ pub(super) fn closed(core: &Core, request: &Request, page: Page) -> Part<ClosedR
     let now = core.clock().tick();
     let mut all = core.history().map_or_else(Vec::new, |history| history.closed());
     if let Some(user) = request.parameter("user") {
-        all.retain(|conn| conn.user.as_deref() == Some(user));
+        let kept = shortened(user);
+        let kept = kept.as_deref().unwrap_or(user);
+        all.retain(|conn| conn.user.as_deref() == Some(kept));
     }
     if let Some(beginning) = request.parameter("address") {
         all.retain(|conn| conn.remote.starts_with(beginning));
@@ -51,7 +53,7 @@ fn is_found(conn: &ClosedConn, search: &Search) -> bool {
         || search.is_in(&conn.remote)
         || conn.user.as_ref().is_some_and(|user| search.is_in(user))
         || search.is_in(&conn.transport)
-        || search.is_in(&conn.reason.to_string())
+        || search.is_in(&conn.reason)
 }
 
 /// The closed connection with this id, while it is remembered.
@@ -74,6 +76,6 @@ fn row(conn: &Arc<ClosedConn>, now: u64) -> ClosedRow {
         bytes_out: conn.bytes_out,
         unsent_messages: conn.unsent.messages,
         unsent_bytes: conn.unsent.bytes,
-        reason: conn.reason.to_string(),
+        reason: conn.reason.clone(),
     }
 }

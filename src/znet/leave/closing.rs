@@ -114,7 +114,8 @@ impl Connection {
     /// Notes for those who look from outside that it has closed, and why.
     fn note_closed(&self, unsent: Unsent) {
         let Some((history, traffic)) = self.core().history().zip(self.notes().traffic()) else { return };
-        history.note_closed(ClosedConn {
+        let reason = self.get_close_reason().unwrap_or(CloseReason::Stopped);
+        let conn = ClosedConn {
             id: self.id(),
             transport: self.get_transport().to_string(),
             remote: self.get_remote_addr().to_string(),
@@ -125,8 +126,9 @@ impl Connection {
             bytes_in: traffic.bytes_in(),
             bytes_out: traffic.bytes_out(),
             unsent,
-            reason: self.get_close_reason().unwrap_or(CloseReason::Stopped),
-        });
+            reason: reason.to_string(),
+        };
+        history.note_closed(&reason, conn);
     }
 
     fn log_closed(&self) {

@@ -45,7 +45,7 @@ struct Closed {
 }
 
 /// A connection that has closed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ClosedConn {
     pub(crate) id: u64,
     pub(crate) transport: String,
@@ -58,13 +58,15 @@ pub(crate) struct ClosedConn {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) unsent: Unsent,
-    pub(crate) reason: CloseReason,
+    pub(crate) reason: String,
 }
 
 impl History {
-    /// Remembers a connection that has closed.
-    pub(crate) fn note_closed(&self, conn: ClosedConn) {
-        let kind = kind(&conn.reason);
+    /// Remembers a connection that has closed for this reason. Texts in which there may be something of its peer are cut.
+    pub(crate) fn note_closed(&self, reason: &CloseReason, conn: ClosedConn) {
+        let user = conn.user.map(|user| shortened(&user).map_or_else(|| Arc::clone(&user), Arc::from));
+        let text = shortened(&conn.reason).unwrap_or(conn.reason);
+        let (kind, conn) = (kind(reason), ClosedConn { user, reason: text, ..conn });
         let mut closed = self.closed.lock();
         // Dropped after the lock.
         let oldest = if closed.last.len() >= MOST_CLOSED { closed.last.pop_front() } else { None };
@@ -85,6 +87,12 @@ impl History {
     }
 }
 
+/// What is kept of a text, if that is not all of it.
+pub(crate) fn shortened(text: &str) -> Option<String> {
+    let (cut, _) = text.char_indices().nth(LONGEST_TEXT)?;
+    Some(format!("{}…", text.get(..cut)?))
+}
+
 /// The kind of a reason, without what was special about it: `peer_closed`.
 pub(crate) fn kind(reason: &CloseReason) -> String {
     let mut kind = String::new();
@@ -101,9 +109,28 @@ pub(crate) fn kind(reason: &CloseReason) -> String {
 /// How many closed connections are remembered.
 const MOST_CLOSED: usize = 10_000;
 
+/// How many characters are kept of a reason, and of the name of a user.
+const LONGEST_TEXT: usize = 500;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_what_a_peer_has_put_into_a_reason_or_a_name_little_is_kept() {
+        let history = History::default();
+        for (len, kept) in [(500, 500), (501, 501), (1 << 20, 501)] {
+            let reason = CloseReason::SessionFailed { error: String::new() };
+            let text = "中".repeat(len);
+            let conn = ClosedConn { user: Some((&*text).into()), reason: text, ..ClosedConn::default() };
+            history.note_closed(&reason, conn);
+            let closed = &history.closed()[0];
+            let user = closed.user.as_deref().unwrap();
+            assert_eq!([user, &closed.reason].map(|text| text.chars().count()), [kept, kept]);
+            assert_eq!(user.ends_with('…'), len > 500);
+        }
+        assert_eq!(history.closed_by_kind()["session_failed"], 3);
+    }
 
     #[test]
     fn reasons_of_a_kind_have_one_name() {
