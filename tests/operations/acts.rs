@@ -115,6 +115,19 @@ fn at_max_conn_the_server_is_not_ready() {
     wait_until("there is room again", || get(&running, "/readyz").status == 200);
 }
 
+#[test]
+fn places_that_handshakes_take_are_not_free_either() {
+    let mut config = config();
+    (config.max_conn, config.proxy_protocol) = (1, true);
+    config.trusted_proxies = Config::from_yaml("TrustedProxies: 127.0.0.0/8").unwrap().trusted_proxies;
+    let running = start_alone(config, |_| {});
+    let silent = std::net::TcpStream::connect(running.server.local_addr().unwrap()).unwrap();
+    wait_until("its place is taken", || get(&running, "/readyz").status == 503);
+    assert_eq!(get_json(&running, "/varz")["connections"]["places"], 1);
+    drop(silent);
+    wait_until("there is room again", || get(&running, "/readyz").status == 200);
+}
+
 /// The level is the process's.
 #[test]
 fn the_log_level_changes_while_the_server_runs() {

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::crowd::{Crowd, Member, Seat};
 use super::handshakes::Handshakes;
@@ -33,8 +34,6 @@ pub(crate) struct Entrance {
 #[derive(Default)]
 struct Door {
     next_id: u64,
-    /// Peers that have been let in and are no connections yet.
-    reserved: usize,
 }
 
 /// The right to a place. Dropped, another peer may have it.
@@ -68,7 +67,7 @@ impl Entrance {
     pub(super) fn wait_for_place(&self) -> bool {
         let core = &self.core;
         while core.config().max_conn_policy == MaxConnPolicy::Wait
-            && self.is_full(&self.door.lock())
+            && self.is_full_now()
             && !core.stopping().is_set()
         {
             // A connection that goes ends the pause; should its call come too early, the pause ends by itself.
@@ -80,12 +79,18 @@ impl Entrance {
     /// Whether one more peer is to wait until there is a place for it.
     #[cfg(feature = "kcp")]
     pub(super) fn has_others_wait(&self) -> bool {
-        self.core.config().max_conn_policy == MaxConnPolicy::Wait && self.is_full(&self.door.lock())
+        self.core.config().max_conn_policy == MaxConnPolicy::Wait && self.is_full_now()
     }
 
-    /// A connection whose peer is away takes no place: the peer needs one to come back.
-    fn is_full(&self, door: &Door) -> bool {
-        self.core.places_taken() + door.reserved >= self.core.config().max_conn
+    fn is_full_now(&self) -> bool {
+        // Nobody is on the way from the one count to the other.
+        let _door = self.door.lock();
+        self.is_full()
+    }
+
+    /// The caller has the lock of the door.
+    fn is_full(&self) -> bool {
+        self.core.places_taken() >= self.core.config().max_conn
     }
 
     /// Reserves a place. `None`, and the peer has been turned away, if there is none.
@@ -96,9 +101,9 @@ impl Entrance {
         peer: SocketAddr,
     ) -> Option<Reserved> {
         let take = || {
-            let mut door = self.door.lock();
-            let full = self.is_full(&door);
-            door.reserved += usize::from(!full);
+            let _door = self.door.lock();
+            let full = self.is_full();
+            self.core.arriving.fetch_add(usize::from(!full), Ordering::AcqRel);
             full
         };
         let mut full = take();
@@ -194,10 +199,10 @@ impl Reserved {
             let mut door = entrance.door.lock();
             let id = door.next_id;
             door.next_id += 1;
-            let place = Place::take(core, id, transport, addresses);
-            // Counted once at any time.
-            door.reserved -= 1;
+            // Counted once at any time, for those who come in; never twice for those who only look.
+            core.arriving.fetch_sub(1, Ordering::AcqRel);
             self.used = true;
+            let place = Place::take(core, id, transport, addresses);
             (id, place)
         };
         let place = match place {
@@ -224,7 +229,9 @@ impl Reserved {
 impl Drop for Reserved {
     fn drop(&mut self) {
         if !self.used {
-            self.entrance.door.lock().reserved -= 1;
+            let door = self.entrance.door.lock();
+            self.entrance.core.arriving.fetch_sub(1, Ordering::AcqRel);
+            drop(door);
             self.entrance.core.backoff().end_pause();
         }
     }

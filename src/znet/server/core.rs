@@ -1,6 +1,7 @@
 //! What the connections of a server share.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub(crate) struct Core {
     talk: Talk,
     heart: OnceLock<Heart>,
     manager: Arc<ConnManager>,
+    /// Peers that have been let in and are no connections yet. Changed under the lock of the entrance.
+    pub(crate) arriving: AtomicUsize,
     /// Readers and writers of all connections.
     group: Group,
     /// What runs beside them.
@@ -134,6 +137,7 @@ impl Core {
             talk: Talk::default(),
             heart: OnceLock::new(),
             manager: Arc::new(ConnManager::new()),
+            arriving: AtomicUsize::new(0),
             group: Group::new(),
             tasks: Group::new(),
             backoff: Backoff::new(),
@@ -279,7 +283,8 @@ impl Core {
 
     /// How many places of `MaxConn` are taken: a connection whose peer is away takes none, for the peer needs one to come back.
     pub(crate) fn places_taken(&self) -> usize {
-        self.manager.places().saturating_sub(self.absent.len())
+        let connections = self.manager.places().saturating_sub(self.absent.len());
+        connections + self.arriving.load(Ordering::Acquire)
     }
 
     /// The connections, to keep.
