@@ -81,6 +81,16 @@ fn a_drain_is_seen_at_once_and_closes_the_oldest_first() {
 }
 
 #[test]
+fn a_drain_is_over_when_all_have_gone_by_themselves() {
+    let running = start_alone(config(), |_| {});
+    let mut peers: Vec<_> = (0..3).map(|_| running.connect()).collect();
+    peers.iter_mut().for_each(|peer| peer.check_echo());
+    running.server.drain(Duration::from_secs(3600));
+    drop(peers);
+    assert!(running.server.wait_stopped(Duration::from_secs(20)));
+}
+
+#[test]
 fn a_drain_with_a_parameter_that_it_does_not_know_stops_nothing() {
     let running = start_alone(config(), |_| {});
     assert_eq!(post(&running, "/drain?second=60").status, 400);

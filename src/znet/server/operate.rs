@@ -17,8 +17,8 @@ impl Server {
     /// oldest first, spread over `pace`: so its clients do not all connect elsewhere at once. Returns at once.
     ///
     /// No connection is accepted from now on, and tasks learn that the server stops. `DrainMs` begins when the last connection
-    /// is asked to close. A `stop` meanwhile, or a signal, closes those that are left at once. After a `stop`, or a second time,
-    /// it does nothing.
+    /// is asked to close, or has gone by itself. A `stop` meanwhile, or a signal, closes those that are left at once. After a
+    /// `stop`, or a second time, it does nothing.
     pub fn drain(&self, pace: Duration) {
         self.core().drain(pace);
     }

@@ -173,7 +173,7 @@ impl Core {
     }
 
     /// Closes the connections one after the other, the oldest first, so that all are asked to close when `pace` is over. Sooner
-    /// if the stop is to be.
+    /// if the stop is to be, or no connection is left.
     fn close_over(&self, pace: Duration) {
         let mut left = Vec::new();
         self.manager().each(|conn| {
@@ -190,7 +190,7 @@ impl Core {
             for conn in left.by_ref().take(now) {
                 conn.connection().stop_because(self.stop_reason().clone());
             }
-            if part >= 1.0 || self.unpaced.wait_timeout(STEP) {
+            if part >= 1.0 || self.manager().places() == 0 || self.unpaced.wait_timeout(STEP) {
                 return;
             }
         }
