@@ -138,5 +138,13 @@ fn clients_of_a_proxy_are_banned_one_by_one_and_a_home_has_one_address() {
     assert!(comes_for(&running, "2001:db8:1:3::1"));
     assert_eq!(banned(&running)[0]["address"], "2001:db8:1:2::/64");
     assert_eq!(post(&running, "/banz/2001:db8:1:2::%2F64/lift").status, 200);
+    for n in ["1", "2"] {
+        assert!(comes_for(&running, &format!("2001:db8:1:2::{n}")));
+    }
+    assert!(!comes_for(&running, "2001:db8:1:2::3"));
+    // As it is shown, without a thought of what a slash is in a path.
+    assert_eq!(get(&running, "/banz/2001:db8:1:2::/64/lift").status, 405);
+    let lifted = post(&running, "/banz/2001:db8:1:2::/64/lift");
+    assert_eq!((lifted.status, lifted.json()), (200, json!({ "lifted": "2001:db8:1:2::/64" })));
     assert!(comes_for(&running, "2001:db8:1:2::1"));
 }

@@ -39,5 +39,8 @@ pub(super) fn lift(core: &Core, address: &str) -> Response {
     Response::json(&Lifted { lifted: address })
 }
 
+/// What stands behind a network of IPv6: the length of what is the same in all its addresses.
+pub(super) const NETWORK: &str = "64";
+
 /// How many `/varz` shows.
 const SHOWN: usize = 100;

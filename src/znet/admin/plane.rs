@@ -89,9 +89,10 @@ impl Plane {
             ["clusterz"] => cluster::state(core),
             ["greenz"] => coroutines::list(request),
             ["loglevel"] => acts::log_level(),
-            ["connz" | "userz", _, "kick"] | ["banz", _, "lift"] | ["drain" | "reload" | "trace"] => {
-                not_allowed("POST")
-            }
+            ["connz" | "userz", _, "kick"]
+            | ["banz", _, "lift"]
+            | ["banz", _, bans::NETWORK, "lift"]
+            | ["drain" | "reload" | "trace"] => not_allowed("POST"),
             _ => unknown(request),
         }
     }
@@ -102,6 +103,10 @@ impl Plane {
             ["connz", id, "kick"] => acts::kick(core, id),
             ["userz", uid, "kick"] => acts::kick_user(core, uid),
             ["banz", address, "lift"] => bans::lift(core, address),
+            // As it is shown: its slash is that of a path, too.
+            ["banz", address, bans::NETWORK, "lift"] => {
+                bans::lift(core, &format!("{address}/{}", bans::NETWORK))
+            }
             ["drain"] => acts::drain(core, request),
             ["trace"] => trace::trace(core, request),
             ["reload"] => acts::reload(core, request),
