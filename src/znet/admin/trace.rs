@@ -60,8 +60,13 @@ struct Followed {
 
 impl Followed {
     fn until(&mut self, end: Until, out: &mut dyn Write) -> io::Result<()> {
+        let mut next = Until::after(Duration::ZERO);
         while !end.is_over() && !self.core.stopped.is_set() {
-            self.look();
+            // Not for each line: to find those that have come, it looks at all connections.
+            if next.is_over() {
+                self.look();
+                next = Until::after(STEP);
+            }
             let lines = self.trace.take(STEP);
             out.write_all(lines.concat().as_bytes())?;
             out.flush()?;
