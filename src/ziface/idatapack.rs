@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::{Data, IMessage};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A wire format: a head of fixed length that announces the length of the payload behind it.
 ///
@@ -41,10 +41,13 @@ pub trait IDataPack: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of [`pack_head`](Self::pack_head).
+    /// Those of [`pack_head`](Self::pack_head), and [`Error::PacketTooLarge`](crate::Error::PacketTooLarge) for a payload of 4 GiB.
     #[doc(alias = "Pack")]
     fn pack(&self, message: &dyn IMessage) -> Result<Vec<u8>> {
         let data = message.get_data();
+        if u32::try_from(data.len()).is_err() {
+            return Err(Error::PacketTooLarge { len: data.len() as u64, max: u32::MAX });
+        }
         let mut frame = Vec::with_capacity(self.get_head_len() + data.len());
         self.pack_head(message.get_msg_id(), message.get_data_len(), &mut frame)?;
         frame.extend_from_slice(data);
