@@ -77,13 +77,23 @@ class Client:
         self._questions[msg_id] = (reply_id, handler)
 
     async def connect(self) -> None:
-        """Connects for the first time. Raises `OSError` or `TimedOut`; call it again then if you like."""
+        """Connects for the first time. Raises `OSError` or `TimedOut`; call it again then if you like. Raises `ConnectionClosed` if
+        the client is closed, also meanwhile, and `RuntimeError` if it has connected, or is about to."""
+        if self._final is not None:
+            raise ConnectionClosed(self._final)
+        if self._main is not None or self.state.name == "connecting":
+            raise RuntimeError("connect has been called already: another connection takes another Client")
         self._closing = asyncio.Event()
         self._tell(State("connecting"))
         try:
-            wire = await self._dial()
-        except OSError as error:
-            self._tell(State("closed", reason=str(error)))
+            wire = await self._dial_unless_closed()
+            if self._final is not None:
+                wire.cut(self._final)
+                raise ConnectionClosed(self._final)
+        except BaseException as error:
+            self._begun = False
+            if self._final is None:
+                self._tell(State("closed", reason="cancelled" if isinstance(error, asyncio.CancelledError) else str(error)))
             raise
         self._dispatcher = asyncio.get_running_loop().create_task(self._inbox.dispatch())
         self._main = asyncio.get_running_loop().create_task(self._run(wire))
@@ -158,18 +168,20 @@ class Client:
 
     async def close(self, patience: float = 5.0) -> None:
         """Closes on purpose: what was sent leaves first, for at most `patience` seconds, and there is nothing to resume. If the
-        socket is lost just now, what waits for the next one is dropped. Twice is the same as once."""
-        if self._main is None or self._dispatcher is None or self._final is not None:
+        socket is lost just now, what waits for the next one is dropped. If this is cancelled, the socket is cut. Twice is the same
+        as once."""
+        if self._final is not None:
+            return
+        if self._main is None or self._dispatcher is None:
+            if self.state.name == "connecting":
+                self._finish("closed by the program")
             return
         self._finish("closed by the program")
-        wire = self._wire
-        if wire is not None:
-            self._session.say_bye()
-            wire.write(self._session.take())
-            await wire.end(patience)
-        await asyncio.gather(self._main, return_exceptions=True)
-        for task in {*self._tasks, self._dispatcher} - {asyncio.current_task()}:
-            task.cancel()
+        try:
+            await self._end(self._main, patience)
+        finally:
+            for task in {*self._tasks, self._dispatcher} - {asyncio.current_task()}:
+                task.cancel()
 
     async def wait_closed(self) -> State:
         """Waits until the client is closed, by whichever side. Returns the last state, with the reason."""
@@ -274,12 +286,25 @@ class Client:
             return None
         except asyncio.TimeoutError:
             pass
+        try:
+            return await self._dial_unless_closed()
+        except Exception:
+            return None
+
+    async def _dial_unless_closed(self) -> Wire:
+        """As `_dial`. Raises `ConnectionClosed` if the client is closed first."""
         tasks = [asyncio.ensure_future(what) for what in (self._dial(), self._closing.wait())]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        wire = (await asyncio.gather(*tasks, return_exceptions=True))[0]
-        return wire if isinstance(wire, Wire) else None
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            made = (await asyncio.gather(*tasks, return_exceptions=True))[0]
+        if isinstance(made, Wire):
+            return made
+        if self._final is not None or not isinstance(made, BaseException):
+            raise ConnectionClosed(self._final or "not connected")
+        raise made
 
     async def _dial(self) -> Wire:
         loop, options = asyncio.get_running_loop(), self.options
@@ -371,8 +396,23 @@ class Client:
                 await self.send(reply_id, value)
             except ConnectionClosed:
                 pass
+            except Exception:
+                log.exception("the answer to message %d", message.id)
 
     # The end.
+
+    async def _end(self, main: asyncio.Task[None], patience: float) -> None:
+        """Ends the socket in order. Cut short, it cuts the socket: nothing is left over that waits for the server."""
+        try:
+            if self._wire is not None:
+                self._session.say_bye()
+                self._wire.write(self._session.take())
+                await self._wire.end(patience)
+            await asyncio.wait([main])
+        except asyncio.CancelledError:
+            if self._wire is not None:
+                self._wire.cut("closed")
+            raise
 
     def _finish(self, why: str) -> None:
         """Closed, for good."""

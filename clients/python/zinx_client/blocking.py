@@ -53,7 +53,10 @@ class Client:
         self._client.answer(msg_id, reply_id, lambda value: self._run_in(self._answers, handler, value))
 
     def connect(self) -> None:
-        """Connects for the first time. Raises `OSError` or `TimedOut`."""
+        """Connects for the first time. Raises `OSError` or `TimedOut`; `ConnectionClosed` if it is closed; `RuntimeError` if it has
+        connected."""
+        if self._loop is not None:
+            raise RuntimeError("connect has been called already: another connection takes another Client")
         self._start_loop()
         try:
             self._wait(self._client.connect())
@@ -99,12 +102,16 @@ class Client:
 
     def wait_closed(self) -> State:
         """Waits until the client is closed, by whichever side. Returns the last state, with the reason."""
-        return self._wait(self._client.wait_closed()) if self._loop else self.state
+        try:
+            return self._wait(self._client.wait_closed())
+        except ConnectionClosed:
+            return self.state
 
     def drop_socket(self) -> None:
         """Loses the socket, as a network would."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._client.drop_socket)
+        with self._using:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._client.drop_socket)
 
     def close(self, patience: float = 5.0) -> None:
         """Closes on purpose: what was sent leaves first, for at most `patience` seconds. Twice is the same as once."""

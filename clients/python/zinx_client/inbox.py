@@ -73,7 +73,10 @@ class Inbox:
         try:
             result = handler(self._codec.decode(message.id, message.data))
             return await result if inspect.isawaitable(result) else result
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            # What it waited for may have been cancelled: that is an error of it, and no end of ours.
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
             log.exception("the handler of message %d", message.id)
             return FAILED
 
@@ -96,3 +99,9 @@ class Inbox:
             await self._taken.wait()
         self._unhandled.append(message)
         self._kept.notify()
+
+
+def _is_cancelled() -> bool:
+    """Whether the task that runs is to end. Before Python 3.11, whenever something it waited for was cancelled."""
+    cancelling = getattr(asyncio.current_task(), "cancelling", None)
+    return cancelling is None or cancelling() > 0

@@ -9,6 +9,8 @@ from .options import Options
 from .session import Session, Stage
 from .wire import Wire
 
+HEARTBEAT = b"heartbeat"
+
 
 async def watch(wire: Wire, session: Session, options: Options, send: Callable[[int, bytes], None]) -> None:
     """Watches one socket until it is cancelled, or has cut the socket."""
@@ -32,5 +34,5 @@ async def watch(wire: Wire, session: Session, options: Options, send: Callable[[
             return
         if options.heartbeat and now() >= beat_at:
             beat_at = max(beat_at + options.heartbeat, now())
-            if session.has_room(0) and session.stage is not Stage.RESUMING:
-                send(options.heartbeat_id, b"heartbeat")
+            if session.has_room(len(HEARTBEAT)) and session.stage is not Stage.RESUMING:
+                send(options.heartbeat_id, HEARTBEAT)
