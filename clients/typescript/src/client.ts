@@ -68,6 +68,8 @@ type Handler<T> = (value: T, id: number) => unknown;
 /** How long the other side may take to end as well. */
 const END_WITHIN = 5000;
 
+const BY_PROGRAM = "closed by the program";
+
 /** A connection to a server. It connects again by itself, and goes on where it was if the server resumes. */
 export class Client<T = Uint8Array> {
   readonly options: Options<T>;
@@ -101,9 +103,11 @@ export class Client<T = Uint8Array> {
     if (this.options.saved) this.#session.load(this.options.saved);
   }
 
-  /** Connects for the first time. Rejects if that fails; then it may be called again. */
+  /** Connects for the first time. Rejects if that fails, then it may be called again, or if the client has connected or is closed. */
   connect(): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (this.#final !== undefined) throw new ConnectionClosed(this.#final);
+      if (this.#begun || this.#wire) throw new Error("connect has been called already");
       this.#tell(told("connecting"));
       const off = this.onState(({ name, reason }) => {
         if (name !== "open" && name !== "closed") return;
@@ -111,7 +115,12 @@ export class Client<T = Uint8Array> {
         if (name === "open") resolve();
         else reject(new ConnectionClosed(reason));
       });
-      this.#dial();
+      try {
+        this.#dial();
+      } catch (error) {
+        // The address is none, or there is no WebSocket.
+        this.#tell(told("closed", { reason: String(error) }));
+      }
     });
   }
 
@@ -190,10 +199,15 @@ export class Client<T = Uint8Array> {
    */
   async close(): Promise<void> {
     const wire = this.#wire;
-    if (this.#final !== undefined || !this.#begun) return;
+    if (this.#final !== undefined) return;
+    if (!this.#begun) {
+      if (!wire) return;
+      this.#finish(BY_PROGRAM, 0);
+      return wire.cut(BY_PROGRAM);
+    }
     const unsent = this.#isOpen && this.#session.stage !== "resuming" ? 0 : this.#session.forget();
     this.#session.sayBye();
-    this.#finish("closed by the program", unsent);
+    this.#finish(BY_PROGRAM, unsent);
     await this.#end(wire);
   }
 

@@ -78,6 +78,29 @@ for (const transport of ["tcp", "websocket"]) {
     assert.equal(decode(await client.request(1, "hello", 1, SOON)), "hello");
   });
 
+  on("a close while the client connects for the first time is heard", async (t, url) => {
+    const client = new Client(url, QUICK);
+    const connecting = assert.rejects(client.connect(), ConnectionClosed);
+    await client.close();
+    await connecting;
+    assert.deepEqual([client.state.name, client.state.reason], ["closed", "closed by the program"]);
+    // Nor is it back once the attempt has come to its end.
+    const { client: other } = await open(t, url);
+    await other.request(1, "", 1, SOON);
+    assert.equal(client.state.name, "closed");
+    await assert.rejects(client.connect(), ConnectionClosed);
+  });
+
+  on("a second connect is refused and harms nothing", async (t, url) => {
+    const client = new Client(url, QUICK);
+    t.after(() => client.close());
+    const connecting = client.connect();
+    await assert.rejects(client.connect(), /already/);
+    await connecting;
+    await assert.rejects(client.connect(), /already/);
+    assert.equal(decode(await client.request(1, "there", 1, SOON)), "there");
+  });
+
   on("requests time out, and answers are matched in order or by a number", async (t, url) => {
     const { client } = await open(t, url);
     await assert.rejects(client.request(1, "", 9, { timeout: 50 }), TimedOut);
@@ -227,6 +250,12 @@ test("no server is an error of the first attempt", LIMIT, async () => {
   listener.close();
   await assert.rejects(connect(`tcp://127.0.0.1:${port}`), ConnectionClosed);
   await assert.rejects(connect(`ws://127.0.0.1:${port}/`), ConnectionClosed);
+  // One that cannot even begin ends as the others do, and may be called again.
+  const wrong = new Client("ws://127.0.0.1/", { webSocket: class { constructor() { throw new TypeError("on purpose"); } } });
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    await assert.rejects(wrong.connect(), /on purpose/);
+    assert.equal(wrong.state.name, "closed");
+  }
   const client = new Client(`tcp://127.0.0.1:${port}`);
   await client.close();
   assert.throws(() => client.send(1, ""), ConnectionClosed);
