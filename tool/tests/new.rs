@@ -49,6 +49,17 @@ fn a_name_may_be_a_word_of_the_templates() {
 }
 
 #[test]
+fn a_name_may_be_a_word_of_yaml() {
+    let _watchdog = watchdog();
+    let folder = empty("new-yaml");
+    for name in ["null", "NULL", "yes"] {
+        assert_eq!(new(&folder, &[name]).0, Some(0));
+        let checked = zinx().arg("check").arg(folder.join(name).join("zinx.yaml")).output().unwrap();
+        assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+    }
+}
+
+#[test]
 fn each_template_makes_a_project_that_knows_its_name_and_where_zinx_is() {
     let _watchdog = watchdog();
     let folder = empty("new-templates");
@@ -60,7 +71,7 @@ fn each_template_makes_a_project_that_knows_its_name_and_where_zinx_is() {
         let read = |file: &str| fs::read_to_string(folder.join(&name).join(file)).unwrap();
         assert!(read("Cargo.toml").contains(&format!("name = \"{name}\"")));
         assert!(read("Cargo.toml").contains(&format!("zinx = {{ path = \"{}\" }}", root.display())));
-        assert!(read("zinx.yaml").contains(&format!("Name: {name}\n")));
+        assert!(read("zinx.yaml").contains(&format!("Name: \"{name}\"\n")));
         assert!(read("README.md").contains(&format!("`zinx new {name} --template {template}`")));
         assert_eq!(read("src/main.rs"), include_str!("../templates/main.rs"));
         for file in ["Cargo.toml", "README.md", "zinx.yaml", ".gitignore"] {
