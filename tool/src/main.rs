@@ -109,7 +109,8 @@ const REPL: &str = "\
 Examples:
   zinx repl 127.0.0.1:7777                          then: 1 hello
   printf '1 ann\\n10 lobby\\n' | zinx repl ws://127.0.0.1:9000/
-In it, help lists what can be typed. Exit code: 0 at the end of the input; 1 if the connection fails or the server ends it.";
+In it, help lists what can be typed. Answers are shown until none has come for 300 ms after the end of the input, for 5 s at most.
+Exit code: 0 at the end of the input; 1 if the connection fails or the server ends it; 2 for wrong arguments or a wrong configuration.";
 
 #[cfg(feature = "bench")]
 const BENCH: &str = "\

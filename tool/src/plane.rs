@@ -10,11 +10,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
+use crate::send::host_port;
+
 /// Where the admin plane is.
 #[derive(Args, Clone)]
 pub(crate) struct Plane {
     /// The admin plane of the server.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7778")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7778", value_parser = address)]
     admin: String,
     /// Its AdminToken; else the one in the environment variable ZINX_ADMINTOKEN.
     #[arg(long, value_name = "TOKEN")]
@@ -85,6 +87,11 @@ pub(crate) struct Drain {
     plane: Plane,
 }
 
+/// An address as the command line takes it, also as a browser has it.
+fn address(text: &str) -> Result<String, &'static str> {
+    host_port(text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/'))
+}
+
 /// What is printed, or why there is nothing to print.
 pub(crate) type Outcome = Result<String, String>;
 
@@ -149,13 +156,25 @@ pub(crate) fn ask_text(plane: &Plane, path: &str) -> Result<String, String> {
 /// The status and the body of an answer.
 fn answer(plane: &Plane, method: &str, path: &str) -> Result<(String, String), String> {
     let address = &plane.admin;
-    let answer = talk(plane, method, path).map_err(|error| format!("the admin plane {address}: {error}"))?;
+    let answer = talk(plane, method, path).map_err(|error| no_answer(plane, &error, PATIENCE))?;
     let (head, body) =
         answer.split_once("\r\n\r\n").ok_or_else(|| format!("{address} does not speak HTTP"))?;
     Ok((head.split(' ').nth(1).unwrap_or("nothing").to_string(), body.to_string()))
 }
 
-fn refused(plane: &Plane, status: &str, value: &Value) -> String {
+/// What is said if an answer does not come: within so long, if it was waited for.
+pub(crate) fn no_answer(plane: &Plane, error: &io::Error, patience: Duration) -> String {
+    let address = &plane.admin;
+    match error.kind() {
+        // That of a socket with a time limit. Its words are "Resource temporarily unavailable".
+        io::ErrorKind::WouldBlock => {
+            format!("the admin plane {address}: no answer within {} s", patience.as_secs())
+        }
+        _ => format!("the admin plane {address}: {error}"),
+    }
+}
+
+pub(crate) fn refused(plane: &Plane, status: &str, value: &Value) -> String {
     let why = value["error"].as_str().unwrap_or("no admin plane of zinx");
     format!("the admin plane {} answers {status}: {why}", plane.admin)
 }

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use zinx::green::Queue;
@@ -12,7 +12,7 @@ use zinx::ziface::{IClient, IConnection, IRequest};
 use zinx::znet::new_client_with_url;
 use zinx::{Client, Error, Result};
 
-use crate::send::{Pack, address};
+use crate::send::{Pack, address, fail};
 
 /// What the command line asks for.
 #[derive(Args)]
@@ -30,10 +30,7 @@ pub(crate) struct Order {
 pub(crate) fn run(order: &Order) -> ExitCode {
     match talk(order) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("zinx: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&error),
     }
 }
 
@@ -68,8 +65,11 @@ fn talk(order: &Order) -> Result<()> {
         eprintln!("connected to {url}; `ID TEXT` sends a message, `help` lists the rest");
     }
     let read = read_lines(&*conn);
-    // Answers to the last lines, if they come from a file.
-    while read.is_ok() && !io::stdin().is_terminal() && came.get_timeout(SILENCE).is_ok() {}
+    if read.is_ok() && !io::stdin().is_terminal() {
+        // Answers to the last lines, which come from a file. A server that never stops does not keep us.
+        let until = Instant::now() + FOLLOWING;
+        while Instant::now() < until && came.get_timeout(SILENCE).is_ok() {}
+    }
     we_end.store(true, Ordering::Release);
     end(&client);
     read
@@ -86,8 +86,8 @@ fn read_lines(conn: &dyn IConnection) -> Result<()> {
     let mut lines = io::stdin().lock().lines();
     loop {
         if is_terminal {
-            print!("> ");
-            let _ = io::stdout().flush();
+            let mut out = io::stdout().lock();
+            let _ = out.write_all(b"> ").and_then(|()| out.flush());
         }
         let Some(line) = lines.next() else { return Ok(()) };
         let line = line.map_err(|source| Error::io("read a line", source))?;
@@ -189,6 +189,9 @@ quit          ends, as the end of the input does";
 
 /// The longest silence after the end of the input, before the connection is closed.
 const SILENCE: Duration = Duration::from_millis(300);
+
+/// The longest time after the end of the input, whatever comes.
+const FOLLOWING: Duration = Duration::from_secs(5);
 
 /// The longest that the end may take.
 const FAREWELL: Duration = Duration::from_secs(2);

@@ -70,6 +70,11 @@ pub(crate) fn address(text: &str) -> std::result::Result<String, &'static str> {
         // What is wrong with it is said by the client that is made for it.
         return Ok(text.to_string());
     }
+    host_port(text)
+}
+
+/// A host and a port.
+pub(crate) fn host_port(text: &str) -> std::result::Result<String, &'static str> {
     let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     port.map(|_| text.to_string()).ok_or("it is not HOST:PORT")
 }
@@ -94,11 +99,14 @@ pub(crate) fn run(order: Order) -> ExitCode {
         Err(Error::Io { what, source }) if what == PRINT && source.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            eprintln!("zinx: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&error),
     }
+}
+
+/// Prints what is wrong, and gives the exit code.
+pub(crate) fn fail(error: &Error) -> ExitCode {
+    eprintln!("zinx: {error}");
+    ExitCode::from(if matches!(error, Error::Config(_)) { 2 } else { 1 })
 }
 
 fn exchange(order: Order) -> Result<()> {

@@ -45,13 +45,14 @@ pub(crate) fn run(order: &Order) -> ExitCode {
         _ => format!("address={}", plane::escape(address.as_deref().unwrap_or_default())),
     };
     let path = format!("/trace?{whom}&seconds={}", order.seconds);
-    let followed = follow(&order.plane, &path, Duration::from_secs(order.seconds.into()));
-    plane::finish(followed.unwrap_or_else(|error| Err(format!("the admin plane: {error}"))))
+    let longest = Duration::from_secs(order.seconds.into()) + PATIENCE;
+    let followed = follow(&order.plane, &path, longest);
+    plane::finish(followed.unwrap_or_else(|error| Err(plane::no_answer(&order.plane, &error, longest))))
 }
 
 fn follow(plane: &Plane, path: &str, longest: Duration) -> io::Result<Outcome> {
     let stream = plane::begin(plane, "POST", path)?;
-    stream.set_read_timeout(Some(longest + PATIENCE))?;
+    stream.set_read_timeout(Some(longest))?;
     let mut answer = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -59,12 +60,12 @@ fn follow(plane: &Plane, path: &str, longest: Duration) -> io::Result<Outcome> {
             return Err(io::Error::other("it does not speak HTTP"));
         }
     }
-    if head.split(' ').nth(1) != Some("200") {
+    let status = head.split(' ').nth(1).unwrap_or("nothing");
+    if status != "200" {
         let mut body = String::new();
         answer.read_to_string(&mut body)?;
         let value: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
-        let words = value["error"].as_str().unwrap_or("no admin plane of zinx");
-        return Ok(Err(format!("the admin plane answers: {words}")));
+        return Ok(Err(plane::refused(plane, status, &value)));
     }
     let mut line = String::new();
     // Until it ends, or whoever reads what we print has had enough.

@@ -46,6 +46,11 @@ fn wrong_arguments_are_named_and_end_with_2() {
         (&["send", "a:1", "1", "a", "--pack", "xtv"], "[possible values: ltv, tlv]"),
         (&["send", "a:1", "1", "a", "--no-reply", "--replies", "1"], "cannot be used with"),
         (&["send", "a:1", "1", "--text"], "'-- --text'"),
+        (&["conns", "--admin", "localhost"], "'localhost' for '--admin <HOST:PORT>': it is not HOST:PORT"),
+        (
+            &["trace", "1", "--admin", "https://a"],
+            "'https://a' for '--admin <HOST:PORT>': it is not HOST:PORT",
+        ),
     ] {
         let (code, out, err) = run(args);
         assert!(code == Some(2) && out.is_empty() && err.contains(says), "{args:?}: {err}");

@@ -7,7 +7,7 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 use std::thread::{self, JoinHandle};
 
@@ -25,7 +25,8 @@ fn a_server_reads_its_configuration_again_and_the_command_says_what_has_changed(
     let (_, plane) = server.said.split_once("admin plane on http://").expect("it has one");
     let plane = plane.split_whitespace().next().unwrap().to_string();
     let reload = || {
-        let done = zinx().args(["reload", "--admin", &plane]).output().unwrap();
+        // As a browser has it.
+        let done = zinx().args(["reload", "--admin", &format!("http://{plane}/")]).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (done.status.code(), text(done.stdout), text(done.stderr))
     };
@@ -66,6 +67,25 @@ fn a_trace_shows_frames_as_they_come_and_leave() {
     trace.wait().unwrap();
     let wrong = zinx().args(["trace", "--admin", &plane]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(2), "one of ID, --user and --address is needed");
+}
+
+#[test]
+fn a_plane_that_does_not_answer_is_named_with_the_time_that_was_waited() {
+    let _watchdog = watchdog();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let plane = silent.local_addr().unwrap().to_string();
+    let run = |args: &[&str]| zinx().args(args).args(["--admin", &plane]).output().unwrap();
+    thread::scope(|scope| {
+        for (args, seconds) in [(&["conns"][..], 10), (&["trace", "1", "--seconds", "1"], 11)] {
+            let plane = &plane;
+            scope.spawn(move || {
+                let output = run(args);
+                let said = String::from_utf8_lossy(&output.stderr);
+                let expected = format!("zinx: the admin plane {plane}: no answer within {seconds} s\n");
+                assert_eq!((output.status.code(), &*said), (Some(1), &*expected));
+            });
+        }
+    });
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Stdio;
 use std::thread;
+use std::time::Duration;
 
 use common::{Server, watchdog, zinx};
 
@@ -65,6 +66,32 @@ fn a_repl_ends_with_1_if_the_server_ends_the_connection_or_is_not_there() {
     drop(input);
     let (code, _, err) = repl(&address, "");
     assert!(code == Some(1) && err.contains("Connection refused"), "{err}");
+}
+
+#[test]
+fn a_repl_with_a_wrong_configuration_ends_with_2() {
+    let _watchdog = watchdog();
+    let mut command = zinx();
+    let output = command.args(["repl", "127.0.0.1:1"]).env("ZINX_MAXCONN", "many").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("ZINX_MAXCONN"), "{said}");
+}
+
+#[test]
+fn a_repl_at_the_end_of_its_input_is_not_kept_by_a_server_that_never_stops() {
+    let _watchdog = watchdog();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let ticks = thread::spawn(move || {
+        let mut peer = listener.accept().unwrap().0;
+        // Until the peer has gone.
+        while peer.write_all(&[1, 0, 0, 0, 7, 0, 0, 0, b'x']).is_ok() {
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let (code, out, err) = repl(&address, "1 a\n");
+    assert!(code == Some(0) && out.starts_with("< id=7 len=1 \"x\"\n"), "{out}{err}");
+    ticks.join().unwrap();
 }
 
 #[test]
@@ -154,7 +181,7 @@ mod bench {
             let mut bytes = [0; 4096];
             // From the first message on, so that its time is measured however late it is.
             stream.peek(&mut [0]).unwrap();
-            thread::sleep(std::time::Duration::from_millis(500));
+            thread::sleep(Duration::from_millis(500));
             while let Ok(len @ 1..) = stream.read(&mut bytes) {
                 if stream.write_all(&bytes[..len]).is_err() {
                     return;
