@@ -197,4 +197,29 @@ fn the_gate_lets_only_those_pass_who_are_logged_in() {
     }
 }
 
+#[test]
+fn the_gate_is_also_for_ids_without_a_router() {
+    for is_handled in [false, true] {
+        let running = start(config(), |server| {
+            set_up(server, OnDuplicate::KickOld);
+            server.require_login(GATED..=GATED + 9, Refusal::Close).unwrap();
+            if is_handled {
+                let answer = |request: &dyn IRequest| request.get_connection().send_msg(TOLD, "not found");
+                server.set_not_found(answer).unwrap();
+            }
+        });
+        let mut peer = running.connect();
+        peer.send(&frame(GATED + 1, b""));
+        assert_eq!(peer.read_to_end(), b"", "with a not-found route: {is_handled}");
+        let mut peer = running.connect();
+        peer.send(&[frame(LOGIN, b"ann"), frame(GATED + 1, b"")].concat());
+        assert_eq!(peer.read_frame(), (TOLD, b"in".to_vec()));
+        match is_handled {
+            true => assert_eq!(peer.read_frame(), (TOLD, b"not found".to_vec())),
+            false => peer.check_echo(),
+        }
+        assert_eq!(running.server.stats().unknown_ids, 2);
+    }
+}
+
 const RACERS: usize = 100;

@@ -20,6 +20,9 @@ pub(crate) fn dispatch(conn: &Connection, request: &Request) {
                 return Ok(());
             }
             conn.count_unknown(request.get_msg_id(), route.is_some());
+            if !conn.core().handler().gates_let_pass(request)? {
+                return Ok(());
+            }
         }
         found.run(request)
     };

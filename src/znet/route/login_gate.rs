@@ -40,6 +40,11 @@ pub(crate) struct LoginGate {
 }
 
 impl LoginGate {
+    /// Whether a request passes.
+    pub(super) fn lets_pass(&self, request: &dyn IRequest) -> Result<bool> {
+        if self.msg_ids.contains(&request.get_msg_id()) { self.refusal.lets_pass(request) } else { Ok(true) }
+    }
+
     /// Puts the gate before a route, if it is for its id.
     pub(crate) fn before(&self, msg_id: u32, route: Route) -> Route {
         if !self.msg_ids.contains(&msg_id) {

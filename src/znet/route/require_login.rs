@@ -7,7 +7,8 @@ use std::ops::RangeInclusive;
 
 impl Server {
     /// Lets messages with these ids pass to their routers only if their connection is
-    /// [logged in](trait.IConnection.html#method.login). Also for routers and slices added before.
+    /// [logged in](trait.IConnection.html#method.login). Also for routers and slices added before, and for ids without a router:
+    /// the not-found route does not get them.
     /// Without a gate nothing is looked at.
     ///
     /// # Errors

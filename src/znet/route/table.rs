@@ -29,7 +29,7 @@ struct Table {
     /// In front of the slices added next.
     used: Vec<RouterHandler>,
     interceptors: Vec<Box<dyn IInterceptor>>,
-    /// Put before their routes when the table is frozen.
+    /// Put before their routes when the table is frozen; kept for ids without one.
     gates: Vec<LoginGate>,
 }
 
@@ -45,7 +45,7 @@ impl Drop for Table {
 
 impl Table {
     fn close_gates(mut self) -> Self {
-        for gate in std::mem::take(&mut self.gates) {
+        for gate in &self.gates {
             let routes = std::mem::take(&mut self.routes);
             self.routes = routes.into_iter().map(|(id, route)| (id, gate.before(id, route))).collect();
         }
@@ -140,6 +140,17 @@ impl MsgHandler {
             Some(route) => Found::Known(route),
             None => Found::Unknown(table.not_found.as_ref()),
         }
+    }
+
+    /// Whether the gates let a request pass whose id has no route; one that does not is refused.
+    #[cold]
+    pub(crate) fn gates_let_pass(&self, request: &Request) -> Result<bool> {
+        for gate in self.table().gates.iter().rev() {
+            if !gate.lets_pass(request)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The ids that have a route, in order.
