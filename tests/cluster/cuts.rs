@@ -11,10 +11,10 @@ use zinx::prelude::*;
 use zinx::znet::Delivery;
 
 use crate::common::random::{Random, with_seeds};
-use crate::common::{Peer, Running, frame, wait_until};
+use crate::common::{Peer, Running, comes_true, frame, wait_until};
 use crate::cutter::Cutter;
 use crate::nodes::{JOIN, LOGIN, TOLD, logged_in, node_at};
-use crate::redis::Redis;
+use crate::redis::{Redis, words_of};
 
 /// Three nodes, each behind a cutter of its own.
 fn three(redis: &Redis) -> Vec<(Running, Cutter)> {
@@ -39,6 +39,17 @@ fn while_cutting(nodes: &[(Running, Cutter)], seed: u64, body: impl FnOnce()) {
         body();
         done.store(true, Ordering::Release);
     });
+}
+
+/// What Redis and the nodes say of a user, for a test in which they do not come to agree.
+fn what_is_known(user: &str, nodes: &[(Running, Cutter)], redis: &Redis) -> String {
+    let logins = words_of(redis.address(), &format!("HGETALL zinx:u:{{{user}}}"));
+    let known = nodes.iter().map(|(node, _)| {
+        let sessions = node.server.sessions().all_of(user).into_iter();
+        let sessions: Vec<_> = sessions.map(|conn| (conn.get_conn_id(), conn.get_close_reason())).collect();
+        format!("{sessions:?} {:?}", node.server.cluster().stats())
+    });
+    format!("{user} in Redis: {logins:?}; on the nodes: {}", known.collect::<Vec<_>>().join("; "))
 }
 
 /// What the user's peer has read, until the end.
@@ -77,7 +88,12 @@ fn what_is_said_of_a_push_is_true_although_links_are_cut() {
             senders.into_iter().for_each(|sender| sender.get().unwrap());
         });
         let cluster = nodes[0].0.server.cluster();
-        wait_until("the end", || matches!(cluster.user("ann").push(TOLD, "end"), Ok(Delivery::Delivered)));
+        let mut last = None;
+        let has_come = comes_true(HALF_A_MINUTE, || {
+            last = Some(cluster.user("ann").push(TOLD, "end"));
+            matches!(last, Some(Ok(Delivery::Delivered)))
+        });
+        assert!(has_come, "the end: {last:?}; {}", what_is_known("ann", &nodes, &redis));
         let (arrived, said) = (arrived.join().unwrap(), said.lock().unwrap());
         let mut delivered = 0;
         for (n, delivery) in said.iter() {
@@ -115,14 +131,15 @@ fn no_login_is_left_over_although_links_are_cut() {
                 thread::sleep(Duration::from_millis(random.below(15)));
             }
         });
-        wait_until("one login of each user, at most, and none that is over", || {
-            (0..USERS).all(|user| {
-                let user = format!("user{user}");
+        for user in (0..USERS).map(|user| format!("user{user}")) {
+            let is_settled = || {
                 let sessions = nodes.iter().flat_map(|(node, _)| node.server.sessions().all_of(&user));
                 let live = sessions.filter(|conn| conn.is_logged_in()).count();
                 live <= 1 && redis.ask(&format!("HLEN zinx:u:{{{user}}}")) == format!(":{live}")
-            })
-        });
+            };
+            // One login at most, and none that is over.
+            assert!(comes_true(HALF_A_MINUTE, is_settled), "{}", what_is_known(&user, &nodes, &redis));
+        }
     });
 }
 
@@ -152,6 +169,7 @@ fn what_a_node_did_not_read_in_time_is_counted_and_the_rest_arrives_in_order() {
     peer.check_echo();
 }
 
+const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 const SENDERS: u32 = 8;
 const EACH: u32 = 50;
 const USERS: u64 = 10;
