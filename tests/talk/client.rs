@@ -221,6 +221,25 @@ fn a_restart_within_a_pause_makes_one_connection_and_no_more() {
 }
 
 #[test]
+fn after_a_restart_the_pause_of_a_lost_connection_is_a_whole_one() {
+    let _watchdog = Watchdog::start(Duration::from_secs(60));
+    let port = ReservedPort::new();
+    let running = start_at(&port);
+    let client = client("127.0.0.1", port.number());
+    let long = Duration::from_secs(600);
+    client.set_reconnect(Reconnect { first_pause: long, longest_pause: long, attempts: 2 });
+    client.start().unwrap();
+    client.restart().unwrap();
+    wait_until("a second connection", || client.conn().is_some_and(|conn| conn.get_conn_id() == 1));
+    let conn = client.conn().unwrap();
+    drop(running);
+    assert!(conn.wait_closed(SOON).unwrap());
+    // A second failure would be the last.
+    assert!(!client.wait_stopped(Duration::from_millis(300)), "there was no pause");
+    stop(&client);
+}
+
+#[test]
 fn a_connection_the_program_stops_is_not_made_again() {
     let running = start(config(), |_| {});
     let (client, _) = echo_client(&running);

@@ -220,8 +220,13 @@ impl Dialer {
         }
     }
 
+    /// Whether a new connection is wanted at once; then the next pause is a whole one again.
     fn take_redial(&self) -> bool {
-        std::mem::take(&mut self.lock().redial)
+        let mut state = self.lock();
+        if state.redial {
+            self.wake.clear();
+        }
+        std::mem::take(&mut state.redial)
     }
 
     /// The pause before the next attempt; `None`, and the end is noted, if there is none.
@@ -272,9 +277,9 @@ impl Dialer {
             return false;
         }
         state.redial = true;
+        self.wake.set();
         let conn = state.conn.clone();
         drop(state);
-        self.wake.set();
         if let Some(conn) = conn {
             conn.stop_because(CloseReason::ClientStopped);
         }

@@ -146,6 +146,9 @@ impl RawStream<'_> {
 
 impl Read for RawStream<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
         if let (Some(first), Some([byte])) = (buf.first_mut(), self.peeked) {
             (*first, self.peeked) = (byte, None);
             return Ok(1);
