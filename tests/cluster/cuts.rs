@@ -52,13 +52,16 @@ fn what_is_known(user: &str, nodes: &[(Running, Cutter)], redis: &Redis) -> Stri
     format!("{user} in Redis: {logins:?}; on the nodes: {}", known.collect::<Vec<_>>().join("; "))
 }
 
-/// What the user's peer has read, until the end.
-fn read_all(mut peer: Peer) -> thread::JoinHandle<HashMap<u32, u32>> {
+/// What the user's peer has read, until the end, and the peer: the end may have come although nobody knows that it was delivered. If
+/// the peer went then, no later one would be delivered.
+fn read_all(mut peer: Peer) -> thread::JoinHandle<(HashMap<u32, u32>, Peer)> {
     thread::spawn(move || {
         let mut counts = HashMap::new();
         loop {
             let (_, data) = peer.read_frame();
-            let Ok(number) = data.as_slice().try_into().map(u32::from_le_bytes) else { return counts };
+            let Ok(number) = data.as_slice().try_into().map(u32::from_le_bytes) else {
+                return (counts, peer);
+            };
             *counts.entry(number).or_default() += 1;
         }
     })
@@ -94,7 +97,7 @@ fn what_is_said_of_a_push_is_true_although_links_are_cut() {
             matches!(last, Some(Ok(Delivery::Delivered)))
         });
         assert!(has_come, "the end: {last:?}; {}", what_is_known("ann", &nodes, &redis));
-        let (arrived, said) = (arrived.join().unwrap(), said.lock().unwrap());
+        let ((arrived, _peer), said) = (arrived.join().unwrap(), said.lock().unwrap());
         let mut delivered = 0;
         for (n, delivery) in said.iter() {
             let count = arrived.get(n).copied().unwrap_or(0);
