@@ -16,6 +16,7 @@ mod crowd;
 mod cuts;
 mod cutter;
 mod demo;
+mod kicks;
 mod ledger;
 mod listeners;
 mod member;

@@ -1,15 +1,17 @@
-//! Many logins of one user at the same time, on three nodes: one stays.
+//! Many logins at the same time, of one user on three nodes or of one connection: one stays.
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use zinx::green::{self, TcpStream};
 use zinx::prelude::*;
 use zinx::znet::Delivery;
 use zinx::zpack::read_message;
 
-use crate::common::{Running, frame, wait_until};
-use crate::nodes::{LOGIN, TOLD, UNREACHED, push, three};
+use crate::common::{Peer, Running, frame, wait_until};
+use crate::cutter::Cutter;
+use crate::nodes::{LOGIN, TOLD, UNREACHED, node_at, push, three};
 use crate::redis::Redis;
 
 /// Has a hundred connections, on all nodes, log in at once. Returns what each was told, and the streams, still open.
@@ -93,6 +95,59 @@ fn of_a_hundred_racing_logins_one_is_not_refused() {
     });
 }
 
+#[test]
+fn of_two_logins_of_one_connection_at_the_same_time_one_stays() {
+    let Some(redis) = Redis::start() else { return };
+    let cutter = Cutter::start(redis.address());
+    let node = node_at(&cutter.url(), "one", OnDuplicate::KickOld);
+    let logins = || ["ann", "bob"].map(|user| redis.ask(&format!("HLEN zinx:u:{{{user}}}")));
+    for (users, policy) in [
+        (["ann", "bob"], OnDuplicate::KickOld),
+        (["ann", "ann"], OnDuplicate::Multi),
+        (["ann", "ann"], OnDuplicate::KickOld),
+    ] {
+        let (mut peer, conn) = log_in_twice(&node, &cutter, users, policy);
+        wait_until("one login", || {
+            let is_one = |at: usize| logins()[at] == ":1" && logins()[1 - at] == ":0";
+            let users = node.server.sessions().users();
+            users.len() == 1
+                && is_one(usize::from(*users[0] == *"bob"))
+                && conn.get_user().as_ref() == users.first()
+        });
+        // If there is a kick, it is of a login that another one of the same connection has replaced.
+        let read = || node.server.cluster().stats().entries_read;
+        wait_until("a kick", || redis.ask("XLEN zinx:s:one") == format!(":{}", read()));
+        peer.check_echo();
+        assert!(conn.is_logged_in());
+        drop(peer);
+        wait_until("the end", || logins() == [":0", ":0"] && node.server.sessions().is_empty());
+    }
+}
+
+/// A connection whose two logins are on their way at the same time. On a machine where even Redis waits for a second, it tries again.
+fn log_in_twice(
+    node: &Running,
+    cutter: &Cutter,
+    users: [&'static str; 2],
+    policy: OnDuplicate,
+) -> (Peer, Arc<dyn IConnection>) {
+    loop {
+        let mut peer = node.connect();
+        peer.check_echo();
+        let conn = node.conn(peer.addr());
+        cutter.delay(ON_THEIR_WAY);
+        let both = users.map(|user| {
+            let conn = Arc::clone(&conn);
+            green::spawn(move || conn.login(user, policy))
+        });
+        let both = both.map(|login| login.get().unwrap());
+        cutter.delay(Duration::ZERO);
+        if both.iter().all(Result::is_ok) {
+            return (peer, conn);
+        }
+    }
+}
+
 fn open(nodes: &[Running]) -> usize {
     nodes.iter().map(|node| node.server.get_conn_mgr().len()).sum()
 }
@@ -102,3 +157,4 @@ const RACERS: usize = 100;
 const ROUNDS: usize = 20;
 /// Each with new nodes.
 const PARTS: usize = 4;
+const ON_THEIR_WAY: Duration = Duration::from_millis(100);

@@ -170,11 +170,8 @@ impl Joined {
 
     fn lose_login_here(&self, core: &Core, entry: &Entry) {
         let (Some(conn_id), Some(login)) = (entry.number(CONNECTION), entry.number(LOGIN)) else { return };
-        if let Some(conn) = core.manager().find_any(conn_id)
-            && let Some(uid) = self.lose_login(&*conn, login)
-        {
-            // Redis may have it again: after a new connection this node has said that it stands, and the one that has replaced it had ended.
-            self.release_login(&uid, login);
+        if let Some(conn) = core.manager().find_any(conn_id) {
+            self.lose_login(&*conn, login);
         }
     }
 

@@ -9,7 +9,7 @@ use super::far::millis;
 use super::joined::{Joined, LOGINS_STAY, LONGEST_STREAM, RENEWAL};
 use super::scripts::KEEP;
 use crate::ziface::IConnection;
-use crate::znet::people::membership::Claim;
+use crate::znet::people::membership::{Claim, Lost};
 use crate::znet::server::core::Core;
 use crate::zredis::Failed;
 
@@ -144,10 +144,15 @@ impl Joined {
         true
     }
 
-    /// Another login has replaced this one. Its user, if it counted until now.
-    pub(super) fn lose_login(&self, conn: &dyn IConnection, login: u64) -> Option<Arc<str>> {
+    /// Another login has replaced this one. Counted once, although both its kick and a look at all logins may say so.
+    pub(super) fn lose_login(&self, conn: &dyn IConnection, login: u64) {
+        match conn.connection().lose_login(login) {
+            Lost::Nothing => return,
+            Lost::Claim => {}
+            // Redis may have it again: after a new connection this node has said that it stands, and the one that has replaced it had ended.
+            Lost::Login(uid) => self.release_login(&uid, login),
+        }
         self.counts.logins_lost.fetch_add(1, Ordering::Relaxed);
-        conn.connection().lose_login(login)
     }
 
     pub(super) fn release_login(&self, uid: &str, login: u64) {

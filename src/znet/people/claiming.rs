@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "redis")]
+use super::membership::Lost;
 use super::membership::{Claim, User};
 use super::registry::OnDuplicate;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ziface::{CloseReason, IConnection};
 use crate::znet::cluster::remote::Remote;
 use crate::znet::conn::connection::Connection;
@@ -20,9 +22,15 @@ struct Asked<'a> {
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        // If the connection is closed, there is nothing to end on this node.
-        let _ = self.conn.membership().change(|places| places.end_claim(self.login));
+        let is_out = self.conn.membership().change(|places| {
+            places.end_claim(self.login);
+            places.is_out_by_now()
+        });
         self.remote.release(self.uid, self.login);
+        // If the connection is closed, there is nothing to end on this node.
+        if is_out.unwrap_or(false) {
+            self.conn.stop_because(CloseReason::LoggedInElsewhere);
+        }
     }
 }
 
@@ -38,52 +46,61 @@ impl Connection {
         let login = remote.next_login();
         let begun = self.membership().change(|places| {
             // Otherwise it would throw out the other, and then close.
-            places.may_log_in().map(|()| places.begin_claim(&uid, login))
+            places.may_log_in()?;
+            let begun = places.begin_claim(&uid, login);
+            begun.iter().flatten().for_each(|other| users.remove(&other.uid, self.id()));
+            Ok::<_, Error>(begun)
         })??;
         let Some(other) = begun else { return Ok(()) };
-        if let Some(other) = other {
-            users.remove(&other.uid, self.id());
-            self.release(&other);
-        }
+        other.iter().for_each(|other| self.release(other));
         let asked = Asked { conn: self, remote, uid: &uid, login };
         let claimed = remote.claim(&uid, login, self.id(), on_duplicate);
         std::mem::forget(asked);
+        let is_shared = on_duplicate == OnDuplicate::Multi;
         let entered = self.membership().change(|places| {
             let is_lost = places.end_claim(login);
-            let Ok(generation) = claimed else { return false };
-            if !is_lost {
+            let ended = claimed.as_ref().ok().and_then(|&generation| {
+                let claim = Some(Claim { login, generation, is_shared });
+                places.enter(User { uid: Arc::clone(&uid), valid: !is_lost, claim })
+            });
+            let now = places.user.as_ref().filter(|user| user.valid);
+            if let Some(ended) = ended.as_ref().filter(|ended| now.is_none_or(|now| now.uid != ended.uid)) {
+                users.remove(&ended.uid, self.id());
+            }
+            if let Some(now) = now {
                 // Those that it replaces are told by the other nodes, or by this one, as soon as it reads it.
-                let added = users.add(&uid, &(self.arc() as Arc<dyn IConnection>), OnDuplicate::Multi);
-                drop(added);
+                drop(users.add(&now.uid, &(self.arc() as Arc<dyn IConnection>), OnDuplicate::Multi));
             }
-            let is_shared = on_duplicate == OnDuplicate::Multi;
-            let claim = Some(Claim { login, generation, is_shared });
-            places.user = Some(User { uid: Arc::clone(&uid), valid: !is_lost, claim });
-            places.is_thrown_out |= is_lost;
-            is_lost
+            (ended, places.is_out_by_now())
         });
-        match (claimed, entered) {
-            (Err(error), _) => Err(error),
-            (Ok(_), Err(error)) => {
+        let Ok((ended, is_out)) = entered else {
+            if claimed.is_ok() {
                 remote.release(&uid, login);
-                Err(error)
             }
-            (Ok(_), Ok(is_lost)) => {
-                if is_lost {
-                    self.stop_because(CloseReason::LoggedInElsewhere);
-                }
-                Ok(())
-            }
+            return Err(claimed.err().unwrap_or(Error::ConnectionClosed));
+        };
+        ended.iter().for_each(|ended| self.release(ended));
+        if is_out {
+            self.stop_because(CloseReason::LoggedInElsewhere);
         }
+        claimed.map(drop)
     }
 
-    /// Another login has replaced this one; a newer one of this connection stays. The user, if it counted until now.
+    /// Another login has replaced this one; a newer one of this connection stays.
     #[cfg(feature = "redis")]
-    pub(crate) fn lose_login(&self, login: u64) -> Option<Arc<str>> {
-        let uid = self.membership().change(|places| places.lose(login)).ok()??;
-        self.core().talk().users.remove(&uid, self.id());
-        self.stop_because(CloseReason::LoggedInElsewhere);
-        Some(uid)
+    pub(crate) fn lose_login(&self, login: u64) -> Lost {
+        let lost = self.membership().change(|places| {
+            let lost = places.lose(login);
+            if let Lost::Login(uid) = &lost {
+                self.core().talk().users.remove(uid, self.id());
+            }
+            (lost, places.is_out_by_now())
+        });
+        let Ok((lost, is_out)) = lost else { return Lost::Nothing };
+        if is_out {
+            self.stop_because(CloseReason::LoggedInElsewhere);
+        }
+        lost
     }
 
     /// Tells the other nodes that a login has ended, unless they have ended it.

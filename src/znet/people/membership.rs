@@ -59,6 +59,17 @@ struct Claiming {
     is_lost: bool,
 }
 
+/// What a connection loses with a login that another has replaced.
+#[cfg(feature = "redis")]
+pub(crate) enum Lost {
+    /// The login had ended.
+    Nothing,
+    /// It was on its way.
+    Claim,
+    /// It counted. Its user.
+    Login(Arc<str>),
+}
+
 impl Places {
     /// Joins a group, which `enter` enters and names, unless it is in it already.
     ///
@@ -112,17 +123,34 @@ impl Places {
         at.is_some_and(|at| self.claiming.swap_remove(at).is_lost)
     }
 
-    /// Another login has replaced this one. The user, if it is the one that counts.
-    #[cfg(feature = "redis")]
-    pub(super) fn lose(&mut self, login: u64) -> Option<Arc<str>> {
-        if let Some(claiming) = self.claiming.iter_mut().find(|claiming| claiming.login == login) {
-            claiming.is_lost = true;
-            return None;
+    /// Enters a login that has been claimed. Of several that were on their way at the same time, the one that the nodes have let in last
+    /// counts. Returns the one that does not.
+    pub(super) fn enter(&mut self, user: User) -> Option<User> {
+        let generation = |user: &User| user.claim.map(|claim| claim.generation);
+        match &self.user {
+            Some(newer) if generation(newer) > generation(&user) => Some(user),
+            _ => self.user.replace(user),
         }
-        let user = self.user.as_mut().filter(|user| user.claim.is_some_and(|claim| claim.login == login))?;
-        let uid = std::mem::replace(&mut user.valid, false).then(|| Arc::clone(&user.uid));
-        self.is_thrown_out |= uid.is_some();
-        uid
+    }
+
+    /// Whether the connection is to close, since its login was replaced: not while another is on its way, which may be what has
+    /// replaced it.
+    pub(super) fn is_out_by_now(&mut self) -> bool {
+        let is_out = self.claiming.is_empty() && self.user.as_ref().is_some_and(|user| !user.valid);
+        self.is_thrown_out |= is_out;
+        is_out
+    }
+
+    /// Another login has replaced this one.
+    #[cfg(feature = "redis")]
+    pub(super) fn lose(&mut self, login: u64) -> Lost {
+        if let Some(claiming) = self.claiming.iter_mut().find(|claiming| claiming.login == login) {
+            return if std::mem::replace(&mut claiming.is_lost, true) { Lost::Nothing } else { Lost::Claim };
+        }
+        let is_it = |user: &&mut User| user.valid && user.claim.is_some_and(|claim| claim.login == login);
+        let Some(user) = self.user.as_mut().filter(is_it) else { return Lost::Nothing };
+        user.valid = false;
+        Lost::Login(Arc::clone(&user.uid))
     }
 
     /// Leaves a group. `false` if it was not in it.

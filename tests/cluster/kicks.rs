@@ -1,0 +1,43 @@
+//! Logins that another one has replaced: each is counted once, and closes also if its kick gets lost.
+
+use std::sync::Arc;
+
+use zinx::green;
+use zinx::prelude::*;
+use zinx::ziface::CloseReason;
+
+use crate::common::{frame, start_alone, wait_until};
+use crate::nodes::{LOGIN, LONG, config_of};
+use crate::redis::{Redis, words_of};
+
+#[test]
+fn a_login_that_was_replaced_is_counted_once() {
+    let Some(redis) = Redis::start() else { return };
+    let go = Arc::new(green::Event::new());
+    let waits = Arc::clone(&go);
+    let node = start_alone(config_of(&redis.url(), "one"), |server| {
+        let login = move |request: &dyn IRequest| {
+            // On a machine where even Redis waits for a second, it tries again.
+            while request.get_connection().login("ann", OnDuplicate::KickOld).is_err() {}
+            // The connection does not end before this does.
+            waits.wait_timeout(LONG);
+            Ok(())
+        };
+        server.add_router(LOGIN, login).unwrap();
+    });
+    let mut peer = node.connect();
+    peer.send(&frame(LOGIN, b""));
+    wait_until("a login", || node.server.sessions().len() == 1);
+    let conn = node.conn(peer.addr()).get_conn_id();
+    let fields = words_of(redis.address(), "HKEYS zinx:u:{ann}");
+    let (_, field) = fields[0].split_once('/').unwrap();
+    let (incarnation, login) = field.split_once('/').unwrap();
+    // As the kick and a look at all logins both say it. What comes before the last has been acted on once that is read.
+    for kind in ["x", "x", "nothing"] {
+        redis.ask_for_text(&format!("XADD zinx:s:one * k {kind} i {incarnation} l {login} c {conn}"));
+    }
+    wait_until("them", || node.server.cluster().stats().entries_read == 3);
+    assert_eq!(node.server.cluster().stats().logins_lost, 1);
+    go.set();
+    assert_eq!(node.close_reason(peer.addr()), CloseReason::LoggedInElsewhere);
+}
