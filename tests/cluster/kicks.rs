@@ -7,7 +7,7 @@ use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 
 use crate::common::{frame, start_alone, wait_until};
-use crate::nodes::{LOGIN, LONG, config_of};
+use crate::nodes::{LOGIN, LONG, config_of, logged_in, node};
 use crate::redis::{Redis, words_of};
 
 #[test]
@@ -40,4 +40,26 @@ fn a_login_that_was_replaced_is_counted_once() {
     assert_eq!(node.server.cluster().stats().logins_lost, 1);
     go.set();
     assert_eq!(node.close_reason(peer.addr()), CloseReason::LoggedInElsewhere);
+}
+
+#[test]
+fn a_login_whose_kick_was_lost_closes_when_the_node_finds_the_gap() {
+    let Some(redis) = Redis::start() else { return };
+    let node = node(&redis, "one", OnDuplicate::KickOld);
+    let ann = logged_in(&node, "ann");
+    // In one step, of which the node reads nothing: a newer login on another node, and a kick that is gone before it is read.
+    assert_eq!(redis.ask("SET zinx:n:two x"), "+OK");
+    let replace = "redis.call('HDEL', KEYS[1], redis.call('HKEYS', KEYS[1])[1]) \
+        redis.call('HSET', KEYS[1], 'two/x/1', '9000000000000000 1') \
+        redis.call('XADD', KEYS[2], '*', 'k', 'x') return redis.call('XTRIM', KEYS[2], 'MAXLEN', 0)";
+    assert_eq!(redis.ask(&format!("EVAL \"{replace}\" 2 zinx:u:{{ann}} zinx:s:one")), ":1");
+    // The link for commands stays.
+    for client in redis.ask_for_all("CLIENT LIST").lines().filter(|client| client.contains(" cmd=xread ")) {
+        let id = client.split_once(' ').unwrap().0.strip_prefix("id=").unwrap();
+        assert_eq!(redis.ask(&format!("CLIENT KILL ID {id}")), ":1");
+    }
+    assert_eq!(node.close_reason(ann.addr()), CloseReason::LoggedInElsewhere);
+    wait_until("the count", || node.server.cluster().stats().logins_lost == 1);
+    let stats = node.server.cluster().stats();
+    assert_eq!((stats.entries_lost, stats.reconnects), (1, 0), "{stats:?}");
 }

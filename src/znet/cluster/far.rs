@@ -37,8 +37,9 @@ impl Remote for Joined {
             OnDuplicate::Multi => "multi",
         };
         let mut command = CLAIM.on(&self.logins_of(uid));
+        let opened = self.opened();
         command.arg(&self.prefix).arg(&self.node).arg(&self.incarnation).arg(login).arg(conn_id).arg(policy);
-        command.arg(uid).arg(LONGEST_STREAM).arg(self.opened()).arg(millis(LOGINS_STAY));
+        command.arg(uid).arg(LONGEST_STREAM).arg(opened).arg(millis(LOGINS_STAY));
         drop(step_aside());
         let said = self.link.run(&command).inspect_err(|failed| {
             if matches!(failed, Failed::Unknown(_)) {
@@ -50,6 +51,10 @@ impl Remote for Joined {
         match (said.first().and_then(number), said.get(1), said.get(2)) {
             (Some(1), Some(generation), _) => {
                 self.counts.logins_won.fetch_add(1, Ordering::Relaxed);
+                if self.opened() != opened {
+                    // Redis may have forgotten it since, and the look at all logins may have come before it was one.
+                    self.look_at_logins();
+                }
                 number(generation).ok_or_else(nonsense)
             }
             (Some(0), _, Some(conn)) => {

@@ -100,6 +100,8 @@ impl Joined {
                 .entries_lost
                 .fetch_add(usize::try_from(lost).unwrap_or(usize::MAX), Ordering::Relaxed);
             log::warn!("node {:?} has missed {lost} entries of its stream, at least", self.node);
+            // Perhaps one of them was the kick of a login that has been replaced.
+            self.look_at_logins();
         }
         true
     }

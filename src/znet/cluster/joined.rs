@@ -36,6 +36,8 @@ pub(crate) struct Joined {
     pub(super) ended: Lock<VecDeque<(String, u64)>>,
     /// Some of them were not even sent.
     pub(super) unsaid: AtomicBool,
+    /// All logins are to be looked at: another node may have taken some over, or Redis may have forgotten some.
+    pub(super) to_keep: AtomicBool,
     /// How often the command link has been opened.
     opened: Arc<AtomicU64>,
     /// Set when there is something to do before the next renewal.
@@ -106,6 +108,7 @@ impl Joined {
             logins: AtomicU64::new(1),
             ended: Lock::default(),
             unsaid: AtomicBool::new(false),
+            to_keep: AtomicBool::new(false),
             opened,
             look,
             leaving: Event::new(),

@@ -14,10 +14,10 @@ use crate::znet::server::core::Core;
 use crate::zredis::Failed;
 
 impl Joined {
-    /// Renews the lease until the node leaves. A new connection to Redis, or a lease that was lost, is followed by a look at all
-    /// logins: another node may have taken them over, or Redis may have forgotten them.
+    /// Renews the lease until the node leaves. A new connection to Redis, a lease that was lost, or a gap in the stream of this node is
+    /// followed by a look at all logins.
     pub(super) fn keep_place(&self) {
-        let (mut kept, mut to_keep, mut refreshed) = (self.opened(), false, Instant::now());
+        let (mut kept, mut refreshed) = (self.opened(), Instant::now());
         loop {
             self.look.wait_timeout(RENEWAL);
             self.look.clear();
@@ -35,8 +35,10 @@ impl Joined {
                 Ok(Some(0)) => log::error!("another node of the cluster has the name {:?}", self.node),
                 // There is a newer connection by now, and with it another look.
                 Ok(Some(3)) => {}
-                Ok(said) => {
-                    to_keep |= said == Some(2) || opened != kept || refreshed.elapsed() > REFRESH;
+                Ok(_) => {
+                    if opened != kept || refreshed.elapsed() > REFRESH {
+                        self.to_keep.store(true, Ordering::Release);
+                    }
                     // From now on nothing logs in that was sent before on another connection: so this comes after the renewal.
                     if self.unsaid.swap(false, Ordering::AcqRel) || opened != kept {
                         if !self.release_again() {
@@ -48,8 +50,12 @@ impl Joined {
                         ended.drain(..settled);
                     }
                     kept = opened;
-                    if to_keep && self.keep_logins(opened) {
-                        (to_keep, refreshed) = (false, Instant::now());
+                    if self.to_keep.swap(false, Ordering::AcqRel) {
+                        if self.keep_logins(opened) {
+                            refreshed = Instant::now();
+                        } else {
+                            self.to_keep.store(true, Ordering::Release);
+                        }
                     }
                 }
                 Err(failed) => {
@@ -97,13 +103,20 @@ impl Joined {
         matches!(self.renew(), Ok(Some(1)))
     }
 
-    /// Renews the lease. What Redis says; that the lease was over is counted.
+    /// Renews the lease. What Redis says; that the lease was over is counted, and has all logins looked at.
     fn renew(&self) -> Result<Option<u64>, Failed> {
         let said = number(&self.link.run_always(&self.renewal())?);
         if said == Some(2) {
             self.counts.leases_lost.fetch_add(1, Ordering::Relaxed);
+            self.to_keep.store(true, Ordering::Release);
         }
         Ok(said)
+    }
+
+    /// Has all logins looked at, soon.
+    pub(super) fn look_at_logins(&self) {
+        self.to_keep.store(true, Ordering::Release);
+        self.look.set();
     }
 
     pub(super) fn release_command(&self, uid: &str, login: u64) -> redis::Cmd {
