@@ -174,6 +174,32 @@ fn in_a_full_redis_logins_that_are_there_stay_and_new_ones_are_told_why() {
 }
 
 #[test]
+fn a_logout_that_the_replica_that_takes_over_has_missed_counts_all_the_same() {
+    let (Some(mut redis), Some(replica)) = (Redis::start(), Redis::start()) else { return };
+    let (cutter, between) = (Cutter::start(redis.address()), Cutter::start(redis.address()));
+    let port = between.url().rsplit_once(':').unwrap().1.to_string();
+    assert_eq!(replica.ask(&format!("REPLICAOF 127.0.0.1 {port}")), "+OK");
+    wait_until("the replica", || replica.is_in_sync());
+    let node = node_at(&cutter.url(), "one", OnDuplicate::KickOld);
+    let mut ann = logged_in(&node, "ann");
+    wait_until("the login", || replica.ask("HLEN zinx:u:{ann}") == ":1");
+    between.silence(true);
+    ann.send(&frame(LOGOUT, b""));
+    assert_eq!(ann.read_frame(), (LOGOUT, b"true".to_vec()));
+    wait_until("the logout", || redis.ask("HLEN zinx:u:{ann}") == ":0");
+    // The node knows by a renewal that Redis has heard of it.
+    assert_eq!(redis.ask("PEXPIRE zinx:n:one 9000"), ":1");
+    wait_until("a renewal", || redis.ask("PTTL zinx:n:one")[1..].parse::<i64>().unwrap() > 9000);
+    wait_until("an answer", || node.server.cluster().online(["ann"]).is_ok());
+    redis.kill();
+    assert_eq!(replica.ask("REPLICAOF NO ONE"), "+OK");
+    assert_eq!(replica.ask("HLEN zinx:u:{ann}"), ":1");
+    cutter.lead_to(replica.address());
+    wait_until("its end", || replica.ask("HLEN zinx:u:{ann}") == ":0");
+    ann.check_echo();
+}
+
+#[test]
 fn a_login_that_arrives_after_its_link_was_given_up_is_none() {
     let Some(redis) = Redis::start() else { return };
     let cutter = Cutter::start(redis.address());

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::Cmd;
 
@@ -32,8 +32,8 @@ pub(crate) struct Joined {
     pub(super) inbox: Link,
     pub(super) requests: Requests,
     pub(super) logins: AtomicU64,
-    /// Ended logins of which Redis may not know yet: user and login.
-    pub(super) ended: Lock<VecDeque<(String, u64)>>,
+    /// Ended logins of which Redis may not know, the oldest first.
+    pub(super) ended: Lock<VecDeque<Ended>>,
     /// Some of them were not even sent.
     pub(super) unsaid: AtomicBool,
     /// All logins are to be looked at: another node may have taken some over, or Redis may have forgotten some.
@@ -44,6 +44,14 @@ pub(crate) struct Joined {
     pub(super) look: Arc<Event>,
     pub(super) leaving: Event,
     pub(super) counts: Counts,
+}
+
+/// A login that has ended.
+#[derive(Clone)]
+pub(super) struct Ended {
+    pub(super) uid: String,
+    pub(super) login: u64,
+    pub(super) at: Instant,
 }
 
 /// What is counted of a cluster.

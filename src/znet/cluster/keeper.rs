@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::entry::number;
 use super::far::millis;
-use super::joined::{Joined, LOGINS_STAY, LONGEST_STREAM, RENEWAL};
+use super::joined::{Ended, Joined, LOGINS_STAY, LONGEST_STREAM, RENEWAL};
 use super::scripts::KEEP;
 use crate::ziface::IConnection;
 use crate::znet::people::membership::{Claim, Lost};
@@ -25,8 +25,6 @@ impl Joined {
                 return;
             }
             let opened = self.opened();
-            // What has been said before the renewal has been done, once that is answered on the same connection.
-            let settled = self.ended.lock().len();
             let begun = Instant::now();
             let renewed = self.renew();
             let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -45,9 +43,8 @@ impl Joined {
                             self.unsaid.store(true, Ordering::Release);
                         }
                     } else if self.opened() == opened {
-                        let mut ended = self.ended.lock();
-                        let settled = settled.min(ended.len());
-                        ended.drain(..settled);
+                        // What was said before the renewal has been done, since that is answered on the same connection.
+                        self.forget_ended_before(begun);
                     }
                     kept = opened;
                     if self.to_keep.swap(false, Ordering::AcqRel) {
@@ -73,24 +70,30 @@ impl Joined {
     }
 
     /// Says again which logins have ended: whether Redis has heard it before is not known. `false` if it has not heard all of it now.
+    /// Those that end meanwhile say so themselves.
     fn release_again(&self) -> bool {
-        let mut renewed = Instant::now();
-        while self.still_holds(&mut renewed) {
-            let some: Vec<_> = self.ended.lock().iter().take(BATCH).cloned().collect();
-            if some.is_empty() {
-                return true;
+        let (mut renewed, all) = (Instant::now(), self.ended.lock().len());
+        for said in (0..all).step_by(BATCH) {
+            if !self.still_holds(&mut renewed) {
+                return false;
             }
+            let some: Vec<_> = self.ended.lock().iter().skip(said).take(BATCH).cloned().collect();
             let commands: Vec<_> =
-                some.iter().map(|(uid, login)| self.release_command(uid, *login)).collect();
+                some.iter().map(|ended| self.release_command(&ended.uid, ended.login)).collect();
             if self.link.run_all(&commands).iter().any(Result::is_err) {
                 return false;
             }
-            let mut ended = self.ended.lock();
-            while ended.front().is_some_and(|first| some.contains(first)) {
-                ended.pop_front();
-            }
         }
-        false
+        true
+    }
+
+    /// Forgets the logins of which Redis has heard that they have ended; not the latest of them, of which a replica that takes over may
+    /// not have heard.
+    fn forget_ended_before(&self, heard: Instant) {
+        let mut ended = self.ended.lock();
+        while ended.front().is_some_and(|ended| heard.saturating_duration_since(ended.at) > REMEMBERED) {
+            ended.pop_front();
+        }
     }
 
     /// Renews the lease if it is time: there may be so many logins that it would be over before all are looked at. `false` if it has not
@@ -170,13 +173,13 @@ impl Joined {
 
     pub(super) fn release_login(&self, uid: &str, login: u64) {
         let mut ended = self.ended.lock();
-        ended.push_back((uid.to_string(), login));
+        ended.push_back(Ended { uid: uid.to_string(), login, at: Instant::now() });
         if ended.len() > MAX_ENDED {
             // For the other nodes that login goes on until this node leaves, or until the user's next login.
             ended.pop_front();
         }
-        // Lost on the way, it is said again on the next connection. Under the lock: a renewal that is answered says of all that are
-        // there by now that Redis has heard them.
+        // Lost on the way, it is said again on the next connection. Under the lock: a renewal that begins after it and is answered says
+        // that Redis has heard it.
         if self.link.tell(&self.release_command(uid, login)).is_err() {
             self.unsaid.store(true, Ordering::Release);
         }
@@ -197,8 +200,11 @@ fn logins(core: &Core) -> Vec<(Arc<str>, Claim, Arc<dyn IConnection>)> {
     logins
 }
 
-/// Logins that end while Redis cannot be reached, as many as are remembered.
+/// Ended logins that are remembered, at most: many may end while Redis cannot be reached.
 const MAX_ENDED: usize = 1 << 20;
+/// How long one is remembered that Redis has heard of. The writes that a replica which takes over has missed are younger, unless it has
+/// been cut off for long.
+const REMEMBERED: Duration = Duration::from_secs(30);
 /// How often logins are looked at that nothing has happened to, so that they stay.
 const REFRESH: Duration = Duration::from_secs(12 * 3600);
 /// How long it waits after a refusal: a Redis that is full, or a replica.
