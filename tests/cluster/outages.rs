@@ -164,6 +164,10 @@ fn in_a_full_redis_logins_that_are_there_stay_and_new_ones_are_told_why() {
     cutter.cut();
     wait_until("a renewal", || redis.ask("PTTL zinx:n:one")[1..].parse::<i64>().unwrap() > 9000);
     wait_until("ann", || nodes[1].server.cluster().user("ann").is_online().unwrap_or_default());
+    // Also one that was lost.
+    assert_eq!(redis.ask("DEL zinx:n:one"), ":1");
+    wait_until("the lease", || redis.ask("EXISTS zinx:n:one") == ":1");
+    wait_until("ann", || nodes[1].server.cluster().user("ann").is_online().unwrap_or_default());
     let (_bob, told) = log_in(&nodes[1], "bob");
     assert!(told.starts_with(UNREACHED) && told.contains("OOM"), "{told}");
     // Nothing is sent to her, and that is said.

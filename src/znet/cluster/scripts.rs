@@ -77,9 +77,11 @@ step!(
 if held and held ~= ARGV[1] then return 0 end
 local fence, now = ARGV[7] .. ':f:' .. ARGV[1], tonumber(redis.call('TIME')[1])
 if is_stale(fence, ARGV[8]) then return 3 end
+-- First what is possible in a full Redis: it does not refuse what follows a change. A node that has been there may come back.
 if held then
-  -- First what is possible in a full Redis: it does not refuse what follows a change.
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
+elseif redis.call('HEXISTS', fence, 'r') == 1 then
+  redis.call('PEXPIRE', fence, ARGV[6])
 end
 -- A clock that was set back: leases would last until it is as late again.
 local ahead = tonumber(redis.call('ZREVRANGE', ARGV[3], 0, 0, 'WITHSCORES')[2] or 0) - now
