@@ -60,8 +60,9 @@ impl Joined {
                     if matches!(failed, Failed::Refused(_)) {
                         self.leaving.wait_timeout(REFUSED);
                     }
-                    // A Redis that does not answer, or may not be written to: perhaps there is another one at its address.
-                    if !failed.has_lost_connection() {
+                    // A Redis that does not answer, or may not be written to: perhaps there is another one at its address. The link may
+                    // be to that one by now.
+                    if !failed.has_lost_connection() && self.opened() == opened {
                         self.link.cut();
                     }
                 }
@@ -97,8 +98,11 @@ impl Joined {
     }
 
     /// Renews the lease if it is time: there may be so many logins that it would be over before all are looked at. `false` if it has not
-    /// been held all the time.
+    /// been held all the time, or the node leaves.
     fn still_holds(&self, renewed: &mut Instant) -> bool {
+        if self.leaving.is_set() {
+            return false;
+        }
         if renewed.elapsed() < RENEWAL {
             return true;
         }
