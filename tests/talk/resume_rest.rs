@@ -9,13 +9,14 @@ use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 
 use crate::common::child::in_child;
-use crate::common::phone::Phone;
-use crate::common::{ECHO, start, start_alone, wait_until};
+use crate::common::phone::{Phone, REFUSED, RESUME};
+use crate::common::{ECHO, frame, start, start_alone, wait_until};
 use crate::resume::{open, resuming};
 
 const TASK: u32 = 2;
 const ASK: u32 = 3;
 const ANSWER: u32 = 4;
+const BAD_COUNT: u8 = 5;
 const SOON: Duration = Duration::from_secs(10);
 
 fn lose(phone: &mut Phone, conn: &Arc<dyn IConnection>) {
@@ -46,6 +47,26 @@ fn connections_whose_peers_are_away_have_no_stack() {
             assert_eq!(phone.receive(), (ECHO, b"back".to_vec()));
         }
     });
+}
+
+#[test]
+fn connections_whose_peers_fail_to_come_back_are_no_more_than_may_be_away() {
+    let mut config = resuming();
+    (config.max_away, config.max_away_per_address) = (1, 1);
+    let running = start_alone(config, |_| {});
+    // Their sockets end because a peer comes back, and says that it has received what was never sent.
+    let all: Vec<_> = (0..3)
+        .map(|_| {
+            let (phone, conn) = open(&running);
+            let mut peer = running.connect();
+            peer.send(&frame(RESUME, &[&phone.token[..], &9_u64.to_le_bytes()].concat()));
+            let (id, data) = peer.read_frame();
+            assert_eq!((id, data[0]), (REFUSED, BAD_COUNT));
+            (phone, conn)
+        })
+        .collect();
+    wait_until("the others to end", || running.server.get_conn_mgr().len() == 1);
+    wait_until("one to be away", || all.iter().filter(|(_, conn)| conn.is_away()).count() == 1);
 }
 
 #[test]

@@ -56,6 +56,10 @@ impl Return {
         }
         match away {
             Some(away) if !conn.take_handover(resume) && !conn.try_redial(resume, &away) => {
+                if !conn.is_noted_as_away(resume) {
+                    conn.note_reason(away.why);
+                    return Outcome::Gone;
+                }
                 Outcome::Later(conn.next_look(resume))
             }
             // Also where a task that ran meanwhile has waited for it.
@@ -111,7 +115,9 @@ impl Connection {
                 return false;
             }
             if state.away.is_none() {
-                let Ok(absence) = self.note_absence(&mut state) else { return false };
+                let now = self.core().clock().tick();
+                state.there += now.saturating_sub(std::mem::replace(&mut state.since, now));
+                let Ok(absence) = self.note_absence(&state) else { return false };
                 let until = Until::after_running(state.window);
                 let next_try = Until::after(Duration::ZERO);
                 state.away = Some(Away { why, until, absence, next_try, failures: 0 });
@@ -130,9 +136,7 @@ impl Connection {
 
     /// Takes note that the peer is away. `Err` if there are enough already, which were there for longer; one that was for
     /// a shorter time ends.
-    fn note_absence(&self, state: &mut State) -> Result<Option<Absence>, ()> {
-        let now = self.core().clock().tick();
-        state.there += now.saturating_sub(std::mem::replace(&mut state.since, now));
+    fn note_absence(&self, state: &State) -> Result<Option<Absence>, ()> {
         if state.handover.is_some() || state.wanted.is_some() {
             return Ok(None);
         }
@@ -149,6 +153,19 @@ impl Connection {
             }
         }
         Ok(Some(absence))
+    }
+
+    /// Takes note of it late, if the peer was about to come back and is not back. `false` if there are enough already.
+    fn is_noted_as_away(&self, resume: &Resume) -> bool {
+        let mut state = resume.lock();
+        if state.away.as_ref().is_none_or(|away| away.absence.is_some()) {
+            return true;
+        }
+        let noted = self.note_absence(&state);
+        if let (Ok(absence), Some(away)) = (noted, &mut state.away) {
+            away.absence = absence;
+        }
+        noted.is_ok()
     }
 
     pub(super) fn end_away(&self, resume: &Resume) {
