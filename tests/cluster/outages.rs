@@ -293,6 +293,22 @@ fn what_is_not_sent_to_other_nodes_is_counted() {
 }
 
 #[test]
+fn a_logout_that_redis_has_refused_is_said_again() {
+    let Some(redis) = Redis::start() else { return };
+    let node = node(&redis, "one", OnDuplicate::Reject);
+    let mut ann = logged_in(&node, "ann");
+    assert_eq!(redis.ask("CONFIG RESETSTAT"), "+OK");
+    // For a moment it may not be written to, as if its replicas were away.
+    assert_eq!(redis.ask("CONFIG SET min-replicas-to-write 1"), "+OK");
+    ann.send(&frame(LOGOUT, b""));
+    assert_eq!(ann.read_frame(), (LOGOUT, b"true".to_vec()));
+    wait_until("a refusal", || redis.ask_for_all("INFO errorstats").contains("errorstat_"));
+    assert_eq!(redis.ask("CONFIG SET min-replicas-to-write 0"), "+OK");
+    wait_until("its end", || redis.ask("HLEN zinx:u:{ann}") == ":0");
+    ann.check_echo();
+}
+
+#[test]
 fn a_renewal_that_was_refused_does_not_end_the_link_to_the_next_redis() {
     let (Some(redis), Some(next)) = (Redis::start(), Redis::start()) else { return };
     let cutter = Cutter::start(redis.address());

@@ -34,8 +34,8 @@ pub(crate) struct Joined {
     pub(super) logins: AtomicU64,
     /// Ended logins of which Redis may not know, the oldest first.
     pub(super) ended: Lock<VecDeque<Ended>>,
-    /// Some of them were not even sent.
-    pub(super) unsaid: AtomicBool,
+    /// How often Redis has not heard of one: it was not sent, was refused, or lost its connection.
+    pub(super) unheard: Arc<AtomicUsize>,
     /// All logins are to be looked at: another node may have taken some over, or Redis may have forgotten some.
     pub(super) to_keep: AtomicBool,
     /// How often the command link has been opened.
@@ -115,7 +115,7 @@ impl Joined {
             requests: Requests::default(),
             logins: AtomicU64::new(1),
             ended: Lock::default(),
-            unsaid: AtomicBool::new(false),
+            unheard: Arc::default(),
             to_keep: AtomicBool::new(false),
             opened,
             look,

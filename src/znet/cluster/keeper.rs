@@ -38,12 +38,12 @@ impl Joined {
                         self.to_keep.store(true, Ordering::Release);
                     }
                     // From now on nothing logs in that was sent before on another connection: so this comes after the renewal.
-                    if self.unsaid.swap(false, Ordering::AcqRel) || opened != kept {
+                    if self.unheard.swap(0, Ordering::AcqRel) > 0 || opened != kept {
                         if !self.release_again() {
-                            self.unsaid.store(true, Ordering::Release);
+                            self.unheard.fetch_add(1, Ordering::AcqRel);
                         }
                     } else if self.opened() == opened {
-                        // What was said before the renewal has been done, since that is answered on the same connection.
+                        // What was said before the renewal has been answered, as that has on the same connection, and not refused.
                         self.forget_ended_before(begun);
                     }
                     kept = opened;
@@ -182,11 +182,9 @@ impl Joined {
             // For the other nodes that login goes on until this node leaves, or until the user's next login.
             ended.pop_front();
         }
-        // Lost on the way, it is said again on the next connection. Under the lock: a renewal that begins after it and is answered says
-        // that Redis has heard it.
-        if self.link.tell(&self.release_command(uid, login)).is_err() {
-            self.unsaid.store(true, Ordering::Release);
-        }
+        // If Redis does not hear it, it is said again. Under the lock: a renewal that begins after it and is answered says that Redis has
+        // heard it, or that it is among those that were not heard.
+        let _ = self.link.tell_or_count(&self.release_command(uid, login), &self.unheard);
     }
 }
 
