@@ -166,6 +166,22 @@ fn a_start_that_cannot_join_says_why() {
     assert_eq!(shown, "\"redis://(not shown)@localhost:6379/2\"");
 }
 
+#[cfg(feature = "admin")]
+#[test]
+fn a_start_that_fails_leaves_the_cluster() {
+    let Some(redis) = Redis::start() else { return };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = config_of(&redis.url(), "one");
+    config.admin = taken.local_addr().unwrap().to_string();
+    let server = new_server_with_config(config).unwrap();
+    let error = server.start().unwrap_err();
+    assert!(!matches!(error, Error::ClusterUnavailable { .. }), "{error}");
+    // While the server is still there.
+    wait_until("the end of the lease", || redis.ask("EXISTS zinx:n:one") == ":0");
+    node(&redis, "one", OnDuplicate::KickOld);
+    drop(server);
+}
+
 #[test]
 fn a_start_with_a_wrong_password_says_so_and_names_the_key() {
     let (Some(redis), Some(open)) = (Redis::start_with_password("secret"), Redis::start()) else { return };

@@ -160,14 +160,16 @@ impl IServer for Server {
         } else {
             (wanted(&core.config())?, admin_addresses(&core.config())?)
         };
-        let membership = if core.has_begun() { None } else { join_cluster(core)? };
+        // Dropped after the lock of the life if the start fails: it waits for Redis.
+        let mut membership = if core.has_begun() { None } else { join_cluster(core)? };
         core.begin(|life, config| {
-            life.cluster = membership;
             config.tell_warnings();
             check_limits(config);
             core.talk().rates.configure(config);
             open_admin(core, life, &admin)?;
-            listen(core, life, wanted).inspect_err(|_| drop((life.admin.take(), life.cluster.take())))
+            listen(core, life, wanted).inspect_err(|_| drop(life.admin.take()))?;
+            life.cluster = membership.take();
+            Ok(())
         })
     }
 
