@@ -1,4 +1,4 @@
-//! Keeping the place of this node: the lease, and the logins after a time in which Redis was not reached.
+//! Keeping the place of this node: the lease, and the logins after a time in which Redis was not reached or may have lost something.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -153,9 +153,9 @@ return {1, generation}"
 );
 
 step!(
-    /// After a time in which Redis was not reached, and now and then. Key: the user's logins. Arguments: prefix, field, generation, conn,
-    /// shared (1: others may be beside it), longest stream, incarnation, number of the connection, milliseconds that the key stays. 1: it is
-    /// there; 0: a newer login has replaced it; 3: the node uses a newer connection.
+    /// After a time in which Redis was not reached, or a gap in the stream, and now and then. Key: the user's logins. Arguments: prefix,
+    /// field, generation, conn, shared (1: others may be beside it), longest stream, incarnation, number of the connection, milliseconds
+    /// that the key stays. 1: it is there; 0: a newer login has replaced it; 3: the node uses a newer connection.
     KEEP,
     "local prefix = ARGV[1]
 if is_stale(prefix .. ':f:' .. ARGV[7], ARGV[8]) then return 3 end

@@ -66,7 +66,8 @@ impl ClusterUser {
         }
     }
 
-    /// Sends a message and waits for the answer: [`call`](IConnection#method.call) of the connection that has logged in last.
+    /// Sends a message and waits for the answer: [`call`](IConnection#method.call) of the connection that has logged in last; of those
+    /// of this node, if there are any.
     ///
     /// # Errors
     ///
