@@ -1,4 +1,4 @@
-//! Logins that another one has replaced: each is counted once, and closes also if its kick gets lost.
+//! Kicks: a login that another one has replaced is counted once, and closes also if its kick gets lost; who logs in after a kick stays.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ fn a_login_that_was_replaced_is_counted_once() {
     let (_, field) = fields[0].split_once('/').unwrap();
     let (incarnation, login) = field.split_once('/').unwrap();
     // As the kick and a look at all logins both say it. What comes before the last has been acted on once that is read.
-    for kind in ["x", "x", "nothing"] {
+    for kind in ["x", "x", "z"] {
         redis.ask_for_text(&format!("XADD zinx:s:one * k {kind} i {incarnation} l {login} c {conn}"));
     }
     wait_until("them", || node.server.cluster().stats().entries_read == 3);
@@ -62,4 +62,26 @@ fn a_login_whose_kick_was_lost_closes_when_the_node_finds_the_gap() {
     wait_until("the count", || node.server.cluster().stats().logins_lost == 1);
     let stats = node.server.cluster().stats();
     assert_eq!((stats.entries_lost, stats.reconnects), (1, 0), "{stats:?}");
+}
+
+#[test]
+fn a_user_who_logs_in_after_a_kick_stays() {
+    let Some(redis) = Redis::start() else { return };
+    let node = node(&redis, "one", OnDuplicate::KickOld);
+    let mut ann = logged_in(&node, "ann");
+    let logins = words_of(redis.address(), "HVALS zinx:u:{ann}");
+    let generation: u64 = logins[0].split_once(' ').unwrap().0.parse().unwrap();
+    let incarnation = redis.ask_for_text("GET zinx:n:one");
+    // As a node says it that has kicked the user when this was the newest login.
+    let tell = |kind: &str, newest: u64| {
+        redis.ask_for_text(&format!("XADD zinx:s:one * k {kind} i {incarnation} u ann g {newest}"));
+    };
+    tell("o", generation - 1);
+    tell("z", 0);
+    // What comes before the last has been acted on by now.
+    wait_until("them", || node.server.cluster().stats().entries_read == 2);
+    assert!(node.conn(ann.addr()).is_logged_in());
+    ann.check_echo();
+    tell("o", generation);
+    assert_eq!(node.close_reason(ann.addr()), CloseReason::Kicked);
 }

@@ -2,7 +2,8 @@
 //!
 //! `k` is what it is, `i` the incarnation it is for. A request has `f` and `j`, the node that asks and its incarnation, and `r`, its
 //! number, for an answer; and what it needs of `u` (user or group), `m` (id of message or task), `a` (id of the answer), `t` (milliseconds),
-//! `w` (id of a filter), `v` (what that is told) and `d` (payload). A replaced login has `l` (login) and `c` (connection).
+//! `w` (id of a filter), `v` (what that is told) and `d` (payload). A replaced login has `l` (login) and `c` (connection); a kick of a user
+//! has `g`, the generation of the newest login that it is for.
 
 use redis::Value;
 
@@ -134,6 +135,7 @@ pub(super) const CONNECTION: u8 = b'c';
 pub(super) const STATUS: u8 = b's';
 pub(super) const FILTER: u8 = b'w';
 pub(super) const ABOUT: u8 = b'v';
+pub(super) const GENERATION: u8 = b'g';
 
 #[cfg(test)]
 mod tests {

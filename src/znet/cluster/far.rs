@@ -142,7 +142,7 @@ impl Remote for Joined {
     }
 
     fn kick(&self, uid: &str) -> Result<bool> {
-        let mut command = self.to_user(uid, "all");
+        let mut command = self.to_user(uid, "kick");
         command.arg("k").arg("o").arg("u").arg(uid);
         drop(step_aside());
         Ok(number(&self.link.run(&command).map_err(unavailable)?).unwrap_or_default() > 0)

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::delivery::Delivery;
 use super::entry::{
-    ABOUT, CONNECTION, DATA, Entry, FILTER, FROM, FROM_INCARNATION, INCARNATION, LOGIN, MESSAGE, REPLY,
-    REQUEST, Said, TIME, USER, entries, items, text,
+    ABOUT, CONNECTION, DATA, Entry, FILTER, FROM, FROM_INCARNATION, GENERATION, INCARNATION, LOGIN, MESSAGE,
+    REPLY, REQUEST, Said, TIME, USER, entries, items, text,
 };
 use super::far::nonsense;
 use super::joined::{Joined, unavailable};
@@ -137,7 +137,7 @@ impl Joined {
             }
             b'p' => self.push_here(&core, entry),
             b'x' => self.lose_login_here(&core, entry),
-            b'o' => kick_here(&core, entry.text(USER)),
+            b'o' => kick_here(&core, entry),
             b'g' => self.broadcast_here(&core, Audience::Group(entry.text(USER)), entry),
             b'n' => self.broadcast_here(&core, Audience::Users, entry),
             b'w' => self.tell_members(&core, entry),
@@ -254,9 +254,14 @@ fn said(result: Result<(u32, Vec<u8>)>) -> Said {
     }
 }
 
-fn kick_here(core: &Core, uid: &str) {
-    for conn in core.talk().users.connections(uid) {
-        conn.connection().stop_because(CloseReason::Kicked);
+/// Not those that have logged in after the kick.
+fn kick_here(core: &Core, entry: &Entry) {
+    let newest = entry.number(GENERATION).unwrap_or(u64::MAX);
+    for conn in core.talk().users.connections(entry.text(USER)) {
+        let conn = conn.connection();
+        if conn.membership().claim().is_none_or(|claim| claim.generation <= newest) {
+            conn.stop_because(CloseReason::Kicked);
+        }
     }
 }
 

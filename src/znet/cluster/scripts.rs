@@ -185,28 +185,39 @@ return 1"
 
 step!(
     /// Puts an entry into the stream of each other node on which the user is logged in, or of the one where the newest login is. Key: the
-    /// user's logins. Arguments: prefix, this node, which (all, newest, none), longest stream, incarnation, number of the connection,
-    /// fields and values of the entry. The number of nodes; with none, of those where the user is logged in, this one included.
+    /// user's logins. Arguments: prefix, this node, which (all, newest, none, kick: all, and the entry says which login is the newest),
+    /// longest stream, incarnation, number of the connection, fields and values of the entry. The number of nodes; with none, of those
+    /// where the user is logged in, this one included.
     SEND,
     "local prefix, count, newest, best, told = ARGV[1], 0, -1, nil, {}
 if is_stale(prefix .. ':f:' .. ARGV[5], ARGV[6]) then return redis.error_reply(STALE) end
-local entry = {}
+local entry, which = {}, ARGV[3]
 for i = 7, #ARGV do entry[#entry + 1] = ARGV[i] end
 local function tell(node, incarnation)
   redis.call('XADD', prefix .. ':s:' .. node, 'MAXLEN', '~', ARGV[4], '*', 'i', incarnation, unpack(entry))
 end
 local held = redis.call('HGETALL', KEYS[1])
+if which == 'kick' then
+  local last = '0'
+  for i = 2, #held, 2 do
+    local generation = string.match(held[i], '^(.*) .*$')
+    if tonumber(generation) > tonumber(last) then last = generation end
+  end
+  entry[#entry + 1] = 'g'
+  entry[#entry + 1] = last
+  which = 'all'
+end
 for i = 1, #held, 2 do
   local node, incarnation = string.match(held[i], '^(.*)/(.*)/.*$')
   local generation = tonumber(string.match(held[i + 1], '^(.*) .*$'))
   if redis.call('GET', prefix .. ':n:' .. node) == incarnation then
-    if ARGV[3] == 'none' then
+    if which == 'none' then
       count = count + 1
-    elseif node ~= ARGV[2] and ARGV[3] == 'all' and not told[node] then
+    elseif node ~= ARGV[2] and which == 'all' and not told[node] then
       told[node] = true
       count = count + 1
       tell(node, incarnation)
-    elseif ARGV[3] == 'newest' and generation > newest then
+    elseif which == 'newest' and generation > newest then
       newest, best = generation, {node, incarnation}
     end
   end

@@ -13,7 +13,8 @@ use bytes::Bytes;
 use redis::Value;
 
 use super::entry::{
-    CONNECTION, DATA, Entry, FROM, FROM_INCARNATION, LOGIN, MESSAGE, REQUEST, Said, USER, items, number,
+    CONNECTION, DATA, Entry, FROM, FROM_INCARNATION, GENERATION, LOGIN, MESSAGE, REQUEST, Said, USER, items,
+    number,
 };
 use super::joined::{Joined, LONGEST_STREAM};
 use super::requests::Request;
@@ -238,7 +239,6 @@ const PARCEL: u32 = 2;
 /// the connection does not move.
 const REFUSED: u32 = 3;
 
-const GENERATION: u8 = b'g';
 const THEIR_CONNECTION: u8 = b'n';
 /// 24 bits.
 const MARK_DIGITS: usize = 6;
