@@ -271,6 +271,32 @@ fn redis_forgets_what_has_been_read() {
 }
 
 #[test]
+fn redis_forgets_what_has_been_read_also_after_it_was_empty() {
+    let Some(mut redis) = Redis::start() else { return };
+    let nodes = three(&redis, OnDuplicate::KickOld);
+    let lobby = nodes[0].server.cluster().group("lobby");
+    let read = || nodes[1].server.cluster().stats().entries_read;
+    let send = |count: usize| {
+        let before = read();
+        for n in 1..=count {
+            wait_until("the link", || lobby.broadcast(TOLD, "x").unwrap().others_told);
+            if n % 100 == 0 {
+                // While Redis begins anew, one may be told to a link that has just ended.
+                wait_until("most entries", || read() + 50 >= before + n);
+            }
+        }
+    };
+    send(3000);
+    redis.kill();
+    assert!(redis.run());
+    wait_until("the node", || redis.ask("EXISTS zinx:n:two") == ":1");
+    send(1500);
+    wait_until("the end of most entries", || {
+        redis.ask("XLEN zinx:s:two")[1..].parse::<u32>().unwrap() < 1000
+    });
+}
+
+#[test]
 fn a_stream_ends_with_its_node_also_if_that_is_killed_or_answered_too_late() {
     let Some(redis) = Redis::start() else { return };
     let mut nodes = three(&redis, OnDuplicate::KickOld);

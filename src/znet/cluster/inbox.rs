@@ -58,7 +58,9 @@ impl Joined {
                         fairness_point();
                     }
                     self.counts.behind.store(place.read, Ordering::Relaxed);
-                    if place.read.saturating_sub(trimmed) >= TRIM_AFTER {
+                    // Another stream counts from its own beginning.
+                    trimmed = trimmed.min(place.read);
+                    if place.read - trimmed >= TRIM_AFTER {
                         trimmed = place.read;
                         self.trim(&place);
                     }
