@@ -139,6 +139,11 @@ impl Resume {
 
 #[cfg(feature = "redis")]
 impl Connection {
+    /// Whether it is on its way to another node: its login may be there already.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.resume().is_some_and(|resume| resume.lock().departure.is_some())
+    }
+
     /// The peer has come to another node. The connection's own coroutine looks.
     pub(crate) fn want_to_move(&self, wanted: Wanted) -> Result<(), ResumeRefusal> {
         let resume = self.resume().ok_or(ResumeRefusal::Gone)?;
