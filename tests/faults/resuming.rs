@@ -1,15 +1,17 @@
 //! Peers that open and are lost, again and again, take nothing from those who come back.
 
+use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use zinx::Config;
-use zinx::green::Event;
+use zinx::green::{Event, Timeout};
 use zinx::ziface::{IMessage, IRequest, IServer};
+use zinx::znet::Session;
 
 use crate::common::child::in_child;
-use crate::common::phone::{Phone, TOKEN};
+use crate::common::phone::{Phone, REFUSED, TOKEN, WHOLE};
 use crate::common::{ECHO, Running, config, start_alone, wait_until};
 
 const ASK: u32 = 2;
@@ -138,4 +140,50 @@ fn what_is_sent_to_a_connection_that_hands_its_socket_over_is_given_back() {
     assert_eq!(phone.read_frame().0, TOKEN);
     assert!(second.wait_closed(Duration::from_secs(30)).unwrap());
     assert_eq!(running.server.stats().held.queued, 0);
+}
+
+/// The session of the short connection has a time limit, which ends while its socket is offered to the other connection. The other
+/// must not take it then, or two would read from one socket.
+#[test]
+fn a_time_limit_around_the_wait_for_the_other_connection_ends_the_attempt_alone() {
+    const HOLD: u32 = 9;
+    const BUSY: u8 = 7;
+    let (go_on, is_held) = (Arc::new(Event::new()), Arc::new(AtomicBool::new(false)));
+    let (goes_on, holds) = (Arc::clone(&go_on), Arc::clone(&is_held));
+    let (limit, sessions) = (Timeout::new(Duration::ZERO), AtomicUsize::new(0));
+    let theirs = limit.clone();
+    let running = start_alone(resuming(40), |server| {
+        let dialogue = move |s: &mut Session| -> zinx::Result<()> {
+            if sessions.fetch_add(1, Ordering::AcqRel) == 1 {
+                // It would go on with its connection, as if nobody had come back on it.
+                while theirs.run(|| s.recv()).is_err() {
+                    theirs.close();
+                }
+                return Ok(());
+            }
+            while s.recv()?.get_msg_id() == HOLD {
+                holds.store(true, Ordering::Release);
+                goes_on.wait();
+            }
+            Ok(())
+        };
+        server.on_session(dialogue).unwrap();
+    });
+    let mut phone = open(&running);
+    phone.send(HOLD, b"");
+    wait_until("the handler", || is_held.load(Ordering::Acquire));
+    let first = running.server.get_conn_mgr().get(0).unwrap();
+    phone.lose(true);
+    phone.ask_to_resume();
+    wait_until("the other connection has been told", || first.is_away());
+    limit.start();
+    let (id, why) = phone.read_frame();
+    assert_eq!((id, why[0]), (REFUSED, BUSY));
+    assert_eq!(phone.stream.read(&mut [0]).unwrap(), 0, "it closes");
+    wait_until("the end of the second connection", || running.server.get_conn_mgr().len() == 1);
+    assert_eq!(running.server.stats().resume_refused, 1);
+    go_on.set();
+    while phone.resume_cut(WHOLE).is_err() {}
+    phone.send(ECHO, b"back");
+    assert_eq!(phone.receive(), (ECHO, b"back".to_vec()));
 }

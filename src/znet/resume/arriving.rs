@@ -49,7 +49,7 @@ impl Connection {
         fetched
     }
 
-    fn give_up_arrival(&self, resume: &Resume) {
+    pub(super) fn give_up_arrival(&self, resume: &Resume) {
         {
             let mut state = resume.lock();
             (state.stage, state.arrival, state.tokens) = (Stage::Plain, None, None);

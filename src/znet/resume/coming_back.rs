@@ -24,17 +24,22 @@ impl Connection {
             return None;
         }
         resume.lock().stage = Stage::Plain;
-        let reason = match self.bring_back(resume, &asked, stage) {
-            Ok(None) => return Some(()),
-            Ok(Some(conn_id)) => CloseReason::Resumed { conn_id },
-            Err(why) => {
-                self.core().counters.resume_refused.add();
-                self.send_uncounted(wire::REFUSED, wire::encode_refusal(why));
-                CloseReason::ResumeRefused { why }
-            }
-        };
-        self.stop_because(reason);
+        let attempt = Attempt { conn: self, resume };
+        let brought_back = self.bring_back(resume, &asked, stage);
+        std::mem::forget(attempt);
+        match brought_back {
+            Ok(None) => {}
+            Ok(Some(conn_id)) => self.stop_because(CloseReason::Resumed { conn_id }),
+            Err(why) => self.refuse(why),
+        }
         Some(())
+    }
+
+    /// Tells the peer why it does not get its connection again, and closes.
+    fn refuse(&self, why: ResumeRefusal) {
+        self.core().counters.resume_refused.add();
+        self.send_uncounted(wire::REFUSED, wire::encode_refusal(why));
+        self.stop_because(CloseReason::ResumeRefused { why });
     }
 
     /// The id of the connection that has the socket now; `None` if this one has become it.
@@ -92,13 +97,62 @@ impl Connection {
             outcome: Arc::clone(&outcome),
         };
         // Its coroutine finds the stream ended, or is waiting already.
+        let offered = Offered { conn: self, resume, conn_id: other.id(), outcome: &outcome };
         let window = resume.offer(handover, || other.outbox().lose_line(self.core().bounds(), other.line()));
         let given = outcome.get_timeout(window).unwrap_or_else(|| resume.withdraw(&outcome));
+        std::mem::forget(offered);
+        self.has_given(given);
+        given
+    }
+
+    /// Goes on without the socket, or with it if it was not taken.
+    fn has_given(&self, given: Result<(), ResumeRefusal>) {
         match given {
             Ok(()) => self.line().release(),
             Err(_) => self.release_outbox(),
         }
-        given
+    }
+}
+
+/// A peer that is being brought back. Dropped, a time limit or a forced stop has ended that: the peer may try again.
+struct Attempt<'a> {
+    conn: &'a Connection,
+    resume: &'a Resume,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let Self { conn, resume } = self;
+        if resume.lock().stage == Stage::Arriving {
+            conn.give_up_arrival(resume);
+        }
+        if !conn.is_stopping() {
+            conn.refuse(ResumeRefusal::Busy);
+        }
+    }
+}
+
+/// A socket that another connection may take. Dropped, a time limit or a forced stop has ended the wait for that: no other may
+/// take it later, and if one has, it is that one's alone.
+struct Offered<'a> {
+    conn: &'a Connection,
+    resume: &'a Resume,
+    conn_id: u64,
+    outcome: &'a Arc<AsyncResult<(), ResumeRefusal>>,
+}
+
+/// Nothing here waits: if it is being taken up just now, it counts as taken.
+impl Drop for Offered<'_> {
+    fn drop(&mut self) {
+        let Self { conn, resume, conn_id, outcome } = self;
+        let given = match resume.take_back(outcome) {
+            true => Err(ResumeRefusal::Busy),
+            false => outcome.try_get().unwrap_or(Ok(())),
+        };
+        conn.has_given(given);
+        if given.is_ok() {
+            conn.stop_because(CloseReason::Resumed { conn_id: *conn_id });
+        }
     }
 }
 
@@ -134,12 +188,15 @@ impl Resume {
         window
     }
 
-    /// Takes back what was offered, unless it is being taken up.
+    /// Takes back what was offered, or, if it is being taken up, waits for the outcome.
     fn withdraw(&self, outcome: &Arc<AsyncResult<(), ResumeRefusal>>) -> Result<(), ResumeRefusal> {
+        if self.take_back(outcome) { Err(ResumeRefusal::Busy) } else { outcome.get() }
+    }
+
+    /// Takes back what was offered. `false` if it has been taken up, or refused, or is about to be.
+    fn take_back(&self, outcome: &Arc<AsyncResult<(), ResumeRefusal>>) -> bool {
         let is_it = |handover: &mut Handover| Arc::ptr_eq(&handover.outcome, outcome);
-        match self.lock().handover.take_if(is_it) {
-            Some(_) => Err(ResumeRefusal::Busy),
-            None => outcome.get(),
-        }
+        let taken_back = self.lock().handover.take_if(is_it);
+        taken_back.is_some()
     }
 }
