@@ -11,8 +11,8 @@ use zinx::ziface::{IMessage, IRequest, IServer};
 use zinx::znet::Session;
 
 use crate::common::child::in_child;
-use crate::common::phone::{Phone, REFUSED, TOKEN, WHOLE};
-use crate::common::{ECHO, Running, config, start_alone, wait_until};
+use crate::common::phone::{BYE, Phone, REFUSED, TOKEN, WHOLE};
+use crate::common::{ECHO, Running, config, frame, start_alone, wait_until};
 
 const ASK: u32 = 2;
 
@@ -91,6 +91,36 @@ fn the_descriptor_of_a_peer_that_is_lost_is_closed_at_once() {
             assert_eq!(phone.receive(), (ECHO, b"back".to_vec()));
         }
     });
+}
+
+#[test]
+fn what_has_arrived_of_a_frame_is_given_back_when_its_peer_is_lost() {
+    let mut config = resuming(40);
+    config.max_packet_size = 1 << 20;
+    let running = asking(config);
+    let arriving = || running.server.stats().held.arriving;
+    for handler_waits in [false, true] {
+        let mut phone = open(&running);
+        if handler_waits {
+            phone.send(ASK, b"");
+            assert_eq!(phone.receive(), (ASK, b"?".to_vec()));
+        }
+        phone.write(&frame(ECHO, &vec![7; 1 << 20])[..700_000]);
+        wait_until("most of a frame", || arriving() > 300_000);
+        phone.lose(true);
+        wait_until("all of it to be given back", || arriving() == 0);
+        assert_eq!(running.server.get_conn_mgr().len(), 1, "it waits for its peer");
+        phone.resume();
+        if handler_waits {
+            phone.send(ASK + 1, b"yes");
+            assert_eq!(phone.receive(), (ASK, b"yes".to_vec()));
+        }
+        phone.send(ECHO, b"back");
+        assert_eq!(phone.receive(), (ECHO, b"back".to_vec()));
+        phone.write(&frame(BYE, b""));
+        phone.lose(false);
+        wait_until("the end", || running.server.get_conn_mgr().is_empty());
+    }
 }
 
 #[test]

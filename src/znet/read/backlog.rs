@@ -228,7 +228,7 @@ impl Backlog {
     }
 
     /// Forgets what was read of a stream that has ended, and goes on with another.
-    pub(super) fn begin_again(&mut self) {
+    pub(crate) fn begin_again(&mut self) {
         (self.input, self.pass, self.failed) = (Input::default(), None, None);
     }
 

@@ -31,6 +31,11 @@ impl Connection {
         self.let_go(Kind::Replay, payload + MESSAGE_BYTES);
     }
 
+    /// Gives back what has begun to arrive: its stream has ended.
+    pub(crate) fn let_arriving_go(&self) {
+        self.let_go(Kind::Arriving, usize::MAX);
+    }
+
     /// Holds one more request until it is handled, without waiting. `false` if there is no room. Requests of all
     /// connections may take half of the bound: no peer is disconnected for them, because they go only when a worker comes to
     /// them.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::backlog::Backlog;
 use super::wait::Heard;
 use crate::error::{Error, Result};
 use crate::green::{Until, fairness_point, is_unwinding};
@@ -67,7 +66,6 @@ impl Connection {
                 if !wait_for_return(self, reason.clone(), until) {
                     return Err(self.nothing_more(reason));
                 }
-                self.ahead().with(Backlog::begin_again);
                 (empty, ended, alarmed) = (false, false, None);
             }
             if self.is_stopping() {

@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     fn lose_peer(&mut self, why: CloseReason) -> bool {
         self.count_handled();
-        (self.input, self.heard) = (Input::default(), Heard::default());
+        (self.input, self.heard, self.holds_arriving) = (Input::default(), Heard::default(), false);
         self.absence = Return::begin(self.conn, why.clone()).map(Box::new);
         if self.absence.is_none() {
             self.conn.note_reason(why);

@@ -12,6 +12,7 @@ use crate::green::{Alarm, Halt, Readiness, Until, yield_now};
 use crate::ziface::{CloseReason, ResumeRefusal};
 use crate::znet::conn::addresses::{Addresses, network};
 use crate::znet::conn::connection::Connection;
+use crate::znet::read::backlog::Backlog;
 use crate::znet::server::talk::Redial;
 
 /// The time from the loss of a socket until the peer is back on another, or is given up.
@@ -40,6 +41,7 @@ impl Return {
             return None;
         }
         let gone = conn.core().clock().now();
+        conn.let_arriving_go();
         conn.settle();
         conn.outbox().lock().release_lost(conn.line());
         Some(Self { gone, alarm: None })
@@ -88,6 +90,8 @@ impl Return {
 /// `false` if it does not come back; the reason is noted.
 pub(crate) fn wait_for_return(conn: &Connection, why: CloseReason, until: Until) -> bool {
     let (Some(resume), Some(absence)) = (conn.resume(), Return::begin(conn, why)) else { return false };
+    // What has begun to arrive comes once more, from its first byte.
+    conn.ahead().with(Backlog::begin_again);
     loop {
         match absence.look(conn) {
             Outcome::Back => return true,
