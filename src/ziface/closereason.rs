@@ -106,7 +106,8 @@ pub enum CloseReason {
         node: String,
     },
     /// The peer asked for a connection that it had lost, and did not get it: the one on which it asked, and the one it
-    /// asked for if that can never be resumed. On a client: the server refused.
+    /// asked for if that can never be resumed. On a client: the server refused, for another reason than
+    /// [`Busy`](ResumeRefusal::Busy), after which the client tries again.
     ResumeRefused {
         /// Why.
         why: ResumeRefusal,

@@ -11,8 +11,9 @@ use zinx::prelude::*;
 use zinx::ziface::{CloseReason, ResumeRefusal};
 use zinx::znet::Reconnect;
 
+use crate::common::phone::{COUNT, OPEN, REFUSED, RESUME, TOKEN};
 use crate::common::random::Random;
-use crate::common::{Running, config, start_alone, wait_until};
+use crate::common::{Peer, Running, config, frame, start_alone, wait_until};
 
 const SAY: u32 = 2;
 const SAID: u32 = 3;
@@ -269,6 +270,43 @@ fn refused_a_client_begins_again_where_it_reconnects() {
     assert!(second.wait_closed(SOON).unwrap());
     let why = ResumeRefusal::Gone;
     assert_eq!(second.get_close_reason(), Some(CloseReason::ResumeRefused { why }));
+    client.stop();
+    assert!(client.wait_stopped(SOON));
+}
+
+#[test]
+fn a_client_that_is_refused_as_busy_tries_the_same_token_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (client, told, hooks) = client(listener.local_addr().unwrap(), resuming());
+    client.start().unwrap();
+    let accept = || {
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        Peer { stream }
+    };
+    let granted = |token: u8| {
+        let (received, window) = (0_u64.to_le_bytes(), 20_000_u32.to_le_bytes());
+        frame(TOKEN, &[&[token; 24][..], &received, &window].concat())
+    };
+    let mut server = accept();
+    assert_eq!(server.read_frame(), (OPEN, Vec::new()));
+    server.send(&[granted(1), frame(SAID, &[0; 4])].concat());
+    wait_until("the token and a message", || told.lock().unwrap().len() == 1);
+    let conn = client.conn().unwrap();
+    drop(server);
+    let asked = (RESUME, [&[1; 24][..], &1_u64.to_le_bytes()].concat());
+    for _ in 0..2 {
+        let mut server = accept();
+        assert_eq!(server.read_frame(), asked);
+        server.send(&frame(REFUSED, b"\x07busy"));
+    }
+    let mut server = accept();
+    assert_eq!(server.read_frame(), asked);
+    server.send(&[granted(2), frame(SAID, &[1, 0, 0, 0])].concat());
+    assert_eq!(server.read_frame(), (COUNT, 1_u64.to_le_bytes().to_vec()));
+    wait_until("the other message", || *told.lock().unwrap() == [0, 1]);
+    assert!(conn.is_alive() && client.conn().unwrap().get_conn_id() == conn.get_conn_id());
+    assert_eq!(hooks.each_ref().map(|hook| hook.load(Ordering::Relaxed)), [1, 0], "one connection");
     client.stop();
     assert!(client.wait_stopped(SOON));
 }

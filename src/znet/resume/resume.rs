@@ -104,7 +104,10 @@ impl Connection {
 
     fn take_refusal(&self, data: &[u8]) -> Option<()> {
         let why = wire::decode_refusal(data)?;
-        self.stop_because(CloseReason::ResumeRefused { why });
+        // If it is busy, the token stays good: the socket is lost once more, and the next attempt comes after a pause.
+        if why != ResumeRefusal::Busy || !self.lose_peer(CloseReason::PeerClosed) {
+            self.stop_because(CloseReason::ResumeRefused { why });
+        }
         Some(())
     }
 
