@@ -16,6 +16,7 @@ mod client;
 mod resume;
 mod resume_client;
 mod resume_cuts;
+mod resume_kept;
 mod resume_rest;
 mod sessions_as_loops;
 mod unanswered;

@@ -45,22 +45,16 @@ impl State {
         self.pressure().kept = Some(Box::new(Replay::new(max)));
     }
 
-    /// Keeps nothing any more: the connection ends with its socket.
+    /// Keeps nothing any more: the connection ends with its socket. What a peer that is away has missed counts as unsent.
     pub(crate) fn stop_keeping(&mut self, bounds: &Bounds) {
         if let Some(mut kept) = self.pressure.as_mut().and_then(|pressure| pressure.kept.take()) {
             kept.share.give_back(&bounds.ledger, Kind::Resume);
+            self.count_unsent(kept.unsent.messages, kept.unsent.bytes);
         }
     }
 
     pub(super) fn has_lost_line(&self) -> bool {
         self.kept().is_some_and(|kept| kept.lost)
-    }
-
-    /// Counts what a peer that is away has missed; nothing is kept any more.
-    pub(super) fn count_missed(&mut self, bounds: &Bounds) {
-        let missed = self.kept().map_or_else(Unsent::default, |kept| kept.unsent);
-        self.stop_keeping(bounds);
-        self.count_unsent(missed.messages, missed.bytes);
     }
 
     /// Takes note of what could not be sent on the lost transport.

@@ -329,7 +329,7 @@ impl State {
         self.discarded = true;
         let queue = std::mem::take(&mut self.queue);
         self.count_unsent(queue.messages(), queue.bytes());
-        self.count_missed(bounds);
+        self.stop_keeping(bounds);
         if self.sender != Sender::Sending {
             self.give_back(bounds);
         }

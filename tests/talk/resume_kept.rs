@@ -1,0 +1,23 @@
+//! What is kept for a peer that is away is counted: as held while it is, as unsent if it is never delivered.
+
+use std::time::Duration;
+
+use crate::common::{frame, start_alone, wait_until};
+use crate::resume::{open, resuming};
+
+const SAID: u32 = 3;
+const SOON: Duration = Duration::from_secs(10);
+
+#[test]
+fn what_was_kept_is_unsent_if_raw_bytes_end_the_keeping() {
+    let running = start_alone(resuming(), |_| {});
+    let (mut phone, conn) = open(&running);
+    phone.lose(true);
+    wait_until("the loss", || conn.is_away());
+    (0..3).for_each(|_| conn.send_msg(SAID, "kept").unwrap());
+    assert_eq!(conn.get_unsent().messages, 0);
+    conn.send(frame(SAID, b"raw")).unwrap();
+    assert!(conn.wait_closed(SOON).unwrap(), "it cannot be resumed any more");
+    assert_eq!(conn.get_unsent().messages, 3 + 1);
+    assert_eq!(running.stop().unsent_messages, 3 + 1);
+}
