@@ -6,6 +6,7 @@ use crate::common::{frame, start_alone, wait_until};
 use crate::resume::{open, resuming};
 
 const SAID: u32 = 3;
+const BAD_COUNT: u8 = 5;
 const SOON: Duration = Duration::from_secs(10);
 
 #[test]
@@ -20,4 +21,22 @@ fn what_was_kept_is_unsent_if_raw_bytes_end_the_keeping() {
     assert!(conn.wait_closed(SOON).unwrap(), "it cannot be resumed any more");
     assert_eq!(conn.get_unsent().messages, 3 + 1);
     assert_eq!(running.stop().unsent_messages, 3 + 1);
+}
+
+#[test]
+fn what_is_kept_counts_once_also_after_a_peer_was_refused() {
+    let running = start_alone(resuming(), |_| {});
+    let (mut phone, conn) = open(&running);
+    phone.lose(true);
+    wait_until("the loss", || conn.is_away());
+    (0..20).for_each(|_| conn.send_msg(SAID, vec![7; 3000]).unwrap());
+    let before = running.server.stats().held;
+    assert!(before.resume >= 50_000 && before.queued == 0, "{before:?}");
+    phone.inbox.push((SAID, b"never sent".to_vec()));
+    assert_eq!(phone.resume_refused(), BAD_COUNT);
+    let after = running.server.stats().held;
+    assert_eq!((after.resume, after.queued), (before.resume, 0));
+    phone.inbox.pop();
+    phone.resume();
+    (0..20).for_each(|_| assert_eq!(phone.receive(), (SAID, vec![7; 3000])));
 }

@@ -221,9 +221,6 @@ impl Connection {
 
     fn take_up(&self, resume: &Resume, handover: &Handover) -> Result<(), ResumeRefusal> {
         let fresh = Secret::random().ok_or(ResumeRefusal::Busy)?;
-        if !self.outbox().lock().may_send_again(self.core().bounds()) {
-            return Err(ResumeRefusal::Busy);
-        }
         let granted = {
             let mut state = resume.lock();
             let tokens = state.tokens.as_mut().ok_or(ResumeRefusal::Gone)?;
@@ -236,6 +233,10 @@ impl Connection {
         {
             let mut state = self.outbox().lock();
             state.forget_received(handover.received)?;
+            // Asked last: if it is not needed, nothing leaves that would give it back.
+            if !state.may_send_again(self.core().bounds()) {
+                return Err(ResumeRefusal::Busy);
+            }
             state.begin_again(self.line(), handover.transport.clone(), &frame);
             state.send_again();
         }
