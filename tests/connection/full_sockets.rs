@@ -1,12 +1,15 @@
 //! Full sockets: what is queued leaves as the peer reads, whatever the connection's coroutine has waited for before.
 
+use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::child::in_child;
 use crate::common::in_time::in_time;
 use crate::common::phone::{Phone, WHOLE};
+use crate::common::random::Random;
 use crate::common::{Peer, config, frame, start, start_alone, wait_until};
 use zinx::green;
 use zinx::prelude::*;
@@ -16,6 +19,9 @@ const QUESTION: u32 = 3;
 const ANSWER: u32 = 4;
 const PIECE: u32 = 5;
 const DONE: u32 = 6;
+
+/// Has a large message sent when the time of its handler is over.
+const LATE: u32 = 7;
 
 /// What is streamed: 24 MiB, much more than the buffers of two sockets hold.
 const PIECES: usize = 1536;
@@ -233,3 +239,39 @@ fn a_handler_that_goes_on_after_a_wait_that_brought_nothing_is_not_called_idle()
         is_answered.then_some(())
     });
 }
+
+/// A time limit ends a handler where it lets others run. It does so only now and then, so each handler passes another number of such
+/// points before it sends.
+#[test]
+fn a_large_message_that_is_queued_leaves_also_if_a_time_limit_ends_its_handler() {
+    let running = start_alone(config(), |server| {
+        let random = Mutex::new(Random::new(1));
+        let late = move |request: &dyn IRequest| {
+            let (conn, sends) = (request.get_connection(), Cell::new(false));
+            let points = random.lock().unwrap().below(16);
+            let ended = green::with_timeout(Duration::from_millis(1), || {
+                // Has the time in which the others are to have their turn begin.
+                (0..17).for_each(|_| green::fairness_point());
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_millis(3) {}
+                (0..points).for_each(|_| green::fairness_point());
+                sends.set(true);
+                conn.send_msg(PIECE, vec![7; LATE_BYTES])
+            });
+            match ended {
+                Err(_) if !sends.get() => conn.send_msg(DONE, ""),
+                _ => Ok(()),
+            }
+        };
+        server.add_router(LATE, late).unwrap();
+    });
+    let mut peer = running.connect();
+    for _ in 0..300 {
+        peer.send(&frame(LATE, b""));
+        let (id, data) = peer.read_frame();
+        assert!((id, data.len()) == (PIECE, LATE_BYTES) || id == DONE, "{id}");
+    }
+}
+
+/// So much is sent at once, not when its sender next waits.
+const LATE_BYTES: usize = 300_000;

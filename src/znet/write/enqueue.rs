@@ -72,10 +72,13 @@ impl Connection {
         };
         // Others may run from here on, and what is queued may be thrown away meanwhile: then nothing of it must be left.
         drop(append);
+        let mut has_flushed = false;
         if let Ok(Appended::Queued { flush, defer }) = appended {
-            self.after_append(flush, defer, wait, frame);
+            self.after_append(flush, defer, frame);
+            has_flushed = flush;
         }
-        if was_full {
+        // Last: a time limit around the caller may end it in there, and what is queued must leave all the same.
+        if was_full || has_flushed {
             self.let_others_run(wait);
         }
         appended.map(|appended| matches!(appended, Appended::Queued { .. }))
@@ -96,10 +99,10 @@ impl Connection {
         appended.inspect_err(|error| self.note_panic(error))
     }
 
-    fn after_append(&self, flush: bool, defer: bool, wait: SendWait, frame: usize) {
+    fn after_append(&self, flush: bool, defer: bool, frame: usize) {
         if flush {
             // A handler that fills the socket may return soon: a writer starts only if it really yields.
-            if matches!(self.send_now(wait), Flushed::Blocked { .. }) && self.is_current() {
+            if matches!(self.writer().flush_or_defer(), Flushed::Blocked { .. }) && self.is_current() {
                 self.outbox().note_reply(&mut self.outbox().lock(), frame);
             }
         }
@@ -167,9 +170,9 @@ impl Connection {
     }
 
     #[inline(never)]
-    fn send_now(&self, wait: SendWait) -> Flushed {
+    fn send_now(&self, wait: SendWait) {
         self.let_others_run(wait);
-        self.writer().flush_or_defer()
+        self.writer().flush_or_defer();
     }
 
     /// A handler that sends without end to a peer that reads as fast would never wait, and no other would run beside it:
