@@ -85,6 +85,16 @@ fn check_over_the_rate(running: &Running, peer: &mut Peer) {
 }
 
 #[test]
+fn messages_that_go_to_a_router_beside_a_session_count_too() {
+    let running = start_alone(config(), |server| {
+        server.set_rate_limits(RateLimits::new(OverRate::Wait).per_connection(RATE)).unwrap();
+        server.on_session(|s| s.recv().map(drop)).unwrap();
+    });
+    let took = echo(&running, 150, b"");
+    assert!(took >= Duration::from_millis(400), "{took:?}");
+}
+
+#[test]
 fn the_keys_of_the_configuration_limit_unless_the_program_does() {
     let mut config = config();
     config.over_rate = OverRate::Close;

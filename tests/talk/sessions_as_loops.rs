@@ -134,6 +134,28 @@ fn messages_of_a_session_count_as_those_of_handlers() {
 }
 
 #[test]
+fn a_time_limit_that_ends_while_the_peer_is_over_its_rate_costs_no_message() {
+    let mut config = config();
+    config.rate_messages = 2;
+    let running = start_alone(config, |server| {
+        let dialogue = |s: &mut Session| -> Result<()> {
+            loop {
+                // Much shorter than the rest that the peer is given.
+                if let Ok(message) = zinx::green::with_timeout(Duration::from_millis(20), || s.recv()) {
+                    s.send(DONE, message?.get_data())?;
+                }
+            }
+        };
+        server.on_session(dialogue).unwrap();
+    });
+    let mut peer = running.connect();
+    peer.send(&(0..5).flat_map(|n| frame(50, &[n])).collect::<Vec<_>>());
+    for n in 0..5 {
+        assert_eq!(peer.read_frame(), (DONE, vec![n]));
+    }
+}
+
+#[test]
 fn sessions_end_with_their_connection_by_error_and_by_panic() {
     let (tell, told) = mpsc::channel();
     let tell = Mutex::new(tell);

@@ -162,15 +162,17 @@ impl Backlog {
     }
 
     /// Keeps a message for later: it is never lost, but it is an error if there is no room for a further one.
-    pub(crate) fn keep(&mut self, mut message: Message, max: (usize, usize)) -> Result<()> {
-        // It may share a read buffer, which would stay as a whole.
-        if message.get_data().len() < READ_BUFFER_BYTES {
-            message.set_data(Bytes::copy_from_slice(message.get_data()));
-        }
+    pub(crate) fn keep(&mut self, message: Message, max: (usize, usize)) -> Result<()> {
         self.kept_bytes += message.get_data().len();
-        self.kept.push_back(message);
+        self.kept.push_back(apart(message));
         let (messages, bytes) = (self.kept.len(), self.kept_bytes);
         if messages > max.0 || bytes > max.1 { Err(Error::KeptFull { messages, bytes }) } else { Ok(()) }
+    }
+
+    /// Keeps a message that was taken out, before all others.
+    pub(super) fn put_back(&mut self, message: Message) {
+        self.kept_bytes += message.get_data().len();
+        self.kept.push_front(apart(message));
     }
 
     /// Whether there is room to keep one message more.
@@ -266,4 +268,12 @@ impl Backlog {
     pub(super) const fn take_cut(&mut self) -> bool {
         std::mem::replace(&mut self.cut, false)
     }
+}
+
+/// The message with a payload of its own. It may share a read buffer, which would stay as a whole.
+fn apart(mut message: Message) -> Message {
+    if message.get_data().len() < READ_BUFFER_BYTES {
+        message.set_data(Bytes::copy_from_slice(message.get_data()));
+    }
+    message
 }

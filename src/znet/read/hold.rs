@@ -26,6 +26,12 @@ impl Connection {
         self.hold(Kind::Replay, |bytes| bytes + payload + MESSAGE_BYTES)
     }
 
+    /// As [`hold_kept`](Self::hold_kept), if there is room, without waiting.
+    pub(crate) fn hold_put_back(&self, payload: usize) {
+        let (more, ledger) = (payload + MESSAGE_BYTES, &self.core().bounds().ledger);
+        self.make_on_demand().held.set(ledger, Kind::Replay, |bytes| bytes + more);
+    }
+
     /// Gives back what a message kept has held.
     pub(crate) fn let_kept_go(&self, payload: usize) {
         self.let_go(Kind::Replay, payload + MESSAGE_BYTES);

@@ -151,9 +151,18 @@ impl Connection {
         Some(message)
     }
 
-    /// Keeps a message for the reader to handle once its handler has returned.
+    /// Keeps a message for the reader to handle once its handler has returned. It is kept also where an error says that there is no
+    /// room, and where a time limit around the caller ends the wait for room.
     pub(crate) fn keep_for_later(&self, message: Message) -> Result<()> {
-        self.hold_kept(message.get_data().len())?;
-        self.ahead().with(|input| input.keep(message, self.core().bounds().kept()))
+        let payload = message.get_data().len();
+        let kept = self.ahead().with(|input| input.keep(message, self.core().bounds().kept()));
+        self.hold_kept(payload)?;
+        kept
+    }
+
+    /// Keeps a message before all others. Never waits.
+    pub(crate) fn put_back(&self, message: Message) {
+        self.hold_put_back(message.get_data().len());
+        self.ahead().with(|input| input.put_back(message));
     }
 }

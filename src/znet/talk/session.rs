@@ -38,11 +38,13 @@ pub struct Session {
     conn: Arc<dyn IConnection>,
     /// The narrowest time limit around.
     until: Until,
+    /// The next message that is received has been paid for.
+    has_paid: bool,
 }
 
 impl Session {
     pub(crate) fn of(conn: Arc<dyn IConnection>) -> Self {
-        Self { conn, until: Until::never() }
+        Self { conn, until: Until::never(), has_paid: false }
     }
 
     /// The connection.
@@ -133,23 +135,15 @@ impl Session {
         result
     }
 
-    /// One message more: what the reader would count.
-    fn pay(&self, conn: &Connection) {
-        conn.core().counters.requests.add();
-        conn.count_in(0, 1);
-        if let Some(transport) = conn.line().get() {
-            keep_rate(conn, &transport, 1, 0);
-        }
-    }
-
     fn on_own_coroutine(&self, what: &'static str) -> Result<&Connection> {
         let conn = self.conn.connection();
         if conn.reader_mark().is_current() { Ok(conn) } else { Err(Error::NotOnConnection { what }) }
     }
 
     /// The next message that is `wanted`. What has a router goes there, the rest is kept for later.
-    fn next(&self, what: &'static str, wanted: impl Fn(&Message) -> bool) -> Result<Message> {
-        let conn = self.on_own_coroutine(what)?;
+    fn next(&mut self, what: &'static str, wanted: impl Fn(&Message) -> bool) -> Result<Message> {
+        self.on_own_coroutine(what)?;
+        let conn = self.conn.connection();
         let routed = |message: &Message| conn.core().handler().has_router(message.get_msg_id());
         let kept = || conn.take_kept(routed).or_else(|| conn.take_kept(&wanted));
         loop {
@@ -159,9 +153,15 @@ impl Session {
             };
             if routed(&message) {
                 conn.route(&self.conn, message);
+                conn.pay_for(1);
             } else if wanted(&message) {
-                self.pay(conn);
-                return Ok(message);
+                let in_hand = InHand { conn, message: Some(message) };
+                let is_paid = std::mem::replace(&mut self.has_paid, true);
+                conn.pay_for(usize::from(!is_paid));
+                self.has_paid = false;
+                conn.core().counters.requests.add();
+                conn.count_in(0, 1);
+                return in_hand.take();
             } else {
                 conn.keep_for_later(message)?;
             }
@@ -169,7 +169,34 @@ impl Session {
     }
 }
 
+/// A message that is about to be received. Dropped, a time limit around the caller has ended that: it is kept for the next call.
+struct InHand<'a> {
+    conn: &'a Connection,
+    message: Option<Message>,
+}
+
+impl InHand<'_> {
+    fn take(mut self) -> Result<Message> {
+        self.message.take().ok_or(Error::ConnectionClosed)
+    }
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        if let Some(message) = self.message.take() {
+            self.conn.put_back(message);
+        }
+    }
+}
+
 impl Connection {
+    /// Pays for messages, as the reader does for those of a read.
+    fn pay_for(&self, messages: usize) {
+        if let Some(transport) = self.line().get() {
+            keep_rate(self, &transport, messages, 0);
+        }
+    }
+
     fn route(&self, shared: &Arc<dyn IConnection>, message: Message) {
         self.core().counters.requests.add();
         self.count_in(0, 1);
