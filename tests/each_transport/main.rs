@@ -91,6 +91,7 @@ on_each_transport! {
         a_whole_dialogue_in_one_function_with_routers_beside_it,
         a_session_that_waits_ends_with_its_connection,
         the_raw_stream_begins_behind_its_message_and_ends_before_the_next,
+        a_raw_write_that_is_out_of_time_has_written_nothing,
         broadcasts_reach_the_members_in_order_and_those_that_go_leave,
         a_silent_peer_is_found_by_its_heartbeat,
         a_peer_that_answers_its_heartbeats_is_kept,

@@ -1,6 +1,7 @@
 //! Calls, sessions as loops, groups, heartbeats.
 
-use std::sync::{Arc, Mutex};
+use std::io::{ErrorKind, Write};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -168,6 +169,37 @@ pub(crate) fn the_raw_stream_begins_behind_its_message_and_ends_before_the_next(
             uploads::check_upload(&mut peer, BEGIN, len, cut);
         }
     }
+}
+
+pub(crate) fn a_raw_write_that_is_out_of_time_has_written_nothing(kind: TransportKind) {
+    // Much more than two sockets hold.
+    let all = Arc::new(pattern(24 << 20));
+    let (tell, told) = mpsc::channel();
+    let (tell, theirs) = (Mutex::new(tell), Arc::clone(&all));
+    let served = start(kind, |server| {
+        let write = move |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            let written = conn.take_over(|stream| {
+                stream.set_timeout(Some(Duration::from_millis(20)));
+                let mut written = 0;
+                loop {
+                    match stream.write(&theirs[written..][..16 * 1024]) {
+                        Ok(n) => written += n,
+                        Err(error) if error.kind() == ErrorKind::TimedOut => return Ok(written),
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+            })?;
+            tell.lock().unwrap().send(written).map_err(Error::other)?;
+            conn.send_msg(DONE, "")
+        };
+        server.add_router(BEGIN, write).unwrap();
+    });
+    let mut peer = served.connect();
+    peer.send(&frame(BEGIN, b""));
+    let written = told.recv_timeout(LONG).unwrap();
+    assert!(peer.read_exactly(written) == all[..written], "{written} bytes");
+    assert_eq!(peer.read_frame(), (DONE, Vec::new()));
 }
 
 // Groups.

@@ -182,9 +182,12 @@ impl Write for RawStream<'_> {
         let sent = self
             .transfer(Readiness::WRITE, |transport| transport.send(&[IoSlice::new(buf)], std::iter::empty))?;
         self.conn.count_out(0, sent);
-        // What it has taken leaves now: nobody else sends meanwhile.
-        self.flush()?;
-        Ok(sent)
+        // What it has taken leaves now: nobody else sends meanwhile. It has taken it also if that takes too long: then the rest leaves
+        // with the next write, or after the last.
+        match self.flush() {
+            Err(error) if error.kind() == ErrorKind::TimedOut => Ok(sent),
+            flushed => flushed.map(|()| sent),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -246,7 +249,8 @@ impl Connection {
         let to_flush = {
             let mut state = self.outbox().lock();
             state.release(self.core().bounds());
-            state.messages() > 0 && state.defer_here()
+            let has_unsent = || self.line().get().is_some_and(|transport| transport.has_unsent());
+            (state.messages() > 0 || has_unsent()) && state.defer_here()
         };
         if to_flush {
             self.writer().flush_at_yield();
