@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::held::{Granted, LOOK_AGAIN};
 use crate::error::{Error, Result};
-use crate::green::{Readiness, Until, is_unwinding};
+use crate::green::{Readiness, Until, is_unwinding, sleep};
 use crate::ziface::CloseReason;
 use crate::znet::conn::connection::Connection;
 use crate::znet::leave::eviction::Whom;
@@ -101,7 +101,8 @@ impl Connection {
 
     /// Waits for a moment, or until the connection is asked for something.
     pub(crate) fn wait_a_moment(&self) {
-        let Some(transport) = self.line().get() else { return };
+        // Without a socket, while the peer is away, nothing interrupts it.
+        let Some(transport) = self.line().get() else { return sleep(LOOK_AGAIN) };
         let _alarm = Until::after(LOOK_AGAIN).end().map(|end| transport.alarm(end));
         transport.wait(Readiness::INTERRUPT);
     }
