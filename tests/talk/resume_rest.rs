@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use zinx::green;
 use zinx::prelude::*;
@@ -124,4 +125,32 @@ fn a_task_that_asks_a_peer_that_is_away_waits_for_it_and_the_connection_goes_on(
         phone.send(ECHO, b"on");
         assert_eq!(phone.receive(), (ECHO, b"on".to_vec()));
     }
+}
+
+#[test]
+fn a_read_deadline_is_put_off_also_if_time_limits_end_the_waits_for_the_peer() {
+    const DEADLINE: Duration = Duration::from_secs(4);
+    let running = start_alone(resuming(), |server| {
+        let dialogue = |s: &mut Session| -> Result<()> {
+            s.get_connection().set_read_deadline(Instant::now() + DEADLINE);
+            loop {
+                if let Ok(message) = green::with_timeout(Duration::from_millis(50), || s.recv()) {
+                    message?;
+                }
+            }
+        };
+        server.on_session(dialogue).unwrap();
+    });
+    let (mut phone, conn) = open(&running);
+    lose(&mut phone, &conn);
+    thread::sleep(DEADLINE);
+    let back = Instant::now();
+    phone.resume();
+    // One look is granted after a deadline. The sweeper closes what is over it within a second.
+    phone.send(ECHO, b"back");
+    assert_eq!(phone.receive(), (ECHO, b"back".to_vec()));
+    thread::sleep(DEADLINE / 2);
+    let (reason, passed) = (conn.get_close_reason(), back.elapsed());
+    // A busy machine may have taken the time that was left.
+    assert!(reason.is_none() || passed > DEADLINE / 4 * 3, "{reason:?} after {passed:?}");
 }

@@ -54,6 +54,7 @@ impl dyn IConnection {
             return;
         }
         let old = conn.make_on_demand().read_deadline.set(at);
+        conn.absence_begins_anew();
         if at != 0 {
             conn.core().clock().due_by(at);
         }

@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
     fn look_for_peer(&mut self) -> Option<Halt> {
         self.run_queued();
         let absence = self.absence.as_mut()?;
-        match look_or_depart(absence, self.conn) {
+        match look_or_depart(self.conn) {
             Outcome::Back => {
                 self.absence = None;
                 None

@@ -13,8 +13,8 @@ use crate::znet::conn::connection::Connection;
 
 /// Looks for the peer, which may have come to another node. Not inside of handlers: what has been received has been handled, and
 /// is not known elsewhere.
-pub(crate) fn look_or_depart(absence: &Return, conn: &Connection) -> Outcome {
-    if depart(conn) { Outcome::Gone } else { absence.look(conn) }
+pub(crate) fn look_or_depart(conn: &Connection) -> Outcome {
+    if depart(conn) { Outcome::Gone } else { Return::look(conn) }
 }
 
 /// Moves a connection to the node that its peer has come to, if there is one. Whether it has left: then it closes here. In the

@@ -17,8 +17,6 @@ use crate::znet::server::talk::Redial;
 
 /// The time from the loss of a socket until the peer is back on another, or is given up.
 pub(crate) struct Return {
-    /// When the socket was lost.
-    gone: u64,
     alarm: Option<Alarm>,
 }
 
@@ -36,19 +34,20 @@ pub(crate) enum Outcome {
 impl Return {
     /// The stream has ended. `None` if the peer cannot come back.
     pub(crate) fn begin(conn: &Connection, why: CloseReason) -> Option<Self> {
-        conn.resume()?;
+        let resume = conn.resume()?;
         if !is_loss(&why) || !conn.lose_peer(why) {
             return None;
         }
-        let gone = conn.core().clock().now();
+        let now = conn.core().clock().now();
+        resume.lock().gone.get_or_insert(now);
         conn.let_arriving_go();
         conn.settle();
         conn.outbox().lock().release_lost(conn.line());
-        Some(Self { gone, alarm: None })
+        Some(Self { alarm: None })
     }
 
     /// Takes up a peer that is there, or connects again.
-    pub(crate) fn look(&self, conn: &Connection) -> Outcome {
+    pub(crate) fn look(conn: &Connection) -> Outcome {
         let Some(resume) = conn.resume() else { return Outcome::Gone };
         let away = resume.lock().away.clone();
         let is_over = |away: &Away| away.until.is_over() || conn.is_given_up(away);
@@ -66,15 +65,14 @@ impl Return {
             }
             // Also where a task that ran meanwhile has waited for it.
             _ => {
-                self.end(conn);
+                // The time of the absence does not count for the program's read deadline.
+                let gone = resume.lock().gone.take();
+                gone.into_iter().for_each(|gone| {
+                    conn.put_off_read_deadline(conn.core().clock().tick().saturating_sub(gone));
+                });
                 Outcome::Back
             }
         }
-    }
-
-    /// The time of the absence does not count for the program's read deadline.
-    fn end(&self, conn: &Connection) {
-        conn.put_off_read_deadline(conn.core().clock().tick().saturating_sub(self.gone));
     }
 
     /// How the connection rests until it is to look again.
@@ -89,17 +87,14 @@ impl Return {
 /// The stream has ended in the middle of a handler, which waits until the peer is back on another socket, or `until`.
 /// `false` if it does not come back; the reason is noted.
 pub(crate) fn wait_for_return(conn: &Connection, why: CloseReason, until: Until) -> bool {
-    let (Some(resume), Some(absence)) = (conn.resume(), Return::begin(conn, why)) else { return false };
+    let (Some(resume), Some(_)) = (conn.resume(), Return::begin(conn, why)) else { return false };
     // What has begun to arrive comes once more, from its first byte.
     conn.ahead().with(Backlog::begin_again);
     loop {
-        match absence.look(conn) {
+        match Return::look(conn) {
             Outcome::Back => return true,
             Outcome::Gone => return false,
-            Outcome::Later(_) if until.is_over() => {
-                absence.end(conn);
-                return true;
-            }
+            Outcome::Later(_) if until.is_over() => return true,
             Outcome::Later(next) => resume.wake.wait(next.or(until)),
         }
     }
@@ -170,6 +165,14 @@ impl Connection {
             away.absence = absence;
         }
         noted.is_ok()
+    }
+
+    /// A read deadline has been set: of an absence, only what follows does not count for it.
+    pub(crate) fn absence_begins_anew(&self) {
+        let Some(resume) = self.resume() else { return };
+        if let Some(gone) = &mut resume.lock().gone {
+            *gone = self.core().clock().tick();
+        }
     }
 
     pub(super) fn end_away(&self, resume: &Resume) {

@@ -37,6 +37,8 @@ pub(super) struct State {
     pub(super) there: u64,
     pub(super) since: u64,
     pub(super) away: Option<Away>,
+    /// Since when, in milliseconds of the server's clock, the peer has been away, as far as the read deadline was not put off for that.
+    pub(super) gone: Option<u64>,
     /// A peer that has come back, until the connection's own coroutine takes it up.
     pub(super) handover: Option<Handover>,
     /// The addresses, once resumed.
@@ -117,6 +119,7 @@ impl Resume {
             there: 0,
             since: now,
             away: None,
+            gone: None,
             handover: None,
             addresses: None,
             wanted: None,
