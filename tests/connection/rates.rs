@@ -1,11 +1,13 @@
 //! Rate limits: what a peer sends too fast waits or closes it, and others do not notice.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 use zinx::znet::{OverRate, Rate, RateLimits};
 
+use crate::common::phone::{COUNT, OPEN, TOKEN};
 use crate::common::{ECHO, Peer, Running, config, frame, start_alone};
 
 const RATE: Rate = Rate { messages: 100, bytes: 0 };
@@ -92,6 +94,23 @@ fn messages_that_go_to_a_router_beside_a_session_count_too() {
     });
     let took = echo(&running, 150, b"");
     assert!(took >= Duration::from_millis(400), "{took:?}");
+}
+
+#[test]
+fn frames_about_resuming_that_say_nothing_new_count_too() {
+    let mut config = config();
+    (config.resume_ms, config.over_rate, config.rate_messages) = (60_000, OverRate::Close, RATE.messages);
+    let running = start_alone(config, |_| {});
+    for has_token in [false, true] {
+        let mut peer = running.connect();
+        if has_token {
+            peer.send(&frame(OPEN, b""));
+            assert_eq!(peer.read_frame().0, TOKEN);
+        }
+        // The server may have closed it by the end.
+        drop(peer.stream.write_all(&frame(COUNT, &[0; 8]).repeat(1000)));
+        assert_eq!(running.close_reason(peer.addr()), CloseReason::RateLimited);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::green::{Readiness, is_unwinding};
 use crate::ziface::{CloseReason, IConnection};
 use crate::znet::conn::connection::Connection;
+use crate::znet::resume::state::Resume;
 use crate::znet::transport::Transport;
 
 /// If there are limits: pays for what has come, and rests until it is paid, at most for a second, or until the connection
@@ -19,7 +20,8 @@ fn pay(conn: &Connection, transport: &Transport, messages: usize, bytes: usize) 
     let rates = &conn.core().talk().rates;
     let begin = Instant::now();
     let aside = transport.take_aside();
-    let (messages, bytes) = (messages + aside.frames, bytes + aside.bytes);
+    let useless = conn.resume().map_or(0, Resume::take_useless);
+    let (messages, bytes) = (messages + aside.frames + useless, bytes + aside.bytes);
     let mut end = begin + rates.charge(conn.meter(), conn.get_remote_addr().ip(), messages, bytes, begin);
     if end == begin {
         return false;

@@ -54,7 +54,10 @@ impl Connection {
             (wire::COUNT, Stage::Counting) => self.forget(resume, message.get_data()),
             (wire::BYE, Stage::Counting) => self.forgo(resume),
             // Late, or useless: without a token there is nothing to forget.
-            (wire::COUNT | wire::BYE, _) => Some(()),
+            (wire::COUNT | wire::BYE, _) => {
+                resume.note_useless();
+                Some(())
+            }
             _ => None,
         };
         if done.is_none() {
@@ -115,7 +118,14 @@ impl Connection {
     fn forget(&self, resume: &Resume, data: &[u8]) -> Option<()> {
         resume.lock().confirm();
         let count = wire::decode_count(data)?;
-        self.outbox().lock().forget(self.core().bounds(), count).then_some(())
+        let mut outbox = self.outbox().lock();
+        let is_news = outbox.counted().is_none_or(|counted| count > counted);
+        let forgotten = outbox.forget(self.core().bounds(), count);
+        drop(outbox);
+        if !is_news {
+            resume.note_useless();
+        }
+        forgotten.then_some(())
     }
 
     /// The peer will not come back.

@@ -27,6 +27,8 @@ pub(super) struct State {
     /// How many of them the peer has been told of, and the bytes of the others.
     pub(super) told: u64,
     untold_bytes: usize,
+    /// Frames about resuming that say nothing new, since they were last asked for.
+    useless: usize,
     /// On a server: what its peer may come back with.
     pub(super) tokens: Option<Tokens>,
     /// On a client: what it comes back with.
@@ -113,6 +115,7 @@ impl Resume {
             received: 0,
             told: 0,
             untold_bytes: 0,
+            useless: 0,
             tokens: None,
             token: None,
             window,
@@ -132,6 +135,17 @@ impl Resume {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// Takes note of a frame that says nothing new: a peer could send them without end.
+    pub(super) fn note_useless(&self) {
+        let mut state = self.lock();
+        state.useless = state.useless.saturating_add(1);
+    }
+
+    /// How many there were since this was last called.
+    pub(crate) fn take_useless(&self) -> usize {
+        std::mem::take(&mut self.lock().useless)
     }
 }
 

@@ -94,6 +94,11 @@ impl State {
         }
     }
 
+    /// How many frames the peer has counted. `None` if nothing is kept.
+    pub(crate) fn counted(&self) -> Option<u64> {
+        self.kept().map(Replay::counted)
+    }
+
     /// Forgets what the peer has received. `false` if that is more than was sent.
     pub(crate) fn forget(&mut self, bounds: &Bounds, count: u64) -> bool {
         let Some(kept) = self.kept_mut() else { return true };

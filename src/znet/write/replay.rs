@@ -71,6 +71,10 @@ impl Replay {
         self.bytes + self.frames.len() * FRAME_BYTES
     }
 
+    pub(super) const fn counted(&self) -> u64 {
+        self.counted
+    }
+
     /// Forgets the first `count` frames ever sent: the peer has them.
     pub(super) fn forget(&mut self, count: u64) -> Result<(), ResumeRefusal> {
         if count < self.counted {
