@@ -73,6 +73,27 @@ fn time_limits_nest_and_the_earlier_end_counts() {
 }
 
 #[test]
+fn a_time_limit_ends_with_its_stretch_also_if_that_unwinds() {
+    let running = start_alone(config(), |server| {
+        let dialogue = |s: &mut Session| {
+            let stretch = || s.with_timeout(Duration::from_millis(200), Session::recv);
+            let ended = zinx::green::with_timeout(Duration::from_millis(20), stretch);
+            // On a busy machine either may be over first.
+            assert!(!matches!(ended, Ok(Ok(_))), "{ended:?}");
+            zinx::green::sleep(Duration::from_millis(200));
+            s.send(QUESTION, "Well?")?;
+            let message = s.recv()?;
+            s.send(DONE, message.get_data())
+        };
+        server.on_session(dialogue).unwrap();
+    });
+    let mut peer = running.connect();
+    assert_eq!(peer.read_frame(), (QUESTION, b"Well?".to_vec()));
+    peer.send(&frame(50, b"at last"));
+    assert_eq!(peer.read_frame(), (DONE, b"at last".to_vec()));
+}
+
+#[test]
 fn a_time_limit_holds_while_the_late_answer_to_an_earlier_question_is_waited_for() {
     let mut config = config();
     config.call_grace_ms = 600_000;

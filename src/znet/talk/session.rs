@@ -130,9 +130,8 @@ impl Session {
     ) -> Result<T> {
         let narrowed = self.until.or(Until::after_running(timeout));
         let outer = std::mem::replace(&mut self.until, narrowed);
-        let result = stretch(self);
-        self.until = outer;
-        result
+        let limited = Limited { session: self, outer };
+        stretch(&mut *limited.session)
     }
 
     fn on_own_coroutine(&self, what: &'static str) -> Result<&Connection> {
@@ -166,6 +165,19 @@ impl Session {
                 conn.keep_for_later(message)?;
             }
         }
+    }
+}
+
+/// A session within a time limit, until this is dropped: also if what runs in it unwinds.
+struct Limited<'a> {
+    session: &'a mut Session,
+    /// The limit around it.
+    outer: Until,
+}
+
+impl Drop for Limited<'_> {
+    fn drop(&mut self) {
+        self.session.until = self.outer;
     }
 }
 
