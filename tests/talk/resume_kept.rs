@@ -6,6 +6,8 @@ use crate::common::{frame, start_alone, wait_until};
 use crate::resume::{open, resuming};
 
 const SAID: u32 = 3;
+/// Has no router.
+const UNKNOWN: u32 = 77;
 const BAD_COUNT: u8 = 5;
 const SOON: Duration = Duration::from_secs(10);
 
@@ -39,4 +41,22 @@ fn what_is_kept_counts_once_also_after_a_peer_was_refused() {
     phone.inbox.pop();
     phone.resume();
     (0..20).for_each(|_| assert_eq!(phone.receive(), (SAID, vec![7; 3000])));
+}
+
+#[test]
+fn a_peer_that_sends_and_does_not_read_has_no_counts_queued() {
+    let mut config = resuming();
+    config.write_timeout_ms = 0;
+    let running = start_alone(config, |_| {});
+    let (mut phone, conn) = open(&running);
+    // Not a reply, so it is no reason not to read from the peer. Much more than two sockets hold.
+    conn.send_msg(SAID, vec![7; 24 << 20]).unwrap();
+    let (frames, before) = (100_000, running.server.stats().unknown_ids);
+    phone.write(&frame(UNKNOWN, b"").repeat(frames));
+    wait_until("all to be read", || running.server.stats().unknown_ids == before + frames);
+    assert!(conn.is_alive() && !conn.is_away());
+    conn.abort();
+    // The large one, and what was queued before it filled the socket.
+    let unsent = conn.get_unsent();
+    assert!((1..10).contains(&unsent.messages), "{unsent:?}");
 }

@@ -39,7 +39,7 @@ impl Connection {
         if !wire::IDS.contains(&msg_id) {
             let (is_ours, tell) = resume.lock().count_frame(message.get_data().len());
             if let Some(received) = tell {
-                self.send_uncounted(wire::COUNT, received.to_le_bytes().to_vec());
+                self.tell_count(resume, received);
             }
             return is_ours.then_some(message);
         }
@@ -66,6 +66,16 @@ impl Connection {
             });
         }
         None
+    }
+
+    /// Tells the peer what has been received; later, if its socket is full: one that sends and does not read could have any number of
+    /// such frames queued.
+    fn tell_count(&self, resume: &Resume, received: u64) {
+        if self.outbox().lock().is_blocked() {
+            return;
+        }
+        resume.lock().has_told(received);
+        self.send_uncounted(wire::COUNT, received.to_le_bytes().to_vec());
     }
 
     /// Issues the first token, on a server.

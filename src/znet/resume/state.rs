@@ -150,7 +150,7 @@ impl Resume {
 }
 
 impl State {
-    /// Counts a frame. Returns whether it is the connection's, and what the peer is to be told by now.
+    /// Counts a frame. Returns whether it is the connection's, and what the peer is to be told by now, until it [has been](Self::has_told).
     pub(super) fn count_frame(&mut self, len: usize) -> (bool, Option<u64>) {
         match self.stage {
             Stage::Counting => {}
@@ -163,11 +163,13 @@ impl State {
         self.confirm();
         self.received += 1;
         self.untold_bytes += len;
-        if self.received - self.told < TELL_FRAMES && self.untold_bytes < TELL_BYTES {
-            return (true, None);
-        }
-        (self.told, self.untold_bytes) = (self.received, 0);
-        (true, Some(self.received))
+        let is_due = self.received - self.told >= TELL_FRAMES || self.untold_bytes >= TELL_BYTES;
+        (true, is_due.then_some(self.received))
+    }
+
+    /// The peer has been told so.
+    pub(super) const fn has_told(&mut self, received: u64) {
+        (self.told, self.untold_bytes) = (received, 0);
     }
 
     /// Something has come by which the peer shows that it has the current token.
