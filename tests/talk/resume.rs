@@ -471,6 +471,17 @@ fn bad_frames_about_resuming_end_their_own_connection_only() {
 }
 
 #[test]
+fn a_peer_that_has_said_goodbye_opens_no_more() {
+    let running = start(resuming(), set_up);
+    let (mut phone, conn) = open(&running);
+    phone.write(&frame(BYE, b""));
+    phone.write(&frame(OPEN, b""));
+    assert!(conn.wait_closed(SOON).unwrap());
+    let reason = conn.get_close_reason().unwrap();
+    assert!(matches!(reason, CloseReason::BadFrame { .. }), "{reason}");
+}
+
+#[test]
 fn random_frames_about_resuming_do_no_harm() {
     let running = start(resuming(), set_up);
     let (mut phone, _conn) = away(&running);

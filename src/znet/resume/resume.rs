@@ -140,7 +140,7 @@ impl Connection {
 
     /// The peer will not come back.
     fn forgo(&self, resume: &Resume) -> Option<()> {
-        resume.lock().stage = Stage::Plain;
+        resume.lock().stage = Stage::Forgone;
         self.outbox().lock().stop_keeping(self.core().bounds());
         Some(())
     }

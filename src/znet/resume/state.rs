@@ -71,6 +71,8 @@ pub(super) enum Stage {
     Arriving,
     /// On its way to another node, or there.
     Leaving,
+    /// The peer has said that it closes. It has no use for another token.
+    Forgone,
     /// Closing: the peer cannot come back any more.
     Over,
 }
