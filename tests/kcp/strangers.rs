@@ -94,6 +94,19 @@ fn datagrams_of_conversations_that_there_are_not_are_answered_by_a_reset() {
     assert!(peer.datagram().is_empty());
 }
 
+/// The longest datagram that is taken is longer than the longest that is sent.
+#[test]
+fn what_a_stranger_adds_to_its_end_is_not_repeated() {
+    let running = start_alone(config(), |_| {});
+    let stranger = Peer::new(address(&running), 7);
+    for len in [0, 100, 1376, 1377, 1476] {
+        stranger.send(&Segment { sn: 9, una: 5, data: vec![7; len], ..Segment::new(7, END) });
+        let answer = stranger.hear(END_ACK);
+        assert_eq!((answer.sn, answer.una, answer.data.len()), (9, 0, 0), "{len} bytes");
+    }
+    Peer::echoed(address(&running), 8);
+}
+
 /// The senders are forged, which to the server is the same as peers that never answer.
 #[test]
 fn a_flood_of_strangers_takes_bounded_memory_and_no_place() {

@@ -165,7 +165,9 @@ impl Pump {
         }
         let Some(first) = segments.into_iter().next() else { return };
         if first.command == Command::End {
-            self.answer(&Segment { command: Command::EndAck, ..first }, peer);
+            // No more of what was said: it may be longer than what we send, and its `una` is not ours.
+            let Segment { conv, window, sn, .. } = first;
+            self.answer(&Segment { window, sn, ..Segment::bare(conv, Command::EndAck) }, peer);
         } else if self.link.is_closed() || server.gone.has(key, now) {
             self.refuse(first, peer);
         } else if begins(segments) || server.early.has(key) {
