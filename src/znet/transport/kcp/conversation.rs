@@ -95,6 +95,12 @@ impl Conversation {
         self.sender.is_empty() && !self.receiver.is_ready()
     }
 
+    /// Acknowledgements that wait.
+    #[cfg(test)]
+    pub(super) const fn acks(&self) -> usize {
+        self.receiver.acks()
+    }
+
     /// How long acknowledgements take, in milliseconds; 0 before the first.
     #[cfg(any(feature = "admin", test))]
     pub(super) const fn round_trip(&self) -> u32 {
@@ -189,6 +195,10 @@ impl Conversation {
 
     /// Takes in a datagram. `came`: whether it came so, and was not computed from others.
     pub(super) fn take(&mut self, segments: Segments<'_>, came: bool, now: u32) -> News {
+        if self.fate.is_some() {
+            // Nothing is answered any more, so nothing may be kept for an answer, however long a handler holds the connection.
+            return News::default();
+        }
         let (una, was) = (self.sender.una(), self.has_input());
         self.heard = now;
         let opens = std::mem::take(&mut self.is_opening);

@@ -42,6 +42,11 @@ impl Receiver {
         self.wanted = sn;
     }
 
+    #[cfg(test)]
+    pub(super) const fn acks(&self) -> usize {
+        self.acks.len()
+    }
+
     pub(super) const fn wanted(&self) -> u32 {
         self.wanted
     }

@@ -3,11 +3,11 @@
 
 use std::io::{ErrorKind, IoSlice};
 
-use super::conversation::Conversation;
+use super::conversation::{Conversation, News};
 use super::datagrams::Datagrams;
 use super::fec::{Decoder, Encoder, Fec, Shard};
 use super::options::KcpOptions;
-use super::segments::Segments;
+use super::segments::{Command, Segment, Segments};
 use crate::zconf::Config;
 use crate::znet::transport::Left;
 
@@ -86,6 +86,23 @@ fn acknowledgements_in_order_tell_the_round_trip() {
     let trips = [&trial.ends[0], &trial.ends[1]].map(|end| end.talk.round_trip());
     // One millisecond each way, and as long as acknowledgements wait for others.
     assert!(trips.iter().all(|trip| (1..=120).contains(trip)), "{trips:?}");
+}
+
+/// A peer may go on after its reset, while a handler waits and the connection has not let go.
+#[test]
+fn a_conversation_that_has_failed_keeps_nothing_of_what_still_comes() {
+    let mut talk = Conversation::new(7, &KcpOptions::of(&Config::default()), 0, false);
+    let mut take = |segment: Segment<'_>| {
+        let mut datagram = vec![0; segment.bytes()];
+        segment.put(&mut datagram);
+        talk.take(Segments::parse(&datagram).unwrap(), true, 1)
+    };
+    assert!(take(Segment::bare(7, Command::Reset)).hung_up);
+    for sn in [u32::MAX, 0, 1].repeat(1000) {
+        assert_eq!(take(Segment { sn, data: b"late", ..Segment::bare(7, Command::Push) }), News::default());
+    }
+    assert_eq!(talk.acks(), 0);
+    assert_eq!(talk.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
 #[derive(Clone, Copy, Default)]
