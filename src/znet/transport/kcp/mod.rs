@@ -61,6 +61,7 @@ pub(crate) struct Kcp(Arc<Held>);
 
 struct Held {
     session: Arc<Session>,
+    socket: Arc<Socket>,
     _companion: Option<Companion>,
 }
 
@@ -68,8 +69,8 @@ struct Held {
 pub(in crate::znet) type Companion = Box<dyn Send + Sync>;
 
 impl Kcp {
-    pub(super) fn new(session: Arc<Session>, companion: Option<Companion>) -> Self {
-        Self(Arc::new(Held { session, _companion: companion }))
+    pub(super) fn new(session: Arc<Session>, socket: Arc<Socket>, companion: Option<Companion>) -> Self {
+        Self(Arc::new(Held { session, socket, _companion: companion }))
     }
 
     /// Whether the peer has been heard.
@@ -131,7 +132,7 @@ impl Kcp {
     }
 
     pub(crate) fn socket(&self) -> &Arc<Socket> {
-        self.session().socket()
+        &self.0.socket
     }
 
     fn session(&self) -> &Arc<Session> {
@@ -148,5 +149,28 @@ impl Drop for Held {
 impl std::fmt::Debug for Kcp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Kcp").field(&self.session().peer).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::link::Link;
+    use super::options::KcpOptions;
+    use super::*;
+    use crate::zconf::Config;
+
+    #[test]
+    fn the_descriptor_goes_with_the_connection_and_not_with_its_last_words() {
+        let here = SocketAddr::from(([127, 0, 0, 1], 0));
+        let link = Link::bind(vec![here], KcpOptions::of(&Config::default())).unwrap();
+        let (session, socket) = Session::begin(&link, link.local_addr(), 7, false).unwrap();
+        let kcp = Kcp::new(Arc::clone(&session), socket, None);
+        let socket = Arc::downgrade(kcp.socket());
+        kcp.send(&[IoSlice::new(b"last words")], std::iter::once(10)).unwrap();
+        drop(kcp);
+        assert!(socket.upgrade().is_none());
+        assert!(session.due(link.now()).is_some(), "it goes on with what was said");
     }
 }

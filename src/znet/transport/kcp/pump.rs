@@ -76,10 +76,10 @@ impl Pump {
     pub(crate) fn of_client(link: &Arc<Link>, conv: u32) -> io::Result<(Self, Kcp)> {
         let mut pump = Self::new(link, None);
         let peer = link.peer().ok_or(io::ErrorKind::NotConnected)?;
-        let session = Session::begin(link, peer, conv, true)?;
+        let (session, socket) = Session::begin(link, peer, conv, true)?;
         pump.sessions.add(Arc::clone(&session));
         pump.schedule(&session, 0);
-        Ok((pump, Kcp::new(session, None)))
+        Ok((pump, Kcp::new(session, socket, None)))
     }
 
     fn new(link: &Arc<Link>, server: Option<Server>) -> Self {
@@ -189,12 +189,12 @@ impl Pump {
         let early = server.early.take((peer, conv));
         let (link, mut begun) = (&self.link, None);
         let mut make = |companion| {
-            let session = Session::begin(link, peer, conv, false)?;
+            let (session, socket) = Session::begin(link, peer, conv, false)?;
             for datagram in early.iter().map(Vec::as_slice).chain([raw]) {
                 take_again(&session, datagram, now);
             }
             begun = Some(Arc::clone(&session));
-            Ok(Kcp::new(session, companion))
+            Ok(Kcp::new(session, socket, companion))
         };
         match server.door.admit(peer, &mut make) {
             Admission::In => {

@@ -2,8 +2,8 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::conversation::{Conversation, News};
@@ -20,8 +20,9 @@ pub(crate) struct Session {
     pub(super) peer: SocketAddr,
     pub(super) conv: u32,
     link: Arc<Link>,
-    /// What the connection waits for: no socket of the system, but told by us what is ready.
-    socket: Arc<Socket>,
+    /// What the connection waits for: no socket of the system, but told by us what is ready. It is the connection's, so its
+    /// descriptor closes when that lets go, and not after the last words.
+    socket: Weak<Socket>,
     state: Lock<State>,
     /// When the thread of the link looks at it next; `u64::MAX`: not.
     pub(super) scheduled: AtomicU64,
@@ -42,26 +43,28 @@ struct State {
 }
 
 impl Session {
-    /// Begins one. `asks`: whether the peer is there.
-    pub(super) fn begin(link: &Arc<Link>, peer: SocketAddr, conv: u32, asks: bool) -> io::Result<Arc<Self>> {
-        let socket = Socket::told()?;
+    /// Begins one. `asks`: whether the peer is there. Returns also what its connection waits for.
+    pub(super) fn begin(
+        link: &Arc<Link>,
+        peer: SocketAddr,
+        conv: u32,
+        asks: bool,
+    ) -> io::Result<(Arc<Self>, Arc<Socket>)> {
+        let socket = Arc::new(Socket::told()?);
         let fec = link.fec.as_ref().map(|fec| (Encoder::new(fec), Decoder::new(fec)));
         let talk = Conversation::new(conv, &link.options, link.now() as u32, asks);
         let state = State { talk, fec, patience: PATIENCE, goes_on_until: None, is_released: false };
-        Ok(Arc::new(Self {
+        let session = Arc::new(Self {
             peer,
             conv,
             link: Arc::clone(link),
-            socket: Arc::new(socket),
+            socket: Arc::downgrade(&socket),
             state: Lock::new(state),
             scheduled: AtomicU64::new(u64::MAX),
             timer: AtomicU64::new(0),
             is_noted: AtomicBool::new(false),
-        }))
-    }
-
-    pub(super) const fn socket(&self) -> &Arc<Socket> {
-        &self.socket
+        });
+        Ok((session, socket))
     }
 
     /// Whether there is forward error correction.
@@ -172,7 +175,9 @@ impl Session {
     }
 
     fn tell(&self, ready: Readiness) {
-        self.socket.tell(ready);
+        if let Some(socket) = self.socket.upgrade() {
+            socket.tell(ready);
+        }
     }
 
     fn tell_news(&self, news: News) {
