@@ -93,6 +93,24 @@ fn nothing_of_what_follows_a_header_is_lost() {
     }
 }
 
+/// Also the end of the stream may come together with them: of a client that asks once, and reads until it is answered.
+#[test]
+fn the_end_that_comes_with_what_follows_a_header_is_not_lost() {
+    let running = start_alone(behind(HERE), |_| {});
+    let [header, _] = headers("1.2.3.4:1000");
+    let message = frame(ECHO, b"once");
+    // Their handshakes rest by the time a later one is over.
+    let resting: Vec<_> = (0..20).map(|_| to(&running, TransportKind::Tcp)).collect();
+    Peer { stream: after(to(&running, TransportKind::Tcp), &header, false) }.check_echo();
+    for stream in resting {
+        // One segment has all of it.
+        socket2::SockRef::from(&stream).set_tcp_cork(true).unwrap();
+        let mut peer = Peer { stream: after(stream, &[&header[..], &message].concat(), false) };
+        peer.finish();
+        assert_eq!(peer.read_to_end(), message);
+    }
+}
+
 /// As a load balancer does that looks whether we live.
 #[test]
 fn a_proxy_may_speak_for_itself() {

@@ -269,6 +269,8 @@ impl Passenger for Handshake {
     }
 }
 
+/// Not for the end of the stream: that is told once, and has to be left for the connection, which may have more to read before it. Here it
+/// is something to be read as well.
 fn waits(wanted: Readiness) -> Readiness {
-    wanted.or(Readiness::HANGUP).or(Readiness::INTERRUPT)
+    wanted.or(Readiness::INTERRUPT)
 }
