@@ -50,6 +50,22 @@ fn a_peer_that_leaves_within_the_handshake_is_counted() {
     assert_eq!(running.server.stats().start_hooks, 1);
 }
 
+/// All records of a message are held until it is whole. Here each brings one byte, and takes six.
+#[test]
+fn a_message_of_the_handshake_in_too_many_records_is_refused() {
+    let mut config = config();
+    config.handshake_timeout_ms = 100_000;
+    let running = start_alone(config, |_| {});
+    let message = [&[1, 0, 0xff, 0xf0][..], &[0; 19_996]].concat();
+    let records: Vec<u8> = message.iter().flat_map(|byte| [22, 3, 1, 0, 1, *byte]).collect();
+    let mut peer = running.connect();
+    // It may be refused before it has sent all.
+    let _ = peer.stream.write_all(&records);
+    wait_until("the refusal", || failed(&running) == 1);
+    peer.is_reset();
+    TlsPeer::connect(&running).check_echo();
+}
+
 #[test]
 fn a_stop_just_after_the_handshake_is_no_stop_of_the_handshake() {
     for _ in 0..100 {

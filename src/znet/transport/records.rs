@@ -12,7 +12,7 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError, UnbufferedStatus,
     WriteTraffic,
 };
-use rustls::{ClientConfig, CommonState, ServerConfig};
+use rustls::{ClientConfig, CommonState, InvalidMessage, ServerConfig};
 
 use super::surplus::Surplus;
 
@@ -125,10 +125,25 @@ impl Records {
             }
         }
         let rest = if self.ended { &[] } else { &records[at..] };
+        if rest.len() > self.most_begun() {
+            self.end();
+            return Err(InvalidMessage::HandshakePayloadTooLarge.into());
+        }
         if self.begun != rest {
             self.begun = rest.to_vec();
         }
         Ok(filled)
+    }
+
+    /// How much may be begun. A message of the handshake that is cut into many records stays until it is whole, with all that each record
+    /// adds to it: that may be far more than the message.
+    fn most_begun(&self) -> usize {
+        match self.side {
+            // No long message comes after the handshake, so it is the beginning of a record, or of a short message.
+            Side::Server(_) if !self.common().is_handshaking() => 2 * RECORD_BYTES,
+            // The longest message, of 64 KiB, in records of the usual size, and what may stand before it in the first of them.
+            _ => 5 * RECORD_BYTES,
+        }
     }
 
     /// Has the protocol say what it has to say of itself, before anything has come.
@@ -295,6 +310,9 @@ fn put_into<Data>(unsent: &mut Surplus, mut encode: EncodeTlsData<'_, Data>) {
         }
     }
 }
+
+/// The longest record, with its head.
+pub(super) const RECORD_BYTES: usize = 16 * 1024 + 2048 + 5;
 
 /// Room for an alert with all that a record adds to it, and for a key update before it.
 const ALERT_BYTES: usize = 512;

@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, InvalidMessage, ServerConfig};
 
 use super::layer::{self, Layer};
-use super::records::Records;
+use super::records::{RECORD_BYTES, Records};
 use super::surplus::Surplus;
 use super::tls_info::TlsInfo;
 use super::{Left, Received};
@@ -224,6 +224,3 @@ fn refused(error: rustls::Error) -> io::Error {
 
 /// The most that one record holds. So much is encrypted at a time, and may wait here for a peer that does not read.
 const PLAIN_BYTES: usize = 16 * 1024;
-
-/// The longest record, with its head.
-const RECORD_BYTES: usize = PLAIN_BYTES + 2048 + 5;
