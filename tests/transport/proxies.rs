@@ -248,6 +248,59 @@ fn clients_of_a_proxy_are_counted_by_their_own_addresses() {
     assert_eq!(running.server.stats().over_max_conn_per_address, 1);
 }
 
+/// As those that come by themselves, and not only once their handshake is over.
+#[test]
+fn clients_of_a_proxy_are_counted_while_their_handshakes_go_on() {
+    let mut config = behind(HERE);
+    (config.cert_file, config.private_key_file) = (tls_peer::pem("server.pem"), tls_peer::pem("server.key"));
+    (config.max_conn_per_address, config.handshake_timeout_ms) = (1, 100_000);
+    let running = start_alone(config, |_| {});
+    let come = |client| after(to(&running, TransportKind::Tls), &headers(client)[0], false);
+    let _slow = [come("1.2.3.4:1"), come("1.2.3.4:2")];
+    wait_until("the counter", || running.server.stats().over_max_conn_per_address == 1);
+    TlsPeer::over(come("1.2.3.5:1"), client_config(|_| {})).check_echo();
+    assert_eq!(running.server.stats().handshakes_failed, 0);
+}
+
+#[test]
+fn a_client_of_a_proxy_is_told_that_there_are_too_many_of_its_address() {
+    let mut config = behind(HERE);
+    (config.max_conn_per_address, config.last_word_msg_id) = (1, 9);
+    let running = start_alone(config, |_| {});
+    let speak = |client| Peer { stream: after(to(&running, TransportKind::Tcp), &headers(client)[1], false) };
+    let mut first = speak("1.2.3.4:1");
+    first.check_echo();
+    let (id, words) = speak("1.2.3.4:2").read_frame();
+    assert_eq!((id, &words[..]), (9, &b"1 connections of this address are open"[..]));
+    first.check_echo();
+}
+
+/// Otherwise a client behind a proxy could try one token after the other.
+#[test]
+fn requests_that_are_refused_are_faults_of_the_client_that_its_proxy_names() {
+    let mut config = behind(HERE);
+    (config.proxy_protocol, config.ban_faults) = (false, 2);
+    let judged = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&judged);
+    let running = start_alone(config, move |server| {
+        let judge = move |_: &WsRequest<'_>| {
+            *count.lock().unwrap() += 1;
+            Err("a wrong token".into())
+        };
+        server.set_websocket_auth(judge).unwrap();
+    });
+    let refused = |client| ask(&running, &[client]).err();
+    for n in 1..=3 {
+        assert_eq!(refused("1.2.3.4").as_deref(), Some("401"));
+        wait_until("the counter", || running.server.stats().handshakes_failed == n);
+    }
+    wait_until("the ban", || running.server.stats().bans == 1);
+    // Closed at once, and nobody is asked.
+    assert_ne!(refused("1.2.3.4").as_deref(), Some("401"));
+    assert_eq!((running.server.stats().refused_banned, *judged.lock().unwrap()), (1, 3));
+    assert_eq!(refused("1.2.3.5").as_deref(), Some("401"));
+}
+
 #[test]
 fn a_server_that_is_not_told_whom_to_trust_does_not_start() {
     let server = zinx::new_server_with_config(behind("")).unwrap();

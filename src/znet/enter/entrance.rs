@@ -140,22 +140,18 @@ impl Entrance {
         member.map(Some)
     }
 
-    /// Counts the client for whom a proxy speaks, as [`join_crowd`](Self::join_crowd) does. `false` if it is one too
-    /// many, or banned.
-    pub(super) fn take_seat(&self, seat: &Seat, client: SocketAddr) -> bool {
-        if !self.core.lets_in(client.ip()) {
-            return false;
-        }
-        let most = self.core.config().max_conn_per_address;
-        if most == 0 {
-            return true;
-        }
-        let member = Crowd::join(&self.crowd, network(client.ip()), most);
+    /// Counts the client for whom a proxy speaks, as [`join_crowd`](Self::join_crowd) does. `false`, and it has been turned away, if it
+    /// is one too many.
+    pub(super) fn take_seat(
+        &self,
+        seat: &Seat,
+        kind: TransportKind,
+        stream: Option<&TcpStream>,
+        client: SocketAddr,
+    ) -> bool {
+        let member = self.join_crowd(kind, stream, client);
         let has_joined = member.is_some();
-        if !has_joined {
-            self.note_crowded(client);
-        }
-        seat.take(member);
+        seat.take(member.flatten());
         has_joined
     }
 

@@ -38,8 +38,11 @@ pub(super) fn shake_hands(
     let mut alarm = None;
     loop {
         let interest = match opening.go_on()? {
-            Opened::Open(transport, _) => return Ok(transport),
+            Opened::Open(transport) => return Ok(transport),
             Opened::Waits(wanted) => waits(wanted),
+            // Only to a server.
+            #[cfg(feature = "websocket")]
+            Opened::SpeaksFor(_) => continue,
         };
         if is_off() {
             return Err(io::ErrorKind::Interrupted.into());
@@ -89,6 +92,7 @@ pub(super) fn begin(reserved: Reserved, newcomer: Newcomer, arrival: Arrival) {
         stage,
         addresses,
         seat,
+        is_seated: false,
         until,
         alarm: None,
         newcomer,
@@ -168,6 +172,8 @@ struct Handshake {
     stage: Stage,
     addresses: Addresses,
     seat: Option<Seat>,
+    /// The one that it speaks for is counted there.
+    is_seated: bool,
     until: Until,
     alarm: Option<Alarm>,
     /// Dropped once it begins.
@@ -186,7 +192,11 @@ impl Handshake {
                 Stage::Header(header) => {
                     let Some(client) = header.go_on()? else { return Ok(Some(waits(Readiness::READ))) };
                     let stream = header.stream();
-                    self.speaks_for(client);
+                    if let Some(client) = client
+                        && !(self.speaks_for(client) && self.take_seat(Some(&stream)))
+                    {
+                        return Ok(None);
+                    }
                     let Some(reserved) = &self.reserved else { return Ok(None) };
                     let core = reserved.entrance().core();
                     self.stage = Stage::after_header(core, self.kind, stream, self.addresses.remote())?;
@@ -194,10 +204,13 @@ impl Handshake {
                 #[cfg(any(feature = "tls", feature = "websocket"))]
                 Stage::Opens(opening) => match opening.go_on()? {
                     Opened::Waits(wanted) => return Ok(Some(waits(wanted))),
-                    Opened::Open(transport, client) => {
-                        self.speaks_for(client);
-                        self.stage = Stage::Over(Some(transport));
+                    #[cfg(feature = "websocket")]
+                    Opened::SpeaksFor(client) => {
+                        if !self.speaks_for(client) {
+                            return Ok(None);
+                        }
                     }
+                    Opened::Open(transport) => self.stage = Stage::Over(Some(transport)),
                 },
                 Stage::Over(transport) => {
                     let transport = transport.take();
@@ -208,21 +221,28 @@ impl Handshake {
         }
     }
 
-    /// Takes note of the client in whose place a proxy has come.
-    fn speaks_for(&mut self, client: Option<SocketAddr>) {
-        if let Some(client) = client {
-            self.addresses = Addresses::new(self.addresses.local(), client);
+    /// Takes note of the client in whose place a proxy has come. `false` if that one is banned.
+    fn speaks_for(&mut self, client: SocketAddr) -> bool {
+        self.addresses = Addresses::new(self.addresses.local(), client);
+        self.is_seated = false;
+        self.reserved.as_ref().is_some_and(|reserved| reserved.entrance().core().lets_in(client.ip()))
+    }
+
+    /// Counts the one that a proxy speaks for, if that is not done yet. `false`, and it has been turned away, if there are too many of
+    /// its address.
+    fn take_seat(&mut self, stream: Option<&TcpStream>) -> bool {
+        if let (Some(seat), Some(reserved), false) = (&self.seat, &self.reserved, self.is_seated) {
+            self.is_seated = reserved.entrance().take_seat(seat, self.kind, stream, self.addresses.remote());
+            return self.is_seated;
         }
+        true
     }
 
     /// Becomes a connection, unless there are too many of its address.
     fn enter(&mut self, transport: Option<Transport>) {
+        let has_seat = self.take_seat(None);
         (self.alarm, self.begun) = (None, None);
         let (Some(reserved), Some(transport)) = (self.reserved.take(), transport) else { return };
-        let has_seat = self
-            .seat
-            .as_ref()
-            .is_none_or(|seat| reserved.entrance().take_seat(seat, self.addresses.remote()));
         if has_seat {
             reserved.enter(self.newcomer.take(), transport, self.addresses.clone());
         } else {

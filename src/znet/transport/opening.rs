@@ -1,6 +1,7 @@
 //! A transport that is being opened: both sides have to agree on something before the first message.
 
 use std::io;
+#[cfg(feature = "websocket")]
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::tls::Tls;
 #[cfg(all(feature = "tls", feature = "websocket"))]
 use super::upgrade::Ask;
 #[cfg(feature = "websocket")]
-use super::upgrade::Upgrade;
+use super::upgrade::{Pause, Upgrade};
 use crate::green::{Readiness, Socket};
 
 /// A transport that is being opened.
@@ -33,8 +34,11 @@ pub(crate) enum Next {
 pub(crate) enum Opened {
     /// It goes on once one of these is ready.
     Waits(Readiness),
-    /// Over. A proxy may have said for which client it speaks.
-    Open(Transport, Option<SocketAddr>),
+    /// The peer is a proxy, and says for which client it speaks. It goes on at once, if that one may come in.
+    #[cfg(feature = "websocket")]
+    SpeaksFor(SocketAddr),
+    /// Over.
+    Open(Transport),
 }
 
 impl Opening {
@@ -52,7 +56,7 @@ impl Opening {
                 }
                 let below = Transport::Tls(tls.clone());
                 match std::mem::replace(next, Next::Nothing) {
-                    Next::Nothing => Ok(Opened::Open(below, None)),
+                    Next::Nothing => Ok(Opened::Open(below)),
                     #[cfg(feature = "websocket")]
                     Next::Ws(ask) => {
                         *self = Self::Ws(ask.begin(below));
@@ -62,8 +66,9 @@ impl Opening {
             }
             #[cfg(feature = "websocket")]
             Self::Ws(upgrade) => Ok(match upgrade.go_on()? {
-                Ok(transport) => Opened::Open(transport, upgrade.client()),
-                Err(wanted) => Opened::Waits(wanted),
+                Ok(transport) => Opened::Open(transport),
+                Err(Pause::Waits(wanted)) => Opened::Waits(wanted),
+                Err(Pause::SpeaksFor(client)) => Opened::SpeaksFor(client),
             }),
         }
     }

@@ -29,8 +29,16 @@ pub(crate) struct Upgrade {
     unsent: Surplus,
     outcome: Option<Outcome>,
     bare: Option<Arc<Bare>>,
-    /// For whom the peer speaks, if it is a proxy that says so.
-    client: Option<SocketAddr>,
+    /// The request of a proxy, which is judged once somebody knows for which client it asks.
+    asked: Option<(SocketAddr, Request)>,
+}
+
+/// Why a handshake does not go on.
+pub(super) enum Pause {
+    /// It waits for this.
+    Waits(Readiness),
+    /// The peer is a proxy, and says for which client it asks. It is to be called again, if that one may come in.
+    SpeaksFor(SocketAddr),
 }
 
 enum Role {
@@ -78,26 +86,25 @@ impl Upgrade {
     }
 
     const fn new(below: Transport, role: Role, bare: Option<Arc<Bare>>) -> Self {
-        Self { below, role, came: Vec::new(), unsent: Surplus::new(), outcome: None, bare, client: None }
+        Self { below, role, came: Vec::new(), unsent: Surplus::new(), outcome: None, bare, asked: None }
     }
 
     pub(super) const fn below(&self) -> &Transport {
         &self.below
     }
 
-    pub(super) const fn client(&self) -> Option<SocketAddr> {
-        self.client
-    }
-
-    /// Goes on, without waiting. Returns what it waits for, or the transport.
+    /// Goes on, without waiting. Returns the transport, or why there is none yet.
     ///
     /// # Errors
     ///
     /// If one side refuses. The peer has been told, if it took that.
-    pub(super) fn go_on(&mut self) -> io::Result<Result<Transport, Readiness>> {
+    pub(super) fn go_on(&mut self) -> io::Result<Result<Transport, Pause>> {
+        if let Some((client, request)) = self.asked.take() {
+            self.judge(&request, client);
+        }
         loop {
             if !self.send()? {
-                return Ok(Err(Readiness::WRITE));
+                return Ok(Err(Pause::Waits(Readiness::WRITE)));
             }
             match self.outcome.take() {
                 Some(Outcome::Agreed) => {
@@ -116,13 +123,16 @@ impl Upgrade {
             let room = READ_BYTES.min(scratch.len());
             let received = self.below.recv(&mut scratch[..room])?;
             match received.left {
-                Left::Nothing => return Ok(Err(Readiness::READ)),
+                Left::Nothing => return Ok(Err(Pause::Waits(Readiness::READ))),
                 Left::End => {
                     let why =
                         "the peer ended the stream in the WebSocket handshake: it may not speak WebSocket";
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
                 }
                 Left::More | Left::Begun | Left::Drained => self.take(&scratch[..received.n]),
+            }
+            if let Some((client, _)) = &self.asked {
+                return Ok(Err(Pause::SpeaksFor(*client)));
             }
         }
     }
@@ -163,20 +173,26 @@ impl Upgrade {
         }
     }
 
-    /// As a server: says whether the peer may come in.
+    /// As a server: reads the request, and says whether the peer may come in.
     fn answer(&mut self, head: &[u8]) {
         let Role::Server { rules, peer } = &self.role else { return };
-        let request = match Request::try_parse(head) {
-            Ok(Some((_, request))) => request,
+        let (request, peer) = match Request::try_parse(head) {
+            Ok(Some((_, request))) => (request, *peer),
             Ok(None) => return self.refuse(&WsRefusal::new(400, "the request is cut short")),
             Err(error) => return self.refuse(&WsRefusal::new(400, error.to_string())),
         };
-        let client = match rules.client(&request, *peer) {
-            Ok(client) => client,
-            Err(refusal) => return self.refuse(&refusal),
-        };
-        let asked = WsRequest::new(&request, client.unwrap_or(*peer));
-        let mut response = match create_response(&request) {
+        match rules.client(&request, peer) {
+            Ok(None) => self.judge(&request, peer),
+            Ok(Some(client)) => self.asked = Some((client, request)),
+            Err(refusal) => self.refuse(&refusal),
+        }
+    }
+
+    /// Says whether the client that asks may come in.
+    fn judge(&mut self, request: &Request, client: SocketAddr) {
+        let Role::Server { rules, .. } = &self.role else { return };
+        let asked = WsRequest::new(request, client);
+        let mut response = match create_response(request) {
             Ok(response) => response,
             Err(error) => {
                 let outdated = asked.header("Sec-WebSocket-Version").is_some_and(|version| version != "13");
@@ -194,7 +210,6 @@ impl Upgrade {
         // Writing into memory does not fail, and each header is a text.
         let _ = write_response(&mut answer, &response);
         self.unsent.push(&answer);
-        self.client = client;
         self.outcome = Some(Outcome::Agreed);
     }
 
