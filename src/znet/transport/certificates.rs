@@ -79,8 +79,11 @@ impl Certificates {
             return config;
         }
         if let Err(error) = self.reload() {
-            // Perhaps only one of them has been replaced so far: the next change is looked at again.
-            self.current.lock().stamps = stamps;
+            // Perhaps only one of them has been replaced so far: the next change is looked at again. A file that could not be read may
+            // be readable next time without a change that its stamp tells, once its owner is right or a descriptor free.
+            if !could_not_read(&error) {
+                self.current.lock().stamps = stamps;
+            }
             throttled!(
                 error,
                 self.log,
@@ -224,9 +227,63 @@ fn cannot_read(path: impl AsRef<Path>, source: io::Error) -> Error {
     Error::io(format!("read {}", path.as_ref().display()), source)
 }
 
+/// Whether it is what [`cannot_read`] says.
+fn could_not_read(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() != io::ErrorKind::InvalidData)
+}
+
 pub(super) fn cannot_use(what: &str, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::io(format!("use {what}"), io::Error::new(io::ErrorKind::InvalidData, why))
 }
 
 /// How often it is looked whether the files have been replaced, while peers come in.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use rustix::process::Uid;
+    use rustix::thread::set_thread_uid;
+
+    use super::*;
+
+    /// As one that is written by root, and given to the user of the server afterwards.
+    #[test]
+    fn a_file_that_could_not_be_read_is_read_once_it_can_be() {
+        let folder = std::env::temp_dir().join(format!("zinx-unreadable-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        let replace = |name: &str| {
+            let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
+            for (file, ends) in [(&cert, "pem"), (&key, "key")] {
+                fs::copy(from.join(format!("{name}.{ends}")), file).unwrap();
+            }
+        };
+        let may_be_read = |mode| fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        replace("server");
+        let mut config = Config::default();
+        config.cert_file = cert.display().to_string();
+        config.private_key_file = key.display().to_string();
+        let certificates = Certificates::load(&config).unwrap().unwrap();
+        let look = || {
+            certificates.current.lock().looked_at = Instant::now().checked_sub(LOOK_EVERY).unwrap();
+            certificates.current()
+        };
+        let before = look();
+        replace("renewed");
+        may_be_read(0);
+        let seen = std::thread::scope(|scope| {
+            let look_as_nobody = || {
+                // Root reads anything. Whoever is somebody else already may not become nobody, and need not.
+                let _ = set_thread_uid(Uid::from_raw(65_534));
+                look()
+            };
+            scope.spawn(look_as_nobody).join().unwrap()
+        });
+        assert!(Arc::ptr_eq(&before, &seen));
+        may_be_read(0o644);
+        assert!(!Arc::ptr_eq(&before, &look()));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
