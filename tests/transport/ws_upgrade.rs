@@ -79,6 +79,27 @@ fn a_request_that_is_none_is_answered_by_a_status_and_counted() {
     WsPeer::connect(&running).check_echo();
 }
 
+/// As some proxies write them.
+#[test]
+fn lists_in_a_request_may_stand_in_several_lines() {
+    let running = start_alone(config(), |_| {});
+    let several = [
+        GOOD.replace("keep-alive, Upgrade", "keep-alive\r\nConnection: Upgrade"),
+        GOOD.replace("keep-alive, Upgrade", "keep-alive,\tUPGRADE"),
+        GOOD.replace("Upgrade: websocket", "Upgrade: other, WebSocket"),
+        GOOD.replace("Upgrade: websocket", "Upgrade: other\r\nupgrade: websocket"),
+    ];
+    for request in several {
+        let mut stream = connected(address(&running.server, TransportKind::WebSocket));
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).unwrap();
+        assert_eq!(&first, b"HTTP/1.1 101", "{request}");
+    }
+    let other = GOOD.replace("Upgrade: websocket", "Upgrade: other, websockets");
+    assert_eq!(status(&running, other.as_bytes()), 400);
+}
+
 #[test]
 fn the_program_judges_path_query_headers_and_address() {
     let seen = Arc::new(Mutex::new(Vec::new()));

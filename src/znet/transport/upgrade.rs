@@ -8,7 +8,7 @@ use tungstenite::handshake::client::{Response, generate_key};
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::handshake::machine::TryParse;
 use tungstenite::handshake::server::{Request, create_response, write_response};
-use tungstenite::http::{HeaderValue, StatusCode};
+use tungstenite::http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::bare::Bare;
 use super::surplus::Surplus;
@@ -42,8 +42,15 @@ pub(super) enum Pause {
 }
 
 enum Role {
-    Server { rules: Arc<WsRules>, peer: SocketAddr },
-    Client { key: String },
+    Server {
+        rules: Arc<WsRules>,
+        peer: SocketAddr,
+    },
+    /// `protocols`: those that were asked for.
+    Client {
+        key: String,
+        protocols: Vec<String>,
+    },
 }
 
 enum Outcome {
@@ -80,7 +87,8 @@ impl Upgrade {
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{more}\r\n"
         );
-        let mut this = Self::new(below, Role::Client { key }, target.bare.get().cloned());
+        let role = Role::Client { key, protocols: target.protocols() };
+        let mut this = Self::new(below, role, target.bare.get().cloned());
         this.unsent.push(request.as_bytes());
         this
     }
@@ -158,14 +166,14 @@ impl Upgrade {
         self.came.extend_from_slice(bytes);
         let Some(end) = self.came[looked_at..].windows(4).position(|four| four == b"\r\n\r\n") else {
             if self.came.len() > MAX_HEAD_BYTES {
-                self.refuse(&WsRefusal::new(431, "the head of the request is too large"));
+                self.refuse_head();
             }
             return;
         };
         let end = looked_at + end + 4;
         let head: Vec<u8> = self.came.drain(..end).collect();
         if head.len() > MAX_HEAD_BYTES {
-            return self.refuse(&WsRefusal::new(431, "the head of the request is too large"));
+            return self.refuse_head();
         }
         match &self.role {
             Role::Server { .. } => self.answer(&head),
@@ -192,7 +200,7 @@ impl Upgrade {
     fn judge(&mut self, request: &Request, client: SocketAddr) {
         let Role::Server { rules, .. } = &self.role else { return };
         let asked = WsRequest::new(request, client);
-        let mut response = match create_response(request) {
+        let mut response = match create_response(&with_plain_lists(request)) {
             Ok(response) => response,
             Err(error) => {
                 let outdated = asked.header("Sec-WebSocket-Version").is_some_and(|version| version != "13");
@@ -213,29 +221,38 @@ impl Upgrade {
         self.outcome = Some(Outcome::Agreed);
     }
 
+    /// As a server: the peer is told the status.
     fn refuse(&mut self, refusal: &WsRefusal) {
         let (status, reason) = (refusal.status(), refusal.reason());
-        if matches!(self.role, Role::Server { .. }) {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
-            let phrase = status.canonical_reason().unwrap_or("Refused");
-            let mut answer = Vec::new();
-            let _ = write!(
-                answer,
-                "HTTP/1.1 {} {phrase}\r\nConnection: close\r\nSec-WebSocket-Version: 13\r\nContent-Type: text/plain\r\n\
-                 Content-Length: {}\r\n\r\n{phrase}\n",
-                status.as_u16(),
-                phrase.len() + 1
-            );
-            self.unsent.push(&answer);
-        }
+        let code = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+        let phrase = code.canonical_reason().unwrap_or("Refused");
+        let mut answer = Vec::new();
+        let _ = write!(
+            answer,
+            "HTTP/1.1 {} {phrase}\r\nConnection: close\r\nSec-WebSocket-Version: 13\r\nContent-Type: text/plain\r\n\
+             Content-Length: {}\r\n\r\n{phrase}\n",
+            code.as_u16(),
+            phrase.len() + 1
+        );
+        self.unsent.push(&answer);
         self.outcome = Some(Outcome::Refused(format!("{status}, {reason}")));
+    }
+
+    fn refuse_head(&mut self) {
+        let why = format!("a head of more than {MAX_HEAD_BYTES} bytes");
+        match &self.role {
+            Role::Server { .. } => self.refuse(&WsRefusal::new(431, why)),
+            Role::Client { .. } => {
+                self.outcome = Some(Outcome::Refused(format!("the server answers with {why}")));
+            }
+        }
     }
 
     /// As a client: whether the server has agreed.
     fn check(&mut self, head: &[u8]) {
-        let Role::Client { key } = &self.role else { return };
+        let Role::Client { key, protocols } = &self.role else { return };
         let refused = match Response::try_parse(head) {
-            Ok(Some((_, response))) => disagreement(&response, key),
+            Ok(Some((_, response))) => disagreement(&response, key, protocols),
             Ok(None) => Some("the answer is cut short".to_string()),
             Err(error) => Some(error.to_string()),
         };
@@ -244,25 +261,70 @@ impl Upgrade {
 }
 
 /// What is wrong with the answer of a server, if anything is.
-fn disagreement(response: &Response, key: &str) -> Option<String> {
-    let header =
-        |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+fn disagreement(response: &Response, key: &str, protocols: &[String]) -> Option<String> {
+    let headers = response.headers();
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Some(format!("the server answers {}", response.status()));
     }
-    let upgrades = header("Upgrade").eq_ignore_ascii_case("websocket");
-    let agrees = header("Connection").split([' ', ',']).any(|word| word.eq_ignore_ascii_case("upgrade"));
-    if !upgrades || !agrees {
+    if !has_token(headers, "Upgrade", "websocket") || !has_token(headers, "Connection", "upgrade") {
         return Some("the server does not speak WebSocket".to_string());
     }
     if header("Sec-WebSocket-Accept") != derive_accept_key(key.as_bytes()) {
         return Some("the server answers another request".to_string());
     }
-    let extensions = !header("Sec-WebSocket-Extensions").is_empty();
-    extensions.then(|| "the server wants an extension that was not asked for".to_string())
+    if !header("Sec-WebSocket-Extensions").is_empty() {
+        return Some("the server wants an extension that was not asked for".to_string());
+    }
+    let mut spoken = headers.get_all("Sec-WebSocket-Protocol").into_iter();
+    let other = spoken.find(|name| !protocols.iter().any(|asked| *name == asked))?;
+    Some(format!("the server speaks the protocol {other:?}, which was not asked for"))
+}
+
+/// Whether a header that is a list has this word, however it is written: in one line or in several.
+fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {
+    let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split([' ', '\t', ','])).any(|word| word.eq_ignore_ascii_case(token))
+}
+
+/// The same request, with the words that `tungstenite` looks for where it does.
+fn with_plain_lists(request: &Request) -> Request {
+    let mut plain = request.clone();
+    for (name, token) in [("Connection", "upgrade"), ("Upgrade", "websocket")] {
+        if has_token(request.headers(), name, token) {
+            plain.headers_mut().insert(name, HeaderValue::from_static(token));
+        }
+    }
+    plain
 }
 
 /// The longest head, of a request or an answer.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 const READ_BYTES: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::znet::transport::ws_options::WsOptions;
+
+    #[test]
+    fn a_server_speaks_a_protocol_that_was_asked_for_or_none() {
+        let target = WsOptions::new().protocols("zinx.1, zinx.2").target("localhost", "/").unwrap();
+        let answer = |more: &str| {
+            let head = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: keep-alive\r\n\
+                 Connection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n{more}\r\n",
+                derive_accept_key(b"key")
+            );
+            let (_, response) = Response::try_parse(head.as_bytes()).unwrap().unwrap();
+            disagreement(&response, "key", &target.protocols())
+        };
+        assert_eq!(answer(""), None);
+        assert_eq!(answer("Sec-WebSocket-Protocol: zinx.2\r\n"), None);
+        for other in ["zinx.3", "ZINX.1", "zinx.1, zinx.2"] {
+            let why = answer(&format!("Sec-WebSocket-Protocol: {other}\r\n")).unwrap();
+            assert_eq!(why, format!("the server speaks the protocol {other:?}, which was not asked for"));
+        }
+    }
+}

@@ -69,3 +69,12 @@ pub(crate) struct WsTarget {
     /// Which messages are bare, if any; set at the start.
     pub(crate) bare: OnceLock<Arc<Bare>>,
 }
+
+impl WsTarget {
+    /// The protocols that it asks for.
+    pub(super) fn protocols(&self) -> Vec<String> {
+        let named = self.headers.lines().filter_map(|line| line.split_once(':'));
+        let lists = named.filter(|(name, _)| name.eq_ignore_ascii_case("Sec-WebSocket-Protocol"));
+        lists.flat_map(|(_, list)| list.split(',')).map(|name| name.trim().to_string()).collect()
+    }
+}
