@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
@@ -12,6 +12,7 @@ use zinx::green::Runtime;
 use zinx::ziface::{CloseReason, TransportKind};
 use zinx::znet::{OverRate, Rate, RateLimits};
 
+use crate::common::in_time::in_time;
 use crate::common::{ECHO, frame, pattern, start_alone, wait_until};
 use crate::ws_peer::{WsPeer, address, config, connected};
 
@@ -64,6 +65,24 @@ fn frames_without_content_that_come_without_end_hold_up_nobody_else() {
         running.conn(addr).abort();
         flood.join().unwrap();
     }
+}
+
+/// As many clients do that only listen.
+#[test]
+fn a_peer_that_sends_nothing_but_pings_is_not_idle() {
+    in_time(|| {
+        let mut config = config();
+        config.idle_timeout_ms = 2000;
+        let running = start_alone(config, |_| {});
+        let mut peer = WsPeer::connect(&running);
+        peer.check_echo();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(5) {
+            peer.socket.send(Message::Ping(vec![7].into())).ok()?;
+            thread::sleep(Duration::from_millis(50));
+        }
+        (running.server.stats().stop_hooks == 0).then_some(())
+    });
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::znet::read::keep_rate::{keep_rate, most_to_read};
 use crate::znet::read::wait::{may_read, note_first_frame, wait_for_input};
 use crate::znet::resume::returning::wait_for_return;
 use crate::znet::talk::call::deliver;
-use crate::znet::transport::{Left, Received};
+use crate::znet::transport::Left;
 use crate::zpack::Message;
 
 /// The next message that has been read but not handled. `None` if there is no whole one.
@@ -103,12 +103,12 @@ impl Connection {
             }
             let will_hold = self.ahead().with(|input| input.will_hold());
             hold_arriving(self, will_hold + transport.begun().held)?;
-            let Received { n, left } =
+            let received =
                 self.ahead().with(|input| input.fill(&transport, |large| most_to_read(self, large)));
-            heard.bytes |= n > 0 || left == Left::Begun;
-            heard.held_back |= keep_rate(self, &transport, 0, n);
-            self.count_in(n, 0);
-            match left {
+            heard.bytes |= received.is_sign_of_life();
+            heard.held_back |= keep_rate(self, &transport, 0, received.n);
+            self.count_in(received.n, 0);
+            match received.left {
                 Left::More | Left::Begun => fairness_point(),
                 Left::Drained => empty = !self.is_hung_up(),
                 Left::Nothing => empty = true,

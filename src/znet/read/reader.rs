@@ -28,8 +28,8 @@ use crate::znet::route::request::Request;
 use crate::znet::route::route::Route;
 use crate::znet::route::run_tasks::run_queued;
 use crate::znet::talk::call::deliver;
+use crate::znet::transport::Left;
 use crate::znet::transport::line::OwnLine;
-use crate::znet::transport::{Left, Received};
 use crate::znet::write::ledger::FREE_BYTES;
 use crate::zpack::{Frame, Message, Pass};
 
@@ -246,7 +246,7 @@ impl<'a> Reader<'a> {
         let (received, end) = filled.unwrap_or_else(no_transport)?;
         let has_begun = received.left == Left::Begun;
         let in_transport = if has_begun || self.holds_arriving { self.line.begun().held } else { 0 };
-        self.heard.bytes |= received.n > 0 || has_begun;
+        self.heard.bytes |= received.is_sign_of_life();
         self.read = received.n;
         *self.request.pass() = Some(Pass::new(buffer, end));
         let handled = self.handle_all();
@@ -323,9 +323,9 @@ impl<'a> Reader<'a> {
         self.hold_arriving(self.input.frames.will_hold())?;
         let (input, most) = (&mut self.input, most_to_read(self.conn, true));
         let filled = self.line.with(|transport| input.fill_large(transport, most));
-        let Received { n, left } = filled.unwrap_or_else(no_transport)?;
-        self.heard.bytes |= n > 0;
-        self.read = n;
+        let received = filled.unwrap_or_else(no_transport)?;
+        self.heard.bytes |= received.is_sign_of_life();
+        self.read = received.n;
         if let Some(message) = self.input.frames.take_large(self.conn.core().framing())? {
             if let Some(tap) = self.conn.notes().tap() {
                 tap.received(message.get_msg_id(), message.get_data());
@@ -338,7 +338,7 @@ impl<'a> Reader<'a> {
             // The frame has been there until it was handled.
             self.hold_arriving(0)?;
         }
-        Ok(left)
+        Ok(received.left)
     }
 
     /// Handles a message whose payload lies in the buffer of the pass.

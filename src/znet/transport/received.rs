@@ -10,6 +10,12 @@ pub(crate) struct Received {
 
 impl Received {
     pub(crate) const NOTHING: Self = Self { n: 0, left: Left::Nothing };
+
+    /// Whether anything has come from the peer, if only what is the transport's own, such as a ping of WebSocket.
+    #[inline]
+    pub(crate) const fn is_sign_of_life(self) -> bool {
+        self.n > 0 || matches!(self.left, Left::More | Left::Begun)
+    }
 }
 
 /// Whether there may be more to read. Only the transport knows.
