@@ -9,7 +9,7 @@ use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 use tungstenite::{Message, Utf8Bytes};
 use zinx::green::Runtime;
-use zinx::ziface::{CloseReason, TransportKind};
+use zinx::ziface::{CloseReason, IRequest, TransportKind};
 use zinx::znet::{OverRate, Rate, RateLimits};
 
 use crate::common::in_time::in_time;
@@ -65,6 +65,33 @@ fn frames_without_content_that_come_without_end_hold_up_nobody_else() {
         running.conn(addr).abort();
         flood.join().unwrap();
     }
+}
+
+/// A write may take less than it is given, and its caller need not go on with the rest.
+#[test]
+fn what_a_write_to_the_raw_stream_has_taken_arrives_whole() {
+    const RAW: u32 = 2;
+    let running = start_alone(config(), |server| {
+        let talk = |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            let taken = conn.take_over(|stream| Ok(stream.write(&[7; 100_000])?))?;
+            conn.send_msg(RAW, (taken as u64).to_le_bytes().to_vec())
+        };
+        server.add_router(RAW, talk).unwrap();
+    });
+    let mut peer = WsPeer::connect(&running);
+    peer.send(&frame(RAW, b""));
+    let mut raw = 0_u64;
+    let last = loop {
+        let message = peer.read();
+        if message.iter().any(|byte| *byte != 7) {
+            break message;
+        }
+        raw += message.len() as u64;
+    };
+    assert!(raw > 0);
+    assert_eq!(last, frame(RAW, &raw.to_le_bytes()));
+    peer.check_echo();
 }
 
 /// As many clients do that only listen.

@@ -81,7 +81,8 @@ impl Ws {
         Ok(Received { n: taken, left })
     }
 
-    /// Sends what is below takes of `slices`, in which a message is as long as `lens` says; without that, all is one message.
+    /// Sends what is below takes of `slices`, in which a message is as long as `lens` says; without that, as much as is taken now is one,
+    /// for nobody knows whether the rest will come.
     pub(super) fn send(
         &self,
         slices: &[IoSlice<'_>],
@@ -107,7 +108,7 @@ impl Ws {
                 part = next;
             }
             if frames.left() == 0 {
-                let len = lens.next().unwrap_or(all - taken);
+                let len = lens.next().unwrap_or((all - taken).min(SEND_BYTES - MAX_HEAD_BYTES - filled));
                 let (data, left_out) = frames.kind(part, len);
                 filled += frames.begin_message(data, len - left_out, &mut out[filled..]);
                 part = &part[left_out..];
