@@ -83,6 +83,25 @@ fn a_record_that_was_changed_on_the_way_closes_the_connection() {
     assert!(matches!(&reason, CloseReason::Failed { error } if error.contains("decrypt")), "{reason:?}");
 }
 
+/// As over TCP what comes before a reset is read.
+#[test]
+fn what_comes_before_a_record_that_was_changed_is_handled() {
+    let running = start_alone(config(), |_| {});
+    let mut peer = TlsPeer::connect(&running);
+    peer.check_echo();
+    let mut records = Vec::new();
+    for data in [b"before", b"behind"] {
+        peer.stream.conn.writer().write_all(&frame(ECHO, data)).unwrap();
+        peer.stream.conn.write_tls(&mut records).unwrap();
+    }
+    let last = records.len() - 1;
+    records[last] ^= 1;
+    peer.stream.sock.write_all(&records).unwrap();
+    let reason = running.close_reason(peer.addr());
+    assert!(matches!(&reason, CloseReason::Failed { error } if error.contains("decrypt")), "{reason:?}");
+    assert_eq!(running.stop().requests, 2);
+}
+
 #[test]
 fn keys_are_renewed_at_the_peers_wish() {
     let running = start_alone(config(), |_| {});

@@ -25,6 +25,8 @@ pub(super) struct Records {
     pub(super) plain: Surplus,
     /// Encrypted, and not sent yet.
     pub(super) unsent: Surplus,
+    /// What the peer has done that it must not. What has come before can still be taken.
+    broken: Option<rustls::Error>,
     /// The peer has said that it sends nothing more.
     ended: bool,
     said_end: bool,
@@ -61,7 +63,7 @@ impl Records {
 
     fn new(side: Side) -> Self {
         let (plain, unsent) = (Surplus::new(), Surplus::new());
-        Self { side, begun: Vec::new(), plain, unsent, ended: false, said_end: false }
+        Self { side, begun: Vec::new(), plain, unsent, broken: None, ended: false, said_end: false }
     }
 
     pub(super) fn common(&self) -> &CommonState {
@@ -77,7 +79,17 @@ impl Records {
     }
 
     pub(super) const fn has_ended(&self) -> bool {
-        self.ended
+        self.ended && self.broken.is_none()
+    }
+
+    /// Whether the peer has done what it must not.
+    pub(super) const fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    /// What the peer has done that it must not, once all that came before has been taken.
+    pub(super) fn raise(&self) -> Result<(), rustls::Error> {
+        self.broken.clone().map_or(Ok(()), Err)
     }
 
     /// Takes note that the stream below has ended.
@@ -91,7 +103,8 @@ impl Records {
     ///
     /// # Errors
     ///
-    /// If the peer does not keep to the protocol. What it is to be told is unsent then.
+    /// If the peer does not keep to the protocol. What it is to be told is unsent then. If content came before, that comes first: see
+    /// [`raise`](Self::raise).
     pub(super) fn take(&mut self, records: &mut [u8], out: &mut [u8]) -> Result<usize, rustls::Error> {
         let (mut at, mut filled) = (0, 0);
         loop {
@@ -120,7 +133,11 @@ impl Records {
                 Ok(Step::Waits) => break,
                 Err(error) => {
                     self.fetch_alert();
-                    return Err(error);
+                    if filled == 0 && self.plain.is_empty() {
+                        return Err(error);
+                    }
+                    self.broken = Some(error);
+                    return Ok(filled);
                 }
             }
         }

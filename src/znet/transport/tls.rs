@@ -83,6 +83,7 @@ impl Tls {
 
     /// Reads from the socket once, and decrypts what came into `buf`.
     fn fill(&self, records: &mut Records, buf: &mut [u8]) -> io::Result<Received> {
+        records.raise().map_err(refused)?;
         let begun = records.begun().len();
         let mut scratch = ReadBuffer::take(begun);
         let room = (scratch.len() - begun).min(buf.len().max(RECORD_BYTES));
@@ -99,7 +100,8 @@ impl Tls {
         let taken = records.take(&mut scratch[..begun + came], buf);
         // What does not leave now leaves with the next flush. If the peer has gone, the next send says so.
         let _ = self.send_own(records);
-        let left = if came < room { Left::Drained } else { Left::More };
+        // If it is broken, the next read tells.
+        let left = if came < room && !records.is_broken() { Left::Drained } else { Left::More };
         Ok(Received { n: taken.map_err(refused)?, left })
     }
 
@@ -160,7 +162,11 @@ impl Tls {
     }
 
     pub(super) fn has_input(&self) -> bool {
-        !self.lock().plain.is_empty() || self.0.socket.is_readable()
+        let has_come = {
+            let records = self.lock();
+            !records.plain.is_empty() || records.is_broken()
+        };
+        has_come || self.0.socket.is_readable()
     }
 
     /// Says farewell, if the socket takes it, and ends our stream.
