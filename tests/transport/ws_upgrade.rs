@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::HeaderValue;
+use zinx::green::Event;
 use zinx::ziface::TransportKind;
 use zinx::znet::{WsRefusal, WsRequest};
 
@@ -140,6 +141,27 @@ fn the_program_judges_path_query_headers_and_address() {
     }
     wait_until("the counter", || running.server.stats().handshakes_failed == 4);
     assert_eq!(running.server.stats().start_hooks, 1);
+}
+
+/// Whatever it waits for, it holds one of the places meanwhile.
+#[test]
+fn a_judge_that_waits_for_too_long_is_ended() {
+    let mut config = config();
+    (config.handshake_timeout_ms, config.max_conn) = (1000, 1);
+    let running = start_alone(config, |server| {
+        let never = Event::new();
+        let judge = move |request: &WsRequest<'_>| {
+            if request.query() == Some("wait") {
+                never.wait();
+            }
+            Ok(())
+        };
+        server.set_websocket_auth(judge).unwrap();
+    });
+    assert!(WsPeer::ask(&running, "ws://localhost/?wait").is_err());
+    wait_until("the counter", || running.server.stats().handshakes_failed == 1);
+    let mut is_served = || WsPeer::ask(&running, "ws://localhost/").map(|mut peer| peer.check_echo()).is_ok();
+    wait_until("the place", &mut is_served);
 }
 
 #[test]

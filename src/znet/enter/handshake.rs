@@ -12,7 +12,9 @@ use super::crowd::Seat;
 use super::entrance::Reserved;
 use super::handshakes::Begun;
 use super::proxy_header::ProxyHeader;
-use crate::green::{Alarm, Builder, Halt, Me, Newcomer, Passenger, Readiness, Socket, TcpStream, Until};
+use crate::green::{
+    Alarm, Builder, Halt, Me, Newcomer, Passenger, Readiness, Socket, TcpStream, Until, with_timeout,
+};
 use crate::log_line::throttled;
 use crate::ziface::TransportKind;
 use crate::znet::conn::addresses::Addresses;
@@ -221,6 +223,17 @@ impl Handshake {
         }
     }
 
+    /// As [`go_on`](Self::go_on). Only code of the program that judges a request may wait there: no longer than the handshake may take.
+    fn go_on_in_time(&mut self) -> io::Result<Option<Readiness>> {
+        let may_wait = matches!(self.kind, TransportKind::WebSocket | TransportKind::SecureWebSocket);
+        match self.until.left().filter(|_| may_wait) {
+            Some(left) => {
+                with_timeout(left, || self.go_on()).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            }
+            None => self.go_on(),
+        }
+    }
+
     /// Takes note of the client in whose place a proxy has come. `false` if that one is banned.
     fn speaks_for(&mut self, client: SocketAddr) -> bool {
         self.addresses = Addresses::new(self.addresses.local(), client);
@@ -272,9 +285,10 @@ impl Handshake {
 }
 
 impl Passenger for Handshake {
-    fn ride(&mut self, _ready: Readiness, _me: &Me) -> Halt {
+    fn ride(&mut self, _ready: Readiness, me: &Me) -> Halt {
         drop(self.newcomer.take());
-        let outcome = self.go_on();
+        // A stop cuts short what waits in there.
+        let Some(outcome) = me.cuttable(|| self.go_on_in_time()) else { return Halt::Over };
         match (outcome, self.stage.socket()) {
             (Ok(Some(interest)), Some(socket)) if !self.until.is_over() => {
                 let socket = Arc::clone(socket);

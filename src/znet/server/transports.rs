@@ -257,7 +257,8 @@ impl Server {
 impl Server {
     /// Sets what judges the request of each peer that comes over WebSocket, before it is a connection: it sees path, query, headers
     /// and address, and may refuse by an HTTP status. A text as the error means 401. It may wait, but no longer than
-    /// `HandshakeTimeoutMs` in all; if it panics, the peer gets 500. Path and origin have been judged by then (`WsPath`,
+    /// `HandshakeTimeoutMs` in all: then its wait ends as under [`with_timeout`](crate::green::with_timeout), and the connection closes.
+    /// If it panics, the peer gets 500. Path and origin have been judged by then (`WsPath`,
     /// `WsOrigins`).
     ///
     /// # Errors
