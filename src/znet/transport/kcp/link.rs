@@ -122,10 +122,15 @@ impl Link {
     /// Has the thread look at a session that is not noted yet, and at those that are, at a time of the clock at the latest. From
     /// any thread.
     pub(super) fn note(&self, session: Option<Arc<Session>>, at: u64) {
-        if !self.is_over.load(Ordering::SeqCst) {
-            self.noted.lock().extend(session);
-            self.call_before(at);
+        {
+            let mut noted = self.noted.lock();
+            // Under the lock: a session that is noted behind the end would hold the link, which it is held by, and its descriptors.
+            if self.is_over.load(Ordering::SeqCst) {
+                return;
+            }
+            noted.extend(session);
         }
+        self.call_before(at);
     }
 
     fn call_before(&self, at: u64) {
@@ -164,8 +169,11 @@ impl Link {
     /// The thread has ended: nobody is noted any more.
     pub(super) fn note_over(&self) {
         self.close();
-        self.is_over.store(true, Ordering::SeqCst);
-        let noted = self.take_noted();
+        let noted = {
+            let mut noted = self.noted.lock();
+            self.is_over.store(true, Ordering::SeqCst);
+            std::mem::take(&mut *noted)
+        };
         drop(noted);
     }
 
