@@ -9,10 +9,11 @@ use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 use tungstenite::{Message, Utf8Bytes};
 use zinx::green::Runtime;
-use zinx::ziface::{CloseReason, IRequest, TransportKind};
+use zinx::ziface::{CloseReason, IRequest, IServer, TransportKind};
 use zinx::znet::{OverRate, Rate, RateLimits};
 
 use crate::common::in_time::in_time;
+use crate::common::phone::{OPEN, TOKEN};
 use crate::common::{ECHO, frame, pattern, start_alone, wait_until};
 use crate::ws_peer::{WsPeer, address, config, connected};
 
@@ -190,6 +191,35 @@ fn what_breaks_the_protocol_is_told_so() {
     let compressed = Frame::from_payload(head, vec![1, 2, 3].into());
     peer.socket.send(Message::Frame(compressed)).unwrap();
     assert_eq!(peer.read_close(), 1002);
+}
+
+/// Also one that could come back: what it has sent is nothing to go on with.
+#[test]
+fn a_peer_that_can_resume_is_told_that_it_has_broken_the_protocol() {
+    let mut config = config();
+    config.resume_ms = 60_000;
+    let running = start_alone(config, |_| {});
+    let mut peer = WsPeer::connect(&running);
+    peer.send(&frame(OPEN, b""));
+    assert_eq!(peer.read()[4..8], TOKEN.to_le_bytes());
+    peer.socket.send(Message::Text(Utf8Bytes::from_static("hello"))).unwrap();
+    assert_eq!(peer.read_close(), 1003);
+    wait_until("its end", || running.server.get_conn_mgr().is_empty());
+}
+
+#[test]
+fn what_breaks_the_protocol_is_a_fault() {
+    let mut config = config();
+    config.ban_faults = 1;
+    let running = start_alone(config, |_| {});
+    for _ in 0..2 {
+        let mut peer = WsPeer::connect(&running);
+        peer.check_echo();
+        peer.socket.send(Message::Text(Utf8Bytes::from_static("hello"))).unwrap();
+        assert_eq!(peer.read_close(), 1003);
+        wait_until("its end", || running.server.get_conn_mgr().is_empty());
+    }
+    wait_until("the ban", || running.server.stats().bans == 1);
 }
 
 #[test]

@@ -53,6 +53,7 @@ pub(crate) fn begin_close(conn: &Connection, shared: &Arc<dyn IConnection>) -> O
         conn.finish();
         return None;
     };
+    conn.note_breach();
     conn.watch().leave();
     Some(Closing { transport, deadline: conn.core().drain_deadline(), alarm: None, linger: None })
 }

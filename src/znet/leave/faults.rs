@@ -40,6 +40,15 @@ impl Connection {
             self.core().note_fault(self.get_remote_addr().ip(), &reason);
         }
     }
+
+    /// Counts it, while there is a transport, if the peer has broken the protocol of that: its frames cannot be read either.
+    pub(super) fn note_breach(&self) {
+        if self.line().is_breached()
+            && let Some(reason) = self.get_close_reason().filter(|reason| !is_fault(reason))
+        {
+            self.core().note_fault(self.get_remote_addr().ip(), &reason);
+        }
+    }
 }
 
 /// Not what a bad network or a server that has started again can cause as well.

@@ -35,7 +35,7 @@ impl Return {
     /// The stream has ended. `None` if the peer cannot come back.
     pub(crate) fn begin(conn: &Connection, why: CloseReason) -> Option<Self> {
         let resume = conn.resume()?;
-        if !is_loss(&why) || !conn.lose_peer(why) {
+        if !is_loss(&why) || conn.line().is_breached() || !conn.lose_peer(why) {
             return None;
         }
         let now = conn.core().clock().now();

@@ -30,6 +30,16 @@ impl Line {
         drop(released);
     }
 
+    /// Whether the connection ends because its peer has broken the protocol of the transport: it is told so, and there is nothing to be
+    /// gone on with.
+    pub(crate) fn is_breached(&self) -> bool {
+        match self.get() {
+            #[cfg(feature = "websocket")]
+            Some(Transport::Ws(ws)) => ws.is_breached(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn interrupt(&self) {
         if let Some(transport) = self.get() {
             transport.interrupt();

@@ -174,6 +174,11 @@ impl Ws {
         has_come || self.below().has_input()
     }
 
+    /// Whether the connection ends because the peer has done what it must not.
+    pub(super) fn is_breached(&self) -> bool {
+        self.lock().breach.is_some()
+    }
+
     /// What is held of a message of which nothing can be taken yet.
     pub(super) fn begun(&self) -> Begun {
         self.lock().held()
