@@ -36,7 +36,7 @@ fn a_login_that_was_replaced_is_counted_once() {
     for kind in ["x", "x", "z"] {
         redis.ask_for_text(&format!("XADD zinx:s:one * k {kind} i {incarnation} l {login} c {conn}"));
     }
-    wait_until("them", || node.server.cluster().stats().entries_read == 3);
+    wait_until("them", || node.server.cluster().stats().entries_read >= 3);
     assert_eq!(node.server.cluster().stats().logins_lost, 1);
     go.set();
     assert_eq!(node.close_reason(peer.addr()), CloseReason::LoggedInElsewhere);
@@ -79,7 +79,7 @@ fn a_user_who_logs_in_after_a_kick_stays() {
     tell("o", generation - 1);
     tell("z", 0);
     // What comes before the last has been acted on by now.
-    wait_until("them", || node.server.cluster().stats().entries_read == 2);
+    wait_until("them", || node.server.cluster().stats().entries_read >= 2);
     assert!(node.conn(ann.addr()).is_logged_in());
     ann.check_echo();
     tell("o", generation);

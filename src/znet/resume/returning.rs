@@ -157,7 +157,8 @@ impl Connection {
     /// Takes note of it late, if the peer was about to come back and is not back. `false` if there are enough already.
     fn is_noted_as_away(&self, resume: &Resume) -> bool {
         let mut state = resume.lock();
-        if state.away.as_ref().is_none_or(|away| away.absence.is_some()) {
+        // One that closes takes no place of another.
+        if self.is_stopping() || state.away.as_ref().is_none_or(|away| away.absence.is_some()) {
             return true;
         }
         let noted = self.note_absence(&state);
