@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use zinx::prelude::*;
-use zinx::ziface::{CloseReason, ResumeRefusal};
+use zinx::ziface::{CloseReason, HeartBeatDirection, HeartBeatOption, ResumeRefusal};
 use zinx::znet::Reconnect;
 
 use crate::common::phone::{COUNT, OPEN, REFUSED, RESUME, TOKEN};
@@ -274,39 +274,109 @@ fn refused_a_client_begins_again_where_it_reconnects() {
     assert!(client.wait_stopped(SOON));
 }
 
-#[test]
-fn a_client_that_is_refused_as_busy_tries_the_same_token_again() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (client, told, hooks) = client(listener.local_addr().unwrap(), resuming());
-    client.start().unwrap();
-    let accept = || {
-        let (stream, _) = listener.accept().unwrap();
+/// A server of which the test plays each step.
+struct Played(TcpListener);
+
+impl Played {
+    fn listen() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self(listener)
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
+    fn accept(&self) -> Peer {
+        let mut accepted = None;
+        wait_until("a socket", || {
+            accepted = self.0.accept().ok();
+            accepted.is_some()
+        });
+        let (stream, _) = accepted.unwrap();
+        stream.set_nonblocking(false).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
         Peer { stream }
-    };
-    let granted = |token: u8| {
-        let (received, window) = (0_u64.to_le_bytes(), 20_000_u32.to_le_bytes());
-        frame(TOKEN, &[&[token; 24][..], &received, &window].concat())
-    };
-    let mut server = accept();
-    assert_eq!(server.read_frame(), (OPEN, Vec::new()));
-    server.send(&[granted(1), frame(SAID, &[0; 4])].concat());
-    wait_until("the token and a message", || told.lock().unwrap().len() == 1);
+    }
+
+    /// A client has a token, and has lost its first socket.
+    fn open_and_lose(&self, window_ms: u32, told: &Noted) {
+        let mut server = self.accept();
+        assert_eq!(server.read_frame(), (OPEN, Vec::new()));
+        server.send(&[granted(1, window_ms), frame(SAID, &[0; 4])].concat());
+        wait_until("the token and a message", || told.lock().unwrap().len() == 1);
+    }
+}
+
+/// The token is so many equal bytes. Nothing has been received.
+fn granted(token: u8, window_ms: u32) -> Vec<u8> {
+    frame(TOKEN, &[&[token; 24][..], &0_u64.to_le_bytes(), &window_ms.to_le_bytes()].concat())
+}
+
+/// The first token, and one frame received.
+fn asked() -> (u32, Vec<u8>) {
+    (RESUME, [&[1; 24][..], &1_u64.to_le_bytes()].concat())
+}
+
+#[test]
+fn a_client_that_is_refused_as_busy_tries_the_same_token_again() {
+    let played = Played::listen();
+    let (client, told, hooks) = client(played.address(), resuming());
+    client.start().unwrap();
     let conn = client.conn().unwrap();
-    drop(server);
-    let asked = (RESUME, [&[1; 24][..], &1_u64.to_le_bytes()].concat());
+    played.open_and_lose(20_000, &told);
     for _ in 0..2 {
-        let mut server = accept();
-        assert_eq!(server.read_frame(), asked);
+        let mut server = played.accept();
+        assert_eq!(server.read_frame(), asked());
         server.send(&frame(REFUSED, b"\x07busy"));
     }
-    let mut server = accept();
-    assert_eq!(server.read_frame(), asked);
-    server.send(&[granted(2), frame(SAID, &[1, 0, 0, 0])].concat());
+    let mut server = played.accept();
+    assert_eq!(server.read_frame(), asked());
+    server.send(&[granted(2, 20_000), frame(SAID, &[1, 0, 0, 0])].concat());
     assert_eq!(server.read_frame(), (COUNT, 1_u64.to_le_bytes().to_vec()));
     wait_until("the other message", || *told.lock().unwrap() == [0, 1]);
     assert!(conn.is_alive() && client.conn().unwrap().get_conn_id() == conn.get_conn_id());
     assert_eq!(hooks.each_ref().map(|hook| hook.load(Ordering::Relaxed)), [1, 0], "one connection");
+    client.stop();
+    assert!(client.wait_stopped(SOON));
+}
+
+#[test]
+fn a_client_whose_server_does_not_answer_gives_up_when_its_time_is_over() {
+    let played = Played::listen();
+    let (client, told, _) = client(played.address(), resuming());
+    client.start().unwrap();
+    let first = client.conn().unwrap();
+    played.open_and_lose(3_000, &told);
+    let mut silent = played.accept();
+    assert_eq!(silent.read_frame(), asked());
+    assert!(first.wait_closed(SOON).unwrap());
+    assert_eq!(first.get_close_reason(), Some(CloseReason::PeerClosed));
+    // Another connection, with another token.
+    let mut server = played.accept();
+    assert_eq!(server.read_frame(), (OPEN, Vec::new()));
+    client.stop();
+    assert!(client.wait_stopped(SOON));
+}
+
+#[test]
+fn a_heartbeat_finds_a_server_that_does_not_answer_and_the_client_asks_again() {
+    let played = Played::listen();
+    let (client, told, _) = client(played.address(), resuming());
+    let option = HeartBeatOption::new().misses(3).direction(HeartBeatDirection::WatchOnly);
+    client.start_heart_beat_with_option(Duration::from_millis(100), option).unwrap();
+    client.start().unwrap();
+    let conn = client.conn().unwrap();
+    played.open_and_lose(600_000, &told);
+    // Until one of them answers, in time.
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        let mut server = played.accept();
+        assert_eq!(server.read_frame(), asked());
+        silent.push(server);
+    }
+    assert!(conn.is_away() && conn.get_close_reason().is_none());
     client.stop();
     assert!(client.wait_stopped(SOON));
 }

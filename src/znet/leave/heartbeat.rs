@@ -63,11 +63,16 @@ impl Heart {
     /// what the peer sends is being read.
     pub(crate) fn check(&self, shared: &Arc<dyn IConnection>, now: u64, readable: impl Fn() -> bool) {
         let conn = shared.connection();
-        if conn.is_stopping() || conn.is_away() {
+        let is_away = conn.is_away();
+        // A server that has been asked to resume has a socket again, and may be silent on it.
+        if conn.is_stopping() || (is_away && !conn.is_unanswered()) {
             return;
         }
         if self.is_silent(conn, now) && readable() {
             return conn.ask(Asked::NOT_ALIVE);
+        }
+        if is_away {
+            return;
         }
         if self.option.direction != HeartBeatDirection::WatchOnly && self.is_due(conn, now) {
             self.send(shared);

@@ -219,12 +219,23 @@ fn first_due(core: &Core, config: &Config, conn: &Connection, early: u64) -> u64
         over(times.active.load(Ordering::Relaxed), config.idle_timeout_ms),
         over(conn.outbox().lock().blocked_since(), config.write_timeout_ms),
         conn.read_deadline(),
+        answer_due(core, conn),
     ]
     .into_iter()
     .fold(u64::MAX, u64::min)
 }
 
+/// By when a server has to say whether the connection is resumed; `u64::MAX` if nobody has asked.
+fn answer_due(core: &Core, conn: &Connection) -> u64 {
+    core.talk().redial.get().map_or(u64::MAX, |_| conn.answer_due())
+}
+
 fn check(core: &Core, config: &Config, conn: &Connection, now: u64, early: u64) {
+    if now >= answer_due(core, conn) {
+        // By now the server has given it up, too.
+        conn.lose_peer(CloseReason::PeerClosed);
+        return;
+    }
     // The limits count from what is noted, which may have happened so much later.
     let then = now.saturating_sub(early);
     if is_stuck(conn, config.write_timeout_ms, then) {

@@ -285,7 +285,20 @@ impl Connection {
         let Some(frame) = self.packed(wire::RESUME, asked.encode()) else { return false };
         self.outbox().lock().begin_again(self.line(), transport, &frame);
         self.begin_again();
+        self.core().clock().due_by(self.answer_due());
         true
+    }
+
+    /// Whether the server has been asked to resume and has not answered.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.resume().is_some_and(|resume| resume.lock().stage == Stage::Resuming)
+    }
+
+    /// By when it has to answer, by the clock of the client; `u64::MAX` if it was not asked.
+    pub(crate) fn answer_due(&self) -> u64 {
+        let end = |state: &State| state.away.as_ref().filter(|_| state.stage == Stage::Resuming)?.until.end();
+        let end = self.resume().and_then(|resume| end(&resume.lock()));
+        end.map_or(u64::MAX, |end| self.core().clock().reads_at(end))
     }
 
     /// On a client: the server has received `count` frames and goes on.
