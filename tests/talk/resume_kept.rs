@@ -1,11 +1,17 @@
 //! What is kept for a peer that is away is counted: as held while it is, as unsent if it is never delivered.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use zinx::prelude::*;
 
 use crate::common::{frame, start_alone, wait_until};
 use crate::resume::{open, resuming};
 
 const SAID: u32 = 3;
+const TAKE: u32 = 4;
+const QUESTION: u32 = 100;
 /// Has no router.
 const UNKNOWN: u32 = 77;
 const BAD_COUNT: u8 = 5;
@@ -59,4 +65,39 @@ fn a_peer_that_sends_and_does_not_read_has_no_counts_queued() {
     // The large one, and what was queued before it filled the socket.
     let unsent = conn.get_unsent();
     assert!((1..10).contains(&unsent.messages), "{unsent:?}");
+}
+
+#[test]
+fn a_stream_that_cannot_be_taken_over_while_the_peer_is_away_costs_nothing() {
+    let has_tried = Arc::new(AtomicBool::new(false));
+    let tries = Arc::clone(&has_tried);
+    let running = start_alone(resuming(), |server| {
+        let take = move |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            // Once it has been waited for, a peer that is away has no socket here.
+            let policy = Call::new(Duration::from_millis(20)).grace(Duration::ZERO);
+            let ask = |reply_id| conn.call_with(QUESTION, "", reply_id, policy);
+            let mut reply_id = QUESTION;
+            while !conn.is_away() {
+                reply_id += 1;
+                ask(reply_id).unwrap_err();
+            }
+            ask(reply_id + 1).unwrap_err();
+            let taken = conn.take_over(|_| Ok(()));
+            assert!(matches!(taken, Err(Error::ConnectionClosed)), "{taken:?}");
+            conn.send_msg(SAID, "kept")?;
+            tries.store(true, Ordering::Release);
+            Ok(())
+        };
+        server.add_router(TAKE, take).unwrap();
+    });
+    let (mut phone, conn) = open(&running);
+    phone.send(TAKE, b"");
+    assert_eq!(phone.receive().0, QUESTION);
+    phone.lose(true);
+    wait_until("the handler", || has_tried.load(Ordering::Acquire));
+    assert!(conn.is_away());
+    phone.resume();
+    let said = std::iter::repeat_with(|| phone.receive()).find(|(id, _)| *id != QUESTION);
+    assert_eq!(said, Some((SAID, b"kept".to_vec())));
 }

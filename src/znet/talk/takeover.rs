@@ -24,8 +24,8 @@ impl dyn IConnection {
     ///
     /// # Errors
     ///
-    /// Those of `talk`, [`ConnectionClosed`](Error::ConnectionClosed) if the connection is closing,
-    /// [`NotOnConnection`](Error::NotOnConnection) elsewhere than on the connection's own coroutine.
+    /// Those of `talk`, [`ConnectionClosed`](Error::ConnectionClosed) if the connection is closing, or has no socket because its
+    /// peer is away, [`NotOnConnection`](Error::NotOnConnection) elsewhere than on the connection's own coroutine.
     ///
     /// # Examples
     ///
@@ -70,9 +70,10 @@ pub struct RawStream<'a> {
 
 impl RawStream<'_> {
     fn take(conn: &Connection) -> Result<RawStream<'_>> {
+        // There is none while the peer is away, which may come back all the same.
+        let transport = conn.line().get().ok_or(Error::ConnectionClosed)?;
         // What is read and sent without frames cannot be counted.
         conn.outbox().lock().stop_keeping(conn.core().bounds());
-        let transport = conn.line().get().ok_or(Error::ConnectionClosed)?;
         conn.hold_outbox(&transport)?;
         let buffered = conn.ahead().with(Backlog::take_bytes);
         Ok(RawStream { conn, transport, buffered, peeked: None, timeout: None })
