@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use zinx::prelude::*;
+use zinx::ziface::CloseReason;
 
 use crate::common::{frame, start_alone, wait_until};
 use crate::resume::{open, resuming};
@@ -28,6 +29,11 @@ fn what_was_kept_is_unsent_if_raw_bytes_end_the_keeping() {
     conn.send(frame(SAID, b"raw")).unwrap();
     assert!(conn.wait_closed(SOON).unwrap(), "it cannot be resumed any more");
     assert_eq!(conn.get_unsent().messages, 3 + 1);
+    let reason = conn.get_close_reason().unwrap();
+    assert!(
+        matches!(&reason, CloseReason::Failed { error } if error.starts_with("read: ")),
+        "as it was lost: {reason}"
+    );
     assert_eq!(running.stop().unsent_messages, 3 + 1);
 }
 

@@ -251,11 +251,6 @@ impl Connection {
         self.asked.set(Asked::ABORT);
     }
 
-    /// A send has failed: the peer is gone.
-    pub(crate) fn fail_sending(&self) {
-        self.abort_because(CloseReason::Failed { error: "the peer has reset the connection".to_string() });
-    }
-
     /// Whether it has begun to close.
     pub(crate) fn has_reason(&self) -> bool {
         self.on_demand().is_some_and(|on_demand| on_demand.reason.get().is_some())

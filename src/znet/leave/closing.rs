@@ -176,7 +176,7 @@ impl Closing {
     fn drain(&mut self, conn: &Connection) -> Option<Halt> {
         if !conn.is_aborted() && !self.deadline.is_over() {
             match conn.writer().flush() {
-                Flushed::Empty | Flushed::Failed => {}
+                Flushed::Empty | Flushed::Failed(_) => {}
                 Flushed::ByAnother => return Some(Halt::Again),
                 Flushed::Blocked { .. } => {
                     return Some(self.rest(self.deadline, Readiness::WRITE.or(Readiness::INTERRUPT)));

@@ -184,6 +184,11 @@ impl Connection {
         }
     }
 
+    /// Why the peer is away, if it is.
+    pub(crate) fn why_away(&self) -> Option<CloseReason> {
+        self.resume()?.lock().away.as_ref().map(|away| away.why.clone())
+    }
+
     /// Whether another has taken its place among those that are away.
     fn is_given_up(&self, away: &Away) -> bool {
         away.absence.is_some_and(|absence| !self.core().absent.has(&absence))

@@ -240,7 +240,7 @@ impl Connection {
                 Flushed::Empty if self.outbox().lock().hold() => return Ok(()),
                 Flushed::Empty | Flushed::ByAnother => yield_now(),
                 Flushed::Blocked { .. } => drop(transport.wait(Readiness::WRITE.or(Readiness::INTERRUPT))),
-                Flushed::Failed => break,
+                Flushed::Failed(_) => break,
             }
         }
         Err(Error::ConnectionClosed)

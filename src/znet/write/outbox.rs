@@ -5,6 +5,7 @@
 //! order, whole. The lock is a plain mutex held for a few instructions and never across a yield or a system call (except
 //! for the one that wakes those that wait on a lost socket, if the connection can be resumed).
 
+use std::io::ErrorKind;
 use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -102,8 +103,8 @@ pub(crate) enum Flushed {
     ByAnother,
     /// The socket is full. `watched`: the connection's own coroutine or a writer will see it writable.
     Blocked { watched: bool },
-    /// The connection has failed.
-    Failed,
+    /// The connection has failed, so.
+    Failed(ErrorKind),
 }
 
 impl Outbox {

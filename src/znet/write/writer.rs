@@ -9,7 +9,9 @@ use std::sync::{Arc, MutexGuard};
 
 use super::frame_queue::FrameQueue;
 use super::outbox::{Flushed, Sender, State};
+use crate::error::Error;
 use crate::green::{Builder, Deferred, Readiness, defer, yield_now};
+use crate::ziface::CloseReason;
 use crate::znet::conn::connection::Connection;
 use crate::znet::conn::tap::Tap;
 use crate::znet::transport::Transport;
@@ -66,8 +68,8 @@ impl<'a> Writer<'a> {
         let (mut state, flushed) = self.send_queued(state, line.only());
         let interest = state.begin_watch();
         drop(state);
-        if flushed == Flushed::Failed {
-            self.conn.fail_sending();
+        if let Flushed::Failed(how) = flushed {
+            self.conn.fail_sending(how);
         }
         interest
     }
@@ -75,8 +77,8 @@ impl<'a> Writer<'a> {
     fn flush_from(&self, state: MutexGuard<'a, State>) -> Flushed {
         let (state, flushed) = self.send_queued(state, None);
         drop(state);
-        if flushed == Flushed::Failed {
-            self.conn.fail_sending();
+        if let Flushed::Failed(how) = flushed {
+            self.conn.fail_sending(how);
         }
         flushed
     }
@@ -101,7 +103,9 @@ impl<'a> Writer<'a> {
                 state.drained(bounds);
                 return (state, Flushed::Empty);
             }
-            let Some(transport) = transport else { return (state, Flushed::Failed) };
+            let Some(transport) = transport else {
+                return (state, Flushed::Failed(ErrorKind::NotConnected));
+            };
             let mut batch = state.take();
             drop(state);
             let (before, messages) = (batch.bytes(), batch.messages());
@@ -138,7 +142,7 @@ impl<'a> Writer<'a> {
                     transport.end();
                     return (state, Flushed::Empty);
                 }
-                Err(_) => return (state, Flushed::Failed),
+                Err(error) => return (state, Flushed::Failed(error.kind())),
             }
         }
     }
@@ -188,6 +192,19 @@ impl<'a> Writer<'a> {
             }
             transport.wait(Readiness::WRITE);
         }
+    }
+}
+
+impl Connection {
+    /// A send has failed: the peer is gone. If it was away, and nothing is kept for it any more, that is why.
+    fn fail_sending(&self, how: ErrorKind) {
+        let error = match how {
+            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+                "the peer has reset the connection".to_string()
+            }
+            how => Error::io("send", how.into()).to_string(),
+        };
+        self.abort_because(self.why_away().unwrap_or(CloseReason::Failed { error }));
     }
 }
 
