@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use zinx::green::Event;
 use zinx::ziface::{IRequest, IServer};
 
-use crate::common::{Peer, Running, frame, start_alone, wait_until};
+use crate::common::{Peer, Running, frame, log_lines, start_alone, wait_until};
 use crate::tls_peer::{TlsPeer, config};
 
 const BEGUN: u32 = 2;
@@ -122,6 +122,7 @@ fn handshakes_that_fail_too_often_ban_their_address() {
 
 #[test]
 fn handshakes_that_end_for_others_ban_nobody() {
+    log_lines::keep();
     let mut config = config();
     (config.max_handshakes, config.ban_faults) = (1, 1);
     let running = start_alone(config, |_| {});
@@ -129,6 +130,8 @@ fn handshakes_that_end_for_others_ban_nobody() {
     wait_until("four have made room", || failed(&running) == 4);
     let stats = running.server.stats();
     assert_eq!((stats.handshakes_displaced, stats.bans), (4, 0));
+    let line = "its handshake made room for a newer one: MaxHandshakes is 1";
+    wait_until("the line that says why", || !log_lines::with(line).is_empty());
     TlsPeer::connect(&running).check_echo();
 }
 

@@ -277,9 +277,16 @@ impl Handshake {
         core.counters.handshakes_failed.add();
         let peer = self.addresses.remote();
         // One that had to make room for others is no fault of its peer.
-        if !self.begun.as_ref().is_some_and(Begun::was_displaced) {
-            core.note_fault(peer.ip(), &"a failed handshake");
+        if self.begun.as_ref().is_some_and(Begun::was_displaced) {
+            let most = core.config().max_handshakes;
+            throttled!(
+                warn,
+                core.handshake_log,
+                "no connection with {peer}, its handshake made room for a newer one: MaxHandshakes is {most}"
+            );
+            return;
         }
+        core.note_fault(peer.ip(), &"a failed handshake");
         throttled!(warn, core.handshake_log, "no connection with {peer}, the handshake failed: {error}");
     }
 }
