@@ -28,7 +28,8 @@ fn what_was_kept_is_unsent_if_raw_bytes_end_the_keeping() {
     assert_eq!(conn.get_unsent().messages, 0);
     conn.send(frame(SAID, b"raw")).unwrap();
     assert!(conn.wait_closed(SOON).unwrap(), "it cannot be resumed any more");
-    assert_eq!(conn.get_unsent().messages, 3 + 1);
+    let unsent = conn.get_unsent();
+    assert_eq!(unsent.messages, 3 + 1, "{unsent:?}");
     let reason = conn.get_close_reason().unwrap();
     assert!(
         matches!(&reason, CloseReason::Failed { error } if error.starts_with("read: ")),

@@ -145,13 +145,13 @@ impl Connection {
         Some(())
     }
 
-    /// Closing on purpose: the peer is told, and cannot come back.
+    /// Closing on purpose: the peer is told, unless it is away, and cannot come back.
     pub(crate) fn end_resuming(&self) {
         let Some(resume) = self.resume() else { return };
-        let (handover, wanted, before) = {
+        let (handover, wanted, before, is_away) = {
             let mut state = resume.lock();
             let before = std::mem::replace(&mut state.stage, Stage::Over);
-            (state.handover.take(), state.wanted.take(), before)
+            (state.handover.take(), state.wanted.take(), before, state.away.is_some())
         };
         // One that has moved is found where it is.
         let why = if before == Stage::Leaving { ResumeRefusal::Busy } else { ResumeRefusal::Gone };
@@ -162,7 +162,8 @@ impl Connection {
             remote.refuse(&wanted, why);
         }
         self.end_away(resume);
-        if before == Stage::Counting {
+        // On the lost socket it would only count as unsent.
+        if before == Stage::Counting && !is_away {
             self.send_uncounted(wire::BYE, Vec::new());
         }
     }

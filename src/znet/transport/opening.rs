@@ -19,7 +19,7 @@ pub(crate) enum Opening {
     #[cfg(feature = "tls")]
     Tls(Tls, Next),
     #[cfg(feature = "websocket")]
-    Ws(Upgrade),
+    Ws(Box<Upgrade>),
 }
 
 /// What is to be agreed on once TLS is.

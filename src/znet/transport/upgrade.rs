@@ -68,14 +68,14 @@ pub(crate) enum Ask {
 }
 
 impl Ask {
-    pub(crate) fn begin(self, below: Transport) -> Upgrade {
-        match self {
+    pub(crate) fn begin(self, below: Transport) -> Box<Upgrade> {
+        Box::new(match self {
             Self::Server(rules, peer) => {
                 let bare = rules.bare.get().cloned();
                 Upgrade::new(below, Role::Server { rules, peer }, bare)
             }
             Self::Client(target) => Upgrade::connect(below, &target),
-        }
+        })
     }
 }
 

@@ -108,7 +108,8 @@ impl Ws {
                 part = next;
             }
             if frames.left() == 0 {
-                let len = lens.next().unwrap_or((all - taken).min(SEND_BYTES - MAX_HEAD_BYTES - filled));
+                let len =
+                    lens.next().unwrap_or_else(|| (all - taken).min(SEND_BYTES - MAX_HEAD_BYTES - filled));
                 let (data, left_out) = frames.kind(part, len);
                 filled += frames.begin_message(data, len - left_out, &mut out[filled..]);
                 part = &part[left_out..];
