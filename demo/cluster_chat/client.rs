@@ -32,6 +32,14 @@ impl Person {
     }
 }
 
+/// The last of these people comes into the room, and all of them hear it.
+fn come_in(people: &mut [Person]) -> Result<()> {
+    if let Some(last) = people.last_mut() {
+        last.send(10, "lobby")?;
+    }
+    people.iter_mut().try_for_each(Person::hear)
+}
+
 fn talk(addresses: &[String; 3]) -> Result<()> {
     let mut people = Vec::new();
     for ((who, name), address) in [("Ann", "ann"), ("Bob", "bob"), ("Cid", "cid")].into_iter().zip(addresses)
@@ -41,15 +49,14 @@ fn talk(addresses: &[String; 3]) -> Result<()> {
         person.hear()?;
         people.push(person);
     }
-    // One after the other; who has read the invitation does not read behind it that its sender has come.
-    for (nth, invitation) in ["bob come in", "cid come in", ""].into_iter().enumerate() {
-        people[nth].send(10, "lobby")?;
-        people[..=nth].iter_mut().try_for_each(Person::hear)?;
-        if !invitation.is_empty() {
-            people[nth].send(12, invitation)?;
-            people[nth + 1].hear()?;
-        }
-    }
+    // Each waits for an invitation: one who came earlier might still hear that the one before has come.
+    come_in(&mut people[..1])?;
+    people[0].send(12, "bob come in")?;
+    people[1].hear()?;
+    come_in(&mut people[..2])?;
+    people[1].send(12, "cid come in")?;
+    people[2].hear()?;
+    come_in(&mut people)?;
     people[1].send(11, "hello, all")?;
     people.iter_mut().try_for_each(Person::hear)?;
     people[2].send(12, "ann psst")?;

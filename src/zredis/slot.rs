@@ -20,6 +20,11 @@ pub(crate) enum Failed {
 }
 
 impl Failed {
+    /// No answer has come in time, over a connection that may be there still.
+    pub(crate) fn was_slow(&self) -> bool {
+        matches!(self, Self::NotSent(SLOW) | Self::Unknown(SLOW))
+    }
+
     /// There was no connection, or it has ended: by now there may be another one, with which nothing is wrong.
     pub(crate) fn has_lost_connection(&self) -> bool {
         matches!(self, Self::NotSent(DOWN | ENDED) | Self::Unknown(ENDED))

@@ -11,7 +11,7 @@ use zinx::ziface::CloseReason;
 use zinx::zpack::{Message, read_message};
 use zinx::{Server, new_data_pack};
 
-use crate::common::{Peer, config, frame, pattern, start, wait_until};
+use crate::common::{Peer, Running, config, frame, pattern, start, wait_until};
 
 const BEGIN: u32 = 2;
 const QUESTION: u32 = 3;
@@ -272,8 +272,8 @@ fn asked_again_the_first_answer_counts_and_its_double_is_late() {
     assert!(matches!(failed, Err(Error::TimedOut { .. })), "{failed:?}");
 }
 
-#[test]
-fn a_sequence_number_tells_answers_apart_in_any_order() {
+/// A server to which the first byte of a message is its number, a peer, and the connection with it that is to ask.
+fn numbered() -> (Running, Peer, Arc<dyn IConnection>) {
     let running = start(config(), |server| {
         mark_on_begin(server);
         server.set_call_sequence(|message| message.get_data().first().map(|&b| u64::from(b))).unwrap();
@@ -281,6 +281,12 @@ fn a_sequence_number_tells_answers_apart_in_any_order() {
     let mut peer = running.connect();
     peer.send(&frame(BEGIN, b""));
     let conn = asked(&running.server);
+    (running, peer, conn)
+}
+
+#[test]
+fn a_sequence_number_tells_answers_apart_in_any_order() {
+    let (_running, mut peer, conn) = numbered();
     let greenlets: Vec<_> = (0..50_u8)
         .map(|n| {
             let conn = Arc::clone(&conn);
@@ -296,13 +302,7 @@ fn a_sequence_number_tells_answers_apart_in_any_order() {
 
 #[test]
 fn a_message_without_a_number_answers_no_question_that_demands_one() {
-    let running = start(config(), |server| {
-        mark_on_begin(server);
-        server.set_call_sequence(|message| message.get_data().first().map(|&b| u64::from(b))).unwrap();
-    });
-    let mut peer = running.connect();
-    peer.send(&frame(BEGIN, b""));
-    let conn = asked(&running.server);
+    let (running, mut peer, conn) = numbered();
     let call = thread::spawn(move || conn.call_with(QUESTION, "?", ANSWER, Call::new(LONG).sequence(7)));
     assert_eq!(peer.read_frame().0, QUESTION);
     peer.send(&[frame(ANSWER, b""), frame(ANSWER, &[7])].concat());

@@ -7,7 +7,8 @@ use std::time::Duration;
 use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 
-use crate::common::{frame, start_alone, wait_until};
+use crate::common::phone::Phone;
+use crate::common::{Running, frame, start_alone, wait_until};
 use crate::resume::{open, resuming};
 
 const SAID: u32 = 3;
@@ -18,12 +19,18 @@ const UNKNOWN: u32 = 77;
 const BAD_COUNT: u8 = 5;
 const SOON: Duration = Duration::from_secs(10);
 
+/// A peer that is away.
+fn lost(running: &Running) -> (Phone, Arc<dyn IConnection>) {
+    let (mut phone, conn) = open(running);
+    phone.lose(true);
+    wait_until("the loss", || conn.is_away());
+    (phone, conn)
+}
+
 #[test]
 fn what_was_kept_is_unsent_if_raw_bytes_end_the_keeping() {
     let running = start_alone(resuming(), |_| {});
-    let (mut phone, conn) = open(&running);
-    phone.lose(true);
-    wait_until("the loss", || conn.is_away());
+    let (_phone, conn) = lost(&running);
     (0..3).for_each(|_| conn.send_msg(SAID, "kept").unwrap());
     assert_eq!(conn.get_unsent().messages, 0);
     conn.send(frame(SAID, b"raw")).unwrap();
@@ -41,9 +48,7 @@ fn what_was_kept_is_unsent_if_raw_bytes_end_the_keeping() {
 #[test]
 fn what_is_kept_counts_once_also_after_a_peer_was_refused() {
     let running = start_alone(resuming(), |_| {});
-    let (mut phone, conn) = open(&running);
-    phone.lose(true);
-    wait_until("the loss", || conn.is_away());
+    let (mut phone, conn) = lost(&running);
     (0..20).for_each(|_| conn.send_msg(SAID, vec![7; 3000]).unwrap());
     let before = running.server.stats().held;
     assert!(before.resume >= 50_000 && before.queued == 0, "{before:?}");

@@ -69,7 +69,7 @@ impl Joined {
                 Err(failed) => {
                     may_have_lost = true;
                     log::warn!("the stream of node {:?}: {failed}", self.node);
-                    if !matches!(failed, Failed::Refused(_)) && !failed.has_lost_connection() {
+                    if failed.was_slow() {
                         // Perhaps they are so large that so many do not come in time: they would not the next time either.
                         at_once = (at_once / 4).max(1);
                         self.inbox.cut();

@@ -150,14 +150,15 @@ impl Joined {
             for ((uid, claim, conn), said) in some.iter().zip(self.link.run_all(&commands)) {
                 let said = said.ok().and_then(|said| number(&said));
                 all_said &= matches!(said, Some(0 | 1));
-                if said == Some(0) && conn.connection().is_leaving() {
+                match said {
                     // Mostly its own login on the other node stands there instead. If it stays after all, that is found later.
-                    self.to_keep.store(true, Ordering::Release);
-                } else if said == Some(0) {
-                    self.lose_login(&**conn, claim.login);
-                } else if conn.connection().membership().claim() != Some(*claim) {
+                    Some(0) if conn.connection().is_leaving() => self.to_keep.store(true, Ordering::Release),
+                    Some(0) => self.lose_login(&**conn, claim.login),
                     // It has ended meanwhile, perhaps before it was kept; that may have been done although there is no answer.
-                    self.release_login(uid, claim.login);
+                    _ if conn.connection().membership().claim() != Some(*claim) => {
+                        self.release_login(uid, claim.login);
+                    }
+                    _ => {}
                 }
             }
             if !all_said {

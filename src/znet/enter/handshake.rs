@@ -263,13 +263,15 @@ impl Handshake {
         }
     }
 
-    fn fail(&self, error: &io::Error) {
+    fn fail(&mut self, error: &io::Error) {
         if let Some(socket) = self.stage.socket() {
             // The peer sees an end and no reset.
             socket.shutdown_write();
         }
-        let Some(reserved) = &self.reserved else { return };
-        let core = reserved.entrance().core();
+        let Some(reserved) = self.reserved.take() else { return };
+        let core = Arc::clone(reserved.entrance().core());
+        // Who sees that it has failed finds its place free.
+        drop((reserved, self.seat.take()));
         // Those that the stop has cut short have not failed.
         if core.stopping().is_set() {
             return;

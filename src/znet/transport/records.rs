@@ -328,8 +328,11 @@ fn put_into<Data>(unsent: &mut Surplus, mut encode: EncodeTlsData<'_, Data>) {
     }
 }
 
+/// The most that one record holds. So much is encrypted at a time, and may wait for a peer that does not read.
+pub(super) const PLAIN_BYTES: usize = 16 * 1024;
+
 /// The longest record, with its head.
-pub(super) const RECORD_BYTES: usize = 16 * 1024 + 2048 + 5;
+pub(super) const RECORD_BYTES: usize = PLAIN_BYTES + 2048 + 5;
 
 /// Room for an alert with all that a record adds to it, and for a key update before it.
 const ALERT_BYTES: usize = 512;

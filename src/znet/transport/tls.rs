@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, InvalidMessage, ServerConfig};
 
 use super::layer::{self, Layer};
-use super::records::{RECORD_BYTES, Records};
+use super::records::{PLAIN_BYTES, RECORD_BYTES, Records};
 use super::surplus::Surplus;
 use super::tls_info::TlsInfo;
 use super::{Left, Received};
@@ -227,6 +227,3 @@ fn refused(error: rustls::Error) -> io::Error {
     };
     io::Error::new(io::ErrorKind::InvalidData, format!("{error}: {cause}"))
 }
-
-/// The most that one record holds. So much is encrypted at a time, and may wait here for a peer that does not read.
-const PLAIN_BYTES: usize = 16 * 1024;
