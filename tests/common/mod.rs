@@ -71,7 +71,8 @@ pub(crate) struct Running {
 
 /// What a stop hook saw.
 struct Stop {
-    peer: SocketAddr,
+    /// `None`: a later peer of the test has that address.
+    peer: Option<SocketAddr>,
     conn_id: u64,
     reason: Option<CloseReason>,
 }
@@ -107,7 +108,7 @@ pub(crate) fn start_alone(config: Config, set_up: impl FnOnce(&Server)) -> Runni
     let noted = Arc::clone(&stops);
     server.set_on_conn_stop(move |conn| {
         let (peer, conn_id, reason) = (conn.get_remote_addr(), conn.get_conn_id(), conn.get_close_reason());
-        noted.lock().unwrap().push(Stop { peer, conn_id, reason });
+        noted.lock().unwrap().push(Stop { peer: Some(peer), conn_id, reason });
         Ok(())
     });
     server
@@ -122,7 +123,15 @@ pub(crate) fn start_alone(config: Config, set_up: impl FnOnce(&Server)) -> Runni
 
 impl Running {
     pub(crate) fn connect(&self) -> Peer {
-        Peer::connect(self.server.local_addr().unwrap())
+        let peer = Peer::connect(self.server.local_addr().unwrap());
+        self.note_new_peer(peer.addr());
+        peer
+    }
+
+    /// Ports are given out again: what was noted of an earlier peer with this address is not this one's.
+    pub(crate) fn note_new_peer(&self, address: SocketAddr) {
+        let mut stops = self.stops.lock().unwrap();
+        stops.iter_mut().filter(|stop| stop.peer == Some(address)).for_each(|stop| stop.peer = None);
     }
 
     /// A peer that has had a message echoed. A server that does not wait long for the first one may close the connection of a
@@ -160,7 +169,7 @@ impl Running {
     pub(crate) fn close_reason(&self, of: SocketAddr) -> CloseReason {
         wait_until("the stop hook", || self.stop_hooks(of) > 0);
         let stops = self.stops.lock().unwrap();
-        stops.iter().find(|stop| stop.peer == of).unwrap().reason.clone().unwrap()
+        stops.iter().find(|stop| stop.peer == Some(of)).unwrap().reason.clone().unwrap()
     }
 
     /// Why the only connection there was has closed.
@@ -177,7 +186,7 @@ impl Running {
 
     /// How often the stop hook has run for a peer's connection.
     pub(crate) fn stop_hooks(&self, of: SocketAddr) -> usize {
-        self.stops.lock().unwrap().iter().filter(|stop| stop.peer == of).count()
+        self.stops.lock().unwrap().iter().filter(|stop| stop.peer == Some(of)).count()
     }
 
     /// How often it has run for a connection, whoever else had the port of its peer.

@@ -85,12 +85,16 @@ impl Served {
     }
 
     pub(crate) fn connect(&self) -> Peer {
-        connect(self.kind, address(self.kind, &self.running))
+        let peer = connect(self.kind, address(self.kind, &self.running));
+        self.running.note_new_peer(peer.addr());
+        peer
     }
 
     /// An error if the server turns it away before it is a connection.
     pub(crate) fn try_connect(&self) -> io::Result<Peer> {
-        Ok(Peer { stream: dial(self.kind, address(self.kind, &self.running))? })
+        let peer = Peer { stream: dial(self.kind, address(self.kind, &self.running))? };
+        self.running.note_new_peer(peer.addr());
+        Ok(peer)
     }
 
     /// A peer that can come back.

@@ -45,6 +45,7 @@ impl WsPeer {
     pub(crate) fn ask(running: &Running, request: impl IntoClientRequest) -> Result<Self, String> {
         let stream = connected(address(&running.server, TransportKind::WebSocket));
         let addr = stream.local_addr().unwrap();
+        running.note_new_peer(addr);
         Self::over(Box::new(stream), addr, request)
     }
 
