@@ -123,15 +123,22 @@ pub(crate) fn start_alone(config: Config, set_up: impl FnOnce(&Server)) -> Runni
 
 impl Running {
     pub(crate) fn connect(&self) -> Peer {
-        let peer = Peer::connect(self.server.local_addr().unwrap());
-        self.note_new_peer(peer.addr());
-        peer
+        self.new_peer(|| Peer::connect(self.server.local_addr().unwrap()), |peer| peer.addr())
     }
 
-    /// Ports are given out again: what was noted of an earlier peer with this address is not this one's.
-    pub(crate) fn note_new_peer(&self, address: SocketAddr) {
-        let mut stops = self.stops.lock().unwrap();
-        stops.iter_mut().filter(|stop| stop.peer == Some(address)).for_each(|stop| stop.peer = None);
+    /// Ports are given out again: what was noted of an earlier peer with the address of this one is not this one's.
+    pub(crate) fn new_peer<P>(
+        &self,
+        connect: impl FnOnce() -> P,
+        address: impl FnOnce(&P) -> SocketAddr,
+    ) -> P {
+        // Of this one a stop may be noted before its address is known here.
+        let earlier = self.stops.lock().unwrap().len();
+        let peer = connect();
+        let address = Some(address(&peer));
+        let stops = &mut self.stops.lock().unwrap()[..earlier];
+        stops.iter_mut().filter(|stop| stop.peer == address).for_each(|stop| stop.peer = None);
+        peer
     }
 
     /// A peer that has had a message echoed. A server that does not wait long for the first one may close the connection of a

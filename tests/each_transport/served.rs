@@ -85,16 +85,12 @@ impl Served {
     }
 
     pub(crate) fn connect(&self) -> Peer {
-        let peer = connect(self.kind, address(self.kind, &self.running));
-        self.running.note_new_peer(peer.addr());
-        peer
+        self.running.new_peer(|| connect(self.kind, self.address()), |peer| peer.addr())
     }
 
     /// An error if the server turns it away before it is a connection.
     pub(crate) fn try_connect(&self) -> io::Result<Peer> {
-        let peer = Peer { stream: dial(self.kind, address(self.kind, &self.running))? };
-        self.running.note_new_peer(peer.addr());
-        Ok(peer)
+        Ok(Peer { stream: dial(self.kind, self.address())? })
     }
 
     /// A peer that can come back.

@@ -43,9 +43,9 @@ impl WsPeer {
 
     /// The status of the refusal, if it is refused.
     pub(crate) fn ask(running: &Running, request: impl IntoClientRequest) -> Result<Self, String> {
-        let stream = connected(address(&running.server, TransportKind::WebSocket));
+        let to = address(&running.server, TransportKind::WebSocket);
+        let stream = running.new_peer(|| connected(to), |stream| stream.local_addr().unwrap());
         let addr = stream.local_addr().unwrap();
-        running.note_new_peer(addr);
         Self::over(Box::new(stream), addr, request)
     }
 
