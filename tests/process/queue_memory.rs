@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::common::child::{in_child, resident_kib};
+use crate::common::in_time::in_time;
 use crate::common::{Peer, Running, comes_true, config, frame, start, wait_until};
 use zinx::zconf::QueueFull;
 use zinx::ziface::IRequest;
@@ -60,13 +61,18 @@ fn a_connection_keeps_nothing_of_a_message_once_it_is_handled() {
 #[test]
 fn all_queues_together_stay_under_the_cap_of_the_server() {
     let cap = 2 << 20;
-    let filling = Filling::start(|config| {
-        config.max_msg_chan_bytes = 1 << 20;
-        config.max_queued_bytes = cap;
+    // From five seconds on a peer whose socket takes nothing is slow, and makes room: on a busy machine that may be before the last
+    // queue is full.
+    let (filling, peers, queued) = in_time(|| {
+        let filling = Filling::start(|config| {
+            config.max_msg_chan_bytes = 1 << 20;
+            config.max_queued_bytes = cap;
+        });
+        let mut peers: Vec<_> = (0..PEERS).map(|_| filling.running.connect()).collect();
+        peers.iter_mut().for_each(|peer| peer.send(&frame(FILL, b"")));
+        let queued: usize = filling.unless_evicted(PEERS)?.iter().sum();
+        Some((filling, peers, queued))
     });
-    let mut peers: Vec<_> = (0..PEERS).map(|_| filling.running.connect()).collect();
-    peers.iter_mut().for_each(|peer| peer.send(&frame(FILL, b"")));
-    let queued: usize = filling.wait_for(PEERS).iter().sum();
     // Each queue has 4 KiB of its own, so that a flood to some leaves the others a voice.
     assert!(queued <= cap + PEERS * 4096, "{queued} bytes queued");
     assert!(queued >= cap / 2, "{queued} bytes queued");
@@ -144,18 +150,27 @@ impl Filling {
                 Ok(())
             };
             server.add_router(FILL, router).unwrap();
+            // What the system takes is not counted: the less that is, the sooner the queues are full.
+            server.set_on_conn_start(|conn| conn.get_tcp_connection().set_send_buffer_bytes(16 << 10));
         });
         Self { running, queues }
     }
 
     /// Waits until so many queues are full, says what they hold at one moment, and lets the handlers go.
     fn wait_for(&self, queues: usize) -> Vec<usize> {
-        let mut held = None;
+        self.unless_evicted(queues).expect("all queues full, and nobody evicted")
+    }
+
+    /// As [`wait_for`](Self::wait_for); `None` if a connection has been closed to make room.
+    fn unless_evicted(&self, queues: usize) -> Option<Vec<usize>> {
+        let (mut held, mut is_evicted) = (None, false);
         // On a busy machine one or the other goes on for long.
         comes_true(Duration::from_secs(100), || {
             held = self.queues.lock().unwrap().full_at_once(queues);
-            held.is_some()
+            is_evicted = self.running.server.stats().evicted > 0;
+            held.is_some() || is_evicted
         });
-        held.expect("the queues full")
+        assert!(held.is_some() || is_evicted, "the queues are not full");
+        held.filter(|_| !is_evicted)
     }
 }
