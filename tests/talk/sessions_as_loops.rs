@@ -1,13 +1,15 @@
 //! A session as one loop, and the raw stream in the midst of frames.
 
 use std::io::{BufRead, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use zinx::green;
 use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 
-use crate::common::{ECHO, config, frame, start, start_alone, uploads};
+use crate::common::{ECHO, config, frame, start, start_alone, uploads, wait_until};
 
 const HELLO: u32 = 2;
 const QUESTION: u32 = 3;
@@ -77,10 +79,10 @@ fn a_time_limit_ends_with_its_stretch_also_if_that_unwinds() {
     let running = start_alone(config(), |server| {
         let dialogue = |s: &mut Session| {
             let stretch = || s.with_timeout(Duration::from_millis(200), Session::recv);
-            let ended = zinx::green::with_timeout(Duration::from_millis(20), stretch);
+            let ended = green::with_timeout(Duration::from_millis(20), stretch);
             // On a busy machine either may be over first.
             assert!(!matches!(ended, Ok(Ok(_))), "{ended:?}");
-            zinx::green::sleep(Duration::from_millis(200));
+            green::sleep(Duration::from_millis(200));
             s.send(QUESTION, "Well?")?;
             let message = s.recv()?;
             s.send(DONE, message.get_data())
@@ -162,7 +164,7 @@ fn a_time_limit_that_ends_while_the_peer_is_over_its_rate_costs_no_message() {
         let dialogue = |s: &mut Session| -> Result<()> {
             loop {
                 // Much shorter than the rest that the peer is given.
-                if let Ok(message) = zinx::green::with_timeout(Duration::from_millis(20), || s.recv()) {
+                if let Ok(message) = green::with_timeout(Duration::from_millis(20), || s.recv()) {
                     s.send(DONE, message?.get_data())?;
                 }
             }
@@ -174,6 +176,38 @@ fn a_time_limit_that_ends_while_the_peer_is_over_its_rate_costs_no_message() {
     for n in 0..5 {
         assert_eq!(peer.read_frame(), (DONE, vec![n]));
     }
+}
+
+#[test]
+fn a_time_limit_that_ends_while_the_worker_is_busy_costs_no_message() {
+    let mut config = config();
+    (config.worker_pool_size, config.max_worker_task_len) = (1, 1);
+    let (may_go_on, limits_ended) = (Arc::new(green::Event::new()), Arc::new(AtomicUsize::new(0)));
+    let (waits_for, counts) = (Arc::clone(&may_go_on), Arc::clone(&limits_ended));
+    let running = start_alone(config, move |server| {
+        let slow = move |request: &dyn IRequest| {
+            waits_for.wait();
+            request.get_connection().send_msg(DONE, request.get_data())
+        };
+        server.add_router(QUESTION, slow).unwrap();
+        let dialogue = move |s: &mut Session| -> Result<()> {
+            loop {
+                match green::with_timeout(Duration::from_millis(20), || s.recv()) {
+                    Ok(message) => drop(message?),
+                    Err(_) => drop(counts.fetch_add(1, Ordering::AcqRel)),
+                }
+            }
+        };
+        server.on_session(dialogue).unwrap();
+    });
+    let mut peer = running.connect();
+    peer.send(&(0..5).flat_map(|n| frame(QUESTION, &[n])).collect::<Vec<_>>());
+    wait_until("some limits to end", || limits_ended.load(Ordering::Acquire) >= 5);
+    may_go_on.set();
+    for n in 0..5 {
+        assert_eq!(peer.read_frame(), (DONE, vec![n]));
+    }
+    assert_eq!(running.server.stats().requests, 5);
 }
 
 #[test]
@@ -224,7 +258,7 @@ fn a_session_belongs_to_its_coroutine() {
     let running = start_alone(config(), |server| {
         let dialogue = |s: &mut Session| {
             let conn = Arc::clone(s.get_connection());
-            let elsewhere = zinx::green::spawn(move || conn.take_over(|_| Ok(())));
+            let elsewhere = green::spawn(move || conn.take_over(|_| Ok(())));
             let result = elsewhere.get().unwrap();
             assert!(matches!(result, Err(Error::NotOnConnection { what: "take_over" })), "{result:?}");
             s.send(DONE, "")

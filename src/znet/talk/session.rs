@@ -181,7 +181,7 @@ impl Drop for Limited<'_> {
     }
 }
 
-/// A message that is about to be received. Dropped, a time limit around the caller has ended that: it is kept for the next call.
+/// A message that is about to be received, or queued. Dropped, a time limit around the caller has ended that: it is kept for the next call.
 struct InHand<'a> {
     conn: &'a Connection,
     message: Option<Message>,
@@ -190,6 +190,10 @@ struct InHand<'a> {
 impl InHand<'_> {
     fn take(mut self) -> Result<Message> {
         self.message.take().ok_or(Error::ConnectionClosed)
+    }
+
+    fn let_go(mut self) {
+        self.message = None;
     }
 }
 
@@ -210,12 +214,24 @@ impl Connection {
     }
 
     fn route(&self, shared: &Arc<dyn IConnection>, message: Message) {
+        if self.tasks().worker().is_some() {
+            // While the worker's queue is full a time limit around the caller may end the wait. Nothing of the program has seen the
+            // message then, unless there are interceptors: the next call routes it.
+            let is_unseen = self.core().handler().interceptors().is_empty();
+            let in_hand = InHand { conn: self, message: is_unseen.then(|| message.clone()) };
+            pass_on(self, Request::new(Arc::clone(shared), message));
+            in_hand.let_go();
+            self.count_routed();
+        } else {
+            self.count_routed();
+            let msg_id = message.get_msg_id();
+            let request = Request::new(Arc::clone(shared), message);
+            self.observe(msg_id, || pass_on(self, request));
+        }
+    }
+
+    fn count_routed(&self) {
         self.core().counters.requests.add();
         self.count_in(0, 1);
-        let (msg_id, request) = (message.get_msg_id(), Request::new(Arc::clone(shared), message));
-        if self.tasks().worker().is_some() {
-            return pass_on(self, request);
-        }
-        self.observe(msg_id, || pass_on(self, request));
     }
 }
