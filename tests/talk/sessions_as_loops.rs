@@ -182,10 +182,12 @@ fn a_time_limit_that_ends_while_the_peer_is_over_its_rate_costs_no_message() {
 fn a_time_limit_that_ends_while_the_worker_is_busy_costs_no_message() {
     let mut config = config();
     (config.worker_pool_size, config.max_worker_task_len) = (1, 1);
-    let (may_go_on, limits_ended) = (Arc::new(green::Event::new()), Arc::new(AtomicUsize::new(0)));
-    let (waits_for, counts) = (Arc::clone(&may_go_on), Arc::clone(&limits_ended));
+    let (is_busy, may_go_on) = (Arc::new(green::Event::new()), Arc::new(green::Event::new()));
+    let limits_ended = Arc::new(AtomicUsize::new(0));
+    let (says_so, waits_for, counts) = (is_busy.clone(), may_go_on.clone(), limits_ended.clone());
     let running = start_alone(config, move |server| {
         let slow = move |request: &dyn IRequest| {
+            says_so.set();
             waits_for.wait();
             request.get_connection().send_msg(DONE, request.get_data())
         };
@@ -202,12 +204,15 @@ fn a_time_limit_that_ends_while_the_worker_is_busy_costs_no_message() {
     });
     let mut peer = running.connect();
     peer.send(&(0..5).flat_map(|n| frame(QUESTION, &[n])).collect::<Vec<_>>());
-    wait_until("some limits to end", || limits_ended.load(Ordering::Acquire) >= 5);
+    is_busy.wait();
+    let before = limits_ended.load(Ordering::Acquire);
+    wait_until("some limits to end", || limits_ended.load(Ordering::Acquire) >= before + 5);
     may_go_on.set();
     for n in 0..5 {
         assert_eq!(peer.read_frame(), (DONE, vec![n]));
     }
-    assert_eq!(running.server.stats().requests, 5);
+    // Counted once queued, which may be after the answer.
+    assert_eq!(running.stop().requests, 5);
 }
 
 #[test]
