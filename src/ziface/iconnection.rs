@@ -28,7 +28,7 @@ use crate::error::Result;
 /// | know what carries it | [`get_transport`](#method.get_transport), [`get_tcp_connection`](Self::get_tcp_connection) for socket options; with the feature `tls` [`get_tls_info`](#method.get_tls_info) |
 /// | count a fault of its peer, towards a ban | [`report_fault`](#method.report_fault) |
 /// | reach its server | [`get_tcp_server`](Self::get_tcp_server), [`get_msg_handler`](Self::get_msg_handler) |
-/// | resume it on another socket | [`is_away`](#method.is_away), [`drop_socket`](#method.drop_socket) |
+/// | resume it on another socket | [`is_away`](#method.is_away), [`drop_socket`](#method.drop_socket), [`keep_durably`](#method.keep_durably) |
 ///
 /// The server makes its connections and runs each on a coroutine of its own, which reads, and writes what was sent. Between
 /// the handlers and the socket there is a bounded queue. A second coroutine, the writer, runs only while the socket is

@@ -9,7 +9,7 @@ use std::time::Duration;
 use redis::{Cmd, Parser, Value};
 
 use super::address::{Address, Host};
-use super::slot::{DOWN, ENDED, Failed, Slot};
+use super::slot::{DOWN, ENDED, Failed, Flight, Slot};
 use super::stream::Stream;
 use crate::green::{Bell, Builder, Event, Greenlet, TcpStream, Until};
 use crate::lock::Lock;
@@ -88,6 +88,12 @@ impl Link {
     fn run_if(&self, command: &Cmd, limit: Duration, most: usize) -> Result<Value, Failed> {
         let slots = self.queue(std::slice::from_ref(command), None, most)?;
         slots.first().map_or(Err(Failed::NotSent(DOWN)), |slot| slot.wait(limit))
+    }
+
+    /// Sends a command. The answer can be waited for later. Never waits.
+    pub(crate) fn begin_run(&self, command: &Cmd) -> Result<Flight, Failed> {
+        let slots = self.queue(std::slice::from_ref(command), None, MAX_COMMANDS)?;
+        slots.into_iter().next().map(|slot| Flight(slot, LIMIT)).ok_or(Failed::NotSent(DOWN))
     }
 
     /// Sends several commands in one write; their answers, in order.

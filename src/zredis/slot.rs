@@ -98,6 +98,16 @@ impl Slot {
     }
 }
 
+/// A command that is on its way, for one who waits for its answer later, and how long at most.
+pub(crate) struct Flight(pub(super) Arc<Slot>, pub(super) Duration);
+
+impl Flight {
+    /// Waits for the answer. If there is none in time, the command is still sent: what was queued behind it may rely on that.
+    pub(crate) fn wait(&self) -> Result<Value, Failed> {
+        self.0.answer.get_timeout(self.1).unwrap_or(Err(Failed::Unknown(SLOW)))
+    }
+}
+
 const QUEUED: u8 = 0;
 const SENT: u8 = 1;
 const GIVEN_UP: u8 = 2;

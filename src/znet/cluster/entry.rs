@@ -3,7 +3,7 @@
 //! `k` is what it is, `i` the incarnation it is for. A request has `f` and `j`, the node that asks and its incarnation, and `r`, its
 //! number, for an answer; and what it needs of `u` (user or group), `m` (id of message or task), `a` (id of the answer), `t` (milliseconds),
 //! `w` (id of a filter), `v` (what that is told) and `d` (payload). A replaced login has `l` (login) and `c` (connection); a kick of a user
-//! has `g`, the generation of the newest login that it is for.
+//! has `g`, the generation of the newest login that it is for. A connection that comes and is in Redis has `b`: what it was called there.
 
 use redis::Value;
 
@@ -83,6 +83,11 @@ pub(super) fn entries(value: Value) -> Vec<Entry> {
     entries.into_iter().filter_map(entry).collect()
 }
 
+/// The entries in an answer to `XRANGE`.
+pub(super) fn range(value: Value) -> Vec<Entry> {
+    items(value).into_iter().filter_map(entry).collect()
+}
+
 fn entry(value: Value) -> Option<Entry> {
     let mut parts = items(value).into_iter();
     let id = id(&text(&parts.next()?)?)?;
@@ -136,6 +141,7 @@ pub(super) const STATUS: u8 = b's';
 pub(super) const FILTER: u8 = b'w';
 pub(super) const ABOUT: u8 = b'v';
 pub(super) const GENERATION: u8 = b'g';
+pub(super) const BEFORE: u8 = b'b';
 
 #[cfg(test)]
 mod tests {

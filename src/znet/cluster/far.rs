@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::green::Until;
 use crate::ziface::ResumeRefusal;
 use crate::znet::people::registry::OnDuplicate;
-use crate::znet::resume::parcel::{Ask, Decision, Fetched, Leaving, Wanted};
+use crate::znet::resume::parcel::{Ask, Decision, Fetched, Leaving, Save, Saving, Wanted};
 use crate::znet::route::aside::step_aside;
 use crate::zpack::Message;
 use crate::zredis::Failed;
@@ -226,6 +226,18 @@ impl Remote for Joined {
 
     fn deliver(&self, wanted: &Wanted, parcel: Vec<u8>) {
         self.deliver_parcel(wanted, parcel);
+    }
+
+    fn save(&self, conn_id: u64, save: &Save) -> Option<Saving> {
+        self.save_now(conn_id, save)
+    }
+
+    fn forget(&self, conn_id: u64) {
+        self.forget_durable(conn_id);
+    }
+
+    fn can_save(&self) -> bool {
+        self.link.is_up()
     }
 
     fn nodes(&self) -> Result<Vec<String>> {

@@ -158,6 +158,8 @@ impl Joined {
         let said = match core.push_to_user(entry.text(USER), msg_id, entry.bytes(DATA).into(), takes) {
             Ok(Delivery::Delivered) => Said::Delivered,
             Ok(Delivery::Full) => Said::Full,
+            // The asker takes it for unknown.
+            Ok(Delivery::Unknown) => Said::TimedOut,
             Ok(_) => Said::Offline,
             Err(error) => Said::Failed(error.to_string()),
         };

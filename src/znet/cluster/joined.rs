@@ -32,7 +32,7 @@ pub(crate) struct Joined {
     pub(super) inbox: Link,
     pub(super) requests: Requests,
     pub(super) logins: AtomicU64,
-    /// Ended logins of which Redis may not know, the oldest first.
+    /// What has ended and Redis may not know of, the oldest first.
     pub(super) ended: Lock<VecDeque<Ended>>,
     /// How often Redis has not heard of one: it was not sent, was refused, or lost its connection.
     pub(super) unheard: Arc<AtomicUsize>,
@@ -46,12 +46,21 @@ pub(crate) struct Joined {
     pub(super) counts: Counts,
 }
 
-/// A login that has ended.
+/// What has ended, and when.
 #[derive(Clone)]
 pub(super) struct Ended {
-    pub(super) uid: String,
-    pub(super) login: u64,
+    pub(super) what: Past,
     pub(super) at: Instant,
+}
+
+#[derive(Clone)]
+pub(super) enum Past {
+    Login {
+        uid: String,
+        login: u64,
+    },
+    /// A connection that would have survived this node.
+    Connection(u64),
 }
 
 /// What is counted of a cluster.

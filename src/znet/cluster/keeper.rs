@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::entry::number;
 use super::far::millis;
-use super::joined::{Ended, Joined, LOGINS_STAY, LONGEST_STREAM, RENEWAL};
+use super::joined::{Ended, Joined, LOGINS_STAY, LONGEST_STREAM, Past, RENEWAL};
 use super::scripts::KEEP;
 use crate::ziface::IConnection;
 use crate::znet::people::membership::{Claim, Lost};
@@ -18,6 +18,7 @@ impl Joined {
     /// followed by a look at all logins.
     pub(super) fn keep_place(&self) {
         let (mut kept, mut refreshed) = (self.opened(), Instant::now());
+        let (mut to_write, mut attended) = (false, Instant::now());
         loop {
             self.look.wait_timeout(RENEWAL);
             self.look.clear();
@@ -46,6 +47,8 @@ impl Joined {
                         // What was said before the renewal has been answered, as that has on the same connection, and not refused.
                         self.forget_ended_before(begun);
                     }
+                    // What survives this node may be lost with what a replica has missed.
+                    to_write |= opened != kept;
                     kept = opened;
                     if self.to_keep.swap(false, Ordering::AcqRel) {
                         if self.keep_logins(opened) {
@@ -53,6 +56,11 @@ impl Joined {
                         } else {
                             self.to_keep.store(true, Ordering::Release);
                         }
+                    }
+                    to_write = to_write && !self.write_down_again(opened);
+                    if attended.elapsed() > ATTEND {
+                        self.keep_durable();
+                        attended = Instant::now();
                     }
                 }
                 Err(failed) => {
@@ -70,7 +78,7 @@ impl Joined {
         }
     }
 
-    /// Says again which logins have ended: whether Redis has heard it before is not known. `false` if it has not heard all of it now.
+    /// Says again what has ended: whether Redis has heard it before is not known. `false` if it has not heard all of it now.
     /// Those that end meanwhile say so themselves.
     fn release_again(&self) -> bool {
         let (mut renewed, all) = (Instant::now(), self.ended.lock().len());
@@ -79,8 +87,11 @@ impl Joined {
                 return false;
             }
             let some: Vec<_> = self.ended.lock().iter().skip(said).take(BATCH).cloned().collect();
-            let commands: Vec<_> =
-                some.iter().map(|ended| self.release_command(&ended.uid, ended.login)).collect();
+            let commands: Vec<_> = some
+                .iter()
+                .filter(|ended| !self.is_back(ended))
+                .map(|ended| self.end_command(&ended.what))
+                .collect();
             if self.link.run_all(&commands).iter().any(Result::is_err) {
                 return false;
             }
@@ -88,8 +99,7 @@ impl Joined {
         true
     }
 
-    /// Forgets the logins of which Redis has heard that they have ended; not the latest of them, of which a replica that takes over may
-    /// not have heard.
+    /// Forgets what Redis has heard that it has ended; not the latest of that, of which a replica that takes over may not have heard.
     fn forget_ended_before(&self, heard: Instant) {
         let mut ended = self.ended.lock();
         while ended.front().is_some_and(|ended| heard.saturating_duration_since(ended.at) > REMEMBERED) {
@@ -99,7 +109,7 @@ impl Joined {
 
     /// Renews the lease if it is time: there may be so many logins that it would be over before all are looked at. `false` if it has not
     /// been held all the time, or the node leaves.
-    fn still_holds(&self, renewed: &mut Instant) -> bool {
+    pub(super) fn still_holds(&self, renewed: &mut Instant) -> bool {
         if self.leaving.is_set() {
             return false;
         }
@@ -126,8 +136,20 @@ impl Joined {
         self.look.set();
     }
 
-    pub(super) fn release_command(&self, uid: &str, login: u64) -> redis::Cmd {
-        redis::cmd("HDEL").arg(self.logins_of(uid)).arg(self.field(login)).clone()
+    /// Whether it has begun again: a connection that survives this node after all.
+    fn is_back(&self, ended: &Ended) -> bool {
+        let Past::Connection(conn_id) = ended.what else { return false };
+        let conn = self.core.upgrade().and_then(|core| core.manager().find_any(conn_id));
+        conn.is_some_and(|conn| conn.connection().is_durable())
+    }
+
+    fn end_command(&self, what: &Past) -> redis::Cmd {
+        match what {
+            Past::Login { uid, login } => {
+                redis::cmd("HDEL").arg(self.logins_of(uid)).arg(self.field(*login)).clone()
+            }
+            Past::Connection(conn_id) => self.forget_command(*conn_id),
+        }
     }
 
     /// Looks whether all logins of this node still stand; those that do not are closed. `false` if Redis did not say.
@@ -180,15 +202,25 @@ impl Joined {
     }
 
     pub(super) fn release_login(&self, uid: &str, login: u64) {
+        self.say_ended(Past::Login { uid: uid.to_string(), login });
+    }
+
+    /// A connection that would have survived this node has ended on purpose, or has moved.
+    pub(super) fn forget_durable(&self, conn_id: u64) {
+        self.say_ended(Past::Connection(conn_id));
+    }
+
+    fn say_ended(&self, what: Past) {
+        let command = self.end_command(&what);
         let mut ended = self.ended.lock();
-        ended.push_back(Ended { uid: uid.to_string(), login, at: Instant::now() });
+        ended.push_back(Ended { what, at: Instant::now() });
         if ended.len() > MAX_ENDED {
             // For the other nodes that login goes on until this node leaves, or until the user's next login.
             ended.pop_front();
         }
         // If Redis does not hear it, it is said again. Under the lock: a renewal that begins after it and is answered says that Redis has
         // heard it, or that it is among those that were not heard.
-        let _ = self.link.tell_or_count(&self.release_command(uid, login), &self.unheard);
+        let _ = self.link.tell_or_count(&command, &self.unheard);
     }
 }
 
@@ -206,13 +238,15 @@ fn logins(core: &Core) -> Vec<(Arc<str>, Claim, Arc<dyn IConnection>)> {
     logins
 }
 
-/// Ended logins that are remembered, at most: many may end while Redis cannot be reached.
+/// What has ended is remembered up to this number: many may end while Redis cannot be reached.
 const MAX_ENDED: usize = 1 << 20;
 /// How long one is remembered that Redis has heard of. The writes that a replica which takes over has missed are younger, unless it has
 /// been cut off for long.
 const REMEMBERED: Duration = Duration::from_secs(30);
 /// How often logins are looked at that nothing has happened to, so that they stay.
 const REFRESH: Duration = Duration::from_secs(12 * 3600);
+/// How often Redis is told that connections at rest are still there, of those that survive their node.
+const ATTEND: Duration = Duration::from_secs(60);
 /// How long it waits after a refusal: a Redis that is full, or a replica.
 const REFUSED: Duration = Duration::from_secs(1);
 /// Logins that are looked at in one go.

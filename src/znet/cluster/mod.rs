@@ -45,7 +45,16 @@ mod broadcasting;
 mod typed;
 
 #[cfg(feature = "redis")]
-// With Redis: what is done there in one step each,
+#[macro_use]
+// With Redis: what is done there in one step,
+mod step;
+
+#[cfg(feature = "redis")]
+// which is so for connections that survive their node,
+mod durable_scripts;
+
+#[cfg(feature = "redis")]
+// and for all else,
 mod scripts;
 
 #[cfg(feature = "redis")]
@@ -77,5 +86,9 @@ mod inbox;
 mod far;
 
 #[cfg(feature = "redis")]
-// and a connection that moves from one node to another, because its peer does.
+// a connection that moves from one node to another, because its peer does,
 mod transfer;
+
+#[cfg(feature = "redis")]
+// and one that survives its node.
+mod durable;

@@ -9,7 +9,7 @@ use super::stats::ClusterStats;
 use crate::error::Result;
 use crate::ziface::ResumeRefusal;
 use crate::znet::people::registry::OnDuplicate;
-use crate::znet::resume::parcel::{Ask, Decision, Fetched, Leaving, Wanted};
+use crate::znet::resume::parcel::{Ask, Decision, Fetched, Leaving, Save, Saving, Wanted};
 use crate::zpack::Message;
 
 /// The other nodes of a cluster. Each call waits for a second at most, unless it says otherwise, and fails with
@@ -70,6 +70,16 @@ pub(crate) trait Remote: Send + Sync {
 
     /// Sends a connection that has moved after it.
     fn deliver(&self, wanted: &Wanted, parcel: Vec<u8>);
+
+    /// Writes something of a connection into Redis, behind what was written before, and before anything that Redis is told later. Never
+    /// waits; what is returned does. `None` if it is not on its way.
+    fn save(&self, conn_id: u64, save: &Save) -> Option<Saving>;
+
+    /// Has Redis forget a connection. Never waits; if it does not hear that, it is said again.
+    fn forget(&self, conn_id: u64);
+
+    /// Whether Redis can be reached, as far as is known.
+    fn can_save(&self) -> bool;
 
     /// The names of the nodes that are alive, in order.
     fn nodes(&self) -> Result<Vec<String>>;

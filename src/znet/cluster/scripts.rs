@@ -4,58 +4,37 @@
 //! to Redis it uses now (`o`, by number) and how many entries of its stream it has read (`r`); `nodes` are the names of all that have been there,
 //! by the time of their last renewal; `s:NODE` is the stream that a node reads; `u:{UID}` are the logins of a user:
 //! `NODE/INCARNATION/LOGIN` with `GENERATION CONN`; `w:MARK-CONN` is where a connection has moved to, as `MARK-CONN`; `q:INCARNATION-REQUEST`
-//! is what has become of the question for a connection: `moved` or `stays`, whichever was there first.
+//! is what has become of the question for a connection: `moved` or `stays`, whichever was there first. `durable_scripts.rs` has those of a
+//! connection that survives its node.
 //!
 //! What a node has sent on a connection that it has given up may still arrive, after anything that it has sent on the next one. That
 //! begins with `FENCE`, and from then on logins and messages of earlier ones are refused: the node has given them up too, and messages
 //! stay in order.
 
-use std::sync::LazyLock;
+use redis::Cmd;
 
-use redis::{Cmd, Script, cmd};
-
-/// A script that each new connection to Redis loads.
-pub(super) struct Step(LazyLock<Script>, &'static str);
-
-impl Step {
-    const fn new(make: fn() -> Script, code: &'static str) -> Self {
-        Self(LazyLock::new(make), code)
-    }
-
-    /// The command that runs it, with this key first; arguments follow.
-    pub(super) fn on(&self, key: &str) -> Cmd {
-        let mut command = cmd("EVALSHA");
-        command.arg(self.0.get_hash()).arg(1).arg(key);
-        command
-    }
-}
+use super::durable_scripts::{SAVE, SETTLE, TAKE_OVER};
+use super::step::Step;
 
 /// The commands that load all of them.
 pub(super) fn load() -> Vec<Cmd> {
-    let load = |step: &&Step| cmd("SCRIPT").arg("LOAD").arg(step.1).clone();
-    [&FENCE, &RENEW, &LEAVE, &CLAIM, &KEEP, &SEND, &SEND_ALL, &SEND_TO, &FIND, &CHANGE_OVER, &STAY]
-        .iter()
-        .map(load)
-        .collect()
-}
-
-/// What each script begins with: whether a node, by what it says of itself, uses a newer connection than this one.
-macro_rules! is_stale {
-    () => {
-        "local function is_stale(facts, connection)
-  return tonumber(redis.call('HGET', facts, 'o') or 0) > tonumber(connection)
-end
-local STALE = 'STALE a newer connection of this node is in use'
-"
-    };
-}
-
-macro_rules! step {
-    ($(#[$doc:meta])* $name:ident, $code:literal) => {
-        $(#[$doc])*
-        pub(super) static $name: Step =
-            Step::new(|| Script::new(concat!(is_stale!(), $code)), concat!(is_stale!(), $code));
-    };
+    let all = [
+        &FENCE,
+        &RENEW,
+        &LEAVE,
+        &CLAIM,
+        &KEEP,
+        &SEND,
+        &SEND_ALL,
+        &SEND_TO,
+        &FIND,
+        &CHANGE_OVER,
+        &STAY,
+        &SAVE,
+        &TAKE_OVER,
+        &SETTLE,
+    ];
+    all.into_iter().map(Step::load).collect()
 }
 
 step!(
@@ -261,7 +240,8 @@ return 1"
 
 step!(
     /// Asks the node that has a connection for it. Key: the nodes. Arguments: prefix, this incarnation, mark and connection, longest
-    /// stream, fields and values of the entry. {1}: it is asked; {2, conn}: this node has it; {0}: no node that is alive has it.
+    /// stream, fields and values of the entry. {1, survives}: it is asked, and the connection survives it (1) or not;
+    /// {2, conn}: this node has it; {0, at}: no node that is alive has it, and that is what it was called last, as mark and connection.
     FIND,
     "local prefix, at = ARGV[1], ARGV[3]
 for _ = 1, 64 do
@@ -277,17 +257,17 @@ for _, node in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local incarnation = redis.call('GET', prefix .. ':n:' .. node)
   if incarnation and string.sub(incarnation, 1, 6) == mark then
     redis.call('XADD', prefix .. ':s:' .. node, 'MAXLEN', '~', ARGV[4], '*', 'i', incarnation, 'c', conn, unpack(entry))
-    return {1}
+    return {1, redis.call('EXISTS', prefix .. ':d:' .. at)}
   end
 end
-return {0}"
+return {0, at}"
 );
 
 step!(
     /// Changes over from one node to another. Key: where the connection has moved to. Arguments: prefix, node, incarnation, the other
     /// node, its incarnation, mark and connection there, milliseconds that the key stays, key of the question, the last moment in
-    /// milliseconds, longest stream, connection, number of the question, connection there, login there, groups; if there is a user: its
-    /// logins, the field, the field there, the user, shared (1). 1: done; 0: not.
+    /// milliseconds, longest stream, connection, number of the question, connection there, login there, groups, mark and connection here;
+    /// if there is a user: its logins, the field, the field there, the user, shared (1). 1: done; 0: not.
     CHANGE_OVER,
     "local prefix = ARGV[1]
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
@@ -295,23 +275,30 @@ if redis.call('GET', prefix .. ':n:' .. ARGV[2]) ~= ARGV[3] then return 0 end
 if redis.call('GET', prefix .. ':n:' .. ARGV[4]) ~= ARGV[5] then return 0 end
 local now = redis.call('TIME')
 if now[1] * 1000 + math.floor(now[2] / 1000) > tonumber(ARGV[9]) then return 0 end
-if ARGV[16] and redis.call('HEXISTS', ARGV[16], ARGV[17]) == 0 then return 0 end
+if ARGV[17] and redis.call('HEXISTS', ARGV[17], ARGV[18]) == 0 then return 0 end
 if not redis.call('SET', ARGV[8], 'moved', 'NX', 'PX', 60000) then return 0 end
-local user = {}
-if ARGV[16] then
-  local newest, held = 0, redis.call('HVALS', ARGV[16])
+local more = {}
+if ARGV[17] then
+  local newest, held = 0, redis.call('HVALS', ARGV[17])
   for i = 1, #held do newest = math.max(newest, tonumber(string.match(held[i], '^(.*) '))) end
   local generation = string.format('%.0f', math.max(newest + 1, now[1] * 1000000 + now[2]))
   -- In this order: without a field the key would go, and with it the time that it stays.
-  redis.call('HSET', ARGV[16], ARGV[18], generation .. ' ' .. ARGV[13])
-  redis.call('HDEL', ARGV[16], ARGV[17])
-  user = {'g', generation, 'u', ARGV[19], 'm', ARGV[20]}
+  redis.call('HSET', ARGV[17], ARGV[19], generation .. ' ' .. ARGV[13])
+  redis.call('HDEL', ARGV[17], ARGV[18])
+  more = {'g', generation, 'u', ARGV[20], 'm', ARGV[21]}
 end
 redis.call('SET', KEYS[1], ARGV[6], 'PX', ARGV[7])
+if redis.call('EXISTS', prefix .. ':d:' .. ARGV[16]) == 1 then
+  -- It survives its node: what the first node still reads for it, it writes there too.
+  redis.call('RENAME', prefix .. ':d:' .. ARGV[16], prefix .. ':d:' .. ARGV[6])
+  redis.call('SET', prefix .. ':l:' .. ARGV[16], ARGV[6], 'PX', 60000)
+  more[#more + 1] = 'b'
+  more[#more + 1] = ARGV[16]
+end
 redis.call('XADD', prefix .. ':s:' .. ARGV[2], 'MAXLEN', '~', ARGV[10], '*',
   'k', 'L', 'i', ARGV[3], 'c', ARGV[11], 'r', ARGV[12])
 redis.call('XADD', prefix .. ':s:' .. ARGV[4], 'MAXLEN', '~', ARGV[10], '*',
-  'k', 'A', 'i', ARGV[5], 'c', ARGV[13], 'r', ARGV[12], 'l', ARGV[14], 'd', ARGV[15], unpack(user))
+  'k', 'A', 'i', ARGV[5], 'c', ARGV[13], 'r', ARGV[12], 'l', ARGV[14], 'd', ARGV[15], unpack(more))
 return 1"
 );
 

@@ -13,14 +13,14 @@ use bytes::Bytes;
 use redis::Value;
 
 use super::entry::{
-    CONNECTION, DATA, Entry, FROM, FROM_INCARNATION, GENERATION, LOGIN, MESSAGE, REQUEST, Said, USER, items,
-    number,
+    BEFORE, CONNECTION, DATA, Entry, FROM, FROM_INCARNATION, GENERATION, LOGIN, MESSAGE, REQUEST, Said, USER,
+    items, number, text,
 };
 use super::joined::{Joined, LONGEST_STREAM};
 use super::requests::Request;
 use super::scripts::{CHANGE_OVER, FIND, STAY};
 use crate::green::{Until, sleep};
-use crate::ziface::ResumeRefusal;
+use crate::ziface::{IConnection, ResumeRefusal};
 use crate::znet::people::membership::{Claim, User};
 use crate::znet::resume::parcel::{
     Ask, Decision, Fetched, Leaving, Parcel, Wanted, read_names, refusal_number, refusal_of, write_names,
@@ -40,18 +40,27 @@ impl Joined {
         command.arg("k").arg("T").arg("f").arg(&self.node).arg("j").arg(&self.incarnation);
         command.arg("r").arg(request.number).arg("n").arg(ask.conn_id).arg("l").arg(ask.login);
         command.arg("d").arg(&ask.secret.0[..]).arg("m").arg(ask.received);
-        let mut is_alive = false;
+        let (mut is_alive, mut survives) = (false, false);
         match self.link.run(&command).map(items) {
-            Ok(said) => match (said.first().and_then(number), said.get(1).and_then(number)) {
-                (Some(1), _) => {}
-                (Some(2), Some(conn_id)) => return Ok(Fetched::Here(conn_id)),
-                _ => return Err(ResumeRefusal::Gone),
+            Ok(said) => match (said.first().and_then(number), said.get(1)) {
+                (Some(1), survives_too) => survives = survives_too.and_then(number) == Some(1),
+                (Some(2), conn_id) => {
+                    return conn_id.and_then(number).map(Fetched::Here).ok_or(ResumeRefusal::Gone);
+                }
+                (_, at) => {
+                    let at = at.and_then(text).ok_or(ResumeRefusal::Gone)?;
+                    return self.take_over(ask, &request, &at);
+                }
             },
             // It may have been asked.
             Err(Failed::Unknown(_)) => is_alive = true,
             Err(_) => return Err(ResumeRefusal::Busy),
         }
-        let parcel = self.wait_for_parcel(&request, is_alive);
+        let parcel = self.wait_for_parcel(ask, &request, (is_alive, survives));
+        if matches!(parcel, Err(ResumeRefusal::Gone)) && survives {
+            // Its node may be dead: what that has left behind is free once its lease is over.
+            return Err(ResumeRefusal::Busy);
+        }
         if parcel.is_err() && (!self.link.is_up() || !self.inbox.is_up() || self.opened() != opened) {
             // The answer may have been lost here.
             return Err(ResumeRefusal::Busy);
@@ -59,13 +68,23 @@ impl Joined {
         parcel
     }
 
-    /// What becomes of a question, within the time.
-    fn wait_for_parcel(&self, request: &Request<'_>, mut is_alive: bool) -> Result<Fetched, ResumeRefusal> {
+    /// What becomes of a question, within the time; of a connection that survives its node, until that is known.
+    fn wait_for_parcel(
+        &self,
+        ask: &Ask,
+        request: &Request<'_>,
+        (mut is_alive, survives): (bool, bool),
+    ) -> Result<Fetched, ResumeRefusal> {
         let (mut until, mut changed) = (Until::after_running(LIMIT), false);
+        // What it was called on the other node, if it is in Redis, once this node has come to its mark.
+        let mut before: Option<String> = None;
         loop {
             match request.wait(until.left().unwrap_or(LIMIT)) {
                 Some(Said::Answer(HEARD, _)) => is_alive = true,
-                Some(Said::Answer(CHANGED, _)) => (changed, until) = (true, Until::after_running(LIMIT)),
+                Some(Said::Answer(CHANGED, name)) => {
+                    (changed, until) = (true, Until::after_running(LIMIT));
+                    before = Some(String::from_utf8(name).unwrap_or_default());
+                }
                 Some(Said::Answer(PARCEL, data)) => {
                     let parcel = Parcel::decode(Bytes::from(data)).ok_or(ResumeRefusal::Gone)?;
                     return Ok(Fetched::Moved(parcel.into()));
@@ -73,11 +92,27 @@ impl Joined {
                 Some(Said::Answer(_, why)) => return Err(refusal_of(&why).unwrap_or(ResumeRefusal::Gone)),
                 Some(_) => return Err(ResumeRefusal::Gone),
                 None if !until.is_over() => {}
-                None if changed => return Err(ResumeRefusal::Gone),
+                None if changed => {
+                    let is_in_redis = before.as_ref().map_or(survives, |before| !before.is_empty());
+                    if !is_in_redis {
+                        return Err(ResumeRefusal::Gone);
+                    }
+                    if let Some(settled) = before.as_ref().and_then(|before| self.settle(ask, before)) {
+                        return settled;
+                    }
+                    if !self.is_awaited(ask.conn_id) {
+                        return Err(ResumeRefusal::Busy);
+                    }
+                    until = Until::after_running(LIMIT);
+                }
                 // From here on it stays where it is, unless it has moved.
                 None => match self.decide(&self.question(&self.incarnation, request.number)) {
                     Decision::Moved => (changed, until) = (true, Until::after_running(LIMIT)),
                     Decision::Stays if !is_alive => return Err(ResumeRefusal::Gone),
+                    // If it is to come, nobody else would take it.
+                    Decision::Unknown if survives && self.is_awaited(ask.conn_id) => {
+                        until = Until::after_running(LIMIT);
+                    }
                     _ => return Err(ResumeRefusal::Busy),
                 },
             }
@@ -85,11 +120,11 @@ impl Joined {
     }
 
     /// Whether a connection has moved. If not, it stays, also if Redis is told later that it moves.
-    fn decide(&self, question: &str) -> Decision {
+    pub(super) fn decide(&self, question: &str) -> Decision {
         self.link.run(&STAY.on(question)).map_or(Decision::Unknown, |said| decided(&said))
     }
 
-    fn question(&self, incarnation: &str, request: u64) -> String {
+    pub(super) fn question(&self, incarnation: &str, request: u64) -> String {
         format!("{}:q:{incarnation}-{request}", self.prefix)
     }
 
@@ -105,13 +140,21 @@ impl Joined {
         });
         let uid: Arc<str> = entry.text(USER).into();
         let user = claim.map(|claim| User { uid: Arc::clone(&uid), valid: true, claim: Some(claim) });
-        let conn = core.manager().find_any(conn_id);
-        let is_here = conn.is_some_and(|conn| conn.connection().change_over_to_here(user, login, &groups));
-        if is_here {
-            self.requests.answer(request, Said::Answer(CHANGED, Vec::new()));
-        } else if claim.is_some() {
-            // Nobody waits for it any more.
+        // What it was called there, if it is in Redis.
+        let before = entry.bytes(BEFORE);
+        let is_durable = !before.is_empty();
+        let here = |conn: Arc<dyn IConnection>| {
+            conn.connection().change_over_to_here(user, login, &groups, is_durable)
+        };
+        if core.manager().find_any(conn_id).is_some_and(here) {
+            return self.requests.answer(request, Said::Answer(CHANGED, before.to_vec()));
+        }
+        // Nobody waits for it any more.
+        if claim.is_some() {
             self.release_login(&uid, login);
+        }
+        if is_durable {
+            self.forget_durable(conn_id);
         }
     }
 }
@@ -147,7 +190,7 @@ impl Joined {
         command.arg(&*wanted.node).arg(&*wanted.incarnation).arg(&there).arg(MOVED_STAYS.as_millis() as u64);
         command.arg(&question).arg(wanted.asked_at + LAST_MOMENT.as_millis() as u64).arg(LONGEST_STREAM);
         command.arg(leaving.conn_id).arg(wanted.request).arg(wanted.conn_id).arg(wanted.login);
-        command.arg(write_names(&leaving.groups));
+        command.arg(write_names(&leaving.groups)).arg(&here);
         if let Some((uid, login, is_shared)) = &leaving.user {
             let field = format!("{}/{}/{}", wanted.node, wanted.incarnation, wanted.login);
             command.arg(self.logins_of(uid)).arg(self.field(*login)).arg(field);
@@ -156,13 +199,18 @@ impl Joined {
         match self.link.run(&command) {
             Ok(said) => decided(&said),
             Err(Failed::NotSent(_) | Failed::Refused(_)) => Decision::Stays,
-            Err(Failed::Unknown(_)) => self.ask_whether_moved(&question),
+            Err(Failed::Unknown(_)) => self.ask_whether_moved(&question, leaving),
         }
     }
 
-    fn ask_whether_moved(&self, question: &str) -> Decision {
+    fn ask_whether_moved(&self, question: &str, leaving: &Leaving) -> Decision {
         let until = Until::after(UNDECIDED);
-        while !until.is_over() && !self.leaving.is_set() {
+        // One that survives its node is somewhere: that is to be known, however long it takes.
+        let waits = || match leaving.is_durable {
+            true => self.is_awaited(leaving.conn_id),
+            false => !until.is_over() && !self.leaving.is_set(),
+        };
+        while waits() {
             match self.decide(question) {
                 Decision::Unknown => sleep(PAUSE),
                 decision => return decision,
@@ -195,6 +243,12 @@ impl Joined {
         }
     }
 
+    /// Whether this node runs on, and this connection of it.
+    pub(super) fn is_awaited(&self, conn_id: u64) -> bool {
+        let conn = self.core.upgrade().and_then(|core| core.manager().find(conn_id));
+        !self.leaving.is_set() && conn.is_some_and(|conn| !conn.connection().is_stopping())
+    }
+
     pub(super) fn mark_of_this(&self) -> u64 {
         mark_of(&self.incarnation)
     }
@@ -225,7 +279,7 @@ pub(super) fn mark_of(incarnation: &str) -> u64 {
 }
 
 /// A connection, as the keys of Redis name it.
-fn name_of(address: u64) -> String {
+pub(super) fn name_of(address: u64) -> String {
     let (mark, conn_id) = parts_of(address);
     format!("{mark:0MARK_DIGITS$x}-{conn_id}")
 }
@@ -233,7 +287,7 @@ fn name_of(address: u64) -> String {
 /// What is said of a question: it has come,
 const HEARD: u32 = 0;
 /// the nodes have changed over,
-const CHANGED: u32 = 1;
+pub(super) const CHANGED: u32 = 1;
 /// here is the connection,
 const PARCEL: u32 = 2;
 /// the connection does not move.
@@ -243,11 +297,11 @@ const THEIR_CONNECTION: u8 = b'n';
 /// 24 bits.
 const MARK_DIGITS: usize = 6;
 /// How long a node waits for the answer of another, and for the connection after that.
-const LIMIT: Duration = Duration::from_secs(1);
+pub(super) const LIMIT: Duration = Duration::from_secs(1);
 /// How long after a question the nodes may still change over: the other has to learn of it while it waits.
 const LAST_MOMENT: Duration = Duration::from_millis(800);
 /// How long it is known where a connection has moved to, for a peer that has not got the next token.
-const MOVED_STAYS: Duration = Duration::from_secs(3600);
+pub(super) const MOVED_STAYS: Duration = Duration::from_secs(3600);
 /// How long a node tries to learn what has become of a connection. It closes then: it may be on the other node.
 const UNDECIDED: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);

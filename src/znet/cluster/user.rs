@@ -58,9 +58,9 @@ impl ClusterUser {
         let sending = talk.sends.begin();
         let takes = |conn: &Connection| !conn.is_left_out_of(&sending);
         match self.core.push_to_user(&self.uid, msg_id, data.reborrow(), takes)? {
-            Delivery::Delivered => {
+            here @ (Delivery::Delivered | Delivery::Unknown) => {
                 remote.push_also(&self.uid, msg_id, data.as_slice(), &sending);
-                Ok(Delivery::Delivered)
+                Ok(here)
             }
             here => remote.push(&self.uid, msg_id, data.as_slice(), sending).map(|there| here.or(there)),
         }
@@ -122,6 +122,8 @@ impl Core {
         let conns = self.talk().users.connections(uid);
         for conn in conns.into_iter().filter(|conn| takes(conn.connection())) {
             delivery = delivery.or(match conn.send_payload(msg_id, data.reborrow(), SendWait::Never) {
+                // It is queued, and would be lost with this node.
+                Ok(()) if conn.connection().is_in_doubt() => Delivery::Unknown,
                 Ok(()) => Delivery::Delivered,
                 Err(Error::QueueFull { .. }) => Delivery::Full,
                 Err(Error::ConnectionClosed) => Delivery::Offline,

@@ -52,7 +52,10 @@ impl Connection {
             Ok::<_, Error>(begun)
         })??;
         let Some(other) = begun else { return Ok(()) };
-        other.iter().for_each(|other| self.release(other));
+        other.iter().for_each(|other| {
+            self.note_standing();
+            self.release(other);
+        });
         let asked = Asked { conn: self, remote, uid: &uid, login };
         let claimed = remote.claim(&uid, login, self.id(), on_duplicate);
         std::mem::forget(asked);
@@ -79,6 +82,7 @@ impl Connection {
             }
             return Err(claimed.err().unwrap_or(Error::ConnectionClosed));
         };
+        self.note_standing();
         ended.iter().for_each(|ended| self.release(ended));
         if is_out {
             self.stop_because(CloseReason::LoggedInElsewhere);
@@ -99,6 +103,8 @@ impl Connection {
         let Ok((lost, is_out)) = lost else { return Lost::Nothing };
         if is_out {
             self.stop_because(CloseReason::LoggedInElsewhere);
+        } else {
+            self.note_standing();
         }
         lost
     }

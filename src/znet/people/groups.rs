@@ -54,7 +54,9 @@ impl dyn IConnection {
         // One lock within the other, so that a connection that closes leaves whatever it has joined.
         let max = conn.core().config().max_groups_per_conn;
         conn.membership()
-            .change(|places| places.join(name, max, || conn.core().talk().groups.add(name, conn.arc())))?
+            .change(|places| places.join(name, max, || conn.core().talk().groups.add(name, conn.arc())))??;
+        conn.note_standing();
+        Ok(())
     }
 
     /// Ends the membership. `false` if there was none.
@@ -68,7 +70,11 @@ impl dyn IConnection {
             }
             left
         });
-        leave.unwrap_or(false)
+        let has_left = leave.unwrap_or(false);
+        if has_left {
+            conn.note_standing();
+        }
+        has_left
     }
 
     /// Whether the connection is in the group of this name. Once it is closed it is in none.

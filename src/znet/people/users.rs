@@ -77,6 +77,7 @@ impl dyn IConnection {
             user
         });
         let Ok(Some(user)) = user else { return false };
+        conn.note_standing();
         conn.release(&user);
         true
     }

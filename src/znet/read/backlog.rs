@@ -28,6 +28,8 @@ pub(crate) struct ReadAhead {
     state: Lock<State>,
     /// The peer has ended its stream, and the end was not read yet: no further event tells of it.
     hangup: AtomicBool,
+    /// A handler reads on.
+    by_handler: AtomicBool,
 }
 
 #[derive(Default)]
@@ -41,6 +43,8 @@ struct State {
 #[derive(Default)]
 pub(crate) struct Backlog {
     kept: VecDeque<Message>,
+    /// Of each of those, how many messages of a connection that can be resumed have come with it; 0 if that is not known.
+    numbers: VecDeque<u64>,
     kept_bytes: usize,
     pass: Option<Pass<ReadBuffer>>,
     input: Input,
@@ -51,6 +55,16 @@ pub(crate) struct Backlog {
 }
 
 impl ReadAhead {
+    /// Notes whether a handler reads on, or the reader reads.
+    pub(crate) fn note_reader(&self, is_handler: bool) {
+        self.by_handler.store(is_handler, Ordering::Relaxed);
+    }
+
+    /// Whether what is cut now is read by a handler.
+    pub(crate) fn is_read_by_handler(&self) -> bool {
+        self.by_handler.load(Ordering::Relaxed)
+    }
+
     /// Whether there is an input: what the reader itself has read of the pass is no longer true.
     pub(crate) fn has_input(&self) -> bool {
         self.on.load(Ordering::Relaxed)
@@ -119,6 +133,7 @@ impl ReadAhead {
         let mut state = self.lock();
         let Some(input) = &mut state.input else { return VecDeque::new() };
         input.kept_bytes = 0;
+        input.numbers.clear();
         std::mem::take(&mut input.kept)
     }
 
@@ -153,18 +168,25 @@ impl Backlog {
         input
     }
 
-    /// The first message kept that is `wanted`.
-    pub(super) fn take_kept(&mut self, wanted: impl Fn(&Message) -> bool) -> Option<Message> {
+    /// The first message kept that is `wanted`, and its number.
+    pub(super) fn take_kept(&mut self, wanted: impl Fn(&Message) -> bool) -> Option<(Message, u64)> {
         let at = self.kept.iter().position(wanted)?;
         let message = self.kept.remove(at)?;
+        let number = self.numbers.remove(at)?;
         self.kept_bytes -= message.get_data().len();
-        Some(message)
+        Some((message, number))
+    }
+
+    /// The number of the first message kept.
+    pub(super) fn first_number(&self) -> Option<u64> {
+        self.numbers.front().copied()
     }
 
     /// Keeps a message for later: it is never lost, but it is an error if there is no room for a further one.
-    pub(crate) fn keep(&mut self, message: Message, max: (usize, usize)) -> Result<()> {
+    pub(crate) fn keep(&mut self, message: Message, number: u64, max: (usize, usize)) -> Result<()> {
         self.kept_bytes += message.get_data().len();
         self.kept.push_back(apart(message));
+        self.numbers.push_back(number);
         let (messages, bytes) = (self.kept.len(), self.kept_bytes);
         if messages > max.0 || bytes > max.1 { Err(Error::KeptFull { messages, bytes }) } else { Ok(()) }
     }
@@ -173,6 +195,7 @@ impl Backlog {
     pub(super) fn put_back(&mut self, message: Message) {
         self.kept_bytes += message.get_data().len();
         self.kept.push_front(apart(message));
+        self.numbers.push_front(0);
     }
 
     /// Whether there is room to keep one message more.

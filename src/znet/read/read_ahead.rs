@@ -13,13 +13,18 @@ use crate::znet::read::hold::hold_arriving;
 use crate::znet::read::keep_rate::{keep_rate, most_to_read};
 use crate::znet::read::wait::{may_read, note_first_frame, wait_for_input};
 use crate::znet::resume::returning::wait_for_return;
+use crate::znet::resume::state::Resume;
 use crate::znet::talk::call::deliver;
 use crate::znet::transport::Left;
 use crate::zpack::Message;
 
 /// The next message that has been read but not handled. `None` if there is no whole one.
 pub(crate) fn next_ahead(conn: &Connection) -> Option<Message> {
-    conn.take_kept(|_| true).or_else(|| conn.cut_ahead(&|| false))
+    let Some((message, number)) = conn.take_numbered(|_| true) else { return conn.cut_ahead(&|| false) };
+    if let Some(resume) = conn.resume() {
+        resume.takes_kept(number);
+    }
+    Some(message)
 }
 
 impl Connection {
@@ -50,7 +55,9 @@ impl Connection {
         // What has come in time may be unread at the end of it, on a busy machine: there is one look more, but only one.
         let mut has_looked_again = until.is_over();
         loop {
+            self.ahead().note_reader(true);
             let message = self.cut_ahead(done);
+            self.ahead().note_reader(false);
             if message.is_some() || done() {
                 return Ok(message);
             }
@@ -146,16 +153,28 @@ impl Connection {
 
     /// The first message kept for later that is `wanted`.
     pub(crate) fn take_kept(&self, wanted: impl Fn(&Message) -> bool) -> Option<Message> {
-        let message = self.ahead().with(|input| input.take_kept(wanted))?;
+        self.take_numbered(wanted).map(|(message, _)| message)
+    }
+
+    fn take_numbered(&self, wanted: impl Fn(&Message) -> bool) -> Option<(Message, u64)> {
+        let (message, number) = self.ahead().with(|input| input.take_kept(wanted))?;
         self.let_kept_go(message.get_data().len());
-        Some(message)
+        Some((message, number))
+    }
+
+    /// Of the messages that have come and can be counted, how many come before the first that is kept. `None` if none is.
+    pub(crate) fn come_before_kept(&self) -> Option<u64> {
+        let first = || self.ahead().with(|input| input.first_number());
+        self.reads_ahead().then(first)?.map(|number| number.saturating_sub(1))
     }
 
     /// Keeps a message for the reader to handle once its handler has returned. It is kept also where an error says that there is no
     /// room, and where a time limit around the caller ends the wait for room.
     pub(crate) fn keep_for_later(&self, message: Message) -> Result<()> {
         let payload = message.get_data().len();
-        let kept = self.ahead().with(|input| input.keep(message, self.core().bounds().kept()));
+        // It is the one that has come last.
+        let number = self.resume().map_or(0, Resume::received);
+        let kept = self.ahead().with(|input| input.keep(message, number, self.core().bounds().kept()));
         self.hold_kept(payload)?;
         kept
     }

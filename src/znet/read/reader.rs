@@ -389,6 +389,7 @@ impl<'a> Reader<'a> {
         } else {
             pass_on(self.conn, Request::new(Arc::clone(self.request.get_connection()), message));
         }
+        self.conn.end_handler();
         self.observer.handled();
         self.turn.unit();
     }

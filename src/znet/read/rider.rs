@@ -122,6 +122,7 @@ impl Passenger for Rider {
         if matches!(halt, Halt::Over) {
             tutorial::say_writing_ends(conn.get_remote_addr());
         }
+        conn.end_handler();
         conn.reader_mark().clear();
         halt
     }

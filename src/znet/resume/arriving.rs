@@ -8,7 +8,7 @@ use super::state::{Arrival, Resume, Stage};
 use super::token::{Secret, Tokens};
 use super::wire::{self, Asked, Granted, Token};
 use crate::green::Until;
-use crate::ziface::{IConnection, ResumeRefusal};
+use crate::ziface::{CloseReason, IConnection, ResumeRefusal};
 use crate::znet::cluster::remote::Remote;
 use crate::znet::conn::connection::Connection;
 #[cfg(feature = "redis")]
@@ -72,7 +72,7 @@ impl Connection {
     }
 
     fn settle_in(&self, resume: &Resume, asked: &Asked, parcel: Parcel) -> Result<(), ResumeRefusal> {
-        let Parcel { received, mut tokens, there, is_logged_in, groups, kept, luggage } = parcel;
+        let Parcel { received, mut tokens, there, is_logged_in, is_durable, groups, kept, luggage } = parcel;
         if !resume.lock().arrival.as_ref().is_some_and(|arrival| arrival.changed) {
             return Err(ResumeRefusal::Gone);
         }
@@ -89,17 +89,27 @@ impl Connection {
         {
             let mut state = resume.lock();
             (state.stage, state.tokens, state.arrival) = (Stage::Counting, Some(tokens), None);
-            (state.received, state.told, state.there) = (received, received, there);
+            (state.received, state.current) = (received, received);
+            (state.told, state.there) = (received, there);
+        }
+        let bounds = self.core().bounds();
+        if !self.outbox().lock().put_before(bounds, kept) {
+            return Err(ResumeRefusal::Gone);
+        }
+        if is_durable && (!self.survive_again(resume) || resume.lock().handover.is_some()) {
+            // It is here: the peer is to come again, or has done so.
+            let error = "Redis has not taken the connection".to_string();
+            let waits = self.lose_peer(CloseReason::Failed { error });
+            return if waits { Ok(()) } else { Err(ResumeRefusal::Gone) };
         }
         {
             let mut state = self.outbox().lock();
-            let bounds = self.core().bounds();
-            if !state.put_before(bounds, kept) || !state.may_send_again(bounds) {
+            if !state.may_send_again(bounds) {
                 return Err(ResumeRefusal::Gone);
             }
             state.forget_received(asked.received)?;
             state.append_uncounted(&frame);
-            state.send_again();
+            state.send_again(bounds);
             self.writer().flush_soon(state);
         }
         self.core().counters.resumed.add();
@@ -125,13 +135,23 @@ impl Connection {
 impl Connection {
     /// The nodes have changed over: what is sent to this connection from now on is for the peer. `false` if it does not wait
     /// for that any more.
-    pub(crate) fn change_over_to_here(&self, user: Option<User>, login: u64, groups: &[Arc<str>]) -> bool {
+    pub(crate) fn change_over_to_here(
+        &self,
+        user: Option<User>,
+        login: u64,
+        groups: &[Arc<str>],
+        is_durable: bool,
+    ) -> bool {
         let Some(resume) = self.resume() else { return false };
         {
             let mut state = resume.lock();
             let waits = state.arrival.as_mut().filter(|arrival| arrival.login == login);
             let Some(arrival) = waits else { return false };
             arrival.changed = true;
+        }
+        if is_durable {
+            // From now on it is this node that has it stay in Redis, or forgets it.
+            resume.set_durable(true);
         }
         self.outbox().lock().forget_all(self.core().bounds());
         self.take_places(user, groups)

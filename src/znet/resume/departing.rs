@@ -47,7 +47,8 @@ impl Connection {
         let moving = self.begin_move(resume, wanted.until).inspect_err(|_| stay(resume))?;
         let claim = self.membership().login_to_move();
         let user = claim.as_ref().map(|(uid, claim)| (Arc::clone(uid), claim.login, claim.is_shared));
-        let leaving = Leaving { conn_id: self.id(), user, groups: self.membership().groups() };
+        let (groups, is_durable) = (self.membership().groups(), resume.is_durable());
+        let leaving = Leaving { conn_id: self.id(), user, groups, is_durable };
         match remote.change_over(wanted, &leaving) {
             Decision::Stays => {
                 stay(resume);
@@ -108,12 +109,13 @@ impl Connection {
         let (received, there) = (state.received, state.there);
         let tokens = state.tokens.take()?;
         drop(state);
-        let (is_logged_in, luggage) = (claim == login, self.pack());
-        Some(Parcel { received, tokens, there, is_logged_in, groups, kept, luggage }.encode())
+        let (is_logged_in, is_durable, luggage) = (claim == login, resume.is_durable(), self.pack());
+        let parcel = Parcel { received, tokens, there, is_logged_in, is_durable, groups, kept, luggage };
+        Some(parcel.encode())
     }
 
     /// What the program gives along.
-    fn pack(&self) -> Vec<u8> {
+    pub(super) fn pack(&self) -> Vec<u8> {
         let mut luggage = Vec::new();
         if let Some(carry) = self.core().talk().carry.get() {
             self.contain("hook that packs", || {
@@ -174,6 +176,8 @@ impl Connection {
         if resume.lock().departure.as_mut().filter(is_it).is_none() {
             return;
         }
+        // What it has read up to here is in Redis before the other node is told, or is asked for.
+        self.save_now();
         let kept = self.outbox().lock().take_kept(self.core().bounds());
         self.withdraw_from_places();
         let mut state = resume.lock();

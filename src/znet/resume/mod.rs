@@ -30,5 +30,8 @@ pub(super) mod moves;
 // how the connection leaves,
 pub(super) mod departing;
 
-// and how it arrives.
+// how it arrives,
 pub(super) mod arriving;
+
+// and how it survives its node.
+pub(super) mod durable;

@@ -59,6 +59,8 @@ pub(crate) struct Leaving {
     /// The user, the number of the login, and whether others may be beside it.
     pub(crate) user: Option<(Arc<str>, u64, bool)>,
     pub(crate) groups: Vec<Arc<str>>,
+    /// It survives its node.
+    pub(crate) is_durable: bool,
 }
 
 /// Whether a connection has moved.
@@ -80,6 +82,8 @@ pub(crate) struct Parcel {
     pub(crate) there: u64,
     /// The login that moved is still the connection's.
     pub(crate) is_logged_in: bool,
+    /// It is in Redis too, and survives its node.
+    pub(crate) is_durable: bool,
     pub(crate) groups: Vec<Arc<str>>,
     pub(crate) kept: Kept,
     /// What the program gives along.
@@ -96,6 +100,64 @@ pub(crate) struct Kept {
     pub(crate) counted: u64,
 }
 
+/// What is known of a connection beside its frames.
+pub(crate) struct Facts {
+    pub(crate) tokens: Tokens,
+    /// How long the peer was there, in milliseconds.
+    pub(crate) there: u64,
+    pub(crate) standing: Standing,
+    /// As the program packed it last.
+    pub(crate) luggage: Vec<u8>,
+}
+
+#[cfg(test)]
+impl Facts {
+    /// Of a connection that belongs nowhere.
+    pub(crate) fn of_nobody() -> Self {
+        let standing = Standing { user: None, groups: Vec::new() };
+        Self { tokens: Tokens::new(Secret([0; 16])), there: 0, standing, luggage: Vec::new() }
+    }
+}
+
+/// Where a connection belongs.
+pub(crate) struct Standing {
+    /// The user, and whether other logins may be beside this one.
+    pub(crate) user: Option<(Arc<str>, bool)>,
+    pub(crate) groups: Vec<Arc<str>>,
+}
+
+/// How many frames a connection has ever sent, and how many messages it has handled.
+pub(crate) type Reached = (u64, u64);
+
+/// What is to be written into Redis of a connection, and what it has reached with that.
+#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "there is no Redis"))]
+pub(crate) struct Save {
+    pub(crate) now: Reached,
+    pub(crate) what: What,
+}
+
+#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "there is no Redis"))]
+pub(crate) enum What {
+    /// A [`Parcel`], and its user as in [`Standing`].
+    Whole(Vec<u8>, Option<(Arc<str>, bool)>),
+    /// The frames behind what was written before, and what it had reached then.
+    Part(Reached, Vec<Bytes>),
+}
+
+/// Whether it is in Redis.
+#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "there is no Redis"))]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Saved {
+    Yes,
+    /// The node of this name has taken the connection over; empty if it is not known.
+    Moved(String),
+    /// Redis did not say in time.
+    Unknown,
+}
+
+/// Waits until that is known.
+pub(crate) type Saving = Box<dyn FnOnce() -> Saved + Send>;
+
 impl Parcel {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut to =
@@ -105,6 +167,7 @@ impl Parcel {
             to.put_u64_le(number);
         }
         to.put_u8(u8::from(self.is_logged_in));
+        to.put_u8(u8::from(self.is_durable));
         self.tokens.write(&mut to);
         put_all(&mut to, self.groups.iter().map(|group| group.as_bytes()));
         put_all(&mut to, self.kept.frames.iter().map(|frame| &frame[..]));
@@ -121,6 +184,7 @@ impl Parcel {
         let mut number = || take(&mut from).map(u64::from_le_bytes);
         let [received, there, before, counted] = [number()?, number()?, number()?, number()?];
         let is_logged_in = take(&mut from)? == [1];
+        let is_durable = take(&mut from)? == [1];
         let tokens = Tokens::read(&mut from)?;
         let groups = take_all(&mut from)?;
         let frames = take_all(&mut from)?;
@@ -128,8 +192,23 @@ impl Parcel {
         let name = |name: &Bytes| std::str::from_utf8(name).ok().map(Arc::from);
         let groups = groups.iter().map(name).collect::<Option<_>>()?;
         let kept = Kept { frames, before, counted };
-        from.is_empty().then_some(Self { received, tokens, there, is_logged_in, groups, kept, luggage })
+        let parcel = Self { received, tokens, there, is_logged_in, is_durable, groups, kept, luggage };
+        from.is_empty().then_some(parcel)
     }
+}
+
+/// Frames, as one value.
+#[cfg(feature = "redis")]
+pub(crate) fn write_frames(frames: &[Bytes]) -> Vec<u8> {
+    let mut to = Vec::with_capacity(4 + frames.iter().map(|frame| frame.len() + 4).sum::<usize>());
+    put_all(&mut to, frames.iter().map(|frame| &frame[..]));
+    to
+}
+
+/// `None` if it holds none.
+#[cfg(feature = "redis")]
+pub(crate) fn read_frames(from: &[u8]) -> Option<Vec<Bytes>> {
+    take_all(&mut Bytes::copy_from_slice(from))
 }
 
 /// Names of groups, as one value.
@@ -183,7 +262,7 @@ pub(crate) fn refusal_of(number: &[u8]) -> Option<ResumeRefusal> {
 }
 
 /// Of what is written here.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -195,11 +274,12 @@ mod tests {
         tokens.take(&Secret([1; 16]), Secret([2; 16])).unwrap();
         let kept = Kept { frames: vec![Bytes::from_static(b"one"), Bytes::new()], before: 5, counted: 3 };
         let groups = vec![Arc::from("lobby"), Arc::from("王")];
+        let (is_logged_in, is_durable, luggage) = (true, true, vec![4; 3]);
         let parcel =
-            Parcel { received: 7, tokens, there: 9, is_logged_in: true, groups, kept, luggage: vec![4; 3] };
+            Parcel { received: 7, tokens, there: 9, is_logged_in, is_durable, groups, kept, luggage };
         let written = Bytes::from(parcel.encode());
         let mut read = Parcel::decode(written.clone()).unwrap();
-        assert_eq!((read.received, read.there, read.is_logged_in), (7, 9, true));
+        assert_eq!((read.received, read.there, read.is_logged_in, read.is_durable), (7, 9, true, true));
         assert_eq!(
             (&read.groups, &read.kept, &read.luggage),
             (&parcel.groups, &parcel.kept, &parcel.luggage)

@@ -37,8 +37,10 @@ impl Connection {
     pub(crate) fn filter_resume_frames(&self, resume: &Resume, message: Message) -> Option<Message> {
         let msg_id = message.get_msg_id();
         if !wire::IDS.contains(&msg_id) {
-            let (is_ours, tell) = resume.lock().count_frame(message.get_data().len());
-            if let Some(received) = tell {
+            let by_handler = self.ahead().is_read_by_handler();
+            let (is_ours, tell) = resume.lock().count_frame(message.get_data().len(), by_handler);
+            // One that survives its node tells what it has handled, once that is in Redis.
+            if let Some(received) = tell.filter(|_| !resume.is_durable()) {
                 self.tell_count(resume, received);
             }
             return is_ours.then_some(message);
@@ -140,6 +142,7 @@ impl Connection {
 
     /// The peer will not come back.
     fn forgo(&self, resume: &Resume) -> Option<()> {
+        self.end_durable(resume);
         resume.lock().stage = Stage::Forgone;
         self.outbox().lock().stop_keeping(self.core().bounds());
         Some(())
@@ -162,6 +165,7 @@ impl Connection {
             remote.refuse(&wanted, why);
         }
         self.end_away(resume);
+        self.end_durable(resume);
         // On the lost socket it would only count as unsent.
         if before == Stage::Counting && !is_away {
             self.send_uncounted(wire::BYE, Vec::new());

@@ -230,7 +230,7 @@ impl Connection {
 
     fn take_up(&self, resume: &Resume, handover: &Handover) -> Result<(), ResumeRefusal> {
         let fresh = Secret::random().ok_or(ResumeRefusal::Busy)?;
-        let granted = {
+        let mut granted = {
             let mut state = resume.lock();
             let tokens = state.tokens.as_mut().ok_or(ResumeRefusal::Gone)?;
             let secret = tokens.take(&handover.secret, fresh)?;
@@ -238,6 +238,13 @@ impl Connection {
             let token = Token { address: self.address(), secret };
             Granted { token, received: state.received, window: state.window }
         };
+        if resume.is_durable() {
+            // Of what a handler has at hand, Redis does not know yet: the peer sends that again, for another node.
+            let saved = self.save_tokens(resume).ok_or(ResumeRefusal::Busy)?;
+            let mut state = resume.lock();
+            granted.received = saved.min(state.received);
+            state.again = state.received - granted.received;
+        }
         let frame = self.packed(wire::TOKEN, granted.encode()).ok_or(ResumeRefusal::Gone)?;
         {
             let mut state = self.outbox().lock();
@@ -247,7 +254,7 @@ impl Connection {
                 return Err(ResumeRefusal::Busy);
             }
             state.begin_again(self.line(), handover.transport.clone(), &frame);
-            state.send_again();
+            state.send_again(self.core().bounds());
         }
         resume.lock().addresses = Some(handover.addresses.clone());
         self.end_away(resume);
@@ -317,7 +324,7 @@ impl Connection {
         if !state.may_send_again(self.core().bounds()) {
             return Err(ResumeRefusal::Busy);
         }
-        state.send_again();
+        state.send_again(self.core().bounds());
         self.writer().flush_soon(state);
         self.core().counters.resumed.add();
         Ok(())

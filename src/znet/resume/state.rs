@@ -1,5 +1,6 @@
 //! What a connection knows about being resumed.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
@@ -18,12 +19,18 @@ pub(crate) struct Resume {
     state: Lock<State>,
     /// Wakes the connection's own coroutine while its peer is away: there is no socket then.
     pub(super) wake: Arc<Bell>,
+    /// What it sends is in Redis first.
+    pub(super) durable: AtomicBool,
 }
 
 pub(super) struct State {
     pub(super) stage: Stage,
     /// Frames received since the token was asked for.
     pub(super) received: u64,
+    /// The last of them that the reader has taken for its handler; what that reads on is behind it.
+    pub(super) current: u64,
+    /// Of a connection that survives its node: how many of the next frames are here already. The peer was told of what is in Redis.
+    pub(super) again: u64,
     /// How many of them the peer has been told of, and the bytes of the others.
     pub(super) told: u64,
     untold_bytes: usize,
@@ -115,6 +122,8 @@ impl Resume {
         let state = Lock::new(State {
             stage: Stage::Fresh,
             received: 0,
+            current: 0,
+            again: 0,
             told: 0,
             untold_bytes: 0,
             useless: 0,
@@ -132,11 +141,21 @@ impl Resume {
             departure: None,
             arrival: None,
         });
-        Self { state, wake: Arc::default() }
+        Self { state, wake: Arc::default(), durable: AtomicBool::new(false) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// How many frames have come since the token was asked for.
+    pub(crate) fn received(&self) -> u64 {
+        self.lock().received
+    }
+
+    /// The reader takes one for its handler that another handler has kept for later.
+    pub(crate) fn takes_kept(&self, number: u64) {
+        self.lock().current = number;
     }
 
     /// Takes note of a frame that says nothing new: a peer could send them without end.
@@ -152,8 +171,9 @@ impl Resume {
 }
 
 impl State {
-    /// Counts a frame. Returns whether it is the connection's, and what the peer is to be told by now, until it [has been](Self::has_told).
-    pub(super) fn count_frame(&mut self, len: usize) -> (bool, Option<u64>) {
+    /// Counts a frame that a handler has read on, or the reader. Returns whether it is the connection's, and what the peer is to be told by
+    /// now, until it [has been](Self::has_told).
+    pub(super) fn count_frame(&mut self, len: usize, by_handler: bool) -> (bool, Option<u64>) {
         match self.stage {
             Stage::Counting => {}
             Stage::Fresh => {
@@ -163,7 +183,14 @@ impl State {
             other => return (other != Stage::Resuming, None),
         }
         self.confirm();
+        if self.again > 0 {
+            self.again -= 1;
+            return (false, None);
+        }
         self.received += 1;
+        if !by_handler {
+            self.current = self.received;
+        }
         self.untold_bytes += len;
         let is_due = self.received - self.told >= TELL_FRAMES || self.untold_bytes >= TELL_BYTES;
         (true, is_due.then_some(self.received))

@@ -30,6 +30,7 @@ impl Secret {
 
 /// The tokens of one connection. A peer that comes back with one gets the next; as that may be lost on its way, the one used stays
 /// good, for the same next one, until the peer has shown that it has that.
+#[derive(Clone)]
 pub(crate) struct Tokens {
     current: Secret,
     used: Option<Secret>,
@@ -43,7 +44,7 @@ impl Tokens {
     }
 
     /// Whether a peer may come back with this one.
-    pub(super) fn check(&self, secret: &Secret) -> Result<(), ResumeRefusal> {
+    pub(crate) fn check(&self, secret: &Secret) -> Result<(), ResumeRefusal> {
         let is_current = self.current.is(secret);
         let is_used = self.used.is_some_and(|used| used.is(secret));
         match (is_current, is_used) {

@@ -73,6 +73,7 @@ impl RawStream<'_> {
         // There is none while the peer is away, which may come back all the same.
         let transport = conn.line().get().ok_or(Error::ConnectionClosed)?;
         // What is read and sent without frames cannot be counted.
+        conn.survives_no_longer();
         conn.outbox().lock().stop_keeping(conn.core().bounds());
         conn.hold_outbox(&transport)?;
         let buffered = conn.ahead().with(Backlog::take_bytes);

@@ -54,7 +54,11 @@ impl Connection {
     pub(crate) fn send_raw(&self, data: Payload<'_>, wait: SendWait) -> Result<()> {
         let (bounds, len) = (self.core().bounds(), data.as_slice().len());
         let append = move |state: &mut State| state.append_raw(bounds, data.reborrow());
-        if len == 0 { Ok(()) } else { self.send_with(len, wait, append).map(drop) }
+        if len == 0 {
+            return Ok(());
+        }
+        self.survives_no_longer();
+        self.send_with(len, wait, append).map(drop)
     }
 
     /// As [`send`](Self::send), with what `append` does under the lock of the outbox. `false` if it is barred.
@@ -91,6 +95,7 @@ impl Connection {
         append: &mut impl FnMut(&mut State) -> Result<Appended>,
     ) -> Result<Appended> {
         let mut state = self.outbox().lock();
+        state.note_sender(|| self.reader_mark().is_current());
         let appended = append(&mut state);
         if state.is_blocked() && matches!(appended, Ok(Appended::Queued { .. })) && self.is_current() {
             self.outbox().note_reply(&mut state, frame);

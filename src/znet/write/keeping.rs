@@ -48,6 +48,7 @@ impl State {
     /// Keeps nothing any more: the connection ends with its socket. What a peer that is away has missed counts as unsent.
     pub(crate) fn stop_keeping(&mut self, bounds: &Bounds) {
         if let Some(mut kept) = self.pressure.as_mut().and_then(|pressure| pressure.kept.take()) {
+            kept.count_unreleased();
             kept.share.give_back(&bounds.ledger, Kind::Resume);
             self.count_unsent(kept.unsent.messages, kept.unsent.bytes);
         }
@@ -74,7 +75,7 @@ impl State {
         self.kept().is_some()
     }
 
-    fn kept(&self) -> Option<&Replay> {
+    pub(super) fn kept(&self) -> Option<&Replay> {
         self.pressure.as_ref()?.kept.as_deref()
     }
 
@@ -122,6 +123,9 @@ impl State {
         let mut one = FrameQueue::default();
         push(&mut one)?;
         let frame = flatten(&one);
+        if self.is_durable() {
+            return Ok(self.append_durable(bounds, frame));
+        }
         if !self.is_away() {
             let appended = self.append_now(bounds, len, |queue| {
                 queue.push_packed(&frame);
@@ -192,10 +196,13 @@ impl State {
     }
 
     /// The peer is back: sends what is kept once more, behind what is queued, and then what is sent from now on.
-    pub(crate) fn send_again(&mut self) {
+    pub(crate) fn send_again(&mut self, bounds: &Bounds) {
         if let Some(kept) = self.kept_mut() {
             kept.away = false;
             kept.unsent = Unsent::default();
+        }
+        if self.is_durable() {
+            return self.release_again(bounds);
         }
         let kept = self.pressure.as_ref().and_then(|pressure| pressure.kept.as_deref());
         for frame in kept.into_iter().flat_map(|kept| &kept.frames) {

@@ -24,8 +24,20 @@ pub(super) mod keeping;
 // the last frames,
 pub(super) mod replay;
 
-// which may go to another node.
+// which may go to another node,
 pub(super) mod moving;
+
+// or be in Redis before they leave:
+pub(super) mod durable;
+
+// when they are put there,
+mod saving;
+
+// when they leave,
+mod releasing;
+
+// and who takes the answers.
+mod attending;
 
 // The frames in it,
 pub(super) mod frame_queue;

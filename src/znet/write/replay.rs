@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::bounds::Bounds;
+use super::durable::Durable;
 use super::frame_queue::FrameQueue;
 use super::ledger::{Kind, Share};
 use crate::error::Result;
@@ -28,6 +29,8 @@ pub(crate) struct Replay {
     /// Kept while away, or queued and lost.
     pub(super) unsent: Unsent,
     pub(super) share: Share,
+    /// How far they are in Redis, if they are to be there before they leave.
+    pub(super) durable: Option<Box<Durable>>,
 }
 
 impl Replay {
@@ -43,6 +46,7 @@ impl Replay {
             lost: false,
             unsent,
             share: Share::new(),
+            durable: None,
         }
     }
 
@@ -67,8 +71,28 @@ impl Replay {
             || self.share.cover(&bounds.ledger, Kind::Resume, self.held() + frame + FRAME_BYTES)
     }
 
+    /// Frames sent before the first kept.
+    pub(super) const fn before(&self) -> u64 {
+        self.before
+    }
+
+    /// Frames that were ever sent.
+    pub(super) fn total(&self) -> u64 {
+        self.before + self.frames.len() as u64
+    }
+
+    /// Most frames and bytes.
+    pub(super) const fn most(&self) -> (usize, usize) {
+        self.max
+    }
+
+    pub(super) fn clone_all(&self) -> Kept {
+        Kept { frames: self.frames.iter().cloned().collect(), before: self.before, counted: self.counted }
+    }
+
     pub(super) fn held(&self) -> usize {
-        self.bytes + self.frames.len() * FRAME_BYTES
+        let own = self.durable.as_ref().map_or(0, |durable| durable.own_bytes);
+        self.bytes + own + self.frames.len() * FRAME_BYTES
     }
 
     pub(super) const fn counted(&self) -> u64 {
@@ -84,7 +108,9 @@ impl Replay {
         if count < self.before {
             return Err(ResumeRefusal::OverBound);
         }
-        if count - self.before > self.frames.len() as u64 {
+        // What is not in Redis yet has not left.
+        let sent = self.durable.as_ref().map_or(u64::MAX, |durable| durable.saved).min(self.total());
+        if count > sent {
             return Err(ResumeRefusal::BadCount);
         }
         self.counted = count;

@@ -22,7 +22,7 @@ impl State {
     /// Whether this queue itself has room for a frame.
     pub(super) fn has_room(&self, bounds: &Bounds, frame: usize) -> bool {
         let has_room = self.messages() < bounds.messages() && self.bytes() + frame <= bounds.bytes();
-        has_room || self.is_first(bounds)
+        (has_room || self.is_first(bounds)) && self.has_room_unsaved(frame)
     }
 
     /// How many frames and bytes the queue may hold for which nothing has to be granted, dropped or noted. None while another
@@ -51,7 +51,8 @@ impl State {
 
     /// Whether a frame would be the first that counts.
     fn is_first(&self, bounds: &Bounds) -> bool {
-        self.queue.messages() == 0 && (self.taken.1 == 0 || bounds.policy() == QueueFull::DropOldest)
+        let is_empty = self.queue.messages() == 0 && self.unsaved().0 == 0;
+        is_empty && (self.taken.1 == 0 || bounds.policy() == QueueFull::DropOldest)
     }
 
     /// Drops frames, oldest first, until one of `frame` bytes fits. `false` if nothing can be dropped: the peer counts
@@ -68,14 +69,14 @@ impl State {
         true
     }
 
-    /// Bytes queued or being sent.
+    /// Bytes queued or being sent, or that wait for Redis before that.
     pub(crate) fn bytes(&self) -> usize {
-        self.queue.bytes() + self.taken.0
+        self.queue.bytes() + self.taken.0 + self.unsaved().1
     }
 
-    /// Frames queued or being sent.
+    /// Frames queued or being sent, or that wait for Redis before that.
     pub(crate) fn messages(&self) -> usize {
-        self.queue.messages() + self.taken.1
+        self.queue.messages() + self.taken.1 + self.unsaved().0
     }
 
     /// What is granted to the queue.

@@ -65,6 +65,9 @@ impl<'a> Writer<'a> {
     pub(crate) fn flush_and_watch(&self, line: &OwnLine<'_>) -> Readiness {
         let mut state = self.conn.outbox().lock();
         state.undefer();
+        if state.is_durable() {
+            state = self.conn.begin_to_save(state);
+        }
         let (mut state, flushed) = self.send_queued(state, line.only());
         let interest = state.begin_watch();
         drop(state);
@@ -74,7 +77,10 @@ impl<'a> Writer<'a> {
         interest
     }
 
-    fn flush_from(&self, state: MutexGuard<'a, State>) -> Flushed {
+    fn flush_from(&self, mut state: MutexGuard<'a, State>) -> Flushed {
+        if state.is_durable() {
+            state = self.conn.begin_to_save(state);
+        }
         let (state, flushed) = self.send_queued(state, None);
         drop(state);
         if let Flushed::Failed(how) = flushed {
