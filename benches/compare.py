@@ -4,12 +4,15 @@
 Usage: benches/compare.py [NAME=COMMAND ..], after `cargo build --release --manifest-path benches/load/Cargo.toml`.
 COMMAND starts another server, {port} is replaced: to compare two commits. See benches/README.md."""
 import argparse
+import contextlib
 import os
 import pathlib
 import shlex
+import shutil
 import socket
 import statistics
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.request
@@ -56,7 +59,15 @@ ADMIN = {
     "admin_on": f"{ADMIN_BIN}/zinx_echo {{port}} 127.0.0.1:{{plane}}",
     "admin_scraped": f"{ADMIN_BIN}/zinx_echo {{port}} 127.0.0.1:{{plane}}",
 }
-SCENARIOS |= {f"admin_{name}": SCENARIOS[name] for name in ("pp50", "pipe", "idle10k")}
+# What the cluster costs where all is local: `zinx` is without the cargo feature, the others with it.
+REDIS_BIN = pathlib.Path(os.environ.get("BENCH_REDIS_BIN", BIN.parent / "redis/release"))
+CLUSTER = {
+    "zinx": SERVERS["zinx"],
+    "cluster_off": f"{REDIS_BIN}/zinx_echo {{port}}",
+    "cluster_on": f"{REDIS_BIN}/zinx_echo {{port}} off redis://127.0.0.1:{{redis}}",
+}
+for part in ("admin", "cluster"):
+    SCENARIOS |= {f"{part}_{name}": SCENARIOS[name] for name in ("pp50", "pipe", "idle10k")}
 for over in OVER:
     SCENARIOS |= {f"{over}_{name}": f"{SCENARIOS[name]} --over {over}" for name in ("pp50", "pipe", "big", "idle10k")}
 # What a row tells, the figure first whose ratio is printed.
@@ -84,11 +95,28 @@ def scrape(port, ended):
                 raise SystemExit("the metrics are cut")
 
 
-def start(command, port, cores):
-    words = shlex.split(command.replace("{port}", str(port)).replace("{plane}", str(plane(port))))
-    if cores == 1:
-        words = ["taskset", "-c", "0"] + words
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def bound(words, core=None):
+    """The words of a process that ends with this one, however this one ends, and runs on one core if one is given."""
+    return ["setpriv", "--pdeathsig", "KILL", *(["taskset", "-c", str(core)] if core is not None else []), *words]
+
+
+@contextlib.contextmanager
+def redis_server(core=None):
+    """A Redis of our own, which keeps nothing, for as long as it is needed: its port and its process."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no"]
+        process = subprocess.Popen(bound(words, core), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_until_it_listens(process, port, "redis-server")
+            yield port, process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_until_it_listens(process, port, command):
     for _ in range(500):
         try:
             socket.create_connection(("127.0.0.1", port), 0.5).close()
@@ -97,6 +125,14 @@ def start(command, port, cores):
             time.sleep(0.02)
     process.kill()
     raise SystemExit(f"nothing listens on {port}: {command}")
+
+
+def start(command, port, cores):
+    words = shlex.split(command.replace("{port}", str(port)).replace("{plane}", str(plane(port))))
+    if cores == 1:
+        words = ["taskset", "-c", "0"] + words
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return wait_until_it_listens(process, port, command)
 
 
 def load(scenario, port, pid, seconds, cores):
@@ -167,11 +203,16 @@ def main():
     port = 21000 + os.getpid() % 4000
     for scenario in options.scenarios.split(","):
         left_out = LEFT_OUT.get(scenario, [])
-        over = (OVER | {"admin": ADMIN}).get(scenario.split("_")[0])
+        over = (OVER | {"admin": ADMIN, "cluster": CLUSTER}).get(scenario.split("_")[0])
         taking_part = {name: command for name, command in servers.items() if name not in left_out}
         if over:
             taking_part = over | dict(other.split("=", 1) for other in options.others)
-        runs, port = measure(scenario, taking_part, options, port)
+        if over is CLUSTER and not shutil.which("redis-server"):
+            print("left out: cluster_on, because there is no redis-server")
+            del taking_part["cluster_on"]
+        with redis_server() if "cluster_on" in taking_part else contextlib.nullcontext((0, None)) as (redis, _):
+            taking_part = {name: command.replace("{redis}", str(redis)) for name, command in taking_part.items()}
+            runs, port = measure(scenario, taking_part, options, port)
         show(scenario, runs)
 
 
