@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use zinx::green::{Event, sleep};
 use zinx::prelude::*;
+use zinx::ziface::CloseReason;
 use zinx::znet::{Delivery, Reconnect};
 
 use crate::common::phone::{BYE, Phone, WHOLE};
@@ -21,6 +22,8 @@ use crate::resuming::GONE;
 const LOGIN: u32 = 2;
 const JOIN: u32 = 3;
 const LOGOUT: u32 = 4;
+/// Survives its node without a login.
+const KEEP: u32 = 5;
 /// Asks the client, and says what it has answered.
 const ASK: u32 = 10;
 const QUESTION: u32 = 11;
@@ -65,6 +68,16 @@ fn set_up(server: &Server, heard: &Heard, end: &Arc<Event>) {
         .add_router(LOGOUT, |request: &dyn IRequest| {
             request.get_connection().logout();
             request.get_connection().send_msg(SAID, "out")
+        })
+        .unwrap();
+    server
+        .add_router(KEEP, |request: &dyn IRequest| {
+            let conn = request.get_connection();
+            while let Err(error) = conn.keep_durably() {
+                assert!(matches!(error, Error::ClusterUnavailable { .. }), "{error}");
+                sleep(Duration::from_millis(20));
+            }
+            conn.send_msg(SAID, "kept")
         })
         .unwrap();
     let note = |heard: &Heard, conn: &dyn IConnection, msg_id| {
@@ -121,10 +134,21 @@ impl World {
         Self { cutters, nodes, at: Arc::default(), heard, end, redis }
     }
 
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(|node| node.server.local_addr().unwrap()).collect()
+    }
+
     /// A phone that is logged in, on the node where those come that come now.
     fn phone(&self, user: &str) -> Phone {
-        let addresses: Vec<_> = self.nodes.iter().map(|node| node.server.local_addr().unwrap()).collect();
-        phone(addresses, &self.at, user)
+        phone(self.addresses(), &self.at, user)
+    }
+
+    /// A phone without a login, there.
+    fn nobody(&self) -> Phone {
+        let mut phone = open(self.addresses(), &self.at);
+        phone.send(KEEP, b"");
+        assert_eq!(phone.receive(), (SAID, b"kept".to_vec()));
+        phone
     }
 
     fn go_to(&self, node: usize) {
@@ -169,11 +193,15 @@ impl Drop for World {
 
 /// A phone that is logged in, and comes back to where `at` says.
 pub(crate) fn phone(addresses: Vec<SocketAddr>, at: &Arc<AtomicUsize>, user: &str) -> Phone {
-    let at = Arc::clone(at);
-    let mut phone = Phone::open_by(move || Peer::connect(addresses[at.load(Ordering::Acquire)]).stream);
+    let mut phone = open(addresses, at);
     phone.send(LOGIN, user.as_bytes());
     assert_eq!(phone.receive(), (LOGIN, b"in".to_vec()));
     phone
+}
+
+fn open(addresses: Vec<SocketAddr>, at: &Arc<AtomicUsize>) -> Phone {
+    let at = Arc::clone(at);
+    Phone::open_by(move || Peer::connect(addresses[at.load(Ordering::Acquire)]).stream)
 }
 
 /// Comes back to a node, as soon as that can take it.
@@ -223,6 +251,33 @@ fn taken_over_by_one_node_after_the_other_a_connection_goes_on() {
     wait_until("one login", || !logged_in(0) && !logged_in(1) && logged_in(2));
     say(&mut phone, 5);
     assert_eq!(world.written_down(), 1);
+}
+
+#[test]
+fn a_node_that_was_taken_for_dead_says_where_its_connections_are() {
+    let Some(world) = World::start(2) else { return };
+    let mut phones = [world.phone("ann"), world.nobody()];
+    // As if it had stood still until its lease was over: its link to Redis stays.
+    world.redis.ask(&format!("DEL zinx:n:{}", NAMES[0]));
+    phones.iter_mut().for_each(|phone| come_back(phone, &world, 1));
+    wait_until("both are closed there", || world.nodes[0].reasons().len() == 2);
+    let moved = CloseReason::Moved { node: NAMES[1].to_string() };
+    assert_eq!(world.nodes[0].reasons(), [moved.clone(), moved]);
+    assert_eq!(world.written_down(), 2);
+    phones.iter_mut().for_each(|phone| say(phone, 1));
+}
+
+#[test]
+fn a_connection_at_rest_that_redis_has_forgotten_is_written_down_again() {
+    let Some(world) = World::start(2) else { return };
+    let mut phone = world.phone("ann");
+    say(&mut phone, 1);
+    // The link to Redis stays, and nothing is sent.
+    assert_eq!(world.redis.ask("FLUSHALL"), "+OK");
+    wait_until("it is written down again", || world.written_down() == 1);
+    world.cut_off(0);
+    come_back(&mut phone, &world, 1);
+    say(&mut phone, 2);
 }
 
 #[test]

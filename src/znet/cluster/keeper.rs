@@ -9,6 +9,7 @@ use super::far::millis;
 use super::joined::{Ended, Joined, LOGINS_STAY, LONGEST_STREAM, Past, RENEWAL};
 use super::scripts::KEEP;
 use crate::ziface::IConnection;
+use crate::znet::conn::connection::Connection;
 use crate::znet::people::membership::{Claim, Lost};
 use crate::znet::server::core::Core;
 use crate::zredis::Failed;
@@ -19,6 +20,7 @@ impl Joined {
     pub(super) fn keep_place(&self) {
         let (mut kept, mut refreshed) = (self.opened(), Instant::now());
         let (mut to_write, mut attended) = (false, Instant::now());
+        let mut leases_lost = self.leases_lost();
         loop {
             self.look.wait_timeout(RENEWAL);
             self.look.clear();
@@ -47,9 +49,11 @@ impl Joined {
                         // What was said before the renewal has been answered, as that has on the same connection, and not refused.
                         self.forget_ended_before(begun);
                     }
-                    // What survives this node may be lost with what a replica has missed.
-                    to_write |= opened != kept;
-                    kept = opened;
+                    // What survives this node may be lost with what a replica has missed. While there was no lease, other nodes may have
+                    // taken some of it over: by this those connections find out.
+                    let lost = self.leases_lost();
+                    to_write |= opened != kept || lost != leases_lost;
+                    (kept, leases_lost) = (opened, lost);
                     if self.to_keep.swap(false, Ordering::AcqRel) {
                         if self.keep_logins(opened) {
                             refreshed = Instant::now();
@@ -130,6 +134,11 @@ impl Joined {
         Ok(said)
     }
 
+    /// How often the lease was over before it was renewed.
+    fn leases_lost(&self) -> usize {
+        self.counts.leases_lost.load(Ordering::Relaxed)
+    }
+
     /// Has all logins looked at, soon.
     pub(super) fn look_at_logins(&self) {
         self.to_keep.store(true, Ordering::Release);
@@ -175,6 +184,7 @@ impl Joined {
                 match said {
                     // Mostly its own login on the other node stands there instead. If it stays after all, that is found later.
                     Some(0) if conn.connection().is_leaving() => self.to_keep.store(true, Ordering::Release),
+                    Some(0) if !knows_where_it_is(conn.connection()) => return false,
                     Some(0) => self.lose_login(&**conn, claim.login),
                     // It has ended meanwhile, perhaps before it was kept; that may have been done although there is no answer.
                     _ if conn.connection().membership().claim() != Some(*claim) => {
@@ -222,6 +232,12 @@ impl Joined {
         // heard it, or that it is among those that were not heard.
         let _ = self.link.tell_or_count(&command, &self.unheard);
     }
+}
+
+/// Another login stands instead of the one of this connection. If it survives its node, that may be its own login on a node that has
+/// taken it over: then it closes here, for that reason. `false` if Redis did not say.
+fn knows_where_it_is(conn: &Connection) -> bool {
+    !conn.is_durable() || conn.save_whole().is_some() || conn.is_stopping()
 }
 
 /// The logins of a server.
