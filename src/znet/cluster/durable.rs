@@ -1,6 +1,7 @@
 //! A connection that survives its node: what is written of it into Redis, and how another node takes it over.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -38,6 +39,9 @@ impl Joined {
 
     /// Writes something of a connection.
     pub(super) fn save_now(&self, conn_id: u64, save: &Save) -> Option<Saving> {
+        if !self.has_saved.load(Ordering::Relaxed) {
+            self.has_saved.store(true, Ordering::Relaxed);
+        }
         let here = self.name_here(conn_id);
         let mut command = SAVE.on(&self.durable_key(&here));
         command.arg(&self.prefix).arg(&self.incarnation).arg(self.opened()).arg(&here);
@@ -61,13 +65,31 @@ impl Joined {
         }))
     }
 
-    /// Has all connections that are written down stay in Redis. What is not heard is said again, long before it is too late.
-    pub(super) fn keep_durable(&self) {
-        let stays = self.stays();
-        let key = |conn_id| self.durable_key(&self.name_here(conn_id));
-        let command = |conn_id| redis::cmd("PEXPIRE").arg(key(conn_id)).arg(stays).clone();
-        let commands: Vec<_> = self.durable().iter().map(|conn| command(conn.get_conn_id())).collect();
-        commands.chunks(BATCH).for_each(|some| drop(self.link.run_all(some)));
+    /// Has all connections that are written down stay in Redis. One that Redis has forgotten is written down anew. `false` if Redis has
+    /// not answered: then the lease comes first, and this is done again long before it is too late.
+    pub(super) fn keep_durable(&self) -> bool {
+        let (stays, mut renewed) = (self.stays(), Instant::now());
+        let command = |conn: &Arc<dyn IConnection>| {
+            let key = self.durable_key(&self.name_here(conn.get_conn_id()));
+            redis::cmd("PEXPIRE").arg(key).arg(stays).clone()
+        };
+        for some in self.durable().chunks(BATCH) {
+            if !self.still_holds(&mut renewed) {
+                return false;
+            }
+            let said = self.link.run_all(&some.iter().map(command).collect::<Vec<_>>());
+            for (conn, said) in some.iter().zip(&said) {
+                // On its way to another node, it is there under another name.
+                let is_forgotten = said.as_ref().ok().and_then(number) == Some(0);
+                if is_forgotten && !conn.connection().is_leaving() {
+                    conn.connection().save_again();
+                }
+            }
+            if said.iter().any(Result::is_err) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Writes all of them down anew: Redis may have forgotten some of what it has taken before. A few at a time, so that others get
@@ -90,6 +112,10 @@ impl Joined {
     /// The connections that survive this node.
     fn durable(&self) -> Vec<Arc<dyn IConnection>> {
         let mut durable = Vec::new();
+        if !self.has_saved.load(Ordering::Relaxed) {
+            // A look at all connections would cost programs that have none.
+            return durable;
+        }
         if let Some(core) = self.core.upgrade() {
             core.manager().each(|conn| {
                 if conn.connection().is_durable() {

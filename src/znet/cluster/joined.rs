@@ -38,6 +38,8 @@ pub(crate) struct Joined {
     pub(super) unheard: Arc<AtomicUsize>,
     /// All logins are to be looked at: another node may have taken some over, or Redis may have forgotten some.
     pub(super) to_keep: AtomicBool,
+    /// A connection of this node has been written down, so that there may be some that survive it.
+    pub(super) has_saved: AtomicBool,
     /// How often the command link has been opened.
     opened: Arc<AtomicU64>,
     /// Set when there is something to do before the next renewal.
@@ -126,6 +128,7 @@ impl Joined {
             ended: Lock::default(),
             unheard: Arc::default(),
             to_keep: AtomicBool::new(false),
+            has_saved: AtomicBool::new(false),
             opened,
             look,
             leaving: Event::new(),

@@ -62,8 +62,7 @@ impl Joined {
                         }
                     }
                     to_write = to_write && !self.write_down_again(opened);
-                    if attended.elapsed() > ATTEND {
-                        self.keep_durable();
+                    if attended.elapsed() > ATTEND && self.keep_durable() {
                         attended = Instant::now();
                     }
                 }
