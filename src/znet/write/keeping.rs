@@ -124,7 +124,7 @@ impl State {
         push(&mut one)?;
         let frame = flatten(&one);
         if self.is_durable() {
-            return Ok(self.append_durable(bounds, frame));
+            return self.append_durable(bounds, frame);
         }
         if !self.is_away() {
             let appended = self.append_now(bounds, len, |queue| {

@@ -6,6 +6,7 @@ use super::bounds::Bounds;
 use super::durable::{Durable, Flying, Next};
 use super::outbox::{Appended, Room, State};
 use super::replay::Replay;
+use crate::error::Result;
 use crate::znet::resume::parcel::{Facts, Parcel, Save, Standing, What};
 
 impl State {
@@ -64,21 +65,29 @@ impl State {
     }
 
     /// Keeps a frame that may not leave yet. Those of other coroutines are to be saved at once, those of the own one at its yield.
-    pub(super) fn append_durable(&mut self, bounds: &Bounds, frame: Bytes) -> Appended {
-        let len = frame.len();
+    ///
+    /// # Errors
+    ///
+    /// If it is too large to be kept: it would wait for room that there will never be.
+    pub(super) fn append_durable(&mut self, bounds: &Bounds, frame: Bytes) -> Result<Appended> {
+        let (len, most) = (frame.len(), self.kept().map_or(0, |kept| kept.most().1));
+        if len > most {
+            let why = format!("a frame of {len} bytes is too large for keep_durably (ResumeBytes: {most})");
+            return Err(why.into());
+        }
         if self.is_away() {
             if !self.has_room_unsaved(len) {
-                return Appended::Full;
+                return Ok(Appended::Full);
             }
         } else {
             match self.room_for(bounds, len, self.unsaved().1 + len) {
                 Room::Enough => {}
-                Room::Full => return Appended::Full,
-                Room::OverAll => return Appended::OverAll,
+                Room::Full => return Ok(Appended::Full),
+                Room::OverAll => return Ok(Appended::OverAll),
             }
         }
-        let Some(kept) = self.kept_mut() else { return Appended::Full };
-        match kept.durable.as_deref_mut().filter(|durable| durable.is_own) {
+        let Some(kept) = self.kept_mut() else { return Ok(Appended::Full) };
+        Ok(match kept.durable.as_deref_mut().filter(|durable| durable.is_own) {
             Some(durable) => {
                 durable.own_bytes += len;
                 durable.own.push(frame);
@@ -88,7 +97,7 @@ impl State {
                 kept.push_unsaved(frame);
                 Appended::Queued { flush: true, defer: false }
             }
-        }
+        })
     }
 
     /// Whether there is room for one more frame beside those that wait for Redis: they are never dropped.
@@ -279,6 +288,21 @@ mod tests {
         state.end_turn(None);
         assert_eq!(part(&mut state), Some(((4, 0), (5, 0), vec![1])));
         assert_eq!(state.forget_received(0), Err(ResumeRefusal::OverBound));
+    }
+
+    #[test]
+    fn a_frame_that_could_never_be_kept_is_refused_at_once() {
+        let (mut state, bounds) = durable();
+        for is_own in [true, false] {
+            state.note_sender(|| is_own);
+            let push = |queue: &mut crate::znet::write::frame_queue::FrameQueue| {
+                queue.push_packed(&vec![0; 1001].into());
+                Ok(())
+            };
+            let why = state.append_with(&bounds, 1001, push).err().map(|error| error.to_string());
+            let expected = "a frame of 1001 bytes is too large for keep_durably (ResumeBytes: 1000)";
+            assert_eq!((why.as_deref(), state.messages()), (Some(expected), 0));
+        }
     }
 
     #[test]
