@@ -28,8 +28,9 @@ pub(crate) struct Durable {
     pub(super) own_bytes: usize,
     /// The next frame is one of those.
     pub(super) is_own: bool,
-    /// Parts since the last whole entry.
+    /// Parts since the last whole entry, and the bytes of their frames.
     pub(super) parts: usize,
+    pub(super) part_bytes: usize,
     /// It is not known what Redis has: a whole entry is to be written next, by the coroutine that takes the answers.
     pub(super) is_in_doubt: bool,
     pub(super) facts: Facts,
@@ -68,6 +69,7 @@ impl Durable {
             own_bytes: 0,
             is_own: false,
             parts: 0,
+            part_bytes: 0,
             is_in_doubt: false,
             facts,
             flying: VecDeque::new(),

@@ -130,19 +130,20 @@ impl State {
     /// What is to be saved now, if anything is.
     pub(crate) fn next_save(&mut self) -> Option<Save> {
         let kept = self.kept_mut()?;
-        let (total, before) = (kept.total(), kept.before());
+        let (total, before, most) = (kept.total(), kept.before(), kept.most().1);
         let durable = kept.durable.as_deref_mut()?;
         let (was, now) = (durable.begun, (total, durable.handled));
         if durable.is_in_doubt || now == was {
             return None;
         }
-        if durable.parts >= MOST_PARTS {
+        let at = usize::try_from(was.0.saturating_sub(before)).unwrap_or(usize::MAX);
+        let part: Vec<_> = kept.frames.iter().skip(at).cloned().collect();
+        let part_bytes = durable.part_bytes + part.iter().map(Bytes::len).sum::<usize>();
+        // So Redis holds no more than twice what this node keeps.
+        if durable.parts >= MOST_PARTS || part_bytes > most {
             return self.whole();
         }
-        durable.parts += 1;
-        durable.begun = now;
-        let at = usize::try_from(was.0.saturating_sub(before)).unwrap_or(usize::MAX);
-        let part = kept.frames.iter().skip(at).cloned().collect();
+        (durable.parts, durable.part_bytes, durable.begun) = (durable.parts + 1, part_bytes, now);
         Some(Save { now, what: What::Part(was, part) })
     }
 
@@ -152,7 +153,8 @@ impl State {
         let (total, all) = (kept.total(), kept.clone_all());
         let durable = kept.durable.as_deref_mut()?;
         let now = (total, durable.handled);
-        (durable.parts, durable.begun, durable.is_in_doubt) = (0, now, false);
+        (durable.parts, durable.part_bytes) = (0, 0);
+        (durable.begun, durable.is_in_doubt) = (now, false);
         let Facts { tokens, there, standing, luggage } = &durable.facts;
         let parcel = Parcel {
             received: durable.handled,
@@ -288,6 +290,19 @@ mod tests {
         state.end_turn(None);
         assert_eq!(part(&mut state), Some(((4, 0), (5, 0), vec![1])));
         assert_eq!(state.forget_received(0), Err(ResumeRefusal::OverBound));
+    }
+
+    #[test]
+    fn redis_holds_no_more_than_twice_what_is_kept() {
+        let (mut state, bounds) = durable();
+        let life = state.life().unwrap();
+        // 1000 bytes are kept, and there may be as many in parts.
+        for n in 1..=22 {
+            append(&mut state, &bounds, false);
+            let Some(Save { now: (total, _), what }) = state.next_save() else { panic!("{n}: nothing") };
+            assert_eq!((total, matches!(what, What::Whole(..))), (n, n % 11 == 0));
+            state.saved(&bounds, life, (total, 0));
+        }
     }
 
     #[test]
