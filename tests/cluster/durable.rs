@@ -552,28 +552,32 @@ fn what_is_written_down_ends_by_itself_if_nobody_looks_after_it() {
 
 #[test]
 fn who_cannot_survive_its_node_is_told_so() {
-    let told = |node: &Running, opens: bool| {
+    let told_of = |node: &Running, opens: bool, msg_id: u32| {
         let addr = node.server.local_addr().unwrap();
         let (id, data) = if opens {
             let mut phone = Phone::open(addr);
-            phone.send(ASK, b"");
+            phone.send(msg_id, b"");
             phone.receive()
         } else {
             let mut peer = node.connect();
-            peer.send(&frame(ASK, b""));
+            peer.send(&frame(msg_id, b""));
             peer.read_frame()
         };
         assert_eq!(id, SAID);
         String::from_utf8(data).unwrap()
     };
+    let told = |node: &Running, opens: bool| told_of(node, opens, ASK);
     let asks = |server: &Server| {
         let keep = |request: &dyn IRequest| {
-            let kept = request.get_connection().keep_durably();
-            request
-                .get_connection()
-                .send_msg(SAID, kept.map_or_else(|error| error.to_string(), |()| "kept".into()))
+            let conn = request.get_connection();
+            if request.get_msg_id() == HOLD {
+                conn.stop();
+            }
+            let kept = conn.keep_durably();
+            conn.send_msg(SAID, kept.map_or_else(|error| error.to_string(), |()| "kept".into()))
         };
         server.add_router(ASK, keep).unwrap();
+        server.add_router(HOLD, keep).unwrap();
     };
     let resumable = |mut config: Config| {
         config.resume_ms = 60_000;
@@ -585,6 +589,9 @@ fn who_cannot_survive_its_node_is_told_so() {
     let node = start_alone(resumable(config_of(&redis.url(), "one")), asks);
     assert_eq!(told(&node, false), "the client has not asked for a token, so it cannot come back");
     assert_eq!(told(&node, true), "kept");
+    assert_eq!(told_of(&node, true, HOLD), "the connection is closed");
+    let without_resuming = start_alone(config_of(&redis.url(), "three"), asks);
+    assert_eq!(told(&without_resuming, false), "ResumeMs is 0, so clients cannot come back");
     let mut config = resumable(config_of(&redis.url(), "two"));
     config.worker_pool_size = 2;
     let with_workers = start_alone(config, asks);

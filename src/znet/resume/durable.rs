@@ -25,8 +25,9 @@ impl dyn IConnection {
     /// # Errors
     ///
     /// [`ClusterUnavailable`](Error::ClusterUnavailable) if Redis cannot be reached: then it does not survive its node, or, if it did
-    /// before, still does. Others if there is no cluster, if the client has not asked for a token (`ResumeMs`), with workers, with a
-    /// dialogue (`on_session`), and outside of its handlers.
+    /// before, still does. [`ConnectionClosed`](Error::ConnectionClosed) if the connection closes. Others if there is no cluster, if
+    /// `ResumeMs` is 0, if the client has not asked for a token or raw bytes were sent, with workers, with a dialogue (`on_session`), and
+    /// outside of its handlers.
     ///
     /// # Examples
     ///
@@ -56,8 +57,11 @@ impl Connection {
         if !self.reader_mark().is_current() {
             return Err("only its own handler can have a connection survive its node".into());
         }
+        if self.is_stopping() {
+            return Err(Error::ConnectionClosed);
+        }
         let no_token = "the client has not asked for a token, so it cannot come back";
-        let resume = self.resume().ok_or(no_token)?;
+        let resume = self.resume().ok_or("ResumeMs is 0, so clients cannot come back")?;
         let handled = resume.handled_before().ok_or(no_token)?;
         let facts = self.facts(resume).ok_or(no_token)?;
         let unavailable =
@@ -68,7 +72,7 @@ impl Connection {
         {
             let mut state = self.outbox().lock();
             if !state.begin_durable(facts, handled) {
-                return Err(no_token.into());
+                return Err("raw bytes were sent, so the client cannot come back".into());
             }
         }
         let was_durable = resume.set_durable(true);
