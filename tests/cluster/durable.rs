@@ -12,7 +12,7 @@ use zinx::prelude::*;
 use zinx::ziface::CloseReason;
 use zinx::znet::{Delivery, Reconnect};
 
-use crate::common::phone::{BYE, Phone, WHOLE};
+use crate::common::phone::{BYE, COUNT, Phone, WHOLE};
 use crate::common::{Peer, Running, comes_true, config, frame, start_alone, wait_until};
 use crate::cutter::Cutter;
 use crate::nodes::config_of;
@@ -305,6 +305,20 @@ fn what_is_written_down_is_forgotten_when_the_connection_closes() {
     assert_eq!(world.written_down(), 1);
     world.cutters[0].refuse(false);
     wait_until("both are", || world.written_down() == 0);
+}
+
+#[test]
+fn a_client_learns_that_its_messages_are_handled_before_its_buffer_is_full() {
+    let Some(world) = World::start(1) else { return };
+    let mut phone = world.phone("ann");
+    // Clients wait for that, and may keep no more than 64 KiB: these are few messages, and 20 KB.
+    (0..5).for_each(|_| phone.send(SAY, &[1; 4000]));
+    let count = loop {
+        if let (COUNT, data) = phone.read_frame() {
+            break u64::from_le_bytes(data.try_into().unwrap());
+        }
+    };
+    assert!((1..=6).contains(&count), "{count}");
 }
 
 #[test]

@@ -170,6 +170,9 @@ impl Connection {
 
     /// So many messages are handled, and that is in Redis.
     pub(crate) fn tell_handled(&self, handled: u64) {
+        if let Some(resume) = self.resume() {
+            resume.lock().has_told(handled);
+        }
         self.send_uncounted(wire::COUNT, handled.to_le_bytes().to_vec());
     }
 

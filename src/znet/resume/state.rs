@@ -153,6 +153,11 @@ impl Resume {
         self.lock().received
     }
 
+    /// Whether so many bytes have come since the peer was told last that it is to be told by now.
+    pub(crate) fn has_much_untold(&self) -> bool {
+        self.lock().untold_bytes >= TELL_BYTES
+    }
+
     /// The reader takes one for its handler that another handler has kept for later.
     pub(crate) fn takes_kept(&self, number: u64) {
         self.lock().current = number;

@@ -8,6 +8,7 @@ use super::outbox::State;
 use crate::green::{Builder, sleep};
 use crate::znet::conn::connection::Connection;
 use crate::znet::resume::parcel::{Reached, Save, Saved};
+use crate::znet::resume::state::Resume;
 
 impl Connection {
     /// Writes all that is known, and waits for that. How many messages are handled by what Redis has then; `None` if it does not say that
@@ -140,7 +141,8 @@ impl Connection {
 
     /// Redis has so much: it may leave.
     fn let_leave(&self, life: u64, now: Reached) {
-        let tell = self.outbox().lock().saved(self.core().bounds(), life, now);
+        let is_due = self.resume().is_some_and(Resume::has_much_untold);
+        let tell = self.outbox().lock().saved(self.core().bounds(), life, now, is_due);
         if let Some(handled) = tell {
             self.tell_handled(handled);
         }

@@ -9,8 +9,8 @@ use super::replay::Replay;
 use crate::znet::resume::parcel::Reached;
 
 impl State {
-    /// Redis has so much. What the peer is to be told by now of the messages handled.
-    pub(crate) fn saved(&mut self, bounds: &Bounds, life: u64, now: Reached) -> Option<u64> {
+    /// Redis has so much. What the peer is to be told by now of the messages handled; `is_due`: however few there are.
+    pub(crate) fn saved(&mut self, bounds: &Bounds, life: u64, now: Reached, is_due: bool) -> Option<u64> {
         let (frames, handled) = now;
         let can_tell = !self.is_blocked();
         let kept = self.kept_mut()?;
@@ -18,7 +18,8 @@ impl State {
         let is_away = kept.away;
         let durable = self.durable_of(life)?;
         // A peer that sends and does not read could have any number of such frames queued.
-        let tell = can_tell && handled >= durable.told + TELL_MESSAGES;
+        let least = if is_due { 1 } else { TELL_MESSAGES };
+        let tell = can_tell && handled >= durable.told + least;
         if tell {
             durable.told = handled;
         }
@@ -126,5 +127,5 @@ impl Replay {
     }
 }
 
-/// The peer is told what has been handled at the latest after so many messages.
+/// The peer is told what has been handled at the latest after so many messages, or after as many bytes as on other connections.
 const TELL_MESSAGES: u64 = 16;

@@ -269,11 +269,14 @@ mod tests {
         let life = state.life().unwrap();
         assert_eq!((state.queue.messages(), state.messages(), state.bytes()), (0, 2, 2 * FRAME));
         assert_eq!(state.forget_received(1), Err(ResumeRefusal::BadCount));
-        assert_eq!(state.saved(&bounds, life, (1, 0)), None);
+        assert_eq!(state.saved(&bounds, life, (1, 0), false), None);
         assert_eq!((state.queue.messages(), state.messages()), (1, 2));
-        assert_eq!(state.saved(&bounds, life, (2, 1)), None);
+        assert_eq!(state.saved(&bounds, life, (2, 1), false), None);
         assert_eq!((state.queue.messages(), state.messages()), (2, 2));
         assert_eq!(state.forget_received(2), Ok(()));
+        // The peer is told of it if many bytes have come.
+        assert_eq!(state.saved(&bounds, life, (2, 1), true), Some(1));
+        assert_eq!(state.saved(&bounds, life, (2, 1), true), None);
     }
 
     #[test]
@@ -283,7 +286,7 @@ mod tests {
         assert!(matches!(append(&mut state, &bounds, false), Appended::Full));
         assert!(matches!(append(&mut state, &bounds, true), Appended::Full));
         let life = state.life().unwrap();
-        state.saved(&bounds, life, (1, 0));
+        state.saved(&bounds, life, (1, 0), false);
         assert!(matches!(append(&mut state, &bounds, true), Appended::Queued { .. }));
         assert_eq!(part(&mut state).unwrap().1, (4, 0));
         // The first is dropped now that it has left.
@@ -301,7 +304,7 @@ mod tests {
             append(&mut state, &bounds, false);
             let Some(Save { now: (total, _), what }) = state.next_save() else { panic!("{n}: nothing") };
             assert_eq!((total, matches!(what, What::Whole(..))), (n, n % 11 == 0));
-            state.saved(&bounds, life, (total, 0));
+            state.saved(&bounds, life, (total, 0), false);
         }
     }
 
@@ -340,7 +343,7 @@ mod tests {
         assert_eq!((state.queue.messages(), state.is_durable()), (2, false));
         assert!(state.begin_durable(Facts::of_nobody(), 0));
         append(&mut state, &bounds, false);
-        assert_eq!(state.saved(&bounds, life, (3, 0)), None);
+        assert_eq!(state.saved(&bounds, life, (3, 0), false), None);
         assert!(!state.doubt(life) && matches!(state.next_answer(life), Next::Nothing));
         assert_eq!(state.queue.messages(), 2);
     }
