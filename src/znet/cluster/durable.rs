@@ -13,6 +13,7 @@ use super::far::millis;
 use super::joined::{Joined, LOGINS_STAY, LONGEST_STREAM};
 use super::requests::Request;
 use super::transfer::{CHANGED, LIMIT, MOVED_STAYS, name_of};
+use crate::log_line::{Throttle, throttled};
 use crate::ziface::{IConnection, ResumeRefusal};
 use crate::znet::resume::parcel::{
     Ask, Decision, Fetched, Parcel, Save, Saved, Saving, What, read_frames, write_frames, write_names,
@@ -61,7 +62,12 @@ impl Joined {
         Some(Box::new(move || match flight.wait() {
             Ok(Value::Int(1)) => Saved::Yes,
             Ok(Value::BulkString(node)) => Saved::Moved(String::from_utf8_lossy(&node).into_owned()),
-            _ => Saved::Unknown,
+            Ok(_) => Saved::Unknown,
+            Err(failed) => {
+                static LOG: Throttle = Throttle::new();
+                throttled!(warn, LOG, "connection {conn_id} waits until Redis takes what it sends: {failed}");
+                Saved::Unknown
+            }
         }))
     }
 
