@@ -1,6 +1,6 @@
 //! A peer that resumes, in raw bytes as `docs/wire.md` has them; its socket can be cut after any byte.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 
 use super::wire::Wire;
@@ -55,23 +55,41 @@ impl Phone {
     pub(crate) fn open(server: SocketAddr) -> Self {
         Self::open_by(move || Peer::connect(server).stream)
     }
+
+    /// As [`open`](Phone::open). An error if the connection ends before the token has come: where a limit of time is short, a busy
+    /// machine may keep the phone from asking for it.
+    pub(crate) fn try_open(server: SocketAddr) -> io::Result<Self> {
+        Self::try_open_by(move || Peer::connect(server).stream)
+    }
 }
 
 impl<S: Wire> Phone<S> {
     /// As [`open`](Phone::open), on what `dial` returns; so it comes back, too.
     pub(crate) fn open_by(dial: impl Fn() -> S + 'static) -> Self {
+        Self::try_open_by(dial).unwrap()
+    }
+
+    fn try_open_by(dial: impl Fn() -> S + 'static) -> io::Result<Self> {
         let stream = dial();
         let dial = Box::new(dial);
         let (token, inbox, sent, begun) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (refused, may_be_refused) = (None, false);
         let mut phone =
             Self { dial, stream, token, inbox, looked_at: 0, sent, begun, refused, may_be_refused };
-        phone.write(&frame(OPEN, b""));
+        phone.stream.write_all(&frame(OPEN, b"")).and_then(|()| phone.stream.flush())?;
         // What the server has sent before it read that is not counted.
-        let (_, data) = std::iter::repeat_with(|| phone.read_frame()).find(|(id, _)| *id == TOKEN).unwrap();
+        let data = loop {
+            match phone.cut_frame() {
+                Some((TOKEN, data)) => break data,
+                Some(_) => {}
+                None => {
+                    phone.fill(usize::MAX)?;
+                }
+            }
+        };
         assert_eq!((data.len(), &data[24..32]), (36, &[0; 8][..]));
         phone.token = data[..24].to_vec();
-        phone
+        Ok(phone)
     }
 
     /// Sends a counted frame.
@@ -156,8 +174,10 @@ impl<S: Wire> Phone<S> {
     pub(crate) fn resume_cut(&mut self, cut: Cut) -> Result<(), WasCut> {
         self.begin_again();
         let asked = self.asked();
-        self.write(&asked[..asked.len().min(cut.write)]);
-        if cut.write < asked.len() {
+        // A limit of time may have ended the connection before this: that is a cut, too.
+        let written = self.stream.write_all(&asked[..asked.len().min(cut.write)]);
+        let written = written.and_then(|()| self.stream.flush());
+        if cut.write < asked.len() || written.is_err() {
             self.lose(cut.reset);
             return Err(WasCut);
         }
@@ -233,7 +253,7 @@ impl<S: Wire> Phone<S> {
     }
 
     /// Reads at most so many bytes; an error where the stream has ended.
-    fn fill(&mut self, max: usize) -> std::io::Result<usize> {
+    fn fill(&mut self, max: usize) -> io::Result<usize> {
         let mut buffer = [0; 4096];
         let max = max.min(buffer.len());
         // With a time limit, a read ends early if the process has been stopped and goes on.

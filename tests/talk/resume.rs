@@ -9,6 +9,7 @@ use zinx::green;
 use zinx::prelude::*;
 use zinx::ziface::{CloseReason, HeartBeatDirection, HeartBeatOption, ResumeRefusal};
 
+use crate::common::in_time::in_time;
 use crate::common::phone::{BYE, COUNT, OPEN, Phone, REFUSED, RESUME, TOKEN, WHOLE};
 use crate::common::random::{Random, with_seeds};
 use crate::common::{ECHO, Running, config, frame, start, start_alone, wait_until};
@@ -39,6 +40,13 @@ fn set_up(server: &Server) {
 
 pub(crate) fn open(running: &Running) -> (Phone, Arc<dyn IConnection>) {
     let phone = Phone::open(running.server.local_addr().unwrap());
+    let conn = running.conn(phone.stream.local_addr().unwrap());
+    (phone, conn)
+}
+
+/// As [`open`], under a limit of time that may be over before the token has come.
+fn open_in_time(running: &Running) -> (Phone, Arc<dyn IConnection>) {
+    let phone = in_time(|| Phone::try_open(running.server.local_addr().unwrap()).ok());
     let conn = running.conn(phone.stream.local_addr().unwrap());
     (phone, conn)
 }
@@ -313,7 +321,7 @@ fn a_peer_of_which_nothing_is_heard_is_away_and_may_come_back() {
         config.resume_ms = 3000;
         change(&mut config);
         let running = start_alone(config, set_up);
-        let (mut phone, conn) = open(&running);
+        let (mut phone, conn) = open_in_time(&running);
         // On a busy machine it may be lost before that, here and below.
         let _ = phone.stream.write_all(&frame(ECHO, b"half")[..10]);
         wait_until("the loss", || conn.is_away());
@@ -335,7 +343,7 @@ fn a_peer_without_a_heartbeat_is_away_and_may_come_back() {
         let option = HeartBeatOption::new().misses(3).direction(HeartBeatDirection::WatchOnly);
         server.start_heart_beat_with_option(Duration::from_millis(50), option).unwrap();
     });
-    let (mut phone, conn) = open(&running);
+    let (mut phone, conn) = open_in_time(&running);
     wait_until("the loss", || conn.is_away());
     come_back_and_say(&mut phone, b"back");
 }
