@@ -270,10 +270,10 @@ fn a_heartbeat_is_set_up_once_before_the_start() {
     assert!(matches!(started.server.start_heart_beat(INTERVAL), Err(Error::AlreadyStarted { .. })));
 }
 
-/// A configuration by which a peer may be silent for a minute.
+/// A configuration by which a peer may be silent for a minute, from the beginning.
 fn patient() -> zinx::Config {
     let mut config = config();
-    config.heartbeat_max = 60;
+    (config.heartbeat_max, config.first_frame_timeout_ms) = (60, 0);
     config
 }
 

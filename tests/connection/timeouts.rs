@@ -87,24 +87,32 @@ fn each_frame_has_its_own_frame_timeout_where_segments_hold_two_halves() {
             assert_eq!(echoed, bytes);
             begun = next;
         }
-        assert_eq!(running.stop_hooks(peer.addr()), 0);
-        Some(())
+        // The half that comes last may be late on a busy machine, too.
+        let is_open = running.stop_hooks(peer.addr()) == 0;
+        assert!(is_open || begun.elapsed() >= Duration::from_millis(800));
+        is_open.then_some(())
     });
 }
 
 /// The sweeper reads the clock every 37 ms: what comes in between is noted as if it had come then.
 #[test]
 fn no_connection_is_idle_before_its_time_whenever_it_was_last_heard_of() {
+    const AT_LEAST: Duration = Duration::from_millis(290);
     let running = start_alone(with_idle_timeout(), |_| {});
     for n in 0..8 {
         thread::sleep(Duration::from_millis(5 * n));
-        let mut peer = running.connect();
-        peer.check_echo();
-        let start = Instant::now();
-        peer.check_echo();
+        let (mut peer, start) = in_time(|| {
+            let (begun, mut peer) = (Instant::now(), running.connect());
+            let was_answered = peer.is_answered();
+            let start = Instant::now();
+            let is_answered = was_answered && peer.is_answered();
+            // On a busy machine it may be idle before it sends.
+            assert!(is_answered || begun.elapsed() >= AT_LEAST, "{n}: {:?}", begun.elapsed());
+            is_answered.then_some((peer, start))
+        });
         assert_eq!(peer.read_to_end(), b"");
         let after = start.elapsed();
-        assert!(after >= Duration::from_millis(290), "{n}: {after:?}");
+        assert!(after >= AT_LEAST, "{n}: {after:?}");
         assert_eq!(running.close_reason(peer.addr()), CloseReason::IdleTimeout);
     }
 }

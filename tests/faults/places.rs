@@ -36,7 +36,7 @@ fn silent_peers_do_not_keep_their_places_unless_the_program_says_so() {
     }
     wait_until("the places are free", || running.server.get_conn_mgr().is_empty());
     wait_until("one that is not silent", || {
-        let (mut peer, begun) = (running.connect(), Instant::now());
+        let (begun, mut peer) = (Instant::now(), running.connect());
         let mut echo = [0; 9];
         let io = peer.stream.write_all(&frame(ECHO, b"x")).and_then(|()| peer.stream.read_exact(&mut echo));
         // On a busy machine it may have been silent for too long.
