@@ -32,21 +32,25 @@ fn a_peer_that_reads_steadily_is_not_cut_however_slowly_it_reads() {
         let flood = |request: &dyn IRequest| request.get_connection().send_msg(FLOOD, vec![7; 12_000_000]);
         server.add_router(FLOOD, flood).unwrap();
     });
-    // `None` if a busy machine has kept the peer from reading steadily.
+    // `None` if it was cut after a busy machine had kept it from reading steadily.
     let read = |(bytes, pause, long)| {
         let mut peer = running.connect();
         peer.send(&frame(FLOOD, b""));
         let (begun, mut buffer, mut left) = (Instant::now(), vec![0; bytes], 12_000_008);
-        let mut last = begun;
+        let (mut last, mut was_late) = (begun, false);
         while left > 0 && begun.elapsed() < long {
             let read = peer.stream.read(&mut buffer);
-            if std::mem::replace(&mut last, Instant::now()).elapsed() > LATE {
+            was_late |= std::mem::replace(&mut last, Instant::now()).elapsed() > LATE;
+            let Ok(read @ 1..) = read else {
+                assert!(was_late, "{read:?} of {left} bytes left");
                 return None;
-            }
-            left -= read.unwrap();
+            };
+            left -= read;
             thread::sleep(pause);
         }
-        peer.stream.read_exact(&mut vec![0; left]).ok().filter(|()| last.elapsed() < LATE)?;
+        let rest = peer.stream.read_exact(&mut vec![0; left]);
+        assert!(rest.is_ok() || was_late || last.elapsed() > LATE, "{rest:?} of {left} bytes left");
+        rest.ok()?;
         peer.check_echo();
         assert!(begun.elapsed() > Duration::from_secs(3), "too fast to tell");
         Some(())
@@ -141,10 +145,10 @@ fn no_peer_is_cut_for_time_in_which_the_process_was_stopped() {
         let stats = running.server.stats();
         // That of the peer that came back, and the one that asked to be stopped.
         assert_eq!((stats.stop_hooks, stats.unsent_messages), (2, 0));
-        // The limits hold as before.
+        // The limits hold as before: one that the standstill still put off would be over later.
         let begun = Instant::now();
         assert_eq!(running.close_reason(silent.addr()), CloseReason::IdleTimeout);
-        assert!(begun.elapsed() < STOPPED, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < 2 * ALLOWED, "{:?}", begun.elapsed());
     });
 }
 
@@ -233,7 +237,7 @@ fn nor_for_time_in_which_another_client_held_the_sweeper() {
         wait_until("what it says", || heard.load(Ordering::Acquire));
         let spoken = Instant::now();
         held.end();
-        assert!(conn.wait_closed(ALLOWED).unwrap());
+        assert!(conn.wait_closed(Duration::from_secs(30)).unwrap());
         assert_eq!(conn.get_close_reason(), Some(CloseReason::IdleTimeout));
         // What was heard was heard a moment before.
         assert!(spoken.elapsed() >= LIMIT - Duration::from_millis(100), "{:?}", spoken.elapsed());
