@@ -11,7 +11,7 @@ use zinx::prelude::*;
 use zinx::zconf::PackKind;
 use zinx::zpack::{LtvLittleEndian, TlvBigEndian, read_message};
 
-use crate::common::{Peer, Running, config, start_alone};
+use crate::common::{Peer, Running, config, start_alone, wait_until};
 
 #[test]
 fn frames_are_those_of_the_vectors() {
@@ -87,7 +87,9 @@ struct Player<'a> {
     ids: &'a Value,
     running: Running,
     pack: &'static dyn IDataPack,
-    /// Lets the handler that waits go on.
+    /// Set by the handler that waits.
+    waits: Arc<Event>,
+    /// Lets it go on.
     release: Arc<Event>,
     sockets: HashMap<&'a str, Peer>,
     tokens: HashMap<&'a str, Vec<u8>>,
@@ -99,8 +101,8 @@ impl<'a> Player<'a> {
         config.data_pack = kind;
         config.resume_ms = wanted["resume_ms"].as_u64().unwrap();
         config.resume_frames = wanted["resume_frames"].as_u64().map_or(config.resume_frames, |n| n as usize);
-        let release = Arc::new(Event::new());
-        let theirs = Arc::clone(&release);
+        let [waits, release] = [(); 2].map(|()| Arc::new(Event::new()));
+        let theirs = [Arc::clone(&waits), Arc::clone(&release)];
         let running = start_alone(config, |server| {
             add_program(server, theirs).unwrap();
             if wanted["heartbeat"] == true {
@@ -108,7 +110,7 @@ impl<'a> Player<'a> {
             }
         });
         let name = format!("{}, {kind:?}", text(&exchange["name"]));
-        Self { name, ids, running, pack, release, sockets: HashMap::new(), tokens: HashMap::new() }
+        Self { name, ids, running, pack, waits, release, sockets: HashMap::new(), tokens: HashMap::new() }
     }
 
     fn play(mut self, exchange: &'a Value) {
@@ -124,6 +126,8 @@ impl<'a> Player<'a> {
                 assert_eq!(self.socket(on).read_to_end(), b"", "{}", self.name);
             } else if step["ends"] == "client" {
                 self.socket(on).finish();
+                // It ends, too, once it has heard that. Before, it may hear first what comes on another socket.
+                self.socket(on).read_to_end();
             } else if step.get("lost").is_some() {
                 self.sockets.remove(on);
             } else if step.get("release").is_some() {
@@ -145,8 +149,13 @@ impl<'a> Player<'a> {
                 None => data.extend(bytes(item)),
             }
         }
-        let frame = self.pack.pack(&new_message(self.id(frame), data)).unwrap();
+        let id = self.id(frame);
+        let frame = self.pack.pack(&new_message(id, data)).unwrap();
         self.socket(on).send(&frame);
+        if id == WAIT {
+            // Before, the server may hear first what comes on another socket.
+            wait_until("the handler that waits", || self.waits.is_set());
+        }
     }
 
     fn expect(&mut self, on: &'a str, frame: &'a Value) {
@@ -181,7 +190,7 @@ impl<'a> Player<'a> {
 }
 
 /// The program that the vectors' server runs, beside the echo of id 1.
-fn add_program(server: &Server, release: Arc<Event>) -> Result<()> {
+fn add_program(server: &Server, [waits, release]: [Arc<Event>; 2]) -> Result<()> {
     server.add_router(2, |request: &dyn IRequest| {
         let data = request.get_data();
         let count = u32::from_le_bytes(data[..].try_into().expect("four bytes"));
@@ -196,13 +205,17 @@ fn add_program(server: &Server, release: Arc<Event>) -> Result<()> {
         request.get_connection().stop();
         Ok(())
     })?;
-    server.add_router(6, move |_: &dyn IRequest| {
+    server.add_router(WAIT, move |_: &dyn IRequest| {
+        waits.set();
         release.wait();
         Ok(())
     })?;
     server
         .add_router(7, |request: &dyn IRequest| request.get_connection().send_msg(99_999, "heartbeat [a->b]"))
 }
+
+/// The message id whose handler waits until it is released.
+const WAIT: u32 = 6;
 
 fn load(file: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(file);
