@@ -369,11 +369,14 @@ fn a_peer_that_does_not_read_is_away_and_gets_all_when_it_comes_back() {
     let running = start(config, set_up);
     let (mut phone, conn) = open(&running);
     let mut sent = 0_u32;
+    let mut say = || match conn.try_send_msg(SAID, [&sent.to_le_bytes()[..], &[7; 50_000]].concat()) {
+        Ok(()) => sent += 1,
+        Err(error) => assert!(matches!(error, Error::QueueFull { .. }), "{error}"),
+    };
+    // As many as find room, even if the socket takes none; then until it is full.
+    (0..60).for_each(|_| say());
     wait_until("the loss", || {
-        match conn.try_send_msg(SAID, [&sent.to_le_bytes()[..], &[7; 50_000]].concat()) {
-            Ok(()) => sent += 1,
-            Err(error) => assert!(matches!(error, Error::QueueFull { .. }), "{error}"),
-        }
+        say();
         conn.is_away()
     });
     assert!(sent > 50, "only {sent}");
@@ -399,30 +402,40 @@ fn a_stop_does_not_wait_for_those_that_are_away() {
 
 #[test]
 fn those_away_take_no_place_but_are_no_more_than_max_conn() {
-    let mut config = resuming();
-    (config.max_conn, config.max_away_per_address) = (2, 2);
-    let running = start_alone(config, |_| {});
-    let mut phones: Vec<_> = (0..2).map(|_| open(&running)).collect();
     // The one that was there for longer stays.
-    thread::sleep(Duration::from_secs(1));
-    for (phone, conn) in &mut phones {
-        phone.lose(true);
-        wait_until("the loss", || conn.is_away());
-    }
-    // There is place for two others, and they are not kept when they go.
-    for _ in 0..2 {
-        let (mut phone, conn) = open(&running);
-        phone.lose(true);
-        assert!(conn.wait_closed(SOON).unwrap());
-    }
-    for (phone, conn) in &mut phones {
-        phone.resume();
-        phone.send(ECHO, b"back");
-        assert_eq!(phone.receive(), (ECHO, b"back".to_vec()));
-        assert!(!conn.is_away());
-        // The connection on which it came gives its place back.
-        wait_until("its end", || running.server.get_conn_mgr().len() == 2);
-    }
+    const LONGER: Duration = Duration::from_secs(1);
+    in_time(|| {
+        let mut config = resuming();
+        (config.max_conn, config.max_away_per_address) = (2, 2);
+        let running = start_alone(config, |_| {});
+        let mut phones: Vec<_> = (0..2).map(|_| open(&running)).collect();
+        thread::sleep(LONGER);
+        for (phone, conn) in &mut phones {
+            phone.lose(true);
+            wait_until("the loss", || conn.is_away());
+        }
+        // There is place for two others, and they are not kept when they go.
+        for _ in 0..2 {
+            let begun = Instant::now();
+            let (mut phone, conn) = open(&running);
+            phone.lose(true);
+            wait_until("its loss", || conn.is_away() || running.stop_hooks_of(conn.get_conn_id()) > 0);
+            // Unless a busy machine has had it there for as long.
+            if conn.is_away() && begun.elapsed() >= LONGER {
+                return None;
+            }
+            assert!(conn.wait_closed(SOON).unwrap());
+        }
+        for (phone, conn) in &mut phones {
+            phone.resume();
+            phone.send(ECHO, b"back");
+            assert_eq!(phone.receive(), (ECHO, b"back".to_vec()));
+            assert!(!conn.is_away());
+            // The connection on which it came gives its place back.
+            wait_until("its end", || running.server.get_conn_mgr().len() == 2);
+        }
+        Some(())
+    });
 }
 
 #[test]
