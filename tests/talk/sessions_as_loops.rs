@@ -49,7 +49,9 @@ fn a_whole_dialogue_in_one_function_with_routers_beside_it() {
 
 #[test]
 fn time_limits_nest_and_the_earlier_end_counts() {
-    let running = start_alone(config(), |server| {
+    let mut config = config();
+    config.call_grace_ms = 600_000;
+    let running = start_alone(config, |server| {
         let dialogue = |s: &mut Session| {
             let short = Duration::from_millis(20);
             for (outer, inner) in [(short, LONG), (LONG, short)] {
@@ -289,18 +291,20 @@ fn the_raw_stream_ends_with_the_connection_and_with_its_own_timeout() {
     let tell = Mutex::new(tell);
     let running = start(config(), |server| {
         let read = move |request: &dyn IRequest| {
+            let say = |what: String| tell.lock().unwrap().send(what).unwrap();
             let result = request.get_connection().take_over(|stream| {
-                if request.get_data() == b"quick" {
-                    stream.set_timeout(Some(Duration::from_millis(20)));
+                match &request.get_data()[..] {
+                    b"quick" => stream.set_timeout(Some(Duration::from_millis(20))),
+                    b"begun?" => say("begun".to_string()),
+                    _ => {}
                 }
                 Ok(stream.read(&mut [0; 10])?)
             });
-            let kind = match result {
+            say(match result {
                 Ok(n) => format!("{n} bytes"),
                 Err(Error::Io { source, .. }) => format!("{:?}", source.kind()),
                 Err(error) => error.to_string(),
-            };
-            tell.lock().unwrap().send(kind).unwrap();
+            });
             Ok(())
         };
         server.add_router(RAW, read).unwrap();
@@ -318,8 +322,8 @@ fn the_raw_stream_ends_with_the_connection_and_with_its_own_timeout() {
     assert_eq!(peer.read_to_end(), b"");
 
     let mut peer = running.connect();
-    peer.send(&[frame(ECHO, b""), frame(RAW, b"")].concat());
-    peer.read_frame();
+    peer.send(&frame(RAW, b"begun?"));
+    assert_eq!(told.recv_timeout(LONG).unwrap(), "begun");
     running.conn(peer.addr()).stop();
     assert_eq!(told.recv_timeout(LONG).unwrap(), "ConnectionAborted");
 }
