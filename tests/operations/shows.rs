@@ -3,7 +3,7 @@
 use serde_json::Value;
 use zinx::prelude::*;
 
-use crate::common::{ECHO, frame, start_alone, wait_until};
+use crate::common::{ECHO, Running, frame, start_alone, wait_until};
 use crate::http::{config, get, get_json};
 
 const LOGIN: u32 = 20;
@@ -21,6 +21,15 @@ fn ids(list: &Value) -> Vec<u64> {
     list["entries"].as_array().unwrap().iter().map(|entry| entry["id"].as_u64().unwrap()).collect()
 }
 
+/// Waits until each connection has so many messages. They are counted when the pass that read them is over, which the answer does not
+/// wait for.
+fn wait_counted<const N: usize>(running: &Running, messages: [u64; N]) {
+    for (id, count) in messages.into_iter().enumerate() {
+        let path = format!("/connz/{id}");
+        wait_until("the last message is counted", || get_json(running, &path)["messages"] == count);
+    }
+}
+
 #[test]
 fn connections_are_found_sorted_and_paged() {
     let running = start_alone(config(), |server| server.add_router(LOGIN, login).unwrap());
@@ -36,10 +45,7 @@ fn connections_are_found_sorted_and_paged() {
     peers[1].read_frame();
     let all = get_json(&running, "/connz");
     assert_eq!((ids(&all), &all["matched"]), (vec![0, 1, 2, 3, 4], &Value::from(5)));
-    // Counted when the pass that read them is over, which the answer does not wait for.
-    let last_counted = || get_json(&running, "/connz/1")["messages"] == 3;
-    wait_until("the last message is counted", last_counted);
-    wait_until("and those before it", || get_json(&running, "/connz/4")["messages"] == 5);
+    wait_counted(&running, [1, 3, 3, 4, 5]);
     assert_eq!(ids(&get_json(&running, "/connz?sort=bytes_in&limit=2")), [4, 3]);
     assert_eq!(ids(&get_json(&running, "/connz?sort=messages&limit=2&offset=1")), [3, 1]);
     let fourth = get_json(&running, "/connz/4");
@@ -67,13 +73,15 @@ fn connections_are_searched_and_sorted_both_ways() {
         peer.send(&frame(LOGIN, name.as_bytes()));
         peer.read_frame();
     }
+    wait_counted(&running, [2, 2, 2, 1]);
     let found = |query: &str| ids(&get_json(&running, &format!("/connz?{query}")));
     assert_eq!(found("search=ANN"), [0, 1]);
     assert_eq!(found("search=of%20bob"), [2], "a group");
     assert_eq!(found("search=lobby&sort=id&order=desc"), [2, 1, 0]);
     assert!(found("search=3").contains(&3), "an id, and parts of addresses");
     assert_eq!(found(&format!("search={}", peers[1].addr())), [1]);
-    assert_eq!(found("search=its+peer").len(), 4, "what it waits for");
+    // The answer to its message does not wait until it rests.
+    wait_until("what each waits for is found", || found("search=its+peer").len() == 4);
     assert_eq!(found("search=nosuch"), [0; 0]);
     assert_eq!(found("sort=messages&order=asc&limit=1"), [3]);
     assert_eq!(get(&running, "/connz?order=up").status, 400);
@@ -113,7 +121,10 @@ fn variables_tell_the_configuration_and_where_it_comes_from() {
     let running = start_alone(config(), |_| {});
     let mut peer = running.connect();
     peer.check_echo();
-    wait_until("the message is counted", || get_json(&running, "/varz")["counters"]["requests"] == 1);
+    wait_until("the message and its connection are counted", || {
+        let counters = get_json(&running, "/varz")["counters"].clone();
+        counters["requests"] == 1 && counters["accepted"] == 1
+    });
     let varz = get_json(&running, "/varz");
     let key = |name: &str| {
         let values = varz["configuration"].as_array().unwrap();
