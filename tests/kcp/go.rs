@@ -40,6 +40,8 @@ fn echo_to_go(fec: &str, badness: Badness) {
     let port = lossy.address.port().to_string();
     let arguments = ["-transport", "kcp", "-fec", fec, "-port", &port, "-count", "200"];
     talk(&peer, &arguments, "ok: 200 echoes, 0 heartbeats");
+    // Counted when the pass that read them is over, which the answers do not wait for.
+    wait_until("all to be counted", || running.server.stats().requests >= 200);
     let stats = running.server.stats();
     assert_eq!((stats.accepted, stats.requests, stats.bad_datagrams), (1, 200, 0));
 }
