@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use zinx::green::Event;
 use zinx::ziface::{IRequest, IServer};
 
+use crate::common::in_time::in_time;
 use crate::common::{Peer, Running, frame, log_lines, start_alone, wait_until};
 use crate::tls_peer::{TlsPeer, config};
 
@@ -125,11 +126,14 @@ fn handshakes_that_end_for_others_ban_nobody() {
     log_lines::keep();
     let mut config = config();
     (config.max_handshakes, config.ban_faults) = (1, 1);
+    // However slow the machine, none takes too long.
+    config.handshake_timeout_ms = 100_000;
     let running = start_alone(config, |_| {});
     let _slow: Vec<_> = (0..5).map(|_| running.connect()).collect();
-    wait_until("four have made room", || failed(&running) == 4);
-    let stats = running.server.stats();
-    assert_eq!((stats.handshakes_displaced, stats.bans), (4, 0));
+    // Which of the two is counted first is left to chance.
+    let displaced = || running.server.stats().handshakes_displaced;
+    wait_until("four have made room", || failed(&running) == 4 && displaced() == 4);
+    assert_eq!(running.server.stats().bans, 0);
     let line = "its handshake made room for a newer one: MaxHandshakes is 1";
     wait_until("the line that says why", || !log_lines::with(line).is_empty());
     TlsPeer::connect(&running).check_echo();
@@ -140,14 +144,22 @@ fn a_handshake_that_takes_too_long_ends() {
     let mut config = config();
     config.handshake_timeout_ms = 300;
     let running = start_alone(config, |_| {});
-    let begun = Instant::now();
-    let (mut silent, mut halfway) = (running.connect(), running.connect());
-    halfway.send(&client_hello());
-    assert!(!silent.is_reset() && !halfway.is_reset());
-    assert!(begun.elapsed() >= Duration::from_millis(250));
-    wait_until("the counter", || failed(&running) == 2);
+    let hello = client_hello();
+    // On a busy machine the time may be over before the hello has left: what comes to a closed socket is answered by a reset.
+    in_time(|| {
+        let before = failed(&running);
+        let begun = Instant::now();
+        let (mut silent, mut halfway) = (running.connect(), running.connect());
+        halfway.send(&hello);
+        let is_late = begun.elapsed() >= Duration::from_millis(250);
+        let are_reset = [silent.is_reset(), halfway.is_reset()];
+        assert!(begun.elapsed() >= Duration::from_millis(250));
+        wait_until("the counter", || failed(&running) == before + 2);
+        assert!(is_late || are_reset == [false; 2], "{are_reset:?}");
+        (!is_late).then_some(())
+    });
     wait_until("a handshake in time", || {
-        let (mut peer, begun) = (TlsPeer::connect(&running), Instant::now());
+        let (begun, mut peer) = (Instant::now(), TlsPeer::connect(&running));
         let mut echo = [0; 9];
         let io = peer.stream.write_all(&frame(1, b"x")).and_then(|()| peer.stream.read_exact(&mut echo));
         // On a busy machine it may have taken too long.
@@ -164,7 +176,10 @@ fn a_stop_waits_for_no_handshake() {
     let running = start_alone(config, |_| {});
     let mut peers: Vec<_> = (0..20).map(|_| running.connect()).collect();
     peers.iter_mut().skip(10).for_each(|peer| peer.send(&client_hello()));
-    wait_until("the answers", || peers[19].stream.peek(&mut [0]).is_ok_and(|n| n > 0));
+    // All of them have been read then: what waits unread when its socket is closed would make a reset of the end.
+    wait_until("the answers", || {
+        peers[10..].iter().all(|peer| peer.stream.peek(&mut [0]).is_ok_and(|n| n > 0))
+    });
     let begun = Instant::now();
     let stats = running.stop();
     assert!(begun.elapsed() < Duration::from_secs(20), "DrainMs is 60000: {:?}", begun.elapsed());
@@ -175,7 +190,8 @@ fn a_stop_waits_for_no_handshake() {
 #[test]
 fn a_handshake_takes_a_place_among_the_connections() {
     let mut config = config();
-    config.max_conn = 2;
+    // However slow the machine, none takes too long.
+    (config.max_conn, config.handshake_timeout_ms) = (2, 100_000);
     let running = start_alone(config, |_| {});
     let mut first = TlsPeer::connect(&running);
     first.check_echo();
