@@ -10,6 +10,7 @@ use zinx::ziface::{CloseReason, IClient, IServer, TransportKind};
 use zinx::znet::{WsOptions, new_ws_client_with_options};
 use zinx::zpack::new_delimiter_decoder;
 
+use crate::common::in_time::in_time;
 use crate::common::{ECHO, Running, pattern, start_alone, wait_until};
 use crate::greeting::hears;
 use crate::ws_peer::{WsPeer, address, config};
@@ -113,12 +114,21 @@ fn a_text_that_never_ends_is_given_up_and_counted_meanwhile() {
     let mut config = text_config();
     (config.max_packet_size, config.frame_timeout_ms) = (1 << 20, 2000);
     let running = echo_texts(config);
-    let mut peer = WsPeer::connect(&running);
-    begin_text(&mut peer, &[b'a'; 300_000]);
     let arriving = || running.server.stats().held.arriving;
-    wait_until("its bytes to count", || arriving() >= 290_000);
-    assert_eq!(running.close_reason(peer.addr()), CloseReason::FrameTimeout);
-    wait_until("its bytes to be given back", || arriving() == 0);
+    // On a busy machine it may be given up before anybody has looked.
+    in_time(|| {
+        let mut peer = WsPeer::connect(&running);
+        // Also in the middle of it.
+        begin_text(&mut peer, &[b'a'; 300_000]);
+        let mut are_counted = false;
+        wait_until("its bytes to count", || {
+            are_counted = arriving() >= 290_000;
+            are_counted || running.stop_hooks(peer.addr()) > 0
+        });
+        assert_eq!(running.close_reason(peer.addr()), CloseReason::FrameTimeout);
+        wait_until("its bytes to be given back", || arriving() == 0);
+        are_counted.then_some(())
+    });
 }
 
 #[test]
@@ -127,17 +137,17 @@ fn a_peer_that_vanishes_within_a_text_is_told_apart() {
     let mut peer = WsPeer::connect(&running);
     peer.socket.send(Message::Text("whole".into())).unwrap();
     assert_eq!(peer.socket.read().unwrap(), Message::Text("whole".into()));
-    begin_text(&mut peer, &[b'a'; 9]);
+    assert!(begin_text(&mut peer, &[b'a'; 9]));
     let addr = peer.addr();
     drop(peer);
     assert_eq!(running.close_reason(addr), CloseReason::PeerClosedInFrame { received: 9 });
 }
 
-/// A text that goes on in another frame.
-fn begin_text(peer: &mut WsPeer, part: &[u8]) {
+/// A text that goes on in another frame. Whether all of this one has left.
+fn begin_text(peer: &mut WsPeer, part: &[u8]) -> bool {
     let (opcode, mask) = (OpCode::Data(Data::Text), Some([0; 4]));
     let head = FrameHeader { opcode, is_final: false, mask, ..FrameHeader::default() };
-    peer.socket.send(Message::Frame(Frame::from_payload(head, part.to_vec().into()))).unwrap();
+    peer.socket.send(Message::Frame(Frame::from_payload(head, part.to_vec().into()))).is_ok()
 }
 
 #[test]
