@@ -10,7 +10,7 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -41,8 +41,13 @@ fn stopping_a_server_twice_is_stopping_it_once() {
     drop(peer);
     assert!(running.server.wait_stopped(LONG));
     running.server.stop();
-    assert!(TcpStream::connect(running.server.local_addr().unwrap()).is_err(), "the port is closed");
+    wait_closed(running.server.local_addr().unwrap());
     assert_eq!(running.stop_hooks(addr), 1);
+}
+
+/// Waits until nobody listens there. A child that another test is starting may have inherited the listener, for a moment.
+fn wait_closed(address: SocketAddr) {
+    wait_until("the port to be closed", || TcpStream::connect(address).is_err());
 }
 
 /// A configuration with a port that nobody else takes, also when the server has stopped.
@@ -152,7 +157,7 @@ fn a_serve_that_is_killed_or_out_of_time_stops_its_server() {
             assert!(serving.get().unwrap());
         }
         assert!(server.wait_stopped(Duration::from_secs(10)));
-        assert!(TcpStream::connect(port.address).is_err());
+        wait_closed(port.address);
     }
 }
 
