@@ -27,12 +27,18 @@ fn is_turned_away(served: &Served) -> bool {
     !matches!(peer.stream.read(&mut [0]), Ok(1))
 }
 
+/// Whether one that was turned away has been counted. Over KCP it asks again if a busy machine does not answer soon, and each time that
+/// it shows that it receives is one.
+fn is_counted(kind: TransportKind, count: usize) -> bool {
+    count == 1 || count > 1 && kind == TransportKind::Kcp
+}
+
 pub(crate) fn one_over_max_conn_is_turned_away_and_a_place_that_is_left_is_taken(kind: TransportKind) {
     let served = start_alone_with(kind, |config| config.max_conn = 2, |_| {});
     let (mut first, mut second) = (served.connect(), served.connect());
     [&mut first, &mut second].into_iter().for_each(Peer::check_echo);
     assert!(is_turned_away(&served));
-    wait_until("the counter", || served.server.stats().over_max_conn == 1);
+    wait_until("the counter", || is_counted(kind, served.server.stats().over_max_conn));
     [&mut first, &mut second].into_iter().for_each(Peer::check_echo);
     drop(first);
     wait_until("the place", || served.server.get_conn_mgr().len() == 1);
@@ -68,7 +74,7 @@ pub(crate) fn connections_of_one_address_are_counted(kind: TransportKind) {
     let mut first = served.connect();
     first.check_echo();
     assert!(is_turned_away(&served));
-    wait_until("the counter", || served.server.stats().over_max_conn_per_address == 1);
+    wait_until("the counter", || is_counted(kind, served.server.stats().over_max_conn_per_address));
     first.check_echo();
     drop(first);
     wait_until("the place", || served.server.get_conn_mgr().is_empty());
