@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::common::in_time::in_time;
 use crate::common::{ECHO, Peer, config, frame, start, start_alone, wait_until};
@@ -271,19 +271,27 @@ fn a_request_that_is_being_handled_is_not_idleness() {
     let mut config = pool(WorkerMode::Hash, 2);
     // On a busy machine the healthy client too is silent for a while.
     config.idle_timeout_ms = 500;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let begins = Arc::clone(&begun);
     let running = start(config, |server| {
-        server
-            .add_router(NUMBER, |request: &dyn IRequest| {
-                sleep(Duration::from_millis(1500));
-                request.get_connection().send_msg(NUMBER, "done")
-            })
-            .unwrap();
+        let slow = move |request: &dyn IRequest| {
+            begins.fetch_add(1, Ordering::AcqRel);
+            sleep(Duration::from_millis(1500));
+            request.get_connection().send_msg(NUMBER, "done")
+        };
+        server.add_router(NUMBER, slow).unwrap();
     });
-    // On a busy machine one may be idle before it asks.
+    // On a busy machine one may be idle before it asks, and before what it asks is read.
     let mut peer = in_time(|| {
-        let (begun, mut peer) = (Instant::now(), running.connect());
-        let asked = peer.stream.write_all(&frame(NUMBER, b""));
-        (asked.is_ok() && begun.elapsed() < Duration::from_millis(250)).then_some(peer)
+        let (before, mut peer) = (begun.load(Ordering::Acquire), running.connect());
+        // Nothing may be there any more that would take it.
+        let _ = peer.stream.write_all(&frame(NUMBER, b""));
+        let mut is_handled = false;
+        wait_until("the handler, or the end", || {
+            is_handled = begun.load(Ordering::Acquire) > before;
+            is_handled || running.stop_hooks(peer.addr()) > 0
+        });
+        is_handled.then_some(peer)
     });
     assert_eq!(peer.read_frame(), (NUMBER, b"done".to_vec()));
     assert_eq!(running.close_reason(peer.addr()), CloseReason::IdleTimeout);
