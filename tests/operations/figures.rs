@@ -109,7 +109,8 @@ fn closed_connections_are_remembered_with_their_reason() {
     assert!(reason(2).contains("exceeds MaxPacketSize"), "{}", reason(2));
     let by_address = entries(&running, &format!("/connz?state=closed&address={fourth}"));
     assert_eq!((by_address.len(), &by_address[0]["bytes_in"]), (1, &20.into()));
-    assert_eq!(get_json(&running, "/connz")["matched"], 1);
+    // The last of the others is noted as closed before its place is free.
+    wait_until("one is left", || get_json(&running, "/connz")["matched"] == 1);
     let samples = samples(&running);
     for kind in ["kicked", "peer_closed", "packet_too_large"] {
         assert_eq!(samples[&format!("zinx_connections_closed_total{{reason=\"{kind}\"}}")], 1.0);
