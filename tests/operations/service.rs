@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use zinx::prelude::*;
@@ -56,7 +56,10 @@ impl Manager {
 }
 
 fn in_child_with_manager(name: &str, more: &[(&str, &str)], body: impl FnOnce()) {
-    let socket = format!("{}/zinx-{}.sock", std::env::temp_dir().display(), name.replace(':', "-"));
+    static MANAGERS: AtomicUsize = AtomicUsize::new(0);
+    // The same program may run beside this one. Its whole name would be too long for a socket.
+    let (program, number) = (std::process::id(), MANAGERS.fetch_add(1, Ordering::Relaxed));
+    let socket = format!("{}/zinx-manager-{program}-{number}.sock", std::env::temp_dir().display());
     in_child_with(name, &[&[("NOTIFY_SOCKET", socket.as_str())], more].concat(), body);
     let _ = std::fs::remove_file(socket);
 }
