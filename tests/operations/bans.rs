@@ -52,7 +52,7 @@ fn an_address_whose_frames_are_bad_too_often_is_refused_until_the_ban_is_lifted(
         running.close_reason(bad.addr());
         wait_until("it is counted", || get_json(&running, "/connz?state=closed")["matched"] == n);
     }
-    wait_until("it is banned", || banned(&running).len() == 1);
+    wait_until("it is banned", || running.server.stats().bans == 1);
     assert!(is_refused(&running));
     open.check_echo();
     let ban = &banned(&running)[0];

@@ -46,8 +46,9 @@ impl Core {
         let why: String = format!("{count} {what}").chars().take(MAX_WHY).collect();
         let (address, seconds) = (shown(from), config.ban_ms.div_ceil(1000));
         throttled!(warn, self.ban_log, "banned {address} for {seconds} s, for a minute of {why}");
-        self.counters.bans.add();
         self.bans.ban(from, why, config, now);
+        // Who sees that it is counted finds it banned.
+        self.counters.bans.add();
         true
     }
 }
