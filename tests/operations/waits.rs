@@ -110,8 +110,9 @@ fn check_each_kind(workers: usize) {
         let ms = || get_json(&running, &format!("/connz/{id}"))["waits"]["ms"].as_u64().unwrap();
         // The wait for a full queue looks again from time to time; all others are one wait.
         wait_until("it has waited for a while", || ms() >= 20);
-        let does = get_json(&running, &format!("/connz/{id}"))["does"].as_str().unwrap().to_string();
-        assert!(does.starts_with(what) && does.ends_with(&format!(", in {code}")), "{does}");
+        let does = || get_json(&running, &format!("/connz/{id}"))["does"].as_str().unwrap().to_string();
+        let is_told = |does: String| does.starts_with(what) && does.ends_with(&format!(", in {code}"));
+        assert!(comes_true(Duration::from_secs(30), || is_told(does())), "{}", does());
     }
     let mut idle = running.connect();
     idle.check_echo();
