@@ -295,9 +295,11 @@ impl Quiet {
         self.coroutines
     }
 
-    /// It has as many coroutines as when it was warm, and about as much memory.
+    /// It has as many coroutines and descriptors as when it was warm, and about as much memory.
     pub(crate) const fn is_back(&self, warm: &Self) -> bool {
-        self.coroutines == warm.coroutines && self.resident_kib <= warm.resident_kib + MORE_KIB
+        self.coroutines == warm.coroutines
+            && self.open_files == warm.open_files
+            && self.resident_kib <= warm.resident_kib + MORE_KIB
     }
 
     /// All is as it was when it was warm.
