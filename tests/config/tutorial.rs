@@ -99,7 +99,11 @@ fn the_lines_of_the_tutorial_are_those_of_the_python_tutorial_under_a_target_of_
                 "服务停止".to_string(),
                 "清除所有链接: 当前数量 = 0".to_string(),
             ];
-            assert_eq!(Lines::but("开启接收"), lines);
+            // The last two are said by two threads, of which the second does not wait long for the first on a busy machine.
+            wait_until("all lines", || Lines::but("开启接收").len() >= lines.len());
+            let mut heard = Lines::but("开启接收");
+            heard[lines.len() - 2..].sort_by_key(|line| line != "服务停止");
+            assert_eq!(heard, lines);
             // Before the connection; and before the next one, unless the stop came first.
             let waits = Lines::heard().len() - lines.len();
             assert!((1..=2).contains(&waits), "{waits}");
