@@ -153,7 +153,10 @@ fn a_go_client_sees_our_heartbeat_and_stays_while_it_sends_its_own() {
         server.start_heart_beat_with_option(Duration::from_millis(200), option).unwrap();
     });
     let port = running.server.local_addr().unwrap().port().to_string();
-    talk(&peer, &["-port", &port, "-watch", "3"], "ok: 0 echoes, 3 heartbeats");
+    // It says nothing, and is lost after two seconds: on a busy machine before it has read all, or it counts one that comes meanwhile.
+    let watch = ["-port", &port, "-watch", "3"];
+    let sees = || try_to_talk(&peer, &watch, "ok: 0 echoes, 3 heartbeats");
+    assert!((0..3).any(|_| sees()), "three times lost");
     assert!(heard.lock().unwrap().is_empty());
     // Half a second more than either side allows the other to be silent. A busy machine may make it silent for longer.
     let hold = ["-port", &port, "-beat", "200ms", "-hold", "2500ms"];
