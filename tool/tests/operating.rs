@@ -104,7 +104,9 @@ fn every_command_that_speaks_to_a_server_works_beside_floods() {
     let at = |args: &[&str]| run(&[args, &["--admin", &plane]].concat());
     assert!(at(&["conns", "--sort", "messages"]).lines().count() >= 5);
     assert!(run(&["send", &server.address, "2", "hello"]).contains("hello"));
-    assert!(at(&["trace", "0", "--seconds", "1"]).contains(" 0 <- id 2, 100 bytes: "));
+    // On a busy machine a second may pass without a frame.
+    let traced = || at(&["trace", "0", "--seconds", "1"]).contains(" 0 <- id 2, 100 bytes: ");
+    assert!((0..10).any(|_| traced()));
     assert!(at(&["reload"]).starts_with("read "));
     assert_eq!(at(&["kick", "3"]), "kicked 3\n");
     #[cfg(feature = "bench")]

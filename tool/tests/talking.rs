@@ -9,7 +9,7 @@
 #[expect(dead_code, reason = "each test file uses its share")]
 mod common;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::Stdio;
 use std::thread;
@@ -23,29 +23,39 @@ fn run(args: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-/// What `zinx repl` prints for these lines.
-fn repl(address: &str, lines: &str) -> (Option<i32>, String, String) {
+/// What `zinx repl` prints for these lines. The input does not end before it has printed so many: then it waits for a moment only.
+fn repl(address: &str, lines: &str, printed: usize) -> (Option<i32>, String, String) {
     let mut command = zinx();
     let command = command.args(["repl", address]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let (mut input, mut out) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    input.write_all(lines.as_bytes()).unwrap();
+    let mut said = String::new();
+    for _ in 0..printed {
+        // 0 if it has ended.
+        out.read_line(&mut said).unwrap();
+    }
+    drop(input);
+    out.read_to_string(&mut said).unwrap();
     let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
+    (output.status.code(), said, String::from_utf8(output.stderr).unwrap())
 }
 
 #[test]
 fn a_repl_sends_lines_shows_frames_and_remembers() {
     let _watchdog = watchdog();
     let server = Server::spawn(zinx().env("ZINX_TCPPORT", "0").env("ZINX_ADMIN", "off"));
-    let (code, out, err) = repl(&server.address, "2 hello\nhex 2 00 ff\n!1\nnonsense\nhistory\n");
+    let (code, out, err) = repl(&server.address, "2 hello\nhex 2 00 ff\n!1\nnonsense\nhistory\n", 6);
     assert_eq!(code, Some(0), "{out}{err}");
     let (mut shown, history): (Vec<_>, Vec<_>) = out.lines().partition(|line| line.starts_with("< "));
     shown.sort_unstable();
     assert_eq!(shown, ["< id=2 len=2 00ff", "< id=2 len=5 \"hello\"", "< id=2 len=5 \"hello\""]);
     assert_eq!(history, ["   1  2 hello", "   2  hex 2 00 ff", "   3  2 hello"]);
     assert!(err.contains("\"nonsense\" is no message id"), "{err}");
-    assert_eq!(repl(&server.address, "2 a\nquit\n2 b\n").0, Some(0));
+    assert_eq!(repl(&server.address, "2 a\nquit\n2 b\n", 0).0, Some(0));
+    // What comes soon after the end of the input is shown too. A busy machine may be late once.
+    let shows = || repl(&server.address, "2 hello\n", 0).1 == "< id=2 len=5 \"hello\"\n";
+    assert!((0..10).any(|_| shows()));
 }
 
 #[test]
@@ -64,7 +74,8 @@ fn a_repl_ends_with_1_if_the_server_ends_the_connection_or_is_not_there() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && said.contains("the connection has ended"), "{said}");
     drop(input);
-    let (code, _, err) = repl(&address, "");
+    // Nobody gets this port from the system, as somebody may get that of the listener.
+    let (code, _, err) = repl("127.0.0.1:1", "", 0);
     assert!(code == Some(1) && err.contains("Connection refused"), "{err}");
 }
 
@@ -89,7 +100,7 @@ fn a_repl_at_the_end_of_its_input_is_not_kept_by_a_server_that_never_stops() {
             thread::sleep(Duration::from_millis(50));
         }
     });
-    let (code, out, err) = repl(&address, "1 a\n");
+    let (code, out, err) = repl(&address, "1 a\n", 1);
     assert!(code == Some(0) && out.starts_with("< id=7 len=1 \"x\"\n"), "{out}{err}");
     ticks.join().unwrap();
 }
@@ -129,9 +140,14 @@ mod bench {
 
     fn bench(address: &str, more: &[&str]) -> serde_json::Value {
         let args = [&["bench", address, "--seconds", "1", "--json"], more].concat();
-        let (code, out, err) = run(&args);
-        assert_eq!(code, Some(0), "{out}{err}");
-        serde_json::from_str(&out).unwrap()
+        let measured = || {
+            let (code, out, err) = run(&args);
+            assert_eq!(code, Some(0), "{out}{err}");
+            let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+            (number(&report, "/messages") > 0.0).then_some(report)
+        };
+        // On a busy machine a second may pass without an answer.
+        (0..5).find_map(|_| measured()).expect("an answer within a second")
     }
 
     fn number(report: &serde_json::Value, name: &str) -> f64 {
@@ -211,9 +227,9 @@ mod bench {
         thread::spawn(move || drop(listener.accept().unwrap().0.read(&mut [0; 8])));
         let (code, out, err) = run(&["bench", &address, "-c", "1", "--seconds", "1"]);
         assert!(code == Some(1) && out.contains("connections that failed: 1"), "{out}{err}");
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let (code, _, err) = run(&["bench", &free, "-c", "1"]);
+        let closed = "127.0.0.1:1";
+        let (code, _, err) = run(&["bench", closed, "-c", "1"]);
         assert!(code == Some(1) && err.contains("refused"), "{err}");
-        assert_eq!(run(&["bench", &free, "--rate", "5", "--window", "5"]).0, Some(2));
+        assert_eq!(run(&["bench", closed, "--rate", "5", "--window", "5"]).0, Some(2));
     }
 }
