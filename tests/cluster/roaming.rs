@@ -12,7 +12,7 @@ use crate::common::{frame, wait_until};
 use crate::cutter::Cutter;
 use crate::nodes::TOLD;
 use crate::redis::Redis;
-use crate::resuming::{GONE, Nodes, Pushed, SAID, SAY, receive_until};
+use crate::resuming::{GONE, Nodes, Pushed, SAID, SAY, STALL, receive_until};
 
 #[test]
 fn cut_after_any_byte_a_client_comes_back_on_the_other_node() {
@@ -268,5 +268,3 @@ const WITH_ONE_SET: usize = 20;
 /// A node that stands still for long would make it more than a few.
 const MOST_ATTEMPTS: usize = 2000;
 const SAYS: u8 = 12;
-/// A node that is asked answers sooner, unless the machine stands still.
-const STALL: Duration = Duration::from_millis(700);
