@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::common::random::Random;
 use crate::ledger::Ledger;
@@ -196,9 +196,9 @@ impl Shared {
         if wire.is_none() {
             *wire = Some(Wire::open(self.addresses.lock().unwrap()[node])?);
         }
-        let (wire, number) = (wire.as_mut().unwrap(), self.ledger.number());
+        let (wire, number, asked) = (wire.as_mut().unwrap(), self.ledger.number(), Instant::now());
         let said = wire.ask(PUSH, format!("{user} {number}").as_bytes(), LONG);
-        self.ledger.said(number, user, said.as_ref().ok().cloned().flatten());
+        self.ledger.said(number, user, asked, said.as_ref().ok().cloned().flatten());
         said.map(drop)
     }
 }

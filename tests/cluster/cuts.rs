@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zinx::green;
 use zinx::prelude::*;
@@ -67,6 +67,10 @@ fn read_all(mut peer: Peer) -> thread::JoinHandle<(HashMap<u32, u32>, Peer)> {
     })
 }
 
+fn count_delivered(said: &[(u32, Option<Delivery>)]) -> usize {
+    said.iter().filter(|(_, delivery)| *delivery == Some(Delivery::Delivered)).count()
+}
+
 #[test]
 fn what_is_said_of_a_push_is_true_although_links_are_cut() {
     let Some(redis) = Redis::start() else { return };
@@ -75,14 +79,21 @@ fn what_is_said_of_a_push_is_true_although_links_are_cut() {
         let arrived = read_all(logged_in(&nodes[1].0, "ann"));
         let said = Arc::new(Mutex::new(Vec::new()));
         while_cutting(&nodes, seed, || {
+            let begun = Instant::now();
             let senders: Vec<_> = (0..SENDERS)
                 .map(|sender| {
                     let (cluster, said) =
                         (nodes[sender as usize % 2 * 2].0.server.cluster(), Arc::clone(&said));
                     green::spawn(move || {
-                        for n in sender * EACH..(sender + 1) * EACH {
-                            let delivery = cluster.user("ann").push(TOLD, n.to_le_bytes()).ok();
-                            said.lock().unwrap().push((n, delivery));
+                        for n in 0.. {
+                            // On a busy machine a link is cut again almost as soon as it is there: then it takes more of them.
+                            let are_enough = || count_delivered(&said.lock().unwrap()) > ENOUGH;
+                            if n >= EACH && (are_enough() || begun.elapsed() > HALF_A_MINUTE) {
+                                break;
+                            }
+                            let number = n * SENDERS + sender;
+                            let delivery = cluster.user("ann").push(TOLD, number.to_le_bytes()).ok();
+                            said.lock().unwrap().push((number, delivery));
                             green::sleep(Duration::from_millis(10));
                         }
                     })
@@ -98,7 +109,6 @@ fn what_is_said_of_a_push_is_true_although_links_are_cut() {
         });
         assert!(has_come, "the end: {last:?}; {}", what_is_known("ann", &nodes, &redis));
         let ((arrived, _peer), said) = (arrived.join().unwrap(), said.lock().unwrap());
-        let mut delivered = 0;
         for (n, delivery) in said.iter() {
             let count = arrived.get(n).copied().unwrap_or(0);
             match delivery {
@@ -108,10 +118,10 @@ fn what_is_said_of_a_push_is_true_although_links_are_cut() {
                 None => assert_eq!(count, 0, "{n} was not sent"),
                 other => panic!("{n}: {other:?}"),
             }
-            delivered += u32::from(*delivery == Some(Delivery::Delivered));
         }
+        let delivered = count_delivered(&said);
         println!("{delivered} of {} were delivered", said.len());
-        assert!(delivered > SENDERS * EACH / 10, "{delivered}");
+        assert!(delivered > ENOUGH, "{delivered}");
     });
 }
 
@@ -175,5 +185,7 @@ fn what_a_node_did_not_read_in_time_is_counted_and_the_rest_arrives_in_order() {
 const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 const SENDERS: u32 = 8;
 const EACH: u32 = 50;
+/// A tenth of them.
+const ENOUGH: usize = (SENDERS * EACH / 10) as usize;
 const USERS: u64 = 10;
 const LOGINS: u64 = 200;

@@ -13,15 +13,18 @@ pub(crate) struct Ledger {
     /// The sessions that each number has come to.
     arrived: Mutex<HashMap<u32, Vec<u64>>>,
     /// When a node was killed, and who was connected to it.
-    killed: Mutex<Vec<(Instant, HashSet<String>)>>,
+    killed: Mutex<Vec<(Time, HashSet<String>)>>,
 }
 
 struct Push {
     user: String,
     /// What the node has said. `None` if it has said nothing.
     said: Option<String>,
-    at: Instant,
+    at: Time,
 }
+
+/// From when to when: what happens in between may take long on a busy machine.
+type Time = (Instant, Instant);
 
 /// How many pushes had which end.
 #[derive(Debug, Default)]
@@ -46,8 +49,8 @@ impl Ledger {
         self.sessions.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn said(&self, number: u32, user: &str, said: Option<String>) {
-        let push = Push { user: user.to_string(), said, at: Instant::now() };
+    pub(crate) fn said(&self, number: u32, user: &str, asked: Instant, said: Option<String>) {
+        let push = Push { user: user.to_string(), said, at: (asked, Instant::now()) };
         self.pushes.lock().unwrap().insert(number, push);
     }
 
@@ -59,8 +62,8 @@ impl Ledger {
         self.arrived.lock().unwrap().contains_key(&number)
     }
 
-    pub(crate) fn node_was_killed(&self, with: HashSet<String>) {
-        self.killed.lock().unwrap().push((Instant::now(), with));
+    pub(crate) fn node_was_killed(&self, begun: Instant, with: HashSet<String>) {
+        self.killed.lock().unwrap().push(((begun, Instant::now()), with));
     }
 
     /// Checks that everything that was said is true, and that nothing came twice.
@@ -100,8 +103,9 @@ impl Ledger {
     /// A push that was in the queue of a connection when its node was killed.
     fn ended_with_node(&self, push: &Push) -> bool {
         let killed = self.killed.lock().unwrap();
-        killed.iter().any(|(at, with)| {
-            let apart = at.saturating_duration_since(push.at).max(push.at.saturating_duration_since(*at));
+        killed.iter().any(|((begun, ended), with)| {
+            let (asked, said) = push.at;
+            let apart = begun.saturating_duration_since(said).max(asked.saturating_duration_since(*ended));
             with.contains(&push.user) && apart < Duration::from_secs(1)
         })
     }

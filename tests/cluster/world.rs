@@ -84,11 +84,11 @@ impl World {
     pub(crate) fn kill_node(&mut self) {
         let node = self.victim();
         self.was_killed = Some(node);
-        let mut with = self.crowd.connected_to(node);
+        let (begun, mut with) = (Instant::now(), self.crowd.connected_to(node));
         self.members[node].signal(Signal::KILL);
         // Those who came at that moment have not noticed yet.
         with.extend(self.crowd.connected_to(node));
-        self.crowd.shared.ledger.node_was_killed(with);
+        self.crowd.shared.ledger.node_was_killed(begun, with);
     }
 
     pub(crate) fn start_node_again(&mut self) {
@@ -139,9 +139,17 @@ impl World {
         (took, missed)
     }
 
-    /// The gaps that each node has counted.
+    /// The gaps that each node has counted, once it says so.
     fn lost(&self) -> Vec<usize> {
-        self.states().into_iter().map(|state| state.map_or(0, |state| state.lost)).collect()
+        let of = |member: &Member| {
+            let mut lost = None;
+            wait_until("a node says how it is", || {
+                lost = member.state().map(|state| state.lost);
+                lost.is_some()
+            });
+            lost.unwrap()
+        };
+        self.members.iter().map(of).collect()
     }
 
     fn states(&self) -> Vec<Option<State>> {
@@ -191,11 +199,11 @@ impl World {
         let ledger = &self.crowd.shared.ledger;
         for member in &self.members {
             for user in self.crowd.names(true) {
-                let number = ledger.number();
+                let (number, asked) = (ledger.number(), Instant::now());
                 let said = member.push(&user, number);
                 // On a machine where even Redis waits for a second, it may be unknown.
                 let delivered = said.as_deref() == Some("delivered");
-                ledger.said(number, &user, said);
+                ledger.said(number, &user, asked, said);
                 if delivered {
                     wait_until("a message", || ledger.has_arrived(number));
                 }
