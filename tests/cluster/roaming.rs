@@ -102,7 +102,7 @@ impl Nodes {
         self.go_to(random.below(3) as usize);
         let mut phone = self.phone(&user);
         phone.may_be_refused = true;
-        let done = AtomicBool::new(false);
+        let (done, links) = (AtomicBool::new(false), self.reconnects());
         thread::scope(|scope| {
             let sender = scope.spawn(|| self.send_until(&done, &user, seed));
             let ends = Done(&done);
@@ -112,16 +112,19 @@ impl Nodes {
             let Some(last) = last.filter(|_| outcome) else { return false };
             receive_until(&mut phone, (TOLD, last.into_bytes()));
             pushed.check(&phone);
+            // What a node has told others over a link that has ended since is lost: on a machine where even Redis waits for a second.
+            let may_be_lost = broadcasts.contains(&false) || self.reconnects() > links;
             // Those of other nodes may come behind the last word. If one is lost, receiving fails.
-            let count = |phone: &Phone, n: u32| {
+            let count = |phone: &Phone, n: usize| {
                 let text = format!("{user} all {n}").into_bytes();
                 phone.inbox.iter().filter(|(id, data)| *id == ALL && *data == text).count()
             };
-            while (0..broadcasts).any(|n| count(&phone, n) == 0) {
+            while !may_be_lost && (0..broadcasts.len()).any(|n| count(&phone, n) == 0) {
                 phone.receive();
             }
-            for n in 0..broadcasts {
-                assert_eq!(count(&phone, n), 1, "broadcast {n} of {broadcasts}");
+            for n in 0..broadcasts.len() {
+                let count = count(&phone, n);
+                assert!(count == 1 || may_be_lost && count == 0, "broadcast {n} of {broadcasts:?}: {count}");
             }
             assert_eq!(self.heard.lock().unwrap()[&user], (1..=SAYS).collect::<Vec<_>>());
             wait_until("one login", || self.nodes_of(&user).len() == 1);
@@ -130,6 +133,11 @@ impl Nodes {
             wait_until("the end", || self.nodes_of(&user).is_empty());
             true
         })
+    }
+
+    /// How often a link to Redis was made again.
+    fn reconnects(&self) -> usize {
+        self.nodes.iter().map(|node| node.server.cluster().stats().reconnects).sum()
     }
 
     fn wander_about(&self, phone: &mut Phone, random: &mut Random) -> bool {
@@ -169,17 +177,17 @@ impl Nodes {
         true
     }
 
-    /// Sends to the user and the group from any node, until the client is done. The last word is `None` if the user has gone.
-    fn send_until(&self, done: &AtomicBool, user: &str, seed: u64) -> (Pushed, u32, Option<String>) {
-        let (mut random, mut pushed, mut broadcasts) = (Random::new(seed + 1), Pushed::default(), 0);
+    /// Sends to the user and the group from any node, until the client is done. Returns the pushes, of each broadcast whether others were
+    /// told, and the last word: `None` if the user has gone.
+    fn send_until(&self, done: &AtomicBool, user: &str, seed: u64) -> (Pushed, Vec<bool>, Option<String>) {
+        let (mut random, mut pushed, mut broadcasts) = (Random::new(seed + 1), Pushed::default(), Vec::new());
         while !done.load(Ordering::Acquire) {
             let cluster = self.nodes[random.below(3) as usize].server.cluster();
             if random.below(2) == 0 {
                 pushed.push(&cluster, user, format!("{user} {}", pushed.0.len()));
             } else {
-                let text = format!("{user} all {broadcasts}");
-                assert!(cluster.group("lobby").broadcast(ALL, &text[..]).unwrap().others_told);
-                broadcasts += 1;
+                let text = format!("{user} all {}", broadcasts.len());
+                broadcasts.push(cluster.group("lobby").broadcast(ALL, &text[..]).unwrap().others_told);
             }
             thread::sleep(Duration::from_micros(random.below(3000)));
         }
