@@ -68,8 +68,10 @@ fn a_connected_udp_socket_hears_its_peer_alone() {
         assert_eq!(one.send(b"back").unwrap(), 4);
         assert_eq!(other.recv_from(&mut buf).unwrap(), (4, at_one));
         assert!(other.send(b"to whom").is_err());
-        let gone = udp().1;
-        one.connect(gone).unwrap();
+        // This one hears its peer alone too: for others nobody is at its port, and nobody gets that meanwhile.
+        let (deaf, at_deaf) = udp();
+        deaf.connect(at_other).unwrap();
+        one.connect(at_deaf).unwrap();
         one.send(b"?").unwrap();
         assert_eq!(one.recv(&mut buf).unwrap_err().kind(), ErrorKind::ConnectionRefused);
         assert!(format!("{one:?}").contains("127.0.0.1"));
