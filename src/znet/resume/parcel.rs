@@ -130,13 +130,13 @@ pub(crate) struct Standing {
 pub(crate) type Reached = (u64, u64);
 
 /// What is to be written into Redis of a connection, and what it has reached with that.
-#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "there is no Redis"))]
+#[cfg_attr(not(any(feature = "redis", test)), expect(dead_code, reason = "there is no Redis"))]
 pub(crate) struct Save {
     pub(crate) now: Reached,
     pub(crate) what: What,
 }
 
-#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "there is no Redis"))]
+#[cfg_attr(not(any(feature = "redis", test)), expect(dead_code, reason = "there is no Redis"))]
 pub(crate) enum What {
     /// A [`Parcel`], and its user as in [`Standing`].
     Whole(Vec<u8>, Option<(Arc<str>, bool)>),
