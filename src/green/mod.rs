@@ -57,7 +57,7 @@ pub(crate) use runtime::bell::Bell;
 pub use runtime::blocking::blocking;
 pub(crate) use runtime::buffers::{READ_BUFFER_BYTES, ReadBuffer, SendBuffer, small_read_buffer_bytes};
 pub(crate) use runtime::burst::give_memory_back;
-pub(crate) use runtime::fair::{Turn, after_call, take_turn};
+pub(crate) use runtime::fair::{Turn, after_call};
 pub use runtime::fair::{fair_yields, fairness_point, yield_now};
 #[cfg(feature = "admin")]
 pub(crate) use runtime::figures::stolen_rides;

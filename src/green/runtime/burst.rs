@@ -14,13 +14,9 @@ pub(crate) fn give_memory_back() {
     }
     let started = std::thread::Builder::new().name("zinx-memory".to_string()).spawn(|| {
         loop {
-            memory::keep_little();
             buffers::free_unused();
             pause(WORKERS_FREE);
             memory::trim();
-            if LEFT.load(Ordering::Acquire) == 1 {
-                memory::keep_much();
-            }
             if LEFT.fetch_sub(1, Ordering::AcqRel) == 1 {
                 return;
             }

@@ -53,8 +53,8 @@ pub fn fairness_point() {
     }
 }
 
-/// As [`fairness_point`], with a look at the clock each time: behind what takes long by itself.
-pub(crate) fn take_turn() {
+/// As [`fairness_point`], with a look at the clock each time.
+pub(in crate::green) fn take_turn() {
     if look(clock()) {
         yield_now();
     }

@@ -1,48 +1,28 @@
-//! The allocator gives memory back to the system after a burst, and not before.
+//! The allocator gives memory back to the system after a burst.
 //!
-//! The allocator of glibc starts with two thresholds of 128 KiB: a larger block has a map of its own, which its end gives back, and so
-//! much may be free at the end of a heap. Then a server that sends large messages has the system map and clear each of them, which takes as
-//! long as to write it, and the others of its worker wait. Here both are as large as glibc itself lets them grow. So what was freed stays,
-//! until memory is given back after a burst: for that time the second threshold is small again, and what blocks have left behind elsewhere
-//! `malloc_trim` returns. A program with another allocator loses nothing, nor does one that was started with thresholds of its own.
-
-use std::sync::atomic::{AtomicBool, Ordering};
+//! The allocator of glibc keeps what is freed: once large blocks have been freed, it takes further ones of that size from its
+//! heaps, and keeps up to 64 MiB of free memory at the end of each. So after a burst a server would keep its peak forever.
+//! Here both thresholds stay what they are when a process starts, 128 KiB: a large block has a map of its own, which
+//! its end gives back. What small blocks have left behind `malloc_trim` returns. A program with another allocator
+//! loses nothing, nor does one that was started with thresholds of its own.
 
 /// Fixes the thresholds of the allocator. Call it once, before the first coroutine.
-pub(super) fn fix_thresholds() {
+pub(super) fn keep_thresholds() {
     let is_set = |name| std::env::var_os(name).is_some();
-    if ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"].into_iter().any(is_set) {
-        return;
-    }
-    IS_OURS.store(true, Ordering::Relaxed);
-    #[cfg(target_env = "gnu")]
-    set(libc::M_MMAP_THRESHOLD, MAPPED_BYTES);
-    keep_much();
-}
-
-/// From now on what is free at the end of a heap goes back.
-pub(super) fn keep_little() {
-    if IS_OURS.load(Ordering::Relaxed) {
-        #[cfg(target_env = "gnu")]
-        set(libc::M_TRIM_THRESHOLD, KEPT_LITTLE_BYTES);
-    }
-}
-
-/// From now on it stays.
-pub(super) fn keep_much() {
-    if IS_OURS.load(Ordering::Relaxed) {
-        #[cfg(target_env = "gnu")]
-        set(libc::M_TRIM_THRESHOLD, 2 * MAPPED_BYTES);
+    if !["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"].into_iter().any(is_set) {
+        set_thresholds();
     }
 }
 
 #[cfg(target_env = "gnu")]
-fn set(parameter: libc::c_int, bytes: libc::c_int) {
-    #[expect(unsafe_code, reason = "see SAFETY")]
-    // SAFETY: `mallopt` has no precondition: it takes the lock of the allocator, and changes only from which size on a
-    // block gets a map of its own, and how much free memory is kept.
-    unsafe {
-        libc::mallopt(parameter, bytes);
+fn set_thresholds() {
+    for parameter in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+        #[expect(unsafe_code, reason = "see SAFETY")]
+        // SAFETY: `mallopt` has no precondition: it takes the lock of the allocator, and changes only from which size on a
+        // block gets a map of its own, and how much free memory is kept.
+        unsafe {
+            libc::mallopt(parameter, THRESHOLD_BYTES);
+        }
     }
 }
 
@@ -65,23 +45,18 @@ pub(super) fn trim_own_heap() {
 }
 
 #[cfg(not(target_env = "gnu"))]
+const fn set_thresholds() {}
+
+#[cfg(not(target_env = "gnu"))]
 pub(super) const fn trim_own_heap() {}
 
 #[cfg(not(target_env = "gnu"))]
 pub(super) const fn trim() {}
 
-/// The thresholds are ours to change: no one has set them before the program was started.
-static IS_OURS: AtomicBool = AtomicBool::new(false);
-
-/// From this size on a block has a map of its own: `DEFAULT_MMAP_THRESHOLD_MAX` of glibc.
 #[cfg(target_env = "gnu")]
-const MAPPED_BYTES: libc::c_int = 32 << 20;
+const THRESHOLD_BYTES: libc::c_int = 128 * 1024;
 
-/// What glibc starts with.
-#[cfg(target_env = "gnu")]
-const KEPT_LITTLE_BYTES: libc::c_int = 128 << 10;
-
-/// `FASTBIN_CONSOLIDATION_THRESHOLD` of glibc is 64 KiB: from that on a free block has it look.
+/// `FASTBIN_CONSOLIDATION_THRESHOLD` of glibc is 64 KiB; from [`THRESHOLD_BYTES`] on the block would have a map of its own.
 #[cfg(target_env = "gnu")]
 const LOOKED_AT_BYTES: usize = 96 * 1024;
 
@@ -105,8 +80,7 @@ mod tests {
     }
 
     fn fill_and_trim() {
-        fix_thresholds();
-        keep_little();
+        set_thresholds();
         // Of the small blocks the thread itself keeps seven, and the allocator the others, not joined with what is free beside them.
         let small = |_| Box::new([1_u8; 64]);
         let kept_by_thread: [_; 7] = std::array::from_fn(small);

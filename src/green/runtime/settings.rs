@@ -43,7 +43,7 @@ impl Runtime {
             return self.check_against(have);
         }
         let chosen = self.with_defaults();
-        memory::fix_thresholds();
+        memory::keep_thresholds();
         limits::measure_maps();
         limits::set_max_stacks(chosen.max_stacks, chosen.workers);
         may::config()

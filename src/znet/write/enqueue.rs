@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::outbox::{Appended, Flushed, Plain, State};
 use crate::error::{Error, Result};
-use crate::green::{Until, fairness_point, is_unwinding, take_turn};
+use crate::green::{Until, fairness_point, is_unwinding};
 use crate::zconf::{PackKind, QueueFull};
 use crate::ziface::{CloseReason, Payload, SendWait};
 use crate::znet::conn::connection::Connection;
@@ -83,7 +83,7 @@ impl Connection {
         }
         // Last: a time limit around the caller may end it in there, and what is queued must leave all the same.
         if was_full || has_flushed {
-            self.let_others_run(frame, wait);
+            self.let_others_run(wait);
         }
         appended.map(|appended| matches!(appended, Appended::Queued { .. }))
     }
@@ -150,7 +150,7 @@ impl Connection {
             let Some((since, until)) = waits else {
                 // The socket may well take it: what is queued has just not been sent yet.
                 waits = Some((Instant::now(), self.wait_at_most(wait)));
-                self.send_now(frame, if waiting.is_some() { wait } else { SendWait::Never });
+                self.send_now(if waiting.is_some() { wait } else { SendWait::Never });
                 drop(waiting);
                 appended = self.append(frame, &mut append)?;
                 continue;
@@ -175,18 +175,16 @@ impl Connection {
     }
 
     #[inline(never)]
-    fn send_now(&self, frame: usize, wait: SendWait) {
-        self.let_others_run(frame, wait);
+    fn send_now(&self, wait: SendWait) {
+        self.let_others_run(wait);
         self.writer().flush_or_defer();
     }
 
     /// A handler that sends without end to a peer that reads as fast would never wait, and no other would run beside it:
-    /// so this is a point where it may yield. To make a large frame and to send it has taken longer than others should wait.
-    fn let_others_run(&self, frame: usize, wait: SendWait) {
-        match wait {
-            SendWait::Never => {}
-            _ if frame >= LARGE_BYTES => take_turn(),
-            _ => fairness_point(),
+    /// so this is a point where it may yield.
+    fn let_others_run(&self, wait: SendWait) {
+        if wait != SendWait::Never {
+            fairness_point();
         }
     }
 
@@ -214,6 +212,3 @@ impl Connection {
         Error::QueueFull { bytes: state.bytes(), messages: state.messages(), waited }
     }
 }
-
-/// To write so much takes a slice of time, or more.
-const LARGE_BYTES: usize = 64 * 1024;
