@@ -98,7 +98,7 @@ impl Slot {
     }
 }
 
-/// A command that is on its way, for one who waits for its answer later, and how long at most.
+/// A command that is on its way, and how long to wait for its answer at most.
 pub(crate) struct Flight(pub(super) Arc<Slot>, pub(super) Duration);
 
 impl Flight {

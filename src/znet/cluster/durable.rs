@@ -40,9 +40,7 @@ impl Joined {
 
     /// Writes something of a connection.
     pub(super) fn save_now(&self, conn_id: u64, save: &Save) -> Option<Saving> {
-        if !self.has_saved.load(Ordering::Relaxed) {
-            self.has_saved.store(true, Ordering::Relaxed);
-        }
+        self.has_saved.store(true, Ordering::Relaxed);
         let here = self.name_here(conn_id);
         let mut command = SAVE.on(&self.durable_key(&here));
         command.arg(&self.prefix).arg(&self.incarnation).arg(self.opened()).arg(&here);
@@ -152,7 +150,7 @@ impl Joined {
         let read = redis::cmd("XRANGE").arg(self.durable_key(at)).arg("-").arg("+").clone();
         let entries = range(self.link.run(&read).map_err(|_| ResumeRefusal::Busy)?);
         let Left { last, parcel, user } = Left::read(&entries).ok_or(ResumeRefusal::Gone)?;
-        // Nothing has changed so far: who has no right to it changes nothing.
+        // Nothing has changed so far, so a wrong token does no harm.
         parcel.tokens.check(&ask.secret)?;
         let (before, sent) = (parcel.kept.before, parcel.kept.before + parcel.kept.frames.len() as u64);
         match ask.received {

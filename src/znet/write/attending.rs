@@ -18,14 +18,10 @@ impl Connection {
             let mut state = self.outbox().lock();
             (state.life()?, self.begin_one(&state.whole()?))
         };
-        if let Some(Flying { now, saving }) = begun {
-            match saving() {
-                Saved::Yes => {
-                    self.let_leave(life, now);
-                    return Some(now.1);
-                }
-                Saved::Moved(node) => self.was_taken_over(node),
-                Saved::Unknown => {}
+        if let Some(flying) = begun {
+            let handled = flying.now.1;
+            if self.take_answer(life, flying) {
+                return Some(handled);
             }
         }
         self.doubt(life);

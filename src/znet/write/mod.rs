@@ -36,7 +36,7 @@ mod saving;
 // when they leave,
 mod releasing;
 
-// and who takes the answers.
+// and the coroutine that takes the answers.
 mod attending;
 
 // The frames in it,

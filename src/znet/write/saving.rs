@@ -57,7 +57,7 @@ impl State {
         self.kept().map_or((0, 0), Replay::unsaved)
     }
 
-    /// Says who sends the next frame: the connection's own coroutine, or another.
+    /// Notes whether the connection's own coroutine sends the next frame.
     pub(super) fn note_sender(&mut self, is_own: impl FnOnce() -> bool) {
         if let Some(durable) = self.durable_mut() {
             durable.is_own = is_own();

@@ -50,7 +50,7 @@ impl Crowd {
         self.users[user].stream.write_all(frame)
     }
 
-    /// Waits until something arrives. Returns who has got a message, and when it was read.
+    /// Waits until something arrives. Returns which user has got a message, and when it was read.
     pub fn hear(&mut self) -> io::Result<Vec<(usize, Instant)>> {
         self.events.clear();
         epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&LONGEST))?;
