@@ -105,6 +105,21 @@ fn what_waits_for_a_slow_peer_is_handled_in_order_and_nothing_is_lost() {
     }
 }
 
+/// What the system takes of a reply that is not read, no bound counts, and its worker copies.
+#[test]
+fn of_a_reply_that_is_not_read_the_system_takes_little() {
+    let begun = Arc::default();
+    let running = counting(pool(), &begun, &Arc::default());
+    let mut peer = slow(&running, 3);
+    let queued = || running.server.stats().held.queued;
+    wait_until("the socket is full", || queued() > LARGE / 4);
+    // What the peer's side of the line takes it takes at once, or after a moment in which it grows.
+    (0..20).for_each(|_| running.connect().check_echo());
+    assert!(queued() > LARGE / 4, "{}", queued());
+    assert_eq!(begun.load(Ordering::Acquire), 1);
+    (0..3_u32).for_each(|n| assert_eq!(peer.read_frame().1[..4], n.to_le_bytes()));
+}
+
 /// What it would make could not be sent, and would only be held.
 #[test]
 fn while_replies_pile_up_no_handler_begins() {

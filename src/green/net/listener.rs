@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::net::{SocketFlags, acceptfrom_with};
-use socket2::{Domain, Protocol, Type};
+use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::inherited::listening_at;
 use super::readiness::Readiness;
@@ -156,6 +156,11 @@ impl TcpListener {
         self.socket.interrupt();
         // Full, it is readable all the same.
         let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    }
+
+    /// Of each connection accepted from now on, the system holds about so many bytes that it has not sent yet; then the socket is full.
+    pub(crate) fn limit_unsent(&self, bytes: u32) -> io::Result<()> {
+        SockRef::from(&self.socket).set_tcp_notsent_lowat(bytes)
     }
 
     /// Changes how many connections may wait to be accepted.

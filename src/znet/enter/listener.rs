@@ -33,7 +33,8 @@ impl Listener {
             Ok(Some(inherited)) => Ok(inherited),
             Err(error) => Err(error),
         };
-        bound.map(|socket| Self { socket, kind }).map_err(|source| cannot_listen(config, port, kind, source))
+        let bound = bound.and_then(|socket| socket.limit_unsent(UNSENT).map(|()| Self { socket, kind }));
+        bound.map_err(|source| cannot_listen(config, port, kind, source))
     }
 
     pub(crate) const fn local_addr(&self) -> SocketAddr {
@@ -55,6 +56,11 @@ impl Listener {
         self.socket.close();
     }
 }
+
+/// How many bytes the system may hold of a connection that it has not sent yet. Left alone it takes up to `net.ipv4.tcp_wmem`, 4 MB, of
+/// a peer that does not read: memory that no bound of ours counts, and milliseconds of copying in which others of the worker wait.
+/// What is on its way to the peer does not count, so a long fast line is as fast as ever.
+const UNSENT: u32 = 256 * 1024;
 
 /// Says that a socket was passed to the process, and is not used, for its address is another.
 fn tell_others(addresses: &[SocketAddr]) {
