@@ -19,7 +19,7 @@ use zinx::{Config, Result, Server, green, new_client_with_config};
 const PACES: [(usize, Duration, Duration); 2] = [
     // Without a pause worth the name, to the end: it takes four times the write timeout.
     (15_000, Duration::from_millis(5), Duration::from_secs(60)),
-    // So slowly that the socket has room long before it tells, which is when a third of its buffer is free.
+    // So slowly that the socket has room long before it tells, which is when half of what it may hold unsent has left.
     (10_000, Duration::from_millis(50), Duration::from_secs(5)),
 ];
 

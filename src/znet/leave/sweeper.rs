@@ -272,7 +272,7 @@ fn check(core: &Core, config: &Config, conn: &Connection, now: u64, early: u64) 
 }
 
 /// Whether nothing leaves for a full socket any more. The last word has the socket itself: it may take more long before it
-/// tells, which is when a third of its buffer is free.
+/// tells, which is when half of what it may hold unsent has left.
 fn is_stuck(conn: &Connection, timeout_ms: u64, now: u64) -> bool {
     let is_stuck = || is_over(conn.outbox().lock().blocked_since(), timeout_ms, now);
     is_stuck() && {
