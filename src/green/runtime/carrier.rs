@@ -142,7 +142,8 @@ fn carry_all(home: &'static Home) {
             if !goes_on {
                 break;
             }
-            if pace.is_over(home) {
+            // With nothing left to carry, it parks: one that waits in the queue of a worker at rest is in nobody's count.
+            if pace.is_over(home) && !home.ready().is_empty() {
                 go_behind_poller(home, &me);
             }
         }
@@ -165,6 +166,8 @@ fn go_behind_poller(home: &Home, me: &Arc<Record>) {
         // It is in no queue, and `may` looks for it only once the queue is empty: so this one leaves the queue too.
         fair::wait_for_turn(home, Sleeper::of(Arc::clone(me)));
     } else {
+        // Counted, or the poller may go to rest before it.
+        worker::count_woken();
         worker::put_carrier_last();
         may::coroutine::yield_now();
         home::come_home(me);
@@ -197,6 +200,42 @@ mod tests {
             let ends = self.is_over.load(Ordering::Relaxed) || self.until.is_over();
             if ends { Halt::Over } else { Halt::Again }
         }
+    }
+
+    /// Keeps its worker until it is over, without a wait.
+    struct Burns(Until);
+
+    impl Passenger for Burns {
+        fn ride(&mut self, _: Readiness, _: &Me) -> Halt {
+            // The first look at the clock begins the slice.
+            fair::take_turn();
+            while !self.0.is_over() {}
+            Halt::Over
+        }
+    }
+
+    #[test]
+    fn behind_a_ride_that_took_long_and_was_the_last_its_carrier_is_spare() {
+        for _ in 0..20 {
+            let until = Until::after(Duration::from_millis(5));
+            let group = Group::new();
+            group.carry(Builder::new().on(0), Burns(until)).unwrap();
+            group.join();
+            // A poller that looks now and then is not sent to wait in `may`, which would find the carrier.
+            let is_spare = || {
+                home::of(0).ring();
+                home::of(0).spares().has_some()
+            };
+            assert!(comes_true(is_spare), "its carrier waits behind a poller that rests");
+        }
+    }
+
+    fn comes_true(what: impl Fn() -> bool) -> bool {
+        let limit = Until::after(Duration::from_secs(20));
+        while !what() && !limit.is_over() {
+            std::thread::yield_now();
+        }
+        what()
     }
 
     #[test]
