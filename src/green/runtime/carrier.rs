@@ -142,7 +142,7 @@ fn carry_all(home: &'static Home) {
             if !goes_on {
                 break;
             }
-            // With nothing left to carry, it parks: one that waits in the queue of a worker at rest is in nobody's count.
+            // With nothing left to carry, it parks.
             if pace.is_over(home) && !home.ready().is_empty() {
                 go_behind_poller(home, &me);
             }
