@@ -3,6 +3,8 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use zinx::ziface::{CloseReason, IRequest, IServer};
@@ -25,11 +27,13 @@ const MIB: usize = 1 << 20;
 
 #[test]
 fn replies_that_nobody_reads_stay_under_the_bound_and_the_slowest_go() {
-    // None of them is told that the queue is full before it is its turn, however slow the machine.
-    let running = serve(8 * MIB, |config| config.queue_wait_ms = 60_000);
+    // None of them is told that the queue is full: there is always one that goes for it.
+    let fails = Arc::new(AtomicUsize::new(0));
+    let running = serve_counting(&fails, 8 * MIB, |config| config.queue_wait_ms = 60_000);
     let mut peers: Vec<_> = (0..24).map(|_| deaf(&running)).collect();
     peers.iter_mut().for_each(|peer| peer.send(&want(3 * MIB)));
-    wait_until("many evicted", || running.server.stats().evicted >= 12);
+    wait_until("many evicted", || running.server.stats().evicted >= 12 || fails.load(Ordering::Relaxed) > 0);
+    assert_eq!(fails.load(Ordering::Relaxed), 0);
     let stats = running.server.stats();
     assert!(stats.held_peak <= 8 * MIB, "{}", stats.held_peak);
     let evicted = || {
@@ -224,8 +228,8 @@ fn large_frames_that_never_end_stay_under_the_bound() {
 
 #[test]
 fn requests_that_wait_for_a_worker_stay_under_half_the_bound_and_none_is_lost() {
-    let gate = std::sync::Arc::new(green::Event::new());
-    let theirs = std::sync::Arc::clone(&gate);
+    let gate = Arc::new(green::Event::new());
+    let theirs = Arc::clone(&gate);
     let mut config = config();
     config.worker_pool_size = 1;
     config.max_worker_task_len = 100_000;
@@ -266,8 +270,8 @@ fn requests_that_wait_for_a_worker_stay_under_half_the_bound_and_none_is_lost() 
 #[test]
 fn read_buffers_of_handlers_that_wait_are_counted() {
     in_child("bounds::read_buffers_of_handlers_that_wait_are_counted", || {
-        let gate = std::sync::Arc::new(green::Event::new());
-        let theirs = std::sync::Arc::clone(&gate);
+        let gate = Arc::new(green::Event::new());
+        let theirs = Arc::clone(&gate);
         let running = start_alone(config(), |server| {
             let waits = move |_: &dyn IRequest| {
                 theirs.wait();
@@ -341,6 +345,12 @@ fn memory_goes_back_to_the_system_also_if_the_server_stops_after_a_burst() {
 
 /// A server under such a bound that replies to [`WANT`]; with a healthy client beside all that the test does.
 fn serve(bound: usize, change: impl FnOnce(&mut Config)) -> Running {
+    serve_counting(&Arc::default(), bound, change)
+}
+
+/// As [`serve`]; counts the replies for which there was no room.
+fn serve_counting(fails: &Arc<AtomicUsize>, bound: usize, change: impl FnOnce(&mut Config)) -> Running {
+    let fails = Arc::clone(fails);
     let mut config = config();
     config.max_queued_bytes = bound;
     // Nobody is cut off for slowness, on however busy a machine.
@@ -348,12 +358,15 @@ fn serve(bound: usize, change: impl FnOnce(&mut Config)) -> Running {
     change(&mut config);
     start(config, |server| {
         server
-            .add_router(WANT, |request: &dyn IRequest| {
+            .add_router(WANT, move |request: &dyn IRequest| {
                 let conn = request.get_connection();
                 let lens = request.get_data().as_chunks::<4>().0;
                 lens.iter().try_for_each(|len| {
                     match conn.send_msg(WANT, vec![7; u32::from_le_bytes(*len) as usize]) {
-                        Err(Error::QueueFull { .. }) => conn.send_msg(WANT, "queue full"),
+                        Err(Error::QueueFull { .. }) => {
+                            fails.fetch_add(1, Ordering::Relaxed);
+                            conn.send_msg(WANT, "queue full")
+                        }
                         sent => sent,
                     }
                 })

@@ -23,23 +23,45 @@ pub(crate) enum Whom {
     Unsent,
 }
 
+/// Whether there is room now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MadeRoom {
+    /// Connections have been disconnected for it, by this thread or by another meanwhile.
+    Now,
+    /// There is when others, which are being disconnected, have given back what is queued for them: another thread has it in hand.
+    Soon { leaving: usize },
+    /// No connection could be disconnected: all that is held moves, or those that hold it are closing already, or it would
+    /// never fit.
+    No,
+}
+
+impl MadeRoom {
+    pub(crate) fn is_now(self) -> bool {
+        self == Self::Now
+    }
+}
+
 impl Core {
-    /// Makes room for so many bytes more. `false` if no connection could be disconnected for it: all that is held moves, or
-    /// those that hold it are closing already, or it would never fit. Never waits.
-    pub(crate) fn make_room(&self, bytes: usize, of: Whom) -> bool {
+    /// Makes room for so many bytes more. Never waits.
+    pub(crate) fn make_room(&self, bytes: usize, of: Whom) -> MadeRoom {
         let ledger = &self.bounds().ledger;
         if bytes > ledger.most() {
-            return false;
+            return MadeRoom::No;
         }
         let now = self.clock().tick();
         let victims = {
-            let Some(_looking) = ledger.look(of as usize, now) else { return false };
+            let Some(_looking) = ledger.look(of as usize, now) else { return MadeRoom::No };
             if ledger.missing(bytes) == 0 {
                 // Another has made room meanwhile.
-                return true;
+                return MadeRoom::Now;
             }
-            let victims = self.choose(ledger.missing(bytes + ledger.most() / SPARE), of, now);
+            let missing = ledger.missing(bytes + ledger.most() / SPARE);
+            let (victims, leaving) = self.choose(missing, of, now);
             if victims.is_empty() {
+                // What is queued goes in a moment, so it may be counted on; other things may stay for long.
+                if of == Whom::Unsent && leaving >= ledger.missing(bytes) {
+                    return MadeRoom::Soon { leaving };
+                }
                 ledger.look_again(of as usize, now + REST_MS);
             }
             victims
@@ -47,11 +69,12 @@ impl Core {
         for victim in &victims {
             victim.evict();
         }
-        !victims.is_empty()
+        if victims.is_empty() { MadeRoom::No } else { MadeRoom::Now }
     }
 
-    /// Those to be disconnected for so many bytes. They are marked, so that they do not count twice.
-    fn choose(&self, missing: usize, of: Whom, now: u64) -> Vec<Arc<Connection>> {
+    /// Those to be disconnected for so many bytes, and what they and those before them give back. They are marked, so that they do
+    /// not count twice.
+    fn choose(&self, missing: usize, of: Whom, now: u64) -> (Vec<Arc<Connection>>, usize) {
         let (max, mut leaving, mut candidates) = (self.bounds().ledger.most(), 0_usize, Vec::new());
         // What a peer has sent since the clock was last read is noted as if it had come then.
         let early = period(self, &self.config());
@@ -74,7 +97,7 @@ impl Core {
             conn.doom(CloseReason::HeldTooMuch { held: conn.bytes_granted(), max });
             victims.push(conn);
         }
-        victims
+        (victims, leaving)
     }
 
     /// From when on a peer whose socket takes nothing counts as slow, in milliseconds.

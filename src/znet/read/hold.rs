@@ -49,7 +49,7 @@ impl Connection {
         let (more, ledger) = (payload + MESSAGE_BYTES, &self.core().bounds().ledger);
         let add = || self.make_on_demand().held.set(ledger, Kind::Tasks, |bytes| bytes + more);
         let has_room = || ledger.held().tasks <= ledger.most() / 2 && add();
-        has_room() || (self.core().make_room(more, Whom::Stuck) && !self.is_aborted() && has_room())
+        has_room() || (self.core().make_room(more, Whom::Stuck).is_now() && !self.is_aborted() && has_room())
     }
 
     /// Gives back what a request has held that waits no more.
@@ -80,7 +80,7 @@ impl Connection {
                 [1, 3].map(|times| Until::after_running(times * WAIT_FOR_ROOM)).into()
             });
             let of = if first.is_over() { Whom::Anybody } else { Whom::Stuck };
-            let has_room = self.core().make_room(after.saturating_sub(before), of);
+            let has_room = self.core().make_room(after.saturating_sub(before), of).is_now();
             if has_room && !self.is_stopping() {
                 continue;
             }

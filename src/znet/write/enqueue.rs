@@ -134,7 +134,7 @@ impl Connection {
             match appended {
                 Appended::Queued { .. } | Appended::Barred => return Ok(appended),
                 Appended::OverAll
-                    if self.core().make_room(frame, Whom::Stuck) || self.displaces(frame, wait) =>
+                    if self.core().make_room(frame, Whom::Stuck).is_now() || self.displaces(frame, wait) =>
                 {
                     appended = self.append(frame, &mut append)?;
                     continue;

@@ -68,6 +68,8 @@ pub(crate) struct Ledger {
     by_kind: [AtomicUsize; KINDS],
     /// What senders hold beyond the bound while they wait.
     overdrawn: AtomicUsize,
+    /// What senders hold while they wait for what is about to be given back.
+    claimed: AtomicUsize,
     peak: AtomicUsize,
     /// The same, since it was last asked for.
     recent: AtomicUsize,
@@ -83,6 +85,7 @@ impl Ledger {
             all: AtomicUsize::new(0),
             by_kind: Default::default(),
             overdrawn: AtomicUsize::new(0),
+            claimed: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
             recent: AtomicUsize::new(0),
             look_from: Default::default(),
@@ -102,7 +105,8 @@ impl Ledger {
 
     /// What is held now.
     pub(crate) fn held(&self) -> HeldBytes {
-        let of = |kind: Kind| self.by_kind[kind as usize].load(Ordering::Relaxed);
+        let now = |held: &AtomicUsize| held.load(Ordering::Relaxed);
+        let of = |kind: Kind| now(&self.by_kind[kind as usize]);
         HeldBytes {
             queued: of(Kind::Queued),
             broadcasts: of(Kind::Shared),
@@ -110,7 +114,7 @@ impl Ledger {
             kept: of(Kind::Replay),
             arriving: of(Kind::Arriving),
             tasks: of(Kind::Tasks),
-            waiting: of(Kind::Waiting) + self.overdrawn.load(Ordering::Relaxed),
+            waiting: of(Kind::Waiting) + now(&self.overdrawn) + now(&self.claimed),
             read_buffers: small_read_buffer_bytes(),
         }
     }
@@ -125,10 +129,10 @@ impl Ledger {
         self.recent.swap(self.all.load(Ordering::Relaxed), Ordering::Relaxed)
     }
 
-    /// How many bytes too many there would be with so many more.
+    /// How many bytes too many there would be with so many more, in the steps in which they are granted.
     pub(crate) fn missing(&self, more: usize) -> usize {
-        let held = self.all.load(Ordering::Relaxed) + small_read_buffer_bytes();
-        (held + more).saturating_sub(self.limit())
+        let held = self.all.load(Ordering::Relaxed) + self.claimed.load(Ordering::Relaxed);
+        (held + small_read_buffer_bytes() + more.next_multiple_of(MIN_STEP)).saturating_sub(self.limit())
     }
 
     /// Takes the only right to look for a connection to evict, if that makes sense `now`.
@@ -161,6 +165,21 @@ impl Ledger {
     /// Gives back what was overdrawn.
     pub(super) fn pay_back(&self, bytes: usize) {
         self.overdrawn.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Lets a sender that waits hold so many bytes for which there is room as soon as so many others are given back. `false` if
+    /// others wait for those already.
+    pub(super) fn claim(&self, bytes: usize, leaving: usize) -> bool {
+        let add = |held: usize| {
+            let all = self.all.load(Ordering::Relaxed) + small_read_buffer_bytes();
+            (all + held + bytes <= self.limit() + leaving).then_some(held + bytes)
+        };
+        self.claimed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    }
+
+    /// Gives back what was claimed.
+    pub(super) fn unclaim(&self, bytes: usize) {
+        self.claimed.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     fn grant(&self, kind: Kind, bytes: usize) -> bool {
@@ -286,6 +305,32 @@ mod tests {
         ledger.pay_back(200_000);
         ledger.pay_back(60_000);
         assert!(ledger.overdraw(1 << 20) && !ledger.overdraw(1), "one may be of any size");
+    }
+
+    #[test]
+    fn what_is_not_missing_is_granted() {
+        let (ledger, mut most) = (Ledger::new(1 << 20), Share::default());
+        assert!(most.cover(&ledger, Kind::Queued, 900_000));
+        for bytes in 100_000..160_000 {
+            let mut share = Share::default();
+            assert!(share.cover(&ledger, Kind::Resume, FREE_BYTES + 1));
+            let (is_missing, all) = (ledger.missing(bytes) > 0, share.granted() + FREE_BYTES + bytes);
+            assert!(is_missing || share.cover(&ledger, Kind::Resume, all), "{bytes}");
+            share.give_back(&ledger, Kind::Resume);
+        }
+    }
+
+    #[test]
+    fn the_place_of_what_is_leaving_may_be_claimed_once() {
+        let (ledger, mut share) = (Ledger::new(1 << 20), Share::default());
+        assert!(share.cover(&ledger, Kind::Queued, 1_000_000) && !ledger.claim(500_000, 0));
+        let claim = |bytes| ledger.claim(bytes, share.granted());
+        assert!(claim(500_000) && claim(400_000) && !claim(200_000));
+        assert_eq!((ledger.held().waiting, ledger.missing(0) > 0), (900_000, true));
+        share.give_back(&ledger, Kind::Queued);
+        assert!(ledger.missing(0) == 0 && !ledger.claim(200_000, 0) && ledger.claim(100_000, 0));
+        [500_000, 400_000, 100_000].map(|bytes| ledger.unclaim(bytes));
+        assert_eq!(ledger.held(), HeldBytes::default());
     }
 
     #[test]
