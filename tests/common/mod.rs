@@ -36,6 +36,8 @@ pub(crate) mod process;
 
 pub(crate) mod saying;
 
+pub(crate) mod short_of_memory;
+
 pub(crate) mod talks;
 
 pub(crate) mod uploads;

@@ -5,11 +5,11 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zinx::green::{self, Event, Failed, Greenlet, Queue, ThreadPool};
 
 use super::common::child::in_child;
 use super::common::coroutines::LONG;
+use super::common::short_of_memory::without_room_for_a_thread;
 use super::{Count, SHORT, comes_true, test, waiting};
 
 /// Work that blocks its thread until something is sent.
@@ -178,13 +178,8 @@ fn a_pool_that_got_no_thread_gets_one_later() {
     in_child("threadpools::a_pool_that_got_no_thread_gets_one_later", || {
         test(|| {
             let pool = ThreadPool::new(1);
-            let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-            let used = statm.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096;
-            let limit = getrlimit(Resource::As);
-            // No room for the stack of another thread.
-            setrlimit(Resource::As, Rlimit { current: Some(used + (1 << 20)), ..limit }).unwrap();
-            let refused = catch_unwind(AssertUnwindSafe(|| pool.spawn(|| 7)));
-            setrlimit(Resource::As, limit).unwrap();
+            let spawn = || catch_unwind(AssertUnwindSafe(|| pool.spawn(|| 7)));
+            let refused = without_room_for_a_thread(spawn);
             assert!(refused.is_err() && pool.is_empty() && !pool.is_full());
             assert_eq!(pool.spawn(|| 7).get().unwrap(), 7);
         });

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::common::child::{in_child, in_child_after};
 use crate::common::coroutines::{LONG, runtime};
+use crate::common::short_of_memory::without_room_for_a_thread;
 use crate::common::{Peer, config, frame, log_lines, start, wait_until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zinx::green::generator::Generator;
@@ -198,16 +199,10 @@ fn blocking_work_for_which_there_is_no_thread_is_done_when_there_is_one() {
         wait_until("it to wait", || asks.coroutine().activity() == WAITS);
         // Timers have their thread then, too.
         green::sleep(Duration::from_millis(1));
-        let old = getrlimit(Resource::As);
-        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
-        let pages: u64 = pages.split_whitespace().next().unwrap().parse().unwrap();
-        // Far less than a thread's stack of two megabytes, also with what others give back meanwhile: a thread that has its stack, and
-        // finds no room for the little that it needs besides, ends the process.
-        let short = pages * rustix::param::page_size() as u64 + 300_000;
-        setrlimit(Resource::As, Rlimit { current: Some(short), maximum: old.maximum }).unwrap();
-        go.set();
-        assert!(!asks.join_timeout(Duration::from_millis(300)));
-        setrlimit(Resource::As, old).unwrap();
+        without_room_for_a_thread(|| {
+            go.set();
+            assert!(!asks.join_timeout(Duration::from_millis(300)));
+        });
         assert!(asks.join_timeout(LONG));
         assert_eq!(asks.get().unwrap(), 7);
     });
