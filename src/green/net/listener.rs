@@ -113,14 +113,23 @@ impl TcpListener {
     /// Those of the system, such as no descriptor being free: wait ([`Backoff`]) and try again. `Interrupted` after
     /// [`interrupt`](Self::interrupt).
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.accept_or(|| false)
+    }
+
+    /// As [`accept`](Self::accept). If no connection is there, `look_again` may say that one may be by now: then it is not waited for.
+    pub(crate) fn accept_or(
+        &self,
+        mut look_again: impl FnMut() -> bool,
+    ) -> io::Result<(TcpStream, SocketAddr)> {
         fair::fairness_point();
         loop {
             let attempt = self.socket.noted();
             match acceptfrom_with(&self.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Ok((fd, peer)) => {
                     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-                    return Ok((TcpStream::new(fd)?, peer.ok_or(io::ErrorKind::Unsupported)?));
+                    return Ok((TcpStream::new(fd), peer.ok_or(io::ErrorKind::Unsupported)?));
                 }
+                Err(rustix::io::Errno::WOULDBLOCK) if look_again() => continue,
                 Err(rustix::io::Errno::WOULDBLOCK) => {}
                 // The peer was gone before we came, or a signal did: the next may be there.
                 Err(rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => continue,

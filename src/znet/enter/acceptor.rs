@@ -8,6 +8,7 @@ use super::crowd::Seat;
 use super::entrance::Entrance;
 use super::handshake::{self, Arrival};
 use super::listener::Listener;
+use super::lull::Lull;
 use crate::error::{Error, Result};
 use crate::green::{Gate, Newcomer, TcpStream, Thread};
 use crate::ziface::TransportKind;
@@ -28,11 +29,11 @@ pub(crate) fn begin(entrance: &Arc<Entrance>, listener: &Arc<Listener>) -> Resul
 fn accept_all(entrance: &Arc<Entrance>, listener: &Listener) {
     let core = entrance.core();
     announce(core);
-    let (gate, mut failures) = (Gate::new(), 0);
+    let (gate, mut lull, mut failures) = (Gate::new(), Lull::default(), 0);
     while entrance.wait_for_place() {
         let Some(newcomer) = gate.wait(core.stopping()) else { break };
         tutorial::say(format_args!("开启接收"));
-        match listener.accept() {
+        match listener.accept(&mut lull) {
             Ok((stream, peer)) => {
                 failures = 0;
                 admit(entrance, listener.kind(), newcomer, stream, peer);

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use super::lull::Lull;
 use crate::error::{Error, Result};
 use crate::green::{TcpListener, TcpStream, blocking, passed_addresses};
 use crate::zconf::Config;
@@ -47,8 +48,10 @@ impl Listener {
     }
 
     /// Waits for the next peer. `Interrupted` once the listener is closed.
-    pub(super) fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.socket.accept()
+    pub(super) fn accept(&self, lull: &mut Lull) -> io::Result<(TcpStream, SocketAddr)> {
+        let accepted = self.socket.accept_or(|| lull.rest())?;
+        lull.note_accepted();
+        Ok(accepted)
     }
 
     /// Ends the accept that waits. From now on clients are refused. Never waits.

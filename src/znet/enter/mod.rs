@@ -6,6 +6,9 @@ pub(super) mod listener;
 // accepts peers,
 pub(super) mod acceptor;
 
+// several at once if very many come,
+mod lull;
+
 // lets them in if there is a place,
 pub(super) mod entrance;
 
