@@ -80,7 +80,12 @@ impl Socket {
     /// Makes a descriptor non-blocking. It is registered with epoll when it is first waited for.
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Ok(Self { fd, is_placed: AtomicBool::new(false), watching: Arc::default(), companion: None })
+        Ok(Self::of_nonblocking(fd))
+    }
+
+    /// As [`new`](Self::new), of a descriptor that does not block already.
+    pub(crate) fn of_nonblocking(fd: OwnedFd) -> Self {
+        Self { fd, is_placed: AtomicBool::new(false), watching: Arc::default(), companion: None }
     }
 
     /// One that is none of the system's: what is ready is what [`tell`](Self::tell) says. Its descriptor stands for it where a

@@ -25,8 +25,9 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    pub(super) fn new(fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self { socket: Arc::new(Socket::new(fd)?) })
+    /// Of a descriptor that does not block.
+    pub(super) fn new(fd: OwnedFd) -> Self {
+        Self { socket: Arc::new(Socket::of_nonblocking(fd)) }
     }
 
     /// Connects to `address` (`"host:port"` or a socket address). If a name has several addresses, one of each family is
@@ -145,7 +146,7 @@ impl Connecting {
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         let begun = socket.connect(&address.into());
-        let stream = TcpStream::new(OwnedFd::from(socket))?;
+        let stream = TcpStream::new(OwnedFd::from(socket));
         match begun {
             Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
                 Err(error)

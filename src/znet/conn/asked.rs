@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// What was asked of the reader, and that a stop has cut it off. Set before the wait is interrupted.
+/// What was asked of the reader, and how the connection has ended. Set before the wait is interrupted.
 #[derive(Default)]
 pub(crate) struct Asked(AtomicU8);
 
@@ -18,6 +18,8 @@ impl Asked {
     pub(crate) const TASKS: u8 = 16;
     /// Not a question: the stop has cut the connection off.
     pub(crate) const CUT_OFF: u8 = 32;
+    /// Not a question either: the stream of the peer has been read to its end.
+    pub(crate) const PEER_ENDED: u8 = 64;
 
     /// Whether one of `these` is asked for.
     #[inline]

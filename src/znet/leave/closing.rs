@@ -186,7 +186,7 @@ impl Closing {
         // The one that aborts may not have come to the reset yet, and our end of stream must not come before it.
         if conn.is_aborted() || conn.report_cut_off() {
             self.transport.reset();
-        } else {
+        } else if !conn.asked().is(Asked::PEER_ENDED) || self.transport.has_farewell() {
             self.transport.shutdown(farewell(conn));
             let deadline = self.deadline.or(Until::after_running(LINGER_AT_MOST));
             self.linger = Some(Linger { deadline, silent: Until::after_running(LINGER) });

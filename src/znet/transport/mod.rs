@@ -334,6 +334,11 @@ impl Transport {
         }
     }
 
+    /// Whether the peer, whose own stream has ended, can tell a [`shutdown`](Self::shutdown) from an [`end`](Self::end).
+    pub(crate) const fn has_farewell(&self) -> bool {
+        !matches!(self, Self::Tcp(_))
+    }
+
     /// Ends both directions at once and wakes those that wait.
     pub(crate) fn end(&self) {
         match self {
