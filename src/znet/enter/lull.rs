@@ -29,6 +29,7 @@ impl Lull {
     }
 
     /// None is there. `true` after a moment in which some may have come; `false` if one is to be waited for.
+    #[expect(clippy::disallowed_methods, reason = "the acceptor, a thread that runs no coroutine")]
     pub(super) fn rest(&mut self) -> bool {
         let rests = self.is_on && std::mem::take(&mut self.has_more);
         if rests {

@@ -59,6 +59,14 @@ pub(crate) fn begin_close(conn: &Connection, shared: &Arc<dyn IConnection>) -> O
 }
 
 impl Connection {
+    /// Notes why nothing more comes: a peer that has ended its stream needs not be waited for.
+    pub(crate) fn note_end(&self, why: CloseReason) {
+        if matches!(why, CloseReason::PeerClosed | CloseReason::PeerClosedInFrame { .. }) {
+            self.asked().set(Asked::PEER_ENDED);
+        }
+        self.note_reason(why);
+    }
+
     fn end_close(&self, transport: &Transport) {
         self.outbox().lock().discard(self.core().bounds());
         transport.end();

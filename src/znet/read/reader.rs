@@ -154,10 +154,7 @@ impl<'a> Reader<'a> {
         (self.input, self.heard, self.holds_arriving) = (Input::default(), Heard::default(), false);
         self.absence = Return::begin(self.conn, why.clone()).map(Box::new);
         if self.absence.is_none() {
-            if matches!(why, CloseReason::PeerClosed | CloseReason::PeerClosedInFrame { .. }) {
-                self.conn.asked().set(Asked::PEER_ENDED);
-            }
-            self.conn.note_reason(why);
+            self.conn.note_end(why);
         }
         self.absence.is_some()
     }

@@ -329,7 +329,7 @@ mod tests {
         assert_eq!((ledger.held().waiting, ledger.missing(0) > 0), (900_000, true));
         share.give_back(&ledger, Kind::Queued);
         assert!(ledger.missing(0) == 0 && !ledger.claim(200_000, 0) && ledger.claim(100_000, 0));
-        [500_000, 400_000, 100_000].map(|bytes| ledger.unclaim(bytes));
+        ledger.unclaim(1_000_000);
         assert_eq!(ledger.held(), HeldBytes::default());
     }
 
