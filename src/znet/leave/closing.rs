@@ -180,7 +180,8 @@ impl Closing {
         }
     }
 
-    /// Sends what is queued until the deadline, and ends our stream then. `None` once that is done.
+    /// Sends what is queued until the deadline, and ends our stream then, unless the peer has ended its own and the close says
+    /// enough. `None` once that is done.
     fn drain(&mut self, conn: &Connection) -> Option<Halt> {
         if !conn.is_aborted() && !self.deadline.is_over() {
             match conn.writer().flush() {

@@ -31,7 +31,7 @@ pub(crate) enum MadeRoom {
     /// There is when others, which are being disconnected, have given back what is queued for them: another thread has it in hand.
     Soon { leaving: usize },
     /// No connection could be disconnected: all that is held moves, or those that hold it are closing already, or it would
-    /// never fit.
+    /// never fit. Or that was so a moment ago.
     No,
 }
 

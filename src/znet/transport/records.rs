@@ -198,7 +198,7 @@ impl Records {
         if std::mem::replace(&mut self.said_end, true) {
             return;
         }
-        let mut record = [0; ALERT_BYTES];
+        let mut record = [0; ALERT_BYTES + ADDED_BYTES];
         // Before the end of the handshake the peer cannot be told.
         if let Ok(len) = self.write(&mut record, |traffic, out| traffic.queue_close_notify(out)) {
             self.unsent.push(&record[..len]);
@@ -334,5 +334,8 @@ pub(super) const PLAIN_BYTES: usize = 16 * 1024;
 /// The longest record, with its head.
 pub(super) const RECORD_BYTES: usize = PLAIN_BYTES + 2048 + 5;
 
-/// Room for an alert with all that a record adds to it, and for a key update before it.
-const ALERT_BYTES: usize = 512;
+/// Room for what a record adds, and for a key update before it.
+pub(super) const ADDED_BYTES: usize = 128;
+
+/// An alert: how bad it is, and what it says.
+const ALERT_BYTES: usize = 2;

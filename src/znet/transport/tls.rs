@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, InvalidMessage, ServerConfig};
 
 use super::layer::{self, Layer};
-use super::records::{PLAIN_BYTES, RECORD_BYTES, Records};
+use super::records::{ADDED_BYTES, PLAIN_BYTES, RECORD_BYTES, Records};
 use super::surplus::Surplus;
 use super::tls_info::TlsInfo;
 use super::{Left, Received};
@@ -270,6 +270,3 @@ fn refused(error: rustls::Error) -> io::Error {
 
 /// What is no longer than this is encrypted on the stack.
 const SMALL_BYTES: usize = 512;
-
-/// Room for what a record adds, and for a key update before it.
-const ADDED_BYTES: usize = 128;
