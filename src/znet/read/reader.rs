@@ -84,11 +84,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn into_unread(mut self) -> Unread {
+    pub(super) fn take_unread(&mut self) -> Unread {
         self.observer.rests();
         let Self { input, heard, holds_arriving, absence, .. } = self;
-        let input = (input.frames.received() > 0).then(|| input.into());
-        Unread { input, heard, holds_arriving, absence }
+        let input = (input.frames.received() > 0).then(|| std::mem::take(input).into());
+        Unread { input, heard: *heard, holds_arriving: *holds_arriving, absence: absence.take() }
     }
 
     /// Reads and handles until there is nothing, or others should have their turn, or the connection is to close.

@@ -86,7 +86,7 @@ impl Stage {
         };
         let mut reader = Reader::new(conn, shared, line, unread);
         let halt = reader.read_until_rest();
-        *self = Self::Reads(reader.into_unread());
+        *self = Self::Reads(reader.take_unread());
         halt
     }
 

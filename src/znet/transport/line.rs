@@ -74,7 +74,12 @@ impl<'a> OwnLine<'a> {
     pub(crate) fn with<T>(&self, work: impl FnOnce(&Transport) -> T) -> Option<T> {
         match &self.only {
             Some(transport) => Some(work(transport)),
-            None => self.line.get().as_ref().map(work),
+            None => self.look_up(work),
         }
+    }
+
+    #[inline(never)]
+    fn look_up<T>(&self, work: impl FnOnce(&Transport) -> T) -> Option<T> {
+        self.line.get().as_ref().map(work)
     }
 }

@@ -149,8 +149,8 @@ impl Transport {
         }
     }
 
-    /// Reads what is there, without waiting.
-    #[inline]
+    /// Reads what is there, without waiting. In line: see [`Input::fill`](crate::znet::read::input::Input::fill).
+    #[inline(always)]
     pub(crate) fn recv(&self, buf: &mut [u8]) -> io::Result<Received> {
         match self {
             Self::Tcp(tcp) => tcp.recv(buf),

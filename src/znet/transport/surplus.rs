@@ -27,8 +27,11 @@ impl Surplus {
         self.bytes.capacity()
     }
 
+    #[inline]
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        if !bytes.is_empty() {
+            self.bytes.extend_from_slice(bytes);
+        }
     }
 
     /// Appends what `write` says it has put into so many bytes.

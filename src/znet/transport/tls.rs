@@ -78,6 +78,7 @@ impl Tls {
         }
     }
 
+    #[inline(always)]
     pub(super) fn recv(&self, buf: &mut [u8]) -> io::Result<Received> {
         layer::recv(&mut *self.lock(), buf, |records, buf| self.fill(records, buf))
     }
@@ -87,6 +88,7 @@ impl Tls {
     }
 
     /// Reads from the socket once, and decrypts what came into `buf`.
+    #[inline(always)]
     fn fill(&self, records: &mut Records, buf: &mut [u8]) -> io::Result<Received> {
         records.raise().map_err(refused)?;
         let begun = records.begun().len();
@@ -110,6 +112,7 @@ impl Tls {
         Ok(Received { n: taken.map_err(refused)?, left })
     }
 
+    #[inline]
     pub(super) fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut records = self.lock();
         self.send_own(&mut records)?;
@@ -135,6 +138,7 @@ impl Tls {
     }
 
     /// Sends a record behind what is unsent.
+    #[inline(always)]
     fn send_record(&self, records: &mut Records, record: &[u8]) -> io::Result<()> {
         let sent = if records.unsent.is_empty() { self.try_send(record)? } else { 0 };
         records.unsent.push(&record[sent..]);

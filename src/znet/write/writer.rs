@@ -90,7 +90,8 @@ impl<'a> Writer<'a> {
     }
 
     /// Sends what is queued, as far as the transport takes it, and what others append meanwhile. `only`: the transport, if it is
-    /// known that there never is another.
+    /// known that there never is another. In line: see [`Input::fill`](crate::znet::read::input::Input::fill).
+    #[inline(always)]
     fn send_queued(
         &self,
         mut state: MutexGuard<'a, State>,
