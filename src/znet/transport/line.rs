@@ -78,6 +78,7 @@ impl<'a> OwnLine<'a> {
         }
     }
 
+    /// Not in line, so that nothing is dropped behind the work where the transport is known.
     #[inline(never)]
     fn look_up<T>(&self, work: impl FnOnce(&Transport) -> T) -> Option<T> {
         self.line.get().as_ref().map(work)
